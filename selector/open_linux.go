@@ -1,0 +1,3 @@
+package selector
+
+var makers = []maker{{"epoll", newEpoll}, {"poll", newPoll}, {"select", newSelect}}
