@@ -192,3 +192,25 @@ func wantFound(t testing.TB, s *Selector, timeout time.Duration, want map[int]Ev
 		t.Errorf("Select(%v) = %v, want %v", timeout, got, want)
 	}
 }
+
+// newTCP gives the two ends of a connection on the loopback.
+func newTCP(t testing.TB) (a, b *desc) {
+	t.Helper()
+	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	ok(t, err)
+	defer unix.Close(l)
+	ok(t, unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	ok(t, unix.Listen(l, 1))
+	to, err := unix.Getsockname(l)
+	ok(t, err)
+	c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	ok(t, err)
+	a = own(t, c)
+	ok(t, unix.Connect(c, to))
+	d, _, err := unix.Accept(l)
+	ok(t, err)
+	b = own(t, d)
+	ok(t, unix.SetNonblock(c, true))
+	ok(t, unix.SetNonblock(d, true))
+	return a, b
+}

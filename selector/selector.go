@@ -215,9 +215,9 @@ func (s *Selector) Select(timeout time.Duration, into []Ready) ([]Ready, error) 
 	into = into[:0]
 	if !s.turn.TryLock() {
 		if s.closed.Load() {
-			return into, s.failed("select", -1, ErrClosed)
+			return into, s.failed("select", noFD, ErrClosed)
 		}
-		return into, s.failed("select", -1, ErrBusy)
+		return into, s.failed("select", noFD, ErrBusy)
 	}
 	defer s.turn.Unlock()
 
@@ -253,7 +253,7 @@ func (s *Selector) round(limit time.Duration, into []Ready) ([]Ready, error) {
 	s.mu.Lock()
 	if s.closed.Load() {
 		s.mu.Unlock()
-		return into, s.failed("select", -1, ErrClosed)
+		return into, s.failed("select", noFD, ErrClosed)
 	}
 	room := max(1, min(cap(into), s.table.len()))
 	if room > len(s.hits) {
@@ -280,9 +280,9 @@ func (s *Selector) round(limit time.Duration, into []Ready) ([]Ready, error) {
 	s.kicked = false
 	switch {
 	case s.closed.Load():
-		return into, s.failed("select", -1, ErrClosed)
+		return into, s.failed("select", noFD, ErrClosed)
 	case err != nil:
-		return into, s.failed("select", -1, err)
+		return into, s.failed("select", noFD, err)
 	case n == 0:
 		return into, nil
 	}
@@ -386,7 +386,7 @@ func (s *Selector) kickLocked() error {
 // is waiting.
 func (s *Selector) Wake() error {
 	if s.closed.Load() {
-		return s.failed("wake", -1, ErrClosed)
+		return s.failed("wake", noFD, ErrClosed)
 	}
 	if s.woken.Swap(true) || !s.waiting.Load() {
 		return nil
@@ -394,10 +394,10 @@ func (s *Selector) Wake() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
-		return s.failed("wake", -1, ErrClosed)
+		return s.failed("wake", noFD, ErrClosed)
 	}
 	if err := s.kickLocked(); err != nil {
-		return s.failed("wake", -1, err)
+		return s.failed("wake", noFD, err)
 	}
 	return nil
 }
@@ -448,7 +448,7 @@ func (s *Selector) Close() error {
 	s.mu.Lock()
 	if s.closed.Load() {
 		s.mu.Unlock()
-		return s.failed("close", -1, ErrClosed)
+		return s.failed("close", noFD, ErrClosed)
 	}
 	s.closed.Store(true)
 	s.table = table{}
@@ -459,12 +459,12 @@ func (s *Selector) Close() error {
 	s.mu.Unlock()
 	if err != nil {
 		// Nothing can end the wait, and to close under it would hand its descriptors to a stranger.
-		return s.failed("close", -1, err)
+		return s.failed("close", noFD, err)
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	if err := s.backend.close(); err != nil {
-		return s.failed("close", -1, err)
+		return s.failed("close", noFD, err)
 	}
 	return nil
 }
@@ -473,7 +473,7 @@ func (s *Selector) Close() error {
 func (s *Selector) checkLocked(op string, fd int, events Events) error {
 	switch {
 	case s.closed.Load():
-		return s.failed(op, -1, ErrClosed)
+		return s.failed(op, noFD, ErrClosed)
 	case fd < 0:
 		return s.failed(op, fd, fmt.Errorf("%w: a descriptor is never negative", ErrInvalid))
 	case fd > math.MaxInt32:
