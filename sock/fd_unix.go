@@ -1,0 +1,76 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd
+
+package sock
+
+import (
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+func sysSendFD(s Socket, fds []int, data []byte) (int, error) {
+	rights := unix.UnixRights(fds...)
+	for {
+		n, err := unix.SendmsgN(s.FD(), data, rights, nil, sendFlags)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+		default:
+			return 0, bare(err)
+		}
+	}
+}
+
+func sysRecvFD(s Socket, buf []byte, most int) (fds []int, n int, err error) {
+	control := make([]byte, unix.CmsgSpace(4*most))
+	var controlled, flags int
+	for {
+		n, controlled, flags, _, err = unix.Recvmsg(s.FD(), buf, control, recvFDFlags)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return nil, 0, bare(err)
+		}
+	}
+	fds, err = rights(control[:controlled])
+	for _, fd := range fds {
+		receivedFD(fd)
+	}
+	switch {
+	case err != nil:
+		err = &Error{Op: "receive descriptors", Call: "recvmsg", Err: err}
+	case flags&unix.MSG_CTRUNC != 0 || len(fds) > most:
+		// Also when the kernel could not open one more here: it says so in the same way.
+		err = ErrTooManyFDs
+	case n == 0 && len(buf) > 0:
+		err = io.EOF
+	}
+	if err != nil {
+		for _, fd := range fds {
+			_ = unix.Close(fd) // what is closed was never used
+		}
+		return nil, n, err
+	}
+	return fds, n, nil
+}
+
+// rights collects the descriptors out of control data. With an error it returns those that it found before.
+func rights(control []byte) (fds []int, err error) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range messages {
+		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_RIGHTS {
+			continue
+		}
+		some, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			return fds, err
+		}
+		fds = append(fds, some...)
+	}
+	return fds, nil
+}

@@ -1,0 +1,10 @@
+package sock
+
+// OpenBSD has neither keep-alive times for a single socket nor IPv4 over IPv6 sockets.
+var system = features{reusePort: true, mode: true}
+
+const (
+	tcpKeepIdle     = 0
+	tcpKeepInterval = 0
+	tcpKeepCount    = 0
+)
