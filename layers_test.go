@@ -1,0 +1,181 @@
+package plexor_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/plexor-go/plexor"
+
+// layers is the order of the packages: each imports only packages of the lines above its own, and none of its own
+// line. ARCHITECTURE.md tells what each is for. A new package goes where its idea belongs.
+var layers = [][]string{
+	{"sock"},
+	{"selector"},
+	{"frame"},
+	{"loop"},
+	{"cmd/plexor"},
+}
+
+// alone are packages that import nothing of ours, whatever stands above them.
+var alone = []string{"sock", "selector", "frame"}
+
+// core is the number of the first line that may use modules other than golang.org/x/sys.
+var core = slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, "cmd/plexor") })
+
+// examples/ may import every layer below the command, like any user's program.
+const examples = "examples/"
+
+// A pkg is what go list tells of a package.
+type pkg struct {
+	ImportPath string
+	Standard   bool
+	Module     *struct{ Path string }
+	Imports    []string
+	Error      *struct{ Err string }
+}
+
+func TestLayers(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("no go command here to list the packages with")
+	}
+	for _, goos := range []string{"linux", "windows", "darwin", "freebsd"} {
+		t.Run(goos, func(t *testing.T) {
+			t.Parallel()
+			pkgs := list(t, goos)
+			for _, refusal := range check(pkgs) {
+				t.Error(refusal)
+			}
+		})
+	}
+}
+
+// TestLayersRefuse holds the checker itself: each kind of trespass is refused, and says why.
+func TestLayersRefuse(t *testing.T) {
+	std := pkg{ImportPath: "net", Standard: true}
+	kong := pkg{ImportPath: "example.com/kong", Module: &struct{ Path string }{"example.com/kong"}}
+	ours := func(name string, imports ...string) pkg {
+		return pkg{ImportPath: module + "/" + name, Imports: imports}
+	}
+	for _, row := range []struct {
+		name string
+		pkgs []pkg
+		want string // "": no refusal
+	}{
+		{"down", []pkg{std, ours("sock", "net"), ours("loop", module+"/sock")}, ""},
+		{"up", []pkg{ours("loop"), ours("sock", module+"/loop")}, "sock imports loop: "},
+		{"alone", []pkg{ours("sock"), ours("frame", module+"/sock")}, "frame imports sock: frame imports nothing of ours"},
+		{"module in the core", []pkg{kong, ours("loop", "example.com/kong")}, "loop depends on example.com/kong: "},
+		{"module in the core, by way of another", []pkg{kong, {ImportPath: "example.com/x", Imports: []string{"example.com/kong"},
+			Module: kong.Module}, ours("sock", "example.com/x"), ours("loop", module+"/sock")}, "loop depends on example.com/kong: "},
+		{"module in the command", []pkg{kong, ours("cmd/plexor", "example.com/kong")}, ""},
+		{"unknown", []pkg{ours("util")}, "util is in no layer: "},
+		{"example of the command", []pkg{ours("cmd/plexor"), ours("examples/x", module+"/cmd/plexor")}, "examples/x imports cmd/plexor: "},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := check(row.pkgs)
+			if row.want == "" && len(got) > 0 || row.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, row.want) }) {
+				t.Errorf("check = %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+// check returns what is wrong with the imports, one line each.
+func check(pkgs []pkg) (refusals []string) {
+	byPath := make(map[string]pkg)
+	for _, p := range pkgs {
+		byPath[p.ImportPath] = p
+	}
+	refuse := func(format string, args ...any) { refusals = append(refusals, fmt.Sprintf(format, args...)) }
+	for _, p := range pkgs {
+		name, ok := strings.CutPrefix(p.ImportPath, module+"/")
+		if p.Error != nil {
+			refuse("%s: %s", p.ImportPath, p.Error.Err)
+		}
+		if !ok {
+			continue
+		}
+		mine := layerOf(name)
+		if mine < 0 {
+			refuse("%s is in no layer: add it to the table in layers_test.go, where its idea belongs", name)
+			continue
+		}
+		for _, i := range p.Imports {
+			other, ok := strings.CutPrefix(i, module+"/")
+			switch {
+			case !ok:
+			case slices.Contains(alone, name):
+				refuse("%s imports %s: %s imports nothing of ours, so that it can be used without the rest", name, other, name)
+			case layerOf(other) >= mine:
+				refuse("%[1]s imports %[2]s: %[1]s is on line %[3]d of the layers and %[2]s on line %[4]d, and imports point up that list only", name, other, mine, layerOf(other))
+			}
+		}
+		if mine >= core {
+			continue
+		}
+		for _, dep := range reach(byPath, p.ImportPath) {
+			if d := byPath[dep]; !d.Standard && d.Module != nil && d.Module.Path != module && d.Module.Path != "golang.org/x/sys" {
+				refuse("%s depends on %s: layers 0 to 5 need the standard library and golang.org/x/sys alone, so that a user gets nothing else with them", name, dep)
+			}
+		}
+	}
+	return refusals
+}
+
+func layerOf(name string) int {
+	if strings.HasPrefix(name, examples) {
+		return core
+	}
+	return slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, name) })
+}
+
+// reach is all that a package imports, however far.
+func reach(byPath map[string]pkg, path string) []string {
+	seen := map[string]bool{}
+	var walk func(string)
+	walk = func(p string) {
+		for _, i := range byPath[p].Imports {
+			if !seen[i] {
+				seen[i] = true
+				walk(i)
+			}
+		}
+	}
+	walk(path)
+	var all []string
+	for p := range seen {
+		all = append(all, p)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func list(t *testing.T, goos string) (pkgs []pkg) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Standard,Module,Imports,Error", "./...")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list for %s: %v\n%s", goos, err, stderr.String())
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatalf("go list for %s printed what is no JSON: %v", goos, err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
