@@ -1,0 +1,424 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/plexor-go/plexor/sock"
+)
+
+// A Conn is a connected stream socket on a loop. All its methods are for the loop's goroutine.
+type Conn struct {
+	loop    *Loop
+	handler Handler
+	out     *output // nil: nothing waits
+	times   *times  // nil: no deadline was ever set
+	closer  *closer // nil: Close was not called, or nothing was left to wait for
+	err     error   // what broke the way out; the way in is read to its end first
+	sock    sock.Socket
+	at      int32 // place in loop.conns
+	corkOff int32 // this turn's output: arena[corkOff:][:corkLen]
+	corkLen int32
+	state   connState
+	armed   uint8 // the driver's: what it asked the kernel for
+}
+
+// connState is a set of facts about a connection.
+//
+//	connecting ──▶ open ──▶ closing (Close) ──▶ ended (released; Closed was or will be called)
+//	                  └───────────(fail, Abort)────▲
+//
+// While it is open, its two halves end on their own: sawEOF is the peer's, shutWanted and shutDone are ours.
+type connState uint16
+
+const (
+	connecting  connState = 1 << iota // Dial has not succeeded yet
+	paused                            // by Pause
+	full                              // output reached HighWater; reading waits too
+	sawEOF                            // the peer closed its half
+	shutWanted                        // CloseWrite: after the output
+	shutDone                          // our half is closed
+	closing                           // Close: the handler hears only Closed
+	ended                             // released: the descriptor is not ours any more
+	isDirty                           // in loop.dirty
+	broken                            // a send failed: no more output
+	wroteLate                         // the write deadline passed: Write fails until it is set anew
+	wantsNotice                       // Write refused: Writable is owed
+)
+
+func (c *Conn) is(s connState) bool { return c.state&s != 0 }
+
+var (
+	// ErrFull: Options.HighWater bytes of output wait; nothing was taken. Writable tells when there is room.
+	ErrFull = errors.New("loop: output is full (Options.HighWater): write on in Writable")
+	// ErrUndelivered: Close's linger limit passed, and the peer's system has not acknowledged every byte.
+	ErrUndelivered = errors.New("loop: closed before the peer had acknowledged all output (Options.Linger)")
+	// ErrAborted is what Closed gets after Abort.
+	ErrAborted = errors.New("loop: aborted")
+	// ErrWriteClosed is a Write after CloseWrite.
+	ErrWriteClosed = errors.New("loop: write after CloseWrite")
+)
+
+// Loop is the loop that the connection belongs to.
+func (c *Conn) Loop() *Loop { return c.loop }
+
+// SetHandler makes h the handler from the next call on.
+func (c *Conn) SetHandler(h Handler) { c.handler = h }
+
+// Handler is the connection's handler.
+func (c *Conn) Handler() Handler { return c.handler }
+
+// Socket is the descriptor underneath, for its options; the loop keeps it. It is sock.None once it was closed.
+func (c *Conn) Socket() sock.Socket { return c.sock }
+
+// LocalAddr and RemoteAddr ask the system for the addresses.
+func (c *Conn) LocalAddr() (sock.Addr, error) {
+	if c.is(ended) {
+		return sock.Addr{}, ErrClosed
+	}
+	return c.sock.LocalAddr()
+}
+
+// RemoteAddr is the peer's address.
+func (c *Conn) RemoteAddr() (sock.Addr, error) {
+	if c.is(ended) {
+		return sock.Addr{}, ErrClosed
+	}
+	return c.sock.RemoteAddr()
+}
+
+// Write takes all of p, or nothing and returns an error: ErrFull (see Full), ErrWriteClosed after CloseWrite,
+// ErrClosed after Close, a *DeadlineError once the write deadline has passed, or the error that broke the
+// connection, which Closed gets too. p is the caller's again when Write returns. The bytes leave at the end of the
+// turn, or at once if it is more than 16 KiB; taken does not mean delivered, which only Closed(nil) says.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.state&(full|shutWanted|closing|ended|connecting|broken|wroteLate) != 0 {
+		return 0, c.refusal()
+	}
+	if int(c.corkLen)+len(p) <= corkLimit {
+		c.cork(p)
+		return len(p), nil
+	}
+	if err := c.send(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// refusal is why Write takes nothing.
+func (c *Conn) refusal() error {
+	switch {
+	case c.is(ended | closing):
+		return ErrClosed
+	case c.is(broken):
+		return c.err
+	case c.is(shutWanted):
+		return ErrWriteClosed
+	case c.is(connecting):
+		return errors.New("loop: write before Opened")
+	case c.is(wroteLate):
+		return writeExpired
+	}
+	c.state |= wantsNotice
+	return ErrFull
+}
+
+// cork keeps p for the end of the turn: in the loop's arena while the connection's bytes can stand there in one
+// piece, else in its own blocks.
+func (c *Conn) cork(p []byte) {
+	l := c.loop
+	if len(p) == 0 {
+		return
+	}
+	if !c.is(isDirty) {
+		c.state |= isDirty
+		l.dirty = append(l.dirty, c)
+	}
+	fits := len(l.arena)+len(p) <= cap(l.arena)
+	switch {
+	case c.out != nil:
+		c.out.append(p, &l.blocks)
+	case fits && c.corkLen == 0:
+		c.corkOff, c.corkLen = int32(len(l.arena)), int32(len(p))
+		l.arena = append(l.arena, p...)
+	case fits && int(c.corkOff+c.corkLen) == len(l.arena):
+		c.corkLen += int32(len(p))
+		l.arena = append(l.arena, p...)
+	default: // others wrote in between, or the arena is full
+		c.keep(c.takeCorked())
+		c.keep(p)
+	}
+}
+
+// takeCorked is this turn's output, which is the caller's to send or keep now.
+func (c *Conn) takeCorked() []byte {
+	p := c.loop.arena[c.corkOff:][:c.corkLen]
+	c.corkOff, c.corkLen = 0, 0
+	return p
+}
+
+// keep puts p behind what waits already.
+func (c *Conn) keep(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if c.out == nil {
+		c.out = c.loop.blocks.getQueue()
+	}
+	c.out.append(p, &c.loop.blocks)
+}
+
+// consume drops the first n bytes of what waits, for they are sent.
+func (c *Conn) consume(n int) {
+	c.out.consume(n, &c.loop.blocks)
+	if c.out.size == 0 {
+		c.loop.blocks.putQueue(c.out)
+		c.out = nil
+	}
+}
+
+// Pending is how many bytes wait to be sent.
+func (c *Conn) Pending() int {
+	n := int(c.corkLen)
+	if c.out != nil {
+		n += c.out.size
+	}
+	return n
+}
+
+// Full reports whether Write would refuse for want of room. Once it does, Writable will be called.
+func (c *Conn) Full() bool {
+	if c.is(full) {
+		c.state |= wantsNotice
+	}
+	return c.is(full)
+}
+
+// send sends what waits, and extra behind it, as far as the kernel takes it.
+func (c *Conn) send(extra []byte) error {
+	if err := c.loop.driver.write(c, extra); err != nil {
+		c.breakOutput(fmt.Errorf("loop: send: %w", err))
+		return c.err
+	}
+	if c.out != nil && c.out.size >= c.loop.opt.HighWater {
+		c.state |= full
+	}
+	c.settle()
+	return nil
+}
+
+// breakOutput is for a send that failed. What the peer sent before it went away may still be in the kernel, and
+// the handler gets it: reading goes on to its end, and then Closed gets err.
+func (c *Conn) breakOutput(err error) {
+	c.err = err
+	c.state = c.state&^full | broken
+	c.dropOutput()
+	if c.is(closing | sawEOF) {
+		c.fail(err)
+		return
+	}
+	c.loop.driver.update(c)
+}
+
+// flush is the end of the turn.
+func (c *Conn) flush() {
+	c.state &^= isDirty
+	if c.is(ended) || c.Pending() == 0 {
+		return
+	}
+	_ = c.send(nil) // Closed will tell
+}
+
+// sentSome is told by the driver that some of what waited has left.
+func (c *Conn) sentSome() {
+	if c.is(full) && (c.out == nil || c.out.size <= c.loop.opt.HighWater/2) {
+		c.state &^= full
+		if c.is(wantsNotice) && !c.is(closing|shutWanted) {
+			c.loop.notices = append(c.loop.notices, notice{c: c, kind: noticeWritable})
+		}
+		c.state &^= wantsNotice
+	}
+	c.settle()
+}
+
+// settle does what had to wait for output to leave, and tells the driver what is wanted now.
+func (c *Conn) settle() {
+	if c.is(shutWanted) {
+		if !c.is(shutDone|broken) && c.Pending() == 0 {
+			c.state |= shutDone
+			if err := c.sock.CloseWrite(); err != nil {
+				c.breakOutput(fmt.Errorf("loop: %w", err))
+				return
+			}
+		}
+		if c.is(closing) && !c.is(isDirty) {
+			c.linger()
+		}
+	}
+	if !c.is(ended) {
+		c.loop.driver.update(c)
+	}
+}
+
+// wantsRead tells the driver whether it may deliver bytes. A closing connection reads to drop.
+func (c *Conn) wantsRead() bool {
+	if c.is(closing) {
+		return c.state&(sawEOF|ended) == 0
+	}
+	return c.state&(paused|full|sawEOF|connecting|ended) == 0
+}
+
+// wantsWrite tells the driver whether there is something to be sent, or to be waited for.
+func (c *Conn) wantsWrite() bool {
+	return c.out != nil || c.is(connecting)
+}
+
+// connected is told by the driver how Dial ended.
+func (c *Conn) connected(err error) {
+	c.state &^= connecting
+	if c.closer != nil { // Dial's timeout
+		c.closer.timer.Stop()
+		c.closer = nil
+	}
+	if err != nil {
+		c.release(err, false)
+		return
+	}
+	c.opened()
+}
+
+// opened makes the handler's first call.
+func (c *Conn) opened() {
+	c.loop.driver.update(c)
+	c.handler.Opened(c)
+}
+
+// received is told by the driver what the peer sent.
+func (c *Conn) received(p []byte) {
+	if !c.is(closing) {
+		c.handler.Data(c, p)
+	}
+}
+
+// receivedEOF is told by the driver that the peer closed its half.
+func (c *Conn) receivedEOF() {
+	c.state |= sawEOF
+	switch {
+	case c.is(broken):
+		c.fail(c.err)
+		return
+	case c.is(closing):
+		c.settle()
+		return
+	}
+	c.loop.driver.update(c)
+	c.handler.EOF(c)
+}
+
+// Pause stops reading; the peer is held up once the kernel's buffers are full. Data that was received before may
+// not be called again in this turn. Resume goes on.
+func (c *Conn) Pause() {
+	if !c.is(ended | paused) {
+		c.state |= paused
+		c.loop.driver.update(c)
+	}
+}
+
+// Resume ends Pause.
+func (c *Conn) Resume() {
+	if c.is(paused) && !c.is(ended) {
+		c.state &^= paused
+		c.loop.driver.update(c)
+	}
+}
+
+// CloseWrite sends the end of the stream behind what was written. The peer can go on sending.
+func (c *Conn) CloseWrite() error {
+	if c.is(ended | closing | connecting) {
+		return ErrClosed
+	}
+	if !c.is(shutWanted) {
+		c.state |= shutWanted
+		c.settle()
+	}
+	return nil
+}
+
+// Abort ends the connection at once, with a reset where the protocol has one. What was written and not yet
+// acknowledged may be lost. Closed gets ErrAborted.
+func (c *Conn) Abort() { c.fail(ErrAborted) }
+
+// CloseWithError ends the connection at once, as Abort does, and Closed gets err.
+func (c *Conn) CloseWithError(err error) { c.fail(err) }
+
+// fail ends the connection with err, once. A connection that is broken is closed; one that is ended while it is sound
+// is reset, so that the peer knows.
+func (c *Conn) fail(err error) {
+	if !c.is(ended) {
+		if c.err != nil && err != ErrLoopClosed {
+			err = c.err // what broke it first
+		}
+		c.release(err, !c.is(connecting))
+	}
+}
+
+// dropOutput forgets what waits to be sent.
+func (c *Conn) dropOutput() {
+	if c.out != nil {
+		c.out.drop(&c.loop.blocks)
+		c.loop.blocks.putQueue(c.out)
+		c.out = nil
+	}
+	c.corkOff, c.corkLen = 0, 0
+}
+
+// release gives everything back and puts Closed off to the end of the turn.
+func (c *Conn) release(err error, reset bool) {
+	l := c.loop
+	c.state |= ended
+	c.dropOutput()
+	if c.times != nil {
+		c.times.timer.Stop()
+	}
+	if c.closer != nil {
+		c.closer.timer.Stop()
+		c.closer = nil
+	}
+	l.driver.release(c, reset)
+	c.sock = sock.None
+	l.delist(c)
+	l.starved.fed()
+	l.notices = append(l.notices, notice{c: c, kind: noticeClosed, err: err})
+}
+
+// notify makes a call that was put off.
+func (c *Conn) notify(kind noticeKind, err error) {
+	switch kind {
+	case noticeClosed:
+		c.handler.Closed(c, err)
+	case noticeOpened:
+		if !c.is(ended | closing) {
+			c.opened()
+		}
+	case noticeWritable:
+		if !c.is(ended | closing | full | shutWanted) {
+			c.handler.Writable(c)
+		}
+	}
+}
+
+// enlist and delist keep the loop's table of connections.
+func (l *Loop) enlist(c *Conn) {
+	c.at = int32(len(l.conns))
+	l.conns = append(l.conns, c)
+	l.stats.conns.Add(1)
+}
+
+func (l *Loop) delist(c *Conn) {
+	last := len(l.conns) - 1
+	moved := l.conns[last]
+	l.conns[c.at], moved.at = moved, c.at
+	l.conns[last] = nil
+	l.conns = l.conns[:last]
+	l.stats.conns.Add(-1)
+}

@@ -1,0 +1,110 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/plexor-go/plexor/selector"
+)
+
+// A driver is what a loop waits on, and does its input and output. The loop keeps all policy (who may read, what
+// is written when, deadlines, closing); a driver moves bytes and tells what happened. All methods but wake are
+// called on the loop's goroutine.
+//
+// What a driver tells a loop, and in which order, whatever it waits on:
+//
+//	Conn.connected(err)   once for a connection that was being made
+//	Conn.received(p)      bytes, in order; p is the driver's until the call returns. Never while the connection
+//	                      does not want to read (Conn.wantsRead), and at most ReadBudget of them in a turn
+//	Conn.receivedEOF()    the peer closed its half; all that it sent was received before
+//	Conn.sentSome()       some of Conn.out left after write had returned
+//	Conn.fail(err)        the connection is broken
+//	Listener.accept()     connections wait; Listener.accepted(s): one was accepted
+//	PacketHandler.Packet  a datagram; PacketConn.refused(peer, err): one did not arrive; PacketConn.end(err)
+//
+// A driver must drop whatever it still hears of an endpoint after release.
+type driver interface {
+	name() string
+
+	// wait returns when there is something to dispatch, wake was called, or the timeout passed: negative means
+	// never, zero at once, and otherwise not earlier.
+	wait(timeout time.Duration) error
+	// dispatch hands out what wait found.
+	dispatch()
+	// wake ends a wait, at once or the next one. Any goroutine may call it.
+	wake() error
+	// close gives back what the driver holds. Every endpoint was released before.
+	close() error
+
+	// add takes a connection in: established, or to be told when it is (c.connecting). An error leaves nothing
+	// behind, and the socket open.
+	add(c *Conn) error
+	// update is told that what the connection wants (wantsRead, wantsWrite) may have changed.
+	update(c *Conn)
+	// write sends the connection's output: first what c.out holds, then c's corked bytes, then extra. What it
+	// can't send now moves to c.out, copied. An error means that the connection is broken.
+	write(c *Conn, extra []byte) error
+	// release forgets the connection and closes its socket, by a reset if asked.
+	release(c *Conn, reset bool)
+
+	addListener(l *Listener) error
+	// updateListener is told that l.paused may have changed.
+	updateListener(l *Listener)
+	releaseListener(l *Listener)
+
+	addPacket(s *PacketConn) error
+	// readPackets hands out one batch of what has arrived; it reports whether there may be more.
+	readPackets(s *PacketConn) bool
+	// writePacket sends what waits, and the rest when there is room.
+	writePacket(s *PacketConn)
+	releasePacket(s *PacketConn)
+}
+
+// A DriverInfo tells whether a driver works here.
+type DriverInfo struct {
+	Name string
+	Err  error // nil: it works; otherwise why it does not
+}
+
+// Drivers lists the drivers of this system, best first, each tried by doing what a loop needs of it.
+func Drivers() []DriverInfo {
+	var ds []DriverInfo
+	for _, a := range selector.Available() {
+		ds = append(ds, DriverInfo{a.Name, a.Err})
+	}
+	return ds
+}
+
+// openDriver makes the driver of that name; "auto" takes the best one that works.
+func openDriver(name string, o *Options) (driver, error) {
+	if name == "auto" {
+		s, err := selector.Default()
+		if err != nil {
+			return nil, fmt.Errorf("loop: no driver works here: %w", err)
+		}
+		return newReadiness(s, o), nil
+	}
+	var known []string
+	for _, d := range Drivers() {
+		if d.Name == name && d.Err != nil {
+			return nil, fmt.Errorf("loop: driver %s does not work here: %w", name, d.Err)
+		}
+		if d.Err == nil {
+			known = append(known, d.Name)
+		}
+		if d.Name != name {
+			continue
+		}
+		s, err := selector.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("loop: driver %s: %w", name, err)
+		}
+		return newReadiness(s, o), nil
+	}
+	return nil, fmt.Errorf("loop: %w %q: this system has auto, %s", ErrUnknownDriver, name, strings.Join(known, ", "))
+}
+
+// ErrUnknownDriver is a driver's name that this system does not have.
+var ErrUnknownDriver = errors.New("unknown driver")

@@ -1,0 +1,310 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/plexor-go/plexor/sock"
+)
+
+// A Spread is how connections come to the loops of a group.
+//
+// By hand-over one listener accepts, and each connection goes to the loop that has the fewest. That costs one
+// wake-up of the other loop, for all that were accepted in a turn, and keeps the loops even whatever the clients
+// do. With SO_REUSEPORT each loop has a listener of its own and the kernel chooses by a hash of the addresses:
+// nothing is handed over, but a few connections spread badly, one loop that is held up keeps its share of the
+// backlog waiting, Unix sockets can't do it, and a second server on a port that is in use starts in silence and
+// takes half of the connections. The figures are in the benchmark BenchmarkSpread and in ARCHITECTURE.md.
+type Spread int
+
+const (
+	SpreadHandover  Spread = iota // one listener, the connection goes to the loop with the fewest
+	SpreadReusePort               // a listener a loop; the kernel spreads (tcp only, where it does)
+)
+
+// GroupOptions are a group's choices. The zero value means the defaults.
+type GroupOptions struct {
+	Options        // each loop's
+	Loops   int    // how many (default: one a core, runtime.GOMAXPROCS)
+	Spread  Spread // how connections come to them
+}
+
+// A Group is several loops that share their work. Any goroutine but those of its loops may call its methods.
+type Group struct {
+	loops   []*Loop
+	spread  Spread
+	starved starved
+	ended   sync.WaitGroup
+	errs    []error // each loop's; read after ended
+
+	mu   sync.Mutex
+	next int // loop for the next listener or datagram socket
+}
+
+// NewGroup makes the loops and starts each on a goroutine of its own. They run until Close or Shutdown.
+func NewGroup(o GroupOptions) (*Group, error) {
+	if o.Loops < 0 {
+		return nil, fmt.Errorf("loop: GroupOptions.Loops is %d: it must be at least 1, or 0 for one a core", o.Loops)
+	}
+	if o.Loops == 0 {
+		o.Loops = runtime.GOMAXPROCS(0)
+	}
+	g := &Group{spread: o.Spread, errs: make([]error, o.Loops)}
+	for range o.Loops {
+		l, err := newLoop(o.Options, g)
+		if err != nil {
+			g.closeLoops()
+			return nil, err
+		}
+		g.loops = append(g.loops, l)
+	}
+	for i, l := range g.loops {
+		g.ended.Go(func() {
+			if g.errs[i] = l.Run(); g.errs[i] != nil {
+				go g.closeLoops() // half of a group serves nobody
+			}
+		})
+	}
+	return g, nil
+}
+
+// Loops are the group's loops.
+func (g *Group) Loops() []*Loop { return g.loops }
+
+// Driver is the name of the driver that the loops run on.
+func (g *Group) Driver() string { return g.loops[0].Driver() }
+
+// Wait returns when all loops have ended: with nil after Close or Shutdown, else with the error that a loop ended
+// with, which has then ended all.
+func (g *Group) Wait() error {
+	g.ended.Wait()
+	return errors.Join(g.errs...)
+}
+
+// Stats are the sums of the loops' counts.
+func (g *Group) Stats() Stats {
+	var sum Stats
+	for _, l := range g.loops {
+		s := l.Stats()
+		sum.Conns += s.Conns
+		sum.Accepted += s.Accepted
+		sum.Refused += s.Refused
+		sum.StepBacks += s.StepBacks
+		sum.Stalls += s.Stalls
+		sum.PacketsIn += s.PacketsIn
+		sum.PacketsOut += s.PacketsOut
+		sum.Dropped += s.Dropped
+	}
+	return sum
+}
+
+// A GroupListener accepts connections for a group.
+type GroupListener struct {
+	addr  sock.Addr
+	parts []*Listener
+}
+
+// Addr is the address that the listener got, with its port.
+func (gl *GroupListener) Addr() sock.Addr { return gl.addr }
+
+// Close stops listening; connections that were accepted go on.
+func (gl *GroupListener) Close() error {
+	var errs []error
+	for _, ln := range gl.parts {
+		errs = append(errs, ln.loop.Do(func() { _ = ln.Close() })) // a second Close changes nothing
+	}
+	return errors.Join(errs...)
+}
+
+// Listen listens on a, a tcp or unix address, and spreads the connections over the loops. accept is called on the
+// connection's loop, so on several at once.
+func (g *Group) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*GroupListener, error) {
+	if a.Scheme == "udp" {
+		return nil, fmt.Errorf("loop: %s: Listen is for streams; ListenPacket is for datagrams", a)
+	}
+	sockets, err := g.Bind(a, o)
+	if err != nil {
+		return nil, err
+	}
+	return g.ListenOn(accept, sockets...)
+}
+
+// Bind makes the sockets with which this group listens on a: one, or one a loop by SpreadReusePort. Whoever has
+// several services binds them all before the first is served, so that none is left half started.
+func (g *Group) Bind(a sock.Addr, o sock.Options) (sockets []sock.Socket, err error) {
+	defer func() {
+		if err != nil {
+			Discard(sockets...)
+			sockets = nil
+		}
+	}()
+	n := 1
+	if g.spread == SpreadReusePort && a.Scheme == "tcp" {
+		n = len(g.loops)
+	}
+	if n > 1 && !o.ReusePort {
+		// With SO_REUSEPORT a port that another server has is no error. So look without it first.
+		probe, err := sock.Listen(a, o)
+		if err != nil {
+			return nil, err
+		}
+		a, err = probe.LocalAddr()
+		_ = probe.Close() // it has served its purpose
+		if err != nil {
+			return nil, err
+		}
+		o.ReusePort = true
+	}
+	for len(sockets) < n {
+		s, err := sock.Listen(a, o)
+		if err != nil {
+			return sockets, err
+		}
+		sockets = append(sockets, s)
+		if a, err = s.LocalAddr(); err != nil { // with its port
+			return sockets, err
+		}
+	}
+	return sockets, nil
+}
+
+// Discard closes sockets of Bind that will not be used after all, and removes their files.
+func Discard(sockets ...sock.Socket) {
+	for _, s := range sockets {
+		discard(s)
+	}
+}
+
+// ListenOn takes over sockets that listen already: those of Bind, or one that was inherited. With one, its
+// connections are handed to all loops; of several, each belongs to a loop.
+func (g *Group) ListenOn(accept AcceptFunc, sockets ...sock.Socket) (*GroupListener, error) {
+	if len(sockets) == 0 || len(sockets) > len(g.loops) {
+		Discard(sockets...)
+		return nil, fmt.Errorf("loop: ListenOn with %d sockets: want 1 to %d, one a loop at most", len(sockets), len(g.loops))
+	}
+	gl := &GroupListener{}
+	for i, s := range sockets {
+		l := g.loops[i]
+		give := func() *Loop { return l }
+		if len(sockets) == 1 {
+			l = g.nextLoop()
+			give = g.leastLoaded
+		}
+		var ln *Listener
+		var err error
+		if doErr := l.Do(func() { ln, err = l.listenOn(s, accept, give) }); doErr != nil {
+			discard(s)
+			err = doErr // the loop has ended
+		}
+		if err != nil {
+			Discard(sockets[i+1:]...)
+			_ = gl.Close()
+			return nil, err
+		}
+		gl.parts = append(gl.parts, ln)
+	}
+	gl.addr = gl.parts[0].Addr()
+	return gl, nil
+}
+
+// ListenPacket binds a datagram socket, on one of the loops.
+func (g *Group) ListenPacket(a sock.Addr, o sock.Options, h PacketHandler) (*PacketConn, error) {
+	s, err := bindPacket(a, o)
+	if err != nil {
+		return nil, err
+	}
+	return g.ListenPacketOn(s, h)
+}
+
+// ListenPacketOn takes over a datagram socket that is bound already.
+func (g *Group) ListenPacketOn(s sock.Socket, h PacketHandler) (p *PacketConn, err error) {
+	l := g.nextLoop()
+	if doErr := l.Do(func() { p, err = l.listenPacketOn(s, h) }); doErr != nil {
+		_ = s.Close() // the loop has ended
+		return nil, doErr
+	}
+	return p, err
+}
+
+func (g *Group) nextLoop() *Loop {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.loops[g.next%len(g.loops)]
+	g.next++
+	return l
+}
+
+// leastLoaded is the loop with the fewest connections.
+func (g *Group) leastLoaded() *Loop {
+	best, least := g.loops[0], int64(-1)
+	for _, l := range g.loops {
+		if n := l.stats.conns.Load(); least < 0 || n < least {
+			best, least = l, n
+		}
+	}
+	return best
+}
+
+// Close ends all loops at once: connections are reset, and their handlers get ErrLoopClosed.
+func (g *Group) Close() error {
+	g.closeLoops()
+	return g.Wait()
+}
+
+func (g *Group) closeLoops() {
+	for _, l := range g.loops {
+		_ = l.Close() // it has no error to give
+	}
+}
+
+// drainEvery is how often Shutdown looks which connections have become quiet.
+const drainEvery = 5 * time.Millisecond
+
+// Shutdown ends the group gracefully: listening stops, after the backlog was taken in; every connection is closed
+// as soon as it is quiet (see Conn.Drain); then the loops end. If ctx is done before, the connections that are
+// left are reset, and the error says how many there were and why.
+func (g *Group) Shutdown(ctx context.Context) error {
+	for _, l := range g.loops {
+		_ = l.Do(l.stopListening) // a loop that has ended listens no more
+	}
+	for _, l := range g.loops {
+		_ = l.Do(l.drain) // likewise
+	}
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for {
+		left := g.Stats().Conns
+		if left == 0 {
+			return g.Close()
+		}
+		select {
+		case <-ctx.Done():
+			err := g.Close()
+			return errors.Join(fmt.Errorf("loop: shutdown: %d connections were cut: %w", left, context.Cause(ctx)), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// stopListening takes in what waits and closes all that listens.
+func (l *Loop) stopListening() {
+	for s := range l.socks {
+		s.finish()
+	}
+}
+
+// drain closes the connections that are quiet, and comes back for the others.
+func (l *Loop) drain() {
+	for i := len(l.conns) - 1; i >= 0; i-- {
+		if i < len(l.conns) { // closing one may end others
+			l.conns[i].Drain()
+		}
+	}
+	if len(l.conns) > 0 || l.stats.conns.Load() > 0 {
+		l.AfterFunc(drainEvery, l.drain)
+	}
+}

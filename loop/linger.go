@@ -1,0 +1,95 @@
+package loop
+
+import (
+	"time"
+)
+
+// A closer is what a connection needs between Close and its end, if it does not end at once.
+type closer struct {
+	timer Timer
+	limit int64         // by then every byte must be acknowledged
+	eofBy int64         // all is acknowledged; by then the peer should have closed its half; 0: not yet known
+	step  time.Duration // until the next look
+}
+
+// No event tells that the peer's system has acknowledged all, so it is looked at, ever less often.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 100 * time.Millisecond
+)
+
+// Close ends the connection gracefully (see the package's text on closing). The handler hears nothing more but
+// Closed, which comes with nil once all that was written is delivered, and at the latest after Options.Linger and
+// a second. A second Close returns ErrClosed and changes nothing.
+func (c *Conn) Close() error {
+	if c.is(closing | ended) {
+		return ErrClosed
+	}
+	if c.times != nil {
+		c.times.timer.Stop()
+	}
+	switch {
+	case c.is(connecting):
+		c.release(nil, false)
+	case c.is(broken):
+		c.fail(c.err)
+	default:
+		c.state = c.state&^(paused|full) | closing | shutWanted
+		c.settle()
+	}
+	return nil
+}
+
+// linger looks whether a closing connection has come to its end, and otherwise when to look again. Corked output
+// is in the kernel or in c.out by now.
+func (c *Conn) linger() {
+	l := c.loop
+	allAcked := false
+	if c.is(shutDone) {
+		unacked, known := c.sock.Unacked()
+		allAcked = unacked == 0 || !known
+		if allAcked && c.is(sawEOF) {
+			c.release(nil, false)
+			return
+		}
+	}
+	now := l.readClock()
+	k := c.closer
+	if k == nil {
+		k = &closer{limit: now + int64(l.opt.Linger), step: firstLook}
+		k.timer = Timer{loop: l, f: c.linger}
+		c.closer = k
+	}
+	if allAcked && k.eofBy == 0 {
+		k.eofBy = now + int64(lingerForEOF)
+	}
+	switch {
+	case allAcked && now >= k.eofBy:
+		c.release(nil, false)
+	case allAcked:
+		k.timer.set(k.eofBy)
+	case now >= k.limit:
+		c.release(ErrUndelivered, true)
+	case c.is(shutDone):
+		k.timer.set(min(now+int64(k.step), k.limit))
+		k.step = min(2*k.step, lastLook)
+	default: // output still waits; sentSome tells
+		k.timer.set(k.limit)
+	}
+}
+
+// Drain closes the connection as soon as it is quiet: when nothing that the peer sent is unread, and nothing that
+// was written waits. It reports whether that is so; ask again later otherwise.
+func (c *Conn) Drain() bool {
+	if c.is(ended | closing) {
+		return true
+	}
+	if c.Pending() > 0 || c.is(connecting) {
+		return false
+	}
+	if unread, err := c.sock.Unread(); err == nil && unread > 0 && !c.is(sawEOF) {
+		return false
+	}
+	_ = c.Close() // it was open
+	return true
+}

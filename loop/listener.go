@@ -1,0 +1,317 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexor-go/plexor/sock"
+)
+
+// An AcceptFunc chooses the handler of a new connection, on the connection's loop, before Opened. nil refuses the
+// connection: it is reset.
+type AcceptFunc func(c *Conn) Handler
+
+// A Listener accepts connections on a loop. Its methods are for the loop's goroutine.
+type Listener struct {
+	loop   *Loop
+	choose AcceptFunc
+	give   func() *Loop // who gets the next connection
+	sock   sock.Socket
+	addr   sock.Addr
+	file   sock.File // of a unix socket
+	paused bool      // steps back, or closed
+	armed  bool      // the driver's
+	ended  bool
+
+	retry    *Timer
+	pause    time.Duration
+	said     bool // the log knows of this step back
+	retrying atomic.Bool
+}
+
+// A listener that found no free descriptor tries again when one was closed in this group, and at these intervals,
+// since it may be closed elsewhere in the process.
+const (
+	firstRetry = 20 * time.Millisecond
+	lastRetry  = time.Second
+)
+
+// Listen listens on a, which is a tcp or a unix address, and hands each connection to its handler. The errors
+// are those of sock.Listen.
+func (l *Loop) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*Listener, error) {
+	if a.Scheme == "udp" {
+		return nil, fmt.Errorf("loop: %s: Listen is for streams; ListenPacket is for datagrams", a)
+	}
+	s, err := sock.Listen(a, o)
+	if err != nil {
+		return nil, err
+	}
+	return l.listenOn(s, accept, func() *Loop { return l })
+}
+
+// listenOn takes s over.
+func (l *Loop) listenOn(s sock.Socket, accept AcceptFunc, give func() *Loop) (*Listener, error) {
+	ln := &Listener{loop: l, choose: accept, give: give, sock: s}
+	var err error
+	if ln.addr, err = s.LocalAddr(); err == nil {
+		ln.file, err = sock.FileOf(s)
+	}
+	if err == nil && l.closing.Load() {
+		err = ErrClosed
+	}
+	if err == nil {
+		err = l.driver.addListener(ln)
+	}
+	if err != nil {
+		discard(s)
+		return nil, fmt.Errorf("loop: listen on %s: %w", ln.addr, err)
+	}
+	l.socks[ln] = struct{}{}
+	return ln, nil
+}
+
+// discard gives up a listening socket for an error that is told elsewhere.
+func discard(s sock.Socket) {
+	if file, err := sock.FileOf(s); err == nil {
+		_ = file.Remove()
+	}
+	_ = s.Close()
+}
+
+// Addr is the address that the listener got, with its port. Any goroutine may call it.
+func (ln *Listener) Addr() sock.Addr { return ln.addr }
+
+// Close stops listening. Connections that were accepted go on; those that wait in the backlog are reset by the
+// system.
+func (ln *Listener) Close() error {
+	if ln.ended {
+		return ErrClosed
+	}
+	ln.end(nil)
+	return nil
+}
+
+func (ln *Listener) end(error) {
+	if ln.ended {
+		return
+	}
+	ln.ended, ln.paused = true, true
+	if ln.retry != nil {
+		ln.retry.Stop()
+	}
+	ln.loop.starved.remove(ln)
+	if err := ln.file.Remove(); err != nil {
+		ln.loop.opt.Log.Warn("the listener's file is left behind", "listener", ln.addr.String(), "err", err)
+	}
+	ln.loop.driver.releaseListener(ln)
+	delete(ln.loop.socks, ln)
+}
+
+// finish accepts what waits, for those peers have a connection, as far as they know, and stops listening.
+func (ln *Listener) finish() {
+	for n := 0; n < mostBacklog && !ln.paused; n += ln.loop.opt.AcceptBudget {
+		if !ln.accept() {
+			break
+		}
+	}
+	ln.end(nil)
+}
+
+// mostBacklog bounds what finish accepts while peers go on connecting.
+const mostBacklog = 65536
+
+// accept takes what waits in the backlog, up to the budget; it reports whether there may be more.
+func (ln *Listener) accept() bool {
+	for n := ln.loop.opt.AcceptBudget; n > 0 && !ln.paused; n-- {
+		s, err := ln.sock.Accept()
+		switch {
+		case err == nil:
+			ln.accepted(s)
+		case err == sock.ErrWouldBlock:
+			return false
+		case sock.Aborted(err): // the peer is gone already
+		case sock.Exhausted(err):
+			ln.stepBack(err)
+			return false
+		default:
+			ln.loop.opt.Log.Error("accept failed; trying again", "listener", ln.addr.String(), "err", err)
+			ln.stepBack(err)
+			return false
+		}
+	}
+	return true
+}
+
+// accepted takes a connection in, here or on the loop that is to have it.
+func (ln *Listener) accepted(s sock.Socket) {
+	if ln.pause != 0 {
+		ln.recovered()
+	}
+	ln.loop.stats.accepted.Add(1)
+	to := ln.give()
+	if to == ln.loop {
+		ln.adopt(to, s)
+		return
+	}
+	to.stats.conns.Add(1) // at once, so that the next one is given to another
+	if to.postAlways(func() { to.stats.conns.Add(-1); ln.adopt(to, s) }) != nil {
+		to.stats.conns.Add(-1)
+		_ = s.Abort() // the loop has ended
+	}
+}
+
+// adopt makes a connection of s on loop to, whose goroutine this is.
+func (ln *Listener) adopt(to *Loop, s sock.Socket) {
+	c := &Conn{loop: to, sock: s}
+	to.enlist(c)
+	if err := to.driver.add(c); err != nil {
+		to.stats.refused.Add(1)
+		to.delist(c)
+		_ = s.Abort()
+		// The driver has no room (select beyond FD_SETSIZE): those still in the backlog may find some later.
+		step := func() { ln.stepBack(err) }
+		if to == ln.loop {
+			step()
+		} else {
+			_ = ln.loop.postAlways(step) // fails when that loop has ended, and the listener with it
+		}
+		return
+	}
+	if c.handler = ln.choose(c); c.handler == nil {
+		c.handler = Base{}
+		to.stats.refused.Add(1)
+		c.fail(ErrAborted)
+		return
+	}
+	if !c.is(ended | closing) {
+		c.handler.Opened(c)
+	}
+}
+
+// stepBack stops accepting until there is room again.
+func (ln *Listener) stepBack(err error) {
+	if ln.ended || ln.paused {
+		return
+	}
+	l := ln.loop
+	ln.paused = true
+	l.driver.updateListener(ln)
+	l.starved.add(ln)
+	l.stats.stepBacks.Add(1)
+	ln.pause = min(max(2*ln.pause, firstRetry), lastRetry)
+	if !ln.said {
+		ln.said = true
+		l.opt.Log.Warn("listener steps back until a descriptor is free", "listener", ln.addr.String(),
+			"driver", l.Driver(), "conns", len(l.conns), "err", err)
+	}
+	if ln.retry == nil {
+		ln.retry = &Timer{loop: l, f: ln.stepForward}
+	}
+	ln.retry.Reset(ln.pause)
+}
+
+// stepForward tries again.
+func (ln *Listener) stepForward() {
+	ln.retrying.Store(false)
+	if ln.ended || !ln.paused {
+		return
+	}
+	ln.loop.starved.remove(ln)
+	ln.retry.Stop()
+	ln.paused = false
+	ln.loop.driver.updateListener(ln)
+}
+
+// recovered: a connection was accepted after a step back.
+func (ln *Listener) recovered() {
+	ln.pause = 0
+	if ln.said {
+		ln.said = false
+		ln.loop.opt.Log.Info("listener accepts again", "listener", ln.addr.String())
+	}
+}
+
+// starved are the listeners of a group that wait for a descriptor.
+type starved struct {
+	n  atomic.Int32
+	mu sync.Mutex
+	ls map[*Listener]struct{}
+}
+
+func (s *starved) add(ln *Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ls == nil {
+		s.ls = make(map[*Listener]struct{})
+	}
+	s.ls[ln] = struct{}{}
+	s.n.Store(int32(len(s.ls)))
+}
+
+func (s *starved) remove(ln *Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ls, ln)
+	s.n.Store(int32(len(s.ls)))
+}
+
+// fed: a descriptor was closed.
+func (s *starved) fed() {
+	if s.n.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ln := range s.ls {
+		if !ln.retrying.Swap(true) {
+			_ = ln.loop.postAlways(ln.stepForward) // fails when the loop has ended, and the listener with it
+		}
+	}
+}
+
+// Dial connects to a, a tcp or unix address whose host is a literal, and returns at once; Opened or Closed tells
+// the handler how it went. A name must be resolved before ([sock.Addr.Resolve]), for that would block the loop. A
+// timeout of zero leaves it to the system, which gives up after minutes.
+func (l *Loop) Dial(a sock.Addr, o sock.Options, timeout time.Duration, h Handler) (*Conn, error) {
+	if h == nil {
+		return nil, errors.New("loop: Dial without a handler")
+	}
+	if l.closing.Load() {
+		return nil, ErrClosed
+	}
+	if _, literal := a.AddrPort(); a.Scheme == "udp" || a.Scheme == "tcp" && !literal {
+		return nil, fmt.Errorf("loop: dial %s: it must be a stream's address, with an IP address and no name", a)
+	}
+	s, done, err := sock.Connect(a, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{loop: l, sock: s, handler: h}
+	if !done {
+		c.state |= connecting
+	}
+	l.enlist(c)
+	if err := l.driver.add(c); err != nil {
+		l.delist(c)
+		_ = s.Close()
+		return nil, fmt.Errorf("loop: dial %s: %w", a, err)
+	}
+	if done {
+		l.notices = append(l.notices, notice{c: c, kind: noticeOpened})
+		return c, nil
+	}
+	if timeout > 0 {
+		k := &closer{}
+		k.timer = Timer{loop: l, f: func() {
+			if c.is(connecting) {
+				c.release(fmt.Errorf("loop: dial %s: no answer within %v: %w", a, timeout, &DeadlineError{"connect"}), false)
+			}
+		}}
+		c.closer = k
+		k.timer.Reset(timeout)
+	}
+	return c, nil
+}

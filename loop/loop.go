@@ -1,0 +1,445 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Loop waits for sockets, timers and posted functions, and runs their handlers on the one goroutine that
+// called Run.
+type Loop struct {
+	opt    Options
+	driver driver
+	group  *Group // nil when the loop runs alone
+
+	// Of the loop's goroutine.
+	start   time.Time
+	now     int64 // nanoseconds since start, read once a turn
+	timers  timerHeap
+	conns   []*Conn // all that are open; each knows its place
+	socks   map[endpoint]struct{}
+	dirty   []*Conn // wrote in this turn
+	packets []*PacketConn
+	notices []notice // calls of handlers that wait for the end of the turn
+	spare   []notice
+	soon    []func() // what Soon put off, likewise
+	sooner  []func()
+	arena   []byte // what this turn wrote, until the turn ends
+	blocks  blockPool
+	views   [][]byte // for vectored writes
+	starved *starved // listeners that wait for a descriptor, shared by the loops of a group
+
+	// Of any goroutine.
+	turn    atomic.Uint64 // odd while handlers run
+	parked  atomic.Bool   // waiting, or about to: a post must wake
+	posted  postQueue
+	closing atomic.Bool
+	running atomic.Bool
+	done    chan struct{} // Run has ended, or the loop was closed without
+	ending  sync.Once
+	stats   counters
+	step    func() // cancels the clock's wake
+	stepped bool
+	monitor *monitor
+	id      atomic.Int64 // the goroutine that runs the loop, for the monitor
+}
+
+// An endpoint is a listener or a datagram socket: what is closed when the loop ends, besides connections.
+type endpoint interface {
+	end(err error) // at once
+	finish()       // after what has arrived already
+}
+
+// A notice is a handler's call that was put off to the end of the turn, so that no handler runs inside a call
+// that another handler made.
+type notice struct {
+	c    *Conn
+	p    *PacketConn // if c is nil
+	peer netip.AddrPort
+	err  error
+	kind noticeKind
+}
+
+type noticeKind uint8
+
+const (
+	noticeOpened noticeKind = iota
+	noticeClosed
+	noticeWritable
+	noticeRefused
+)
+
+var (
+	// ErrClosed is the use of something that was closed; errors.Is also finds net.ErrClosed in it.
+	ErrClosed = fmt.Errorf("loop: %w", net.ErrClosed)
+	// ErrPostQueueFull: Options.PostQueue functions wait already.
+	ErrPostQueueFull = errors.New("loop: the queue of posted functions is full (Options.PostQueue)")
+	// ErrLoopClosed is what the handlers of a closed loop's connections get; errors.Is finds net.ErrClosed in it.
+	ErrLoopClosed = fmt.Errorf("loop: the loop ended: %w", net.ErrClosed)
+)
+
+// New makes a loop. Nothing happens on it before Run, but it may be given listeners, connections and timers, from
+// the goroutine that made it. One that is never run must be closed.
+func New(o Options) (*Loop, error) { return newLoop(o, nil) }
+
+func newLoop(o Options, g *Group) (*Loop, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l := &Loop{opt: o, group: g, done: make(chan struct{}), socks: make(map[endpoint]struct{})}
+	if g != nil {
+		l.starved = &g.starved
+	} else {
+		l.starved = new(starved)
+	}
+	l.driver, err = openDriver(o.Driver, &l.opt)
+	if err != nil {
+		return nil, err
+	}
+	l.start = o.Clock.Now()
+	l.posted.limit = o.PostQueue
+	l.arena = make([]byte, 0, corkArena)
+	if s, ok := o.Clock.(SteppedClock); ok {
+		l.stepped = true
+		l.step = s.OnStep(func() { l.Post(func() {}) }) // a full queue wakes the loop as well
+	}
+	if o.Stall > 0 {
+		l.monitor = startMonitor(l)
+	}
+	return l, nil
+}
+
+// Driver is the name of the driver that the loop runs on. Any goroutine may call it.
+func (l *Loop) Driver() string { return l.driver.name() }
+
+// Now is the loop's time, read once a turn.
+func (l *Loop) Now() time.Time { return l.start.Add(time.Duration(l.now)) }
+
+// readClock reads the clock; a turn's own time stays what it was.
+func (l *Loop) readClock() int64 { return max(int64(l.opt.Clock.Now().Sub(l.start)), l.now) }
+
+// at turns a time into the loop's nanoseconds.
+func (l *Loop) at(t time.Time) int64 { return int64(t.Sub(l.start)) }
+
+// Run runs the loop on the calling goroutine until Close, and returns nil then; any other end is an error of the
+// driver. All connections of the loop are reset, and its listeners closed, before it returns; each gets its
+// Closed with ErrLoopClosed. A panic of a handler comes out of Run.
+func (l *Loop) Run() error {
+	if l.running.Swap(true) {
+		if l.closing.Load() {
+			<-l.done
+			return nil
+		}
+		return errors.New("loop: Run was called twice")
+	}
+	l.id.Store(goroutineID())
+	defer l.end()
+	for !l.closing.Load() {
+		if err := l.runOnce(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runOnce is a turn.
+func (l *Loop) runOnce() error {
+	timeout := l.timeout()
+	if timeout != 0 {
+		l.parked.Store(true)
+		if l.posted.waiting.Load() || l.closing.Load() {
+			timeout = 0
+		}
+	}
+	err := l.driver.wait(timeout)
+	l.parked.Store(false)
+	if err != nil {
+		return fmt.Errorf("loop: waiting on %s: %w", l.driver.name(), err)
+	}
+	l.beginTurn()
+	l.now = l.readClock()
+	l.driver.dispatch()
+	if len(l.timers.slots) > 0 {
+		l.runTimers()
+	}
+	if l.posted.waiting.Load() {
+		l.posted.run()
+	}
+	l.finishTurn()
+	l.turn.Add(1)
+	return nil
+}
+
+// beginTurn makes turn odd: handlers run from here on.
+func (l *Loop) beginTurn() {
+	l.turn.Add(1)
+	if m := l.monitor; m != nil && m.asleep.Load() {
+		m.rouse()
+	}
+}
+
+// mostRounds bounds how often a turn's end starts over since a handler that it called wrote or closed something.
+// What is left then comes at the end of the next turn, which does not wait.
+const mostRounds = 8
+
+// finishTurn sends what the turn wrote and makes the calls that it put off, which may write and close in turn.
+func (l *Loop) finishTurn() {
+	for n := 0; n < mostRounds && l.unfinished(); n++ {
+		l.runSoon()
+		l.flush()
+		l.tell()
+	}
+}
+
+func (l *Loop) unfinished() bool {
+	return len(l.dirty)+len(l.packets)+len(l.notices)+len(l.soon) > 0
+}
+
+// flush ends the cork: one system call a connection.
+func (l *Loop) flush() {
+	for i := 0; i < len(l.dirty); i++ { // it does not grow meanwhile, for no handler runs
+		c := l.dirty[i]
+		l.dirty[i] = nil
+		c.flush()
+	}
+	l.dirty = l.dirty[:0]
+	l.arena = l.arena[:0]
+	for i, s := range l.packets {
+		l.packets[i] = nil
+		s.flush()
+	}
+	l.packets = l.packets[:0]
+}
+
+// tell makes the calls that were put off. Those that are put off meanwhile come in the next round.
+func (l *Loop) tell() {
+	ns := l.notices
+	l.notices = l.spare[:0]
+	for i := range ns {
+		n := ns[i]
+		ns[i] = notice{}
+		if n.c != nil {
+			n.c.notify(n.kind, n.err)
+		} else {
+			n.p.notify(&n)
+		}
+	}
+	l.spare = ns[:0]
+}
+
+// mostSoon bounds how many rounds of Soon a turn runs before it turns to its sockets again.
+const mostSoon = 16
+
+// Soon runs f later in this turn, after the handler that is running, and before what the turn wrote is sent.
+// Functions run in the order in which they were given. What they give to Soon in turn still runs in this turn,
+// for a bounded number of rounds, and otherwise in the next one. It is for the loop's goroutine alone, and costs
+// next to nothing; [Loop.Post] is for all others.
+func (l *Loop) Soon(f func()) { l.soon = append(l.soon, f) }
+
+func (l *Loop) runSoon() {
+	for range mostSoon {
+		if len(l.soon) == 0 {
+			return
+		}
+		fs := l.soon
+		l.soon = l.sooner[:0]
+		for i, f := range fs {
+			fs[i] = nil
+			f()
+		}
+		l.sooner = fs[:0]
+	}
+}
+
+// timeout is how long the next wait may take.
+func (l *Loop) timeout() time.Duration {
+	if l.unfinished() || l.posted.waiting.Load() {
+		return 0
+	}
+	if len(l.timers.slots) == 0 {
+		return -1
+	}
+	d := l.timers.slots[0].when - l.readClock()
+	if d <= 0 {
+		return 0
+	}
+	if l.stepped {
+		return -1 // its clock will wake us
+	}
+	return time.Duration(d)
+}
+
+// Post runs f on the loop, in the order in which they were posted. It never waits. An error means that f will
+// not run: ErrPostQueueFull, or ErrClosed once the loop ends. However many are posted while the loop waits, it is
+// woken once. Any goroutine may call it.
+func (l *Loop) Post(f func()) error { return l.post(f, l.opt.PostQueue) }
+
+// postAlways is for the engine's own posts, which are bounded by what they are about (one a connection).
+func (l *Loop) postAlways(f func()) error { return l.post(f, 0) }
+
+func (l *Loop) post(f func(), limit int) error {
+	err := l.posted.put(f, limit)
+	if err != ErrClosed && l.parked.Load() && l.parked.CompareAndSwap(true, false) {
+		// The only thing that can fail here is a driver that was closed, and then nobody waits.
+		_ = l.driver.wake()
+	}
+	return err
+}
+
+// Do runs f on the loop and waits until it has run. An error means that it did not. Any goroutine but the loop's
+// own may call it.
+func (l *Loop) Do(f func()) error {
+	ran := make(chan struct{})
+	if err := l.Post(func() { defer close(ran); f() }); err != nil {
+		return err
+	}
+	select {
+	case <-ran:
+		return nil
+	case <-l.done:
+	}
+	select {
+	case <-ran: // by the loop's last turn
+		return nil
+	default:
+		return ErrClosed
+	}
+}
+
+// Close ends the loop; Run returns after the turn that it is in, and Close when Run has. From the loop's own
+// goroutine it does not wait. Any goroutine may call it, any number of times.
+func (l *Loop) Close() error {
+	first := !l.closing.Swap(true)
+	if !l.running.Load() && first && !l.running.Swap(true) {
+		l.end() // nobody runs it, nobody will
+		return nil
+	}
+	l.parked.Store(false)
+	_ = l.driver.wake() // it fails only once the driver was closed
+	if l.id.Load() == goroutineID() {
+		return nil
+	}
+	<-l.done
+	return nil
+}
+
+// end resets and closes all that the loop has, tells the handlers, and gives back the driver.
+func (l *Loop) end() {
+	l.ending.Do(func() {
+		l.closing.Store(true)
+		for _, f := range l.posted.close() {
+			f() // they were promised to run
+		}
+		for s := range l.socks {
+			s.end(ErrLoopClosed)
+		}
+		// A handler may answer Closed with a new connection: again until there is none.
+		for len(l.conns)+len(l.notices) > 0 {
+			for len(l.conns) > 0 {
+				l.conns[len(l.conns)-1].fail(ErrLoopClosed)
+			}
+			l.finishTurn()
+		}
+		if l.step != nil {
+			l.step()
+		}
+		l.monitor.stop()
+		_ = l.driver.close() // its descriptors are gone either way
+		l.blocks = blockPool{}
+		close(l.done)
+	})
+}
+
+// A postQueue holds the posted functions until their turn.
+type postQueue struct {
+	waiting atomic.Bool // there are some
+	mu      sync.Mutex
+	limit   int
+	fs      []func()
+	spare   []func()
+	closed  bool
+}
+
+func (q *postQueue) put(f func(), limit int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return ErrClosed
+	}
+	if limit > 0 && len(q.fs) >= limit {
+		return ErrPostQueueFull
+	}
+	q.fs = append(q.fs, f)
+	q.waiting.Store(true)
+	return nil
+}
+
+// run runs those that wait now; what they post waits for the next turn.
+func (q *postQueue) run() {
+	q.mu.Lock()
+	fs := q.fs
+	q.fs, q.spare = q.spare[:0], nil
+	q.waiting.Store(false)
+	q.mu.Unlock()
+	for i, f := range fs {
+		fs[i] = nil
+		f()
+	}
+	if cap(fs) <= 4096 { // what one storm of posts took is not kept for ever
+		q.spare = fs[:0]
+	}
+}
+
+func (q *postQueue) close() []func() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	fs := q.fs
+	q.fs = nil
+	return fs
+}
+
+// Stats are a loop's counts since it was made.
+type Stats struct {
+	Conns      int   // open now
+	Accepted   int64 // connections accepted by the loop's listeners
+	Refused    int64 // accepted, but closed at once, since the driver or the handler would not have them
+	StepBacks  int64 // how often a listener stepped back for want of descriptors
+	Stalls     int64 // how often a handler held the loop too long
+	PacketsIn  int64 // datagrams received
+	PacketsOut int64 // datagrams sent
+	Dropped    int64 // datagrams that WriteTo refused
+}
+
+type counters struct {
+	conns                                                              atomic.Int64
+	accepted, refused, stepBacks, stalls, packetsIn, packetsOut, drops atomic.Int64
+}
+
+// Stats returns the loop's counts. Any goroutine may call it.
+func (l *Loop) Stats() Stats {
+	return Stats{
+		Conns:      int(l.stats.conns.Load()),
+		Accepted:   l.stats.accepted.Load(),
+		Refused:    l.stats.refused.Load(),
+		StepBacks:  l.stats.stepBacks.Load(),
+		Stalls:     l.stats.stalls.Load(),
+		PacketsIn:  l.stats.packetsIn.Load(),
+		PacketsOut: l.stats.packetsOut.Load(),
+		Dropped:    l.stats.drops.Load(),
+	}
+}
+
+// goroutineID is the number of the calling goroutine, as the runtime prints it in stacks.
+func goroutineID() int64 {
+	var buf [64]byte
+	n := runtime.Stack(buf[:], false)
+	return parseGoroutineID(buf[:n])
+}

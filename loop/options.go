@@ -1,0 +1,112 @@
+package loop
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Options are the bounds and choices of a loop. The zero value of each field means its default.
+type Options struct {
+	// Driver is what the loop waits on: "epoll", "kqueue", "poll", "select", or "auto" (the default), the best
+	// that works here. Drivers lists them.
+	Driver string
+
+	// HighWater is how many bytes of output may wait for one connection (default 256 KiB). From there on Write
+	// refuses with ErrFull, and reading from the connection pauses, until half of them have gone.
+	HighWater int
+	// ReadBuffer is the size of the loop's read buffer, and so the largest piece that Data gets (default 64 KiB).
+	ReadBuffer int
+	// ReadBudget is how many bytes are read from one connection in a turn before the others have theirs
+	// (default 256 KiB).
+	ReadBudget int
+	// AcceptBudget is how many connections one listener accepts in a turn (default 64).
+	AcceptBudget int
+	// PostQueue is how many posted functions may wait (default 65536): Post then refuses with ErrPostQueueFull.
+	PostQueue int
+	// PacketSize is the longest datagram that is received whole (default 65535 bytes, which is all that UDP has).
+	PacketSize int
+	// PacketBatch is how many datagrams one system call receives or sends (default 32), and how many of one
+	// socket are handled in a turn.
+	PacketBatch int
+	// PacketQueue is how many bytes of datagrams may wait to be sent by one socket (default 1 MiB).
+	PacketQueue int
+
+	// Linger bounds how long Close waits for the peer to acknowledge what was written (default 10 s).
+	Linger time.Duration
+	// Stall is how long a handler may hold the loop before it is reported, once, with its stack (default
+	// 100 ms). Negative: never.
+	Stall time.Duration
+	// OnStall gets the report, on a goroutine of its own. The default writes it to Log.
+	OnStall func(Stall)
+	// Clock is where the time comes from (default the system's).
+	Clock Clock
+	// Log gets what nobody else is told: that a listener steps back for want of descriptors and goes on again,
+	// and stalls (default slog.Default()).
+	Log *slog.Logger
+}
+
+// The defaults, and the bounds that are no choice.
+const (
+	defaultHighWater    = 256 << 10
+	defaultReadBuffer   = 64 << 10
+	defaultReadBudget   = 256 << 10
+	defaultAcceptBudget = 64
+	defaultPostQueue    = 64 << 10
+	defaultPacketSize   = 65535
+	defaultPacketBatch  = 32
+	defaultPacketQueue  = 1 << 20
+	defaultLinger       = 10 * time.Second
+	defaultStall        = 100 * time.Millisecond
+
+	corkLimit = 16 << 10 // a connection's output of one turn beyond which it leaves at once
+	corkArena = 64 << 10 // what all connections' output of one turn may take before it moves to blocks
+
+	// After Close, once all is acknowledged: how long the peer has to close its half.
+	lingerForEOF = time.Second
+)
+
+// withDefaults checks o and fills it in.
+func (o Options) withDefaults() (Options, error) {
+	for _, f := range []struct {
+		name    string
+		v       *int
+		def     int
+		minimum int
+	}{
+		{"HighWater", &o.HighWater, defaultHighWater, 1},
+		{"ReadBuffer", &o.ReadBuffer, defaultReadBuffer, 1},
+		{"ReadBudget", &o.ReadBudget, defaultReadBudget, 1},
+		{"AcceptBudget", &o.AcceptBudget, defaultAcceptBudget, 1},
+		{"PostQueue", &o.PostQueue, defaultPostQueue, 1},
+		{"PacketSize", &o.PacketSize, defaultPacketSize, 1},
+		{"PacketBatch", &o.PacketBatch, defaultPacketBatch, 1},
+		{"PacketQueue", &o.PacketQueue, defaultPacketQueue, 1},
+	} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+		if *f.v < f.minimum {
+			return o, fmt.Errorf("loop: Options.%s is %d: it must be at least %d, or 0 for the default of %d", f.name, *f.v, f.minimum, f.def)
+		}
+	}
+	if o.Linger < 0 {
+		return o, fmt.Errorf("loop: Options.Linger is %v: it must not be negative; 0 means the default of %v", o.Linger, defaultLinger)
+	}
+	if o.Linger == 0 {
+		o.Linger = defaultLinger
+	}
+	if o.Stall == 0 {
+		o.Stall = defaultStall
+	}
+	if o.Clock == nil {
+		o.Clock = systemClock{}
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Driver == "" {
+		o.Driver = "auto"
+	}
+	return o, nil
+}
