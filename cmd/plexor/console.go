@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// A console is where the command prints. Colour is for a terminal only, and for nobody who set NO_COLOR.
+type console struct{ out, err io.Writer }
+
+// The colours, as SGR parameters (ECMA-48 section 8.3.117).
+const (
+	green  = "32"
+	yellow = "33"
+	faint  = "2"
+)
+
+func (c *console) paint(w io.Writer, sgr, s string) string {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
+		return s
+	}
+	return "\x1b[" + sgr + "m" + s + "\x1b[0m"
+}
+
+// status prints a line on standard error, with its first word in colour.
+func (c *console) status(sgr, word, format string, args ...any) {
+	fmt.Fprintf(c.err, "%s %s\n", c.paint(c.err, sgr, word), fmt.Sprintf(format, args...))
+}

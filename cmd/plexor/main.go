@@ -1,0 +1,86 @@
+// Command plexor serves, lists the drivers of this machine, and says what it is: see plexor --help.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitError = 1 // something went wrong
+	exitUsage = 2 // the command line is wrong
+)
+
+// cli is the command line.
+type cli struct {
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Serve   serveCmd   `cmd:"" help:"Serve echo or upper on one or more addresses, until SIGINT or SIGTERM."`
+	Drivers driversCmd `cmd:"" help:"List what a loop can wait on here, best first, and why not where it can't."`
+}
+
+// A usageError is a mistake on the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main with its world as arguments.
+func run(args []string, stdout, stderr io.Writer) int {
+	code, ended := exitOK, false
+	parser, err := kong.New(&cli{},
+		kong.Name("plexor"),
+		kong.Description("An event-driven networking engine for Go."),
+		kong.Vars{"version": version()},
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		// Help and the version end the program from inside the parser; what it says after that is nothing.
+		kong.Exit(func(c int) { code, ended = c, true }),
+		kong.Bind(&console{out: stdout, err: stderr}),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	if ended {
+		return code
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "plexor: %v (plexor --help tells more)\n", err)
+		return exitUsage
+	}
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintf(stderr, "plexor: %v\n", err)
+		if errors.As(err, new(usageError)) {
+			return exitUsage
+		}
+		return exitError
+	}
+	return exitOK
+}
+
+// version is what the build knows of itself.
+func version() string {
+	v := "devel"
+	if b, ok := debug.ReadBuildInfo(); ok {
+		if b.Main.Version != "" && b.Main.Version != "(devel)" {
+			v = b.Main.Version
+		}
+	}
+	return fmt.Sprintf("plexor %s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

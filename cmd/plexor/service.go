@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// A service is what is done with what arrives: it returns the reply, which may reuse p.
+type service func(p []byte) []byte
+
+var services = map[string]service{
+	"echo":  func(p []byte) []byte { return p },
+	"upper": upper,
+}
+
+// upper turns a to z into A to Z, and leaves all other bytes alone.
+func upper(p []byte) []byte {
+	for i, b := range p {
+		if 'a' <= b && b <= 'z' {
+			p[i] = b - ('a' - 'A')
+		}
+	}
+	return append(p, "_SB"...)
+}
+
+// An offer is one SERVICE=ADDRESS of the command line.
+type offer struct {
+	name    string
+	service service
+	addr    sock.Addr
+	options sock.Options
+}
+
+// parseOffer reads one, all of it, so that nothing is listening yet when something is wrong.
+func parseOffer(arg string) (offer, error) {
+	name, address, ok := strings.Cut(arg, "=")
+	known := strings.Join(slices.Sorted(maps.Keys(services)), ", ")
+	if !ok {
+		return offer{}, usagef("%q: want SERVICE=ADDRESS, such as echo=tcp://127.0.0.1:9000", arg)
+	}
+	o := offer{name: name, service: services[name]}
+	if o.service == nil {
+		return offer{}, usagef("%q: unknown service %q; there are %s", arg, name, known)
+	}
+	var err error
+	if o.addr, err = sock.ParseAddr(address); err != nil {
+		return offer{}, usagef("%q: %w", arg, err)
+	}
+	var rest map[string][]string
+	if o.options, rest, err = sock.ParseOptions(o.addr.Query); err != nil {
+		return offer{}, usagef("%q: %w", arg, err)
+	}
+	if len(rest) > 0 {
+		return offer{}, usagef("%q: unknown option %q; there are %s", arg,
+			slices.Sorted(maps.Keys(rest))[0], strings.Join(sock.OptionKeys(), ", "))
+	}
+	if err := o.options.Check(o.addr); err != nil {
+		return offer{}, usagef("%q: %w", arg, err)
+	}
+	return o, nil
+}
+
+// stream serves connections. A reply is taken whole: data only comes while there is room.
+func (o offer) stream(c *loop.Conn, p []byte) {
+	if _, err := c.Write(o.service(p)); err != nil {
+		c.CloseWithError(fmt.Errorf("%s: reply: %w", o.name, err))
+	}
+}
+
+// packet serves datagrams. One that can't be answered is dropped, as UDP does; the log hears of it once.
+func (o offer) packet(log *slog.Logger) loop.PacketFunc {
+	var once sync.Once
+	return func(s *loop.PacketConn, p []byte, peer netip.AddrPort, _ bool) {
+		if _, err := s.WriteTo(o.service(p), peer); err != nil {
+			once.Do(func() {
+				log.Warn("datagram not answered; no more is said of these", "service", o.name, "peer", peer, "err", err)
+			})
+		}
+	}
+}

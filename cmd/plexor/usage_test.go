@@ -1,0 +1,116 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestUsage: what is wrong is said in one line, with what and where, and the exit code tells whose fault it is.
+func TestUsage(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		want string // a regular expression for standard error
+	}{
+		{"unknown command", []string{"sever"}, 2, `sever`},
+		{"unknown flag", []string{"serve", "--divers=epoll"}, 2, `unknown flag --divers`},
+		{"no service", []string{"serve", "tcp://127.0.0.1:0"}, 2, `"tcp://127.0.0.1:0": want SERVICE=ADDRESS`},
+		{"unknown service", []string{"serve", "lower=tcp://127.0.0.1:0"}, 2, `unknown service "lower"; there are echo, upper`},
+		{"unknown scheme", []string{"serve", "echo=tpc://127.0.0.1:0"}, 2, `"echo=tpc://127.0.0.1:0": .*tpc`},
+		{"no port", []string{"serve", "echo=tcp://127.0.0.1"}, 2, `port`},
+		{"port out of range", []string{"serve", "echo=tcp://127.0.0.1:70000"}, 2, `70000`},
+		{"unknown option", []string{"serve", "echo=tcp://127.0.0.1:0?colour=red"}, 2, `unknown option "colour"; there are backlog`},
+		{"bad option", []string{"serve", "echo=tcp://127.0.0.1:0?backlog=many"}, 2, `backlog`},
+		{"option of another socket", []string{"serve", "echo=udp://127.0.0.1:0?nodelay=no"}, 2, `nodelay`},
+		{"the second is wrong", []string{"serve", "echo=tcp://127.0.0.1:0", "echo=tcp://"}, 2, `"echo=tcp://"`},
+		{"unknown driver", []string{"serve", "--driver=devpoll", "echo=tcp://127.0.0.1:0"}, 2, `unknown driver "devpoll": .*select`},
+		{"negative loops", []string{"serve", "--loops=-1"}, 2, `--loops=-1`},
+		{"negative drain", []string{"serve", "--drain=-1s"}, 2, `--drain=-1s`},
+		{"bad drain", []string{"serve", "--drain=soon"}, 2, `soon`},
+		{"port in use", []string{"serve", "echo=tcp://" + taken.Addr().String()}, 1, `tcp://` + taken.Addr().String() + `.*address already in use`},
+		{"port in use, spread by the kernel", []string{"serve", "--spread=reuseport", "--loops=2", "echo=tcp://" + taken.Addr().String()}, 1, `address already in use`},
+		{"the second is in use", []string{"serve", "echo=tcp://127.0.0.1:0", "echo=tcp://" + taken.Addr().String()}, 1, `address already in use`},
+		{"no such directory", []string{"serve", "echo=unix://" + filepath.Join(dir, "none", "sock")}, 1, `none/sock.*no such file or directory`},
+		{"a file is in the way", []string{"serve", "echo=unix://" + file}, 1, `file`},
+		{"not our address", []string{"serve", "echo=tcp://192.0.2.1:0"}, 1, `192\.0\.2\.1.*cannot assign requested address`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code, stdout, stderr := result(row.args...)
+			if code != row.code || !regexp.MustCompile(row.want).MatchString(stderr) {
+				t.Errorf("plexor %q: exit %d, want %d; standard error %q, want a match for %q", row.args, code, row.code, stderr, row.want)
+			}
+			if strings.Count(stderr, "\n") != 1 {
+				t.Errorf("plexor %q printed %d lines, want one:\n%s", row.args, strings.Count(stderr, "\n"), stderr)
+			}
+			if stdout != "" {
+				t.Errorf("plexor %q printed on standard output: %q", row.args, stdout)
+			}
+			if strings.Contains(stderr, "listening") {
+				t.Errorf("plexor %q had begun to listen: %q", row.args, stderr)
+			}
+		})
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("the file that was in the way is gone: %v", err)
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"help", []string{"--help"}, []string{"serve", "drivers"}},
+		{"nothing", nil, []string{"serve", "drivers"}},
+		{"help of serve", []string{"serve", "--help"}, []string{"--driver", "--loops", "--drain", "SERVICE=ADDRESS", "tcp://127.0.0.1:8088"}},
+		{"version", []string{"--version"}, []string{"plexor ", "go1."}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code, stdout, stderr := result(row.args...)
+			if code != 0 || stderr != "" {
+				t.Errorf("plexor %q: exit %d, standard error %q", row.args, code, stderr)
+			}
+			for _, want := range row.want {
+				if !strings.Contains(stdout, want) {
+					t.Errorf("plexor %q does not mention %q:\n%s", row.args, want, stdout)
+				}
+			}
+		})
+	}
+}
+
+func TestDrivers(t *testing.T) {
+	code, stdout, stderr := result("drivers")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit %d, standard error %q", code, stderr)
+	}
+	line := regexp.MustCompile(`^\w+ +(yes|no   .+|yes  .+)$`)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	for _, l := range lines {
+		if !line.MatchString(strings.TrimRight(l, " ")) {
+			t.Errorf("a line of plexor drivers is %q", l)
+		}
+	}
+	if strings.Count(stdout, "auto takes this one") != 1 {
+		t.Errorf("want one driver that auto takes:\n%s", stdout)
+	}
+	if strings.Contains(stdout, "\x1b") {
+		t.Errorf("colour, and this is no terminal: %q", stdout)
+	}
+}
