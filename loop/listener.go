@@ -172,7 +172,11 @@ func (ln *Listener) adopt(to *Loop, s sock.Socket) {
 		to.delist(c)
 		_ = s.Abort()
 		// The driver has no room (select beyond FD_SETSIZE): those still in the backlog may find some later.
-		step := func() { ln.stepBack(err) }
+		// Each try costs one client its connection, so they are far apart, unless a descriptor comes free.
+		step := func() {
+			ln.pause = lastRetry
+			ln.stepBack(err)
+		}
 		if to == ln.loop {
 			step()
 		} else {

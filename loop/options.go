@@ -59,8 +59,8 @@ const (
 	defaultLinger       = 10 * time.Second
 	defaultStall        = 100 * time.Millisecond
 
-	corkLimit = 16 << 10 // a connection's output of one turn beyond which it leaves at once
-	corkArena = 64 << 10 // what all connections' output of one turn may take before it moves to blocks
+	corkLimit = 16 << 10  // a connection's output of one turn beyond which it leaves at once
+	corkArena = 256 << 10 // what all connections' output of one turn may take before it moves to blocks
 
 	// After Close, once all is acknowledged: how long the peer has to close its half.
 	lingerForEOF = time.Second
