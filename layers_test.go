@@ -131,7 +131,7 @@ func check(pkgs []pkg) (refusals []string) {
 }
 
 func layerOf(name string) int {
-	if strings.HasPrefix(name, examples) {
+	if name == "examples" || strings.HasPrefix(name, examples) {
 		return core
 	}
 	return slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, name) })
