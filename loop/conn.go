@@ -43,7 +43,7 @@ const (
 	isDirty                           // in loop.dirty
 	broken                            // a send failed: no more output
 	wroteLate                         // the write deadline passed: Write fails until it is set anew
-	wantsNotice                       // Write refused: Writable is owed
+	wantsNotice                       // Write refused: Writable is owed, and comes before more Data
 )
 
 func (c *Conn) is(s connState) bool { return c.state&s != 0 }
@@ -211,7 +211,7 @@ func (c *Conn) send(extra []byte) error {
 // the handler gets it: reading goes on to its end, and then Closed gets err.
 func (c *Conn) breakOutput(err error) {
 	c.err = err
-	c.state = c.state&^full | broken
+	c.state = c.state&^(full|wantsNotice) | broken
 	c.dropOutput()
 	if c.is(closing | sawEOF) {
 		c.fail(err)
@@ -233,10 +233,9 @@ func (c *Conn) flush() {
 func (c *Conn) sentSome() {
 	if c.is(full) && (c.out == nil || c.out.size <= c.loop.opt.HighWater/2) {
 		c.state &^= full
-		if c.is(wantsNotice) && !c.is(closing|shutWanted) {
+		if c.is(wantsNotice) {
 			c.loop.notices = append(c.loop.notices, notice{c: c, kind: noticeWritable})
 		}
-		c.state &^= wantsNotice
 	}
 	c.settle()
 }
@@ -265,7 +264,7 @@ func (c *Conn) wantsRead() bool {
 	if c.is(closing) {
 		return c.state&(sawEOF|ended) == 0
 	}
-	return c.state&(paused|full|sawEOF|connecting|ended) == 0
+	return c.state&(paused|full|wantsNotice|sawEOF|connecting|ended) == 0
 }
 
 // wantsWrite tells the driver whether there is something to be sent, or to be waited for.
@@ -401,9 +400,21 @@ func (c *Conn) notify(kind noticeKind, err error) {
 			c.opened()
 		}
 	case noticeWritable:
-		if !c.is(ended | closing | full | shutWanted) {
-			c.handler.Writable(c)
-		}
+		c.writable()
+	}
+}
+
+// writable makes the owed call, unless the output has become full again, and lets reading go on after it.
+func (c *Conn) writable() {
+	if c.is(full) || !c.is(wantsNotice) {
+		return
+	}
+	c.state &^= wantsNotice
+	if !c.is(ended | closing | shutWanted | broken) {
+		c.handler.Writable(c)
+	}
+	if !c.is(ended) {
+		c.loop.driver.update(c)
 	}
 }
 

@@ -14,12 +14,14 @@ import (
 type Handler interface {
 	// Opened: the connection is there and can be written to.
 	Opened(c *Conn)
-	// Data: bytes arrived. p is the loop's read buffer: it is valid, and may be changed, until Data returns.
+	// Data: bytes arrived. p is the loop's read buffer: it is valid, and may be changed and appended to, until
+	// Data returns.
 	Data(c *Conn, p []byte)
 	// EOF: the peer closed its half: it sends no more, but may still read. Whoever has nothing more to say
 	// calls c.Close.
 	EOF(c *Conn)
-	// Writable: Write refused with ErrFull, or c.Full was true, and now there is room again.
+	// Writable: Write refused with ErrFull, or c.Full was true, and now there is room again. It comes before any
+	// more Data.
 	Writable(c *Conn)
 	// Expired: a deadline passed. err tells which, and is os.ErrDeadlineExceeded to errors.Is. The connection
 	// is as usable as before.
@@ -73,8 +75,8 @@ func (HandlerFunc) Closed(*Conn, error) {}
 
 // A PacketHandler is told what happens to a datagram socket, on its loop, one call at a time.
 type PacketHandler interface {
-	// Packet: a datagram arrived from a peer. p is valid, and may be changed, until Packet returns. truncated
-	// says that the datagram was longer than Options.PacketSize, and that p is its beginning.
+	// Packet: a datagram arrived from a peer. p is valid, and may be changed and appended to, until Packet
+	// returns. truncated says that the datagram was longer than Options.PacketSize, and that p is its beginning.
 	Packet(s *PacketConn, p []byte, peer netip.AddrPort, truncated bool)
 	// Refused: a datagram that was sent to this peer did not arrive, and err says why: syscall.ECONNREFUSED
 	// for a closed port, EMSGSIZE for one that was too long, others from the route (RFC 1122 section 4.1.3.3).

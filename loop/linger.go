@@ -34,7 +34,7 @@ func (c *Conn) Close() error {
 	case c.is(broken):
 		c.fail(c.err)
 	default:
-		c.state = c.state&^(paused|full) | closing | shutWanted
+		c.state = c.state&^(paused|full|wantsNotice) | closing | shutWanted
 		c.settle()
 	}
 	return nil
