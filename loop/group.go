@@ -271,12 +271,12 @@ func (g *Group) Shutdown(ctx context.Context) error {
 	for _, l := range g.loops {
 		_ = l.Do(l.stopListening) // a loop that has ended listens no more
 	}
-	for _, l := range g.loops {
-		_ = l.Do(l.drain) // likewise
-	}
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
 	for {
+		for _, l := range g.loops {
+			_ = l.Do(l.drain) // likewise
+		}
 		left := g.Stats().Conns
 		if left == 0 {
 			return g.Close()
@@ -297,14 +297,11 @@ func (l *Loop) stopListening() {
 	}
 }
 
-// drain closes the connections that are quiet, and comes back for the others.
+// drain closes the connections that are quiet.
 func (l *Loop) drain() {
 	for i := len(l.conns) - 1; i >= 0; i-- {
 		if i < len(l.conns) { // closing one may end others
 			l.conns[i].Drain()
 		}
-	}
-	if len(l.conns) > 0 || l.stats.conns.Load() > 0 {
-		l.AfterFunc(drainEvery, l.drain)
 	}
 }
