@@ -3,7 +3,6 @@
 package sock
 
 import (
-	"net/netip"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -124,28 +123,6 @@ func sysSetLinger(s Socket, on bool, seconds int) error {
 func sysLinger(s Socket) (on bool, seconds int, err error) {
 	l, err := unix.GetsockoptLinger(s.FD(), unix.SOL_SOCKET, soLinger)
 	return l.Onoff != 0, int(l.Linger), err
-}
-
-func sysName(s Socket, peer bool) (name, error) {
-	var sa unix.Sockaddr
-	var err error
-	if peer {
-		sa, err = unix.Getpeername(s.FD())
-	} else {
-		sa, err = unix.Getsockname(s.FD())
-	}
-	if err != nil {
-		return name{}, err
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return name{ip: netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))}, nil
-	case *unix.SockaddrInet6:
-		return name{v6: true, ip: netip.AddrPortFrom(ipv6(sa.Addr, sa.ZoneId), uint16(sa.Port))}, nil
-	case *unix.SockaddrUnix:
-		return name{unix: true, path: sa.Name}, nil
-	}
-	return name{}, errNoFamily
 }
 
 // sockaddr is the endpoint as golang.org/x/sys takes it.

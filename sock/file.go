@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 )
 
 // File is the file of a unix socket that listens: its path, and what tells it from another file that
@@ -31,17 +30,18 @@ func FileOf(s Socket) (File, error) {
 	if err != nil {
 		return File{}, &Error{Op: "find the socket's file", Call: "getsockname", Err: err}
 	}
-	if !n.unix || n.path == "" || n.path[0] != '/' {
+	if !n.unix || n.path == "" || n.path[0] == '@' {
 		return File{}, nil
 	}
-	info, err := os.Lstat(n.path)
+	path := osPath(n.path)
+	info, err := os.Lstat(path)
 	if err != nil {
 		return File{}, &Error{Op: "find the socket's file", Call: "lstat", Err: err}
 	}
 	if info.Mode()&fs.ModeSocket == 0 {
-		return File{}, &Error{Op: "find the socket's file", Err: fmt.Errorf("%s is no socket: somebody replaced it", n.path)}
+		return File{}, &Error{Op: "find the socket's file", Err: fmt.Errorf("%s is no socket: somebody replaced it", path)}
 	}
-	return File{n.path, info}, nil
+	return File{path, info}, nil
 }
 
 // Path is where the file is, empty for the zero File.
@@ -69,8 +69,3 @@ func (f File) Remove() error {
 func sameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Mode().Type() == b.Mode().Type() && a.ModTime().Equal(b.ModTime())
 }
-
-// lockWait is how long Listen waits for another one that is busy in the same directory. What it does there
-// takes far less; a lock that is held longer belongs to some other program that locks directories
-// (systemd-tmpfiles does), and then Listen goes on without.
-const lockWait = 250 * time.Millisecond

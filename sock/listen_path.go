@@ -1,5 +1,3 @@
-//go:build linux || darwin || freebsd || netbsd || openbsd
-
 package sock
 
 import (
@@ -8,9 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // listenUnix binds a unix socket and listens on it.
@@ -24,7 +19,7 @@ import (
 // file that is removed must be the one that did not answer. Without the lock (a directory that we may write
 // and not read, a file system without locks) the gaps are a few microseconds wide.
 func listenUnix(e endpoint, o Options) (s Socket, err error) {
-	defer lockDir(filepath.Dir(e.path))()
+	defer sysLockDir(filepath.Dir(osPath(e.path)))()
 	s, err = sysSocket(e)
 	if err != nil {
 		return None, &Error{Call: "socket", Err: err}
@@ -44,7 +39,7 @@ func listenUnix(e endpoint, o Options) (s Socket, err error) {
 		// On Linux the file is made with these permissions, less the umask. Elsewhere this may fail or do
 		// nothing; that the file has the umask's for a moment does no harm, since nobody can connect before
 		// listen.
-		_ = unix.Fchmod(s.FD(), uint32(o.Mode))
+		sysSocketMode(s, o.Mode)
 	}
 	if err := bindPath(s, e); err != nil {
 		return s, err
@@ -53,7 +48,7 @@ func listenUnix(e endpoint, o Options) (s Socket, err error) {
 		return s, err
 	}
 	if o.Mode != 0 {
-		if err := os.Chmod(e.path, o.Mode); err != nil {
+		if err := os.Chmod(osPath(e.path), o.Mode); err != nil {
 			return s, &Error{Call: "chmod", Err: errors.Unwrap(err)}
 		}
 	}
@@ -66,20 +61,20 @@ func listenUnix(e endpoint, o Options) (s Socket, err error) {
 // bindPath binds, and if a stale socket is in the way removes it and binds again, once.
 func bindPath(s Socket, e endpoint) error {
 	err := sysBind(s, e)
-	if err != unix.EADDRINUSE {
+	if !errors.Is(err, errInUse) {
 		return callError("bind", err)
 	}
-	there, lerr := os.Lstat(e.path)
+	there, lerr := os.Lstat(osPath(e.path))
 	if lerr == nil {
 		if there.Mode()&fs.ModeSocket == 0 {
 			return &Error{Call: "bind", Err: err, Hint: fmt.Sprintf("%s is there and is no socket, so it is not replaced: remove it, or take another path", e.path)}
 		}
 		if perr := probe(e); perr == nil {
 			return callError("bind", err)
-		} else if perr != unix.ECONNREFUSED && perr != unix.ENOENT {
+		} else if !errors.Is(perr, errRefused) && !errors.Is(perr, errNotExist) {
 			return &Error{Call: "bind", Err: err, Hint: fmt.Sprintf("a socket is there, and whether somebody answers on it cannot be told (%v), so it is not replaced", perr)}
 		}
-		if err := (File{e.path, there}).Remove(); err != nil {
+		if err := (File{osPath(e.path), there}).Remove(); err != nil {
 			return &Error{Call: "unlink", Err: unwrapAll(err), Hint: "nobody answers on the socket that is there, but it cannot be removed"}
 		}
 	}
@@ -104,32 +99,16 @@ func unwrapAll(err error) error {
 	}
 }
 
-// probe connects to a unix socket's path: nil when somebody listens there (also when its backlog is full, which is
-// EAGAIN, or the connection is under way), otherwise the errno; ECONNREFUSED means that nobody does.
+// probe connects to a unix socket's path: nil when somebody listens there (also when the backlog is full or
+// the connection is under way), otherwise the errno; ECONNREFUSED means that nobody does.
 func probe(e endpoint) error {
-	p, err := newSocket(unix.AF_UNIX, unix.SOCK_STREAM)
+	p, err := sysSocket(e)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	if _, err = sysConnect(p, e); err == unix.EAGAIN {
-		return nil
+	if _, err = sysConnect(p, e); err == ErrWouldBlock {
+		return nil // unix(7): the backlog is full
 	}
 	return err
-}
-
-// lockDir takes the lock on a directory that those who make sockets in it share, and returns what gives
-// it back. Where there is no lock to have, it returns all the same.
-func lockDir(dir string) (unlock func()) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return func() {} // if the directory is not there, bind will say so
-	}
-	for until := time.Now().Add(lockWait); ; {
-		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(until) {
-			return func() { _ = unix.Close(fd) } // which gives the lock back
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
