@@ -71,9 +71,9 @@ const (
 )
 
 var (
-	ws2         = windows.NewLazySystemDLL("ws2_32.dll")
-	procAccept  = ws2.NewProc("accept")
-	procIoctl   = ws2.NewProc("ioctlsocket")
+	ws2          = windows.NewLazySystemDLL("ws2_32.dll")
+	procAccept   = ws2.NewProc("accept")
+	procIoctl    = ws2.NewProc("ioctlsocket")
 	startWinsock = sync.OnceValue(func() error {
 		var data windows.WSAData
 		return windows.WSAStartup(0x202, &data) // 2.2; it counts, so that others call it does not matter
