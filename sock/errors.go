@@ -46,9 +46,13 @@ func Exhausted(err error) bool { return isAny(err, exhausted) }
 func Aborted(err error) bool { return isAny(err, aborted) }
 
 func isAny(err error, list []syscall.Errno) bool {
-	errno, ok := err.(syscall.Errno)
-	if !ok && !errors.As(err, &errno) {
-		return false
+	errno, ok := err.(syscall.Errno) // what the hot calls return, without the allocation of errors.As
+	if !ok {
+		var inside syscall.Errno
+		if !errors.As(err, &inside) {
+			return false
+		}
+		errno = inside
 	}
 	for _, e := range list {
 		if e == errno {

@@ -14,8 +14,8 @@ import (
 //
 // syscall.Syscall and everything built on it tells the scheduler before and after that this thread may be away for
 // long (entersyscall, exitsyscall), so that another thread can take its P meanwhile. These calls never are
-// away: the socket is non-blocking and they say MSG_DONTWAIT besides. Announcing them costs some 30 ns
-// each, and, worse, when the monitor thread takes the P of one that looked slow, the loop comes back to find
+// away: the socket is non-blocking and they say MSG_DONTWAIT besides. Announcing them costs some 50 ns
+// each (of 500, on the machine where this was written), and, worse, when the monitor thread takes the P of one that looked slow, the loop comes back to find
 // itself queued. RawSyscall does neither. The price: the thread cannot be preempted inside, so a collection that
 // stops the world waits for the kernel to copy one buffer.
 //

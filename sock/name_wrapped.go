@@ -25,6 +25,9 @@ func sysName(s Socket, peer bool) (name, error) {
 	case *unix.SockaddrInet6:
 		return name{v6: true, ip: netip.AddrPortFrom(ipv6(sa.Addr, sa.ZoneId), uint16(sa.Port))}, nil
 	case *unix.SockaddrUnix:
+		if sa.Name == "@" { // how golang.org/x/sys shows an unnamed one on Linux
+			return name{unix: true}, nil
+		}
 		return name{unix: true, path: sa.Name}, nil
 	}
 	return name{}, errNoFamily
