@@ -1,13 +1,13 @@
 package selector
 
 import (
+	"encoding/binary"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// waker is what ends a wait from outside: an eventfd(2), which is one descriptor where a pipe is two,
-// and never full.
+// waker is what ends a wait from outside: an eventfd(2), which is one descriptor where a pipe is two.
 type waker struct{ fd int }
 
 func newWaker() (*waker, error) {
@@ -21,13 +21,16 @@ func newWaker() (*waker, error) {
 // source is the descriptor that becomes readable.
 func (w *waker) source() int { return w.fd }
 
-var one = [8]byte{0: 1, 7: 1} // above zero in either byte order
-
+// kick adds one to the counter. Each write is an edge for epoll, whether the counter was zero or not.
 func (w *waker) kick() error {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
 	for {
 		switch _, err := unix.Write(w.fd, one[:]); err {
-		case nil, unix.EAGAIN: // EAGAIN: the counter is at its limit, so that the kick is pending
+		case nil:
 			return nil
+		case unix.EAGAIN: // the counter is full: a write that adds nothing would be no edge
+			w.drain()
 		case unix.EINTR:
 		default:
 			return os.NewSyscallError("write", err)
@@ -35,9 +38,10 @@ func (w *waker) kick() error {
 	}
 }
 
+// drain sets the counter to zero.
 func (w *waker) drain() {
 	var b [8]byte
-	_, _ = unix.Read(w.fd, b[:]) // EAGAIN: somebody drained it already
+	_, _ = unix.Read(w.fd, b[:]) // EAGAIN: it is zero
 }
 
 func (w *waker) close() { unix.Close(w.fd) }
