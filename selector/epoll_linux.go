@@ -32,7 +32,6 @@ type epoll struct {
 	waker  *waker
 	room   int
 	events []unix.EpollEvent
-	ts     [2]int64 // struct __kernel_timespec, 64 bits on every architecture; here so that it is not allocated
 }
 
 func newEpoll() (backend, error) {
@@ -195,9 +194,10 @@ func (e *epoll) pwait(limit time.Duration) (int, syscall.Errno) {
 
 // pwait2 is epoll_pwait2: the same, in nanoseconds.
 func (e *epoll) pwait2(limit time.Duration) (int, syscall.Errno) {
-	e.ts = [2]int64{int64(limit / time.Second), int64(limit % time.Second)}
+	// struct __kernel_timespec: 64 bits on every architecture.
+	ts := [2]int64{int64(limit / time.Second), int64(limit % time.Second)}
 	r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(e.fd), uintptr(unsafe.Pointer(&e.events[0])),
-		uintptr(e.room), uintptr(unsafe.Pointer(&e.ts)), 0, 0)
+		uintptr(e.room), uintptr(unsafe.Pointer(&ts)), 0, 0)
 	return int(r), errno
 }
 

@@ -74,15 +74,7 @@ func each(t *testing.T, test func(t *testing.T, s *Selector)) {
 	}
 }
 
-// must fails the test on an error of the preparations.
-func must[T any](t testing.TB, v T, err error) T {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
+// ok fails the test on an error of its preparations.
 func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -1,4 +1,4 @@
-//go:build !race
+//go:build !race && (linux || darwin || dragonfly || freebsd || netbsd || openbsd)
 
 package selector
 

@@ -14,8 +14,8 @@ import (
 func (p *poller) call(fds []unix.PollFd, limit time.Duration) (int, error) {
 	var ts *unix.Timespec
 	if limit >= 0 {
-		p.ts = unix.NsecToTimespec(int64(limit))
-		ts = &p.ts
+		t := unix.NsecToTimespec(int64(limit))
+		ts = &t
 	}
 	var r uintptr
 	var errno syscall.Errno

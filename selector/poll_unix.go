@@ -23,7 +23,6 @@ type poller struct {
 	live []unix.PollFd // what the kernel has
 	next int           // where in live the next look for results starts, so that none starves
 	hot  bool          // the latest look found something
-	ts   unix.Timespec // of pollCall; here so that it is not allocated
 }
 
 // smallPoll is up to how many descriptors a look costs little enough to be tried always.

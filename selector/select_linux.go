@@ -11,15 +11,13 @@ import (
 // instead is what a refused caller is told to use.
 const instead = "poll or epoll"
 
-type selectTime = unix.Timespec
-
 // call is pselect6(2), which takes nanoseconds, without a signal mask. As in epoll, a look does not tell
 // the scheduler, and a wait does. The kernel writes what is left into the time, so that it is set anew.
 func (s *selecter) call(limit time.Duration) (int, error) {
 	var ts *unix.Timespec
 	if limit >= 0 {
-		s.time = unix.NsecToTimespec(int64(limit))
-		ts = &s.time
+		t := unix.NsecToTimespec(int64(limit))
+		ts = &t
 	}
 	var r uintptr
 	var errno syscall.Errno

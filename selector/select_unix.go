@@ -29,7 +29,6 @@ type selecter struct {
 	few  bool // ask holds few enough for a look to be tried always
 	next int  // the descriptor where the next look for results starts, so that none starves
 	hot  bool // the latest look found something
-	time selectTime
 }
 
 func newSelect() (backend, error) {
