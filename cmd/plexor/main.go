@@ -43,7 +43,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&cli{},
 		kong.Name("plexor"),
 		kong.Description("An event-driven networking engine for Go."),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version() + "\n"},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		// Help and the version end the program from inside the parser; what it says after that is nothing.

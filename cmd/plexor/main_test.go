@@ -40,8 +40,9 @@ type server struct {
 	addrs []string // as printed, in the order of the command line
 	ended chan struct{}
 
-	mu  sync.Mutex
-	log []string // what it printed
+	mu   sync.Mutex
+	log  []string      // what it printed
+	more chan struct{} // closed, and made anew, with each line
 }
 
 var listening = regexp.MustCompile(`^listening (\w+) (\S+) driver=(\w+) loops=(\d+)$`)
@@ -53,7 +54,7 @@ func serve(t *testing.T, n int, cmd *exec.Cmd) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, cmd: cmd, ended: make(chan struct{})}
+	s := &server{t: t, cmd: cmd, ended: make(chan struct{}), more: make(chan struct{})}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +65,8 @@ func serve(t *testing.T, n int, cmd *exec.Cmd) *server {
 		for lines.Scan() {
 			s.mu.Lock()
 			s.log = append(s.log, lines.Text())
+			close(s.more)
+			s.more = make(chan struct{})
 			s.mu.Unlock()
 			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 				addrs <- m[2]
@@ -96,6 +99,26 @@ func (s *server) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.log, "\n")
+}
+
+// says waits until the log matches, and returns all that does.
+func (s *server) says(re string) []string {
+	s.t.Helper()
+	limit := time.After(patience)
+	for {
+		s.mu.Lock()
+		more := s.more
+		s.mu.Unlock()
+		if found := regexp.MustCompile(re).FindAllString(s.text(), -1); found != nil {
+			return found
+		}
+		select {
+		case <-more:
+		case <-limit:
+			s.t.Errorf("the log does not say %q", re)
+			return nil
+		}
+	}
 }
 
 // host is the n-th address without its scheme.

@@ -20,7 +20,7 @@ var defaultOffers = []string{"upper=tcp://127.0.0.1:8088", "echo=tcp://127.0.0.1
 type serveCmd struct {
 	Driver string        `default:"auto" placeholder:"NAME" help:"What the loops wait on: auto (the best that works here), or one that 'plexor drivers' lists."`
 	Loops  int           `placeholder:"N" help:"How many loops (default: one a core)."`
-	Spread string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads). Default: handover."`
+	Spread string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
 	Drain  time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
 	Offers []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, udp://host:port or unix:///path, with options as a query. Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
@@ -89,8 +89,7 @@ func listen(g *loop.Group, offers []offer, log *slog.Logger, c *console) (err er
 			}
 			addr = p.Addr()
 		} else {
-			h := loop.HandlerFunc(o.stream)
-			ln, err := g.ListenOn(func(*loop.Conn) loop.Handler { return h }, bound[i]...)
+			ln, err := g.ListenOn(o.accept(log), bound[i]...)
 			if err != nil {
 				return err
 			}

@@ -242,9 +242,7 @@ func TestDrain(t *testing.T) {
 			clog(t, c)
 			s.signal(syscall.SIGTERM)
 			if row.twice {
-				for !strings.Contains(s.text(), "draining") {
-					runtime.Gosched()
-				}
+				s.says("draining")
 				s.signal(syscall.SIGTERM)
 			}
 			if code := s.exit(); code != 1 || !strings.Contains(s.text(), row.says) {

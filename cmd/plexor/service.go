@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -37,6 +38,7 @@ type offer struct {
 	service service
 	addr    sock.Addr
 	options sock.Options
+	codec   frame.Codec // nil: the service works on pieces as they come
 }
 
 // parseOffer reads one, all of it, so that nothing is listening yet when something is wrong.
@@ -58,14 +60,44 @@ func parseOffer(arg string) (offer, error) {
 	if o.options, rest, err = sock.ParseOptions(o.addr.Query); err != nil {
 		return offer{}, usagef("%q: %w", arg, err)
 	}
+	if spec, ok := rest["frame"]; ok {
+		delete(rest, "frame")
+		if o.codec, err = parseCodec(o.addr, spec); err != nil {
+			return offer{}, usagef("%q: %w", arg, err)
+		}
+	}
 	if len(rest) > 0 {
 		return offer{}, usagef("%q: unknown option %q; there are %s", arg,
-			slices.Sorted(maps.Keys(rest))[0], strings.Join(sock.OptionKeys(), ", "))
+			slices.Sorted(maps.Keys(rest))[0], strings.Join(append(sock.OptionKeys(), "frame"), ", "))
 	}
 	if err := o.options.Check(o.addr); err != nil {
 		return offer{}, usagef("%q: %w", arg, err)
 	}
 	return o, nil
+}
+
+// parseCodec reads the option frame.
+func parseCodec(a sock.Addr, specs []string) (frame.Codec, error) {
+	switch {
+	case a.Scheme == "udp":
+		return nil, fmt.Errorf("option frame: a datagram is a message already")
+	case len(specs) != 1:
+		return nil, fmt.Errorf("option frame: it is given %d times", len(specs))
+	}
+	c, err := frame.Parse(specs[0])
+	if err != nil {
+		return nil, fmt.Errorf("option frame: %w", err)
+	}
+	return c, nil
+}
+
+// accept is what serves a new connection.
+func (o offer) accept(log *slog.Logger) loop.AcceptFunc {
+	if o.codec != nil {
+		return func(*loop.Conn) loop.Handler { return newFramed(o, log) }
+	}
+	h := loop.HandlerFunc(o.stream)
+	return func(*loop.Conn) loop.Handler { return h }
 }
 
 // stream serves connections. A reply is taken whole: data only comes while there is room.

@@ -37,6 +37,8 @@ func TestUsage(t *testing.T) {
 		{"unknown option", []string{"serve", "echo=tcp://127.0.0.1:0?colour=red"}, 2, `unknown option "colour"; there are backlog`},
 		{"bad option", []string{"serve", "echo=tcp://127.0.0.1:0?backlog=many"}, 2, `backlog`},
 		{"option of another socket", []string{"serve", "echo=udp://127.0.0.1:0?nodelay=no"}, 2, `nodelay`},
+		{"unknown frame", []string{"serve", "echo=tcp://127.0.0.1:0?frame=len5"}, 2, `option frame: .*len5`},
+		{"frames over UDP", []string{"serve", "echo=udp://127.0.0.1:0?frame=line"}, 2, `a datagram is a message already`},
 		{"the second is wrong", []string{"serve", "echo=tcp://127.0.0.1:0", "echo=tcp://"}, 2, `"echo=tcp://"`},
 		{"unknown driver", []string{"serve", "--driver=devpoll", "echo=tcp://127.0.0.1:0"}, 2, `unknown driver "devpoll": .*select`},
 		{"negative loops", []string{"serve", "--loops=-1"}, 2, `--loops=-1`},
@@ -79,7 +81,7 @@ func TestHelpAndVersion(t *testing.T) {
 		{"help", []string{"--help"}, []string{"serve", "drivers"}},
 		{"nothing", nil, []string{"serve", "drivers"}},
 		{"help of serve", []string{"serve", "--help"}, []string{"--driver", "--loops", "--drain", "SERVICE=ADDRESS", "tcp://127.0.0.1:8088"}},
-		{"version", []string{"--version"}, []string{"plexor ", "go1."}},
+		{"version", []string{"--version"}, []string{"plexor ", "go1.", "\n"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			code, stdout, stderr := result(row.args...)
