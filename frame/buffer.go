@@ -14,7 +14,10 @@ const minBuffer = 512
 const largestClass = 24
 
 // A buffer is a pooled byte slice; the struct exists so that putting one back allocates nothing.
-type buffer struct{ b []byte }
+type buffer struct {
+	b    []byte
+	prev *buffer // goes back together with this one, or earlier: see Decoder.keep
+}
 
 // pools[k] holds buffers whose capacity is at least 1<<k and less than 1<<(k+1).
 var pools [largestClass + 1]sync.Pool
@@ -40,6 +43,10 @@ func getBuffer(n, limit int) *buffer {
 
 // putBuffer gives b back. Neither b nor a view of it may be used any more.
 func putBuffer(b *buffer) {
+	if b.prev != nil {
+		putBuffer(b.prev)
+		b.prev = nil
+	}
 	if k := class(cap(b.b)); k <= largestClass {
 		b.b = b.b[:0]
 		pools[k].Put(b)

@@ -140,6 +140,10 @@ func (d *Decoder) next(p []byte) (msg, rest []byte, err error) {
 		d.release()
 		return d.Next(p)
 	}
+	if d.buf.prev != nil { // nobody may look at it any more
+		putBuffer(d.buf.prev)
+		d.buf.prev = nil
+	}
 	taken := 0 // bytes of p that are in buf by now
 	for chunk := firstChunk; ; chunk *= 2 {
 		have := d.buf.b[d.r:]
@@ -217,20 +221,21 @@ func (d *Decoder) grow(n int) {
 	d.r = 0
 }
 
-// keep adds rest, the untouched end of a piece, to what the decoder holds. The message handed out last stays
-// valid: so the buffer is not compacted, and is not given back if another takes its place.
+// keep adds rest, the untouched end of a piece, to what the decoder holds. The message handed out last stays valid
+// until the next call: so a buffer that it may lie in is not compacted, and if another one is needed, it goes back
+// only then.
 func (d *Decoder) keep(rest []byte) {
 	if len(rest) == 0 {
 		return
 	}
-	var b []byte
-	if d.buf != nil {
-		b = d.buf.b
-	}
-	if d.buf == nil || cap(b)-len(b) < len(rest) {
-		n := len(b) - d.r + len(rest)
+	old := d.buf
+	if old == nil || cap(old.b)-len(old.b) < len(rest) {
+		n := d.Buffered() + len(rest)
 		d.buf = getBuffer(n, 2*n) // a power of two, so that the next one finds it in the pool
-		d.buf.b = append(d.buf.b, b[d.r:]...)
+		if old != nil {
+			d.buf.b = append(d.buf.b, old.b[d.r:]...)
+			d.buf.prev = old
+		}
 		d.r = 0
 	}
 	d.buf.b = append(d.buf.b, rest...)
