@@ -195,7 +195,8 @@ func (d *Decoder) begin(p []byte, want int) {
 }
 
 // ahead is the room to make when have bytes of a frame are there and want are needed. Less growing means less
-// copying, but a peer that announces much and sends little must not cost much: so four times what it sent.
+// copying, but a peer that announces much and sends little must not cost much: so four times what it sent (and
+// getBuffer rounds up, to less than twice that).
 func ahead(have, want int) int {
 	if have >= want/4 {
 		return max(have, want)

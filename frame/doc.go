@@ -37,8 +37,8 @@
 //
 // A message that lies whole in a piece is handed out as a view into the piece: no copy, no allocation. A
 // message split over pieces is gathered in a buffer of the decoder's. That buffer comes from a pool shared by
-// all decoders, grows with what has arrived and not with what a header announces (it is at most four times as
-// large as what arrived), is never larger than the codec's longest frame (or 512 bytes, if that is more), and
+// all decoders, grows with what has arrived and not with what a header announces (it is less than eight times
+// as large as what arrived), is never larger than the codec's longest frame (or 512 bytes, if that is more), and
 // goes back to the pool once it is empty: a decoder between two messages is 80 bytes and holds no buffer.
 //
 // Every codec has a maximum; [DefaultMax] applies where none is set, and none means "no limit". A message

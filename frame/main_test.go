@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +18,9 @@ func TestMain(m *testing.M) {
 	}
 	fds, goroutines := openFiles(), runtime.NumGoroutine()
 	code := m.Run()
+	if f := flag.Lookup("test.fuzz"); f != nil && f.Value.String() != "" {
+		os.Exit(code) // fuzzing leaves its own
+	}
 	// Goroutines that were told to end may need a moment; so may descriptors of exited children.
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if openFiles() <= fds && runtime.NumGoroutine() <= goroutines {
