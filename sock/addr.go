@@ -16,14 +16,14 @@ import (
 //	udp://host:port?options
 //	unix:///absolute/path?options
 //
-// It is a [net.Addr]. The zero value is no address; ParseAddr, FromAddrPort or a literal make one, and
-// Listen and Connect check it again.
+// It is a [net.Addr]. The zero value is no address; ParseAddr, FromAddrPort or a literal make one, and Listen
+// and Connect check it again.
 type Addr struct {
 	// Scheme is "tcp", "udp" or "unix" (a stream socket).
 	Scheme string
-	// Host is an IPv4 address, an IPv6 address without brackets and perhaps with a zone ("fe80::1%eth0"),
-	// or a name. Empty means all of this machine's addresses to Listen, and this machine to Connect.
-	// It is empty for unix.
+	// Host is an IPv4 address, an IPv6 address without brackets and perhaps with a zone ("fe80::1%eth0"), or
+	// a name. Empty means all of this machine's addresses to Listen, and this machine to Connect. It is empty
+	// for unix.
 	Host string
 	// Port is 0 to 65535. To Listen 0 means any free one.
 	Port int

@@ -9,23 +9,24 @@ type Datagram struct {
 	Data []byte
 	// N is how long the received datagram is, as far as it fitted into Data. Send does not look at it.
 	N int
-	// Peer is where the datagram came from or goes to. IPv4 peers of a dual-stack socket come out as plain IPv4, and may be
-	// given so. For Send on a connected socket it may be the zero value.
+	// Peer is where the datagram came from or goes to. IPv4 peers of a dual-stack socket come out as plain
+	// IPv4, and may be given so. For Send on a connected socket it may be the zero value.
 	Peer netip.AddrPort
 	// Truncated says that the received datagram was longer than Data, and that its rest is lost.
 	Truncated bool
 }
 
-// Batch sends and receives datagrams many at a time: on Linux in one system call (recvmmsg(2), sendmmsg(2)), elsewhere one
-// by one. It holds the arrays that these calls need, so that they do not allocate, and may serve any
-// number of udp sockets; one goroutine at a time may use it. It holds no bytes and no socket between calls.
+// Batch sends and receives datagrams many at a time: on Linux in one system call (recvmmsg(2), sendmmsg(2)),
+// elsewhere one by one. It holds the arrays that these calls need, so that they do not allocate, and may
+// serve any number of udp sockets; one goroutine at a time may use it. It holds no bytes and no socket
+// between calls.
 type Batch struct{ sys sysBatch }
 
 // MaxBatch is the most that the kernel takes in one call (UIO_MAXIOV).
 const MaxBatch = 1024
 
-// NewBatch makes a batch that takes up to most datagrams a call, 1 to MaxBatch (other numbers are brought into that range). It takes about 160
-// bytes for each.
+// NewBatch makes a batch that takes up to most datagrams a call, 1 to MaxBatch (other numbers are brought
+// into that range). It takes about 160 bytes for each.
 func NewBatch(most int) *Batch {
 	b := new(Batch)
 	b.sys.init(max(1, min(most, MaxBatch)))
@@ -38,22 +39,24 @@ func NewBatch(most int) *Batch {
 // ICMP errors about datagrams that were sent earlier are no errors of Recv: see [Socket.RecvError].
 func (b *Batch) Recv(s Socket, ds []Datagram) (n int, err error) { return b.sys.recv(s, ds) }
 
-// Send sends the datagrams in order and returns how many were sent. When that is fewer than len(ds), err says why
-// ds[n] was not, as a bare errno: ErrWouldBlock when the kernel's buffer is full (send the rest when the
-// socket is writable), EMSGSIZE when it is too long, ENETUNREACH and the like when there is no way to its peer; the
-// caller then goes on with ds[n+1:] or gives up. Of more datagrams than the batch's number it makes several calls.
+// Send sends the datagrams in order and returns how many were sent. When that is fewer than len(ds), err says
+// why ds[n] was not, as a bare errno: ErrWouldBlock when the kernel's buffer is full (send the rest when the
+// socket is writable), EMSGSIZE when it is too long, ENETUNREACH and the like when there is no way to its
+// peer; the caller then goes on with ds[n+1:] or gives up. Of more datagrams than the batch's number it makes
+// several calls.
 //
 // That a datagram was sent does not mean that it arrives. Refusals come later: see [Socket.RecvError].
 func (b *Batch) Send(s Socket, ds []Datagram) (n int, err error) { return b.sys.send(s, ds) }
 
 // RecvError takes one entry off a udp socket's queue of errors: the datagram sent to peer came back refused,
-// because of cause (ECONNREFUSED when no one has that port, EHOSTUNREACH, ENETUNREACH, EMSGSIZE of the path..., a
-// bare errno), and the first n bytes of buf are as much of it as the network returned. ok is false when the
-// queue is empty, and always on systems that do not tell (all but Linux; ip(7), IP_RECVERR). It does not allocate.
+// because of cause (ECONNREFUSED when no one has that port, EHOSTUNREACH, ENETUNREACH, EMSGSIZE of the
+// path..., a bare errno), and the first n bytes of buf are as much of it as the network returned. ok is false
+// when the queue is empty, and always on systems that do not tell (all but Linux; ip(7), IP_RECVERR). It does
+// not allocate.
 //
-// A selector shows a socket with entries as readable, with an error, until they are all taken: so whoever reads a udp
-// socket calls this until ok is false. The queue's memory counts against the receive buffer; what is over that
-// the kernel drops.
+// A selector shows a socket with entries as readable, with an error, until they are all taken: so whoever
+// reads a udp socket calls this until ok is false. The queue's memory counts against the receive buffer; what
+// is over that the kernel drops.
 func (s Socket) RecvError(buf []byte) (peer netip.AddrPort, n int, cause error, ok bool) {
 	return sysRecvError(s, buf)
 }

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sysBatch keeps the arrays of recvmmsg and sendmmsg. What in them never changes (each header's iovec and room
-// for a name) is set once; the pointers to the caller's bytes are set for each call and cleared after it,
-// so that the batch keeps nobody's buffer alive. The kernel uses all of it only until the call returns.
+// sysBatch keeps the arrays of recvmmsg and sendmmsg. What in them never changes (each header's iovec and
+// room for a name) is set once; the pointers to the caller's bytes are set for each call and cleared after
+// it, so that the batch keeps nobody's buffer alive. The kernel uses all of it only until the call returns.
 type sysBatch struct {
 	headers []unix.Mmsghdr
 	vectors []unix.Iovec
@@ -95,8 +95,8 @@ func (b *sysBatch) sendPart(s Socket, ds []Datagram) (sent int, err error) {
 		b.headers[i].Hdr.Flags = 0
 	}
 	for tries := 0; sent < len(ds); {
-		// sendmmsg tells an error only if it is the first datagram's; otherwise it returns how many were
-		// sent before, and the next round tells.
+		// sendmmsg tells an error only if it is the first datagram's; otherwise it returns how many were sent
+		// before, and the next round tells.
 		n, e := b.call(unix.SYS_SENDMMSG, s, sent, len(ds), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch {
 		case e == 0:
@@ -118,8 +118,8 @@ func (b *sysBatch) call(number uintptr, s Socket, from, to int, flags uintptr) (
 	return int(n), e
 }
 
-// isICMP tells whether an errno is one of those that the kernel makes of ICMP and ICMPv6 errors (icmp_err_convert
-// in net/ipv4/icmp.c, icmpv6_err_convert in net/ipv6/icmp.c).
+// isICMP tells whether an errno is one of those that the kernel makes of ICMP and ICMPv6 errors
+// (icmp_err_convert in net/ipv4/icmp.c, icmpv6_err_convert in net/ipv6/icmp.c).
 func isICMP(e syscall.Errno) bool {
 	switch e {
 	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENOPROTOOPT,

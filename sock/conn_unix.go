@@ -56,7 +56,7 @@ func sysSocket(e endpoint) (Socket, error) {
 	if err != nil {
 		return None, err
 	}
-	if e.datagrams {
+	if e.datagrams && !e.unix {
 		if err := wantErrors(s, e.v6()); err != nil {
 			_ = s.Close() // the first error is the one to tell
 			return None, err
@@ -65,8 +65,8 @@ func sysSocket(e endpoint) (Socket, error) {
 	return s, nil
 }
 
-// sysOwnPort lets a tcp port be bound while connections of an earlier server are in TIME-WAIT. It does not let two
-// servers listen on one port on any of these systems.
+// sysOwnPort lets a tcp port be bound while connections of an earlier server are in TIME-WAIT. It does not
+// let two servers listen on one port on any of these systems.
 func sysOwnPort(s Socket) error {
 	return unix.SetsockoptInt(s.FD(), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 }

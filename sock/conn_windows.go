@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Winsock, by golang.org/x/sys/windows, without overlapped calls: they would need a completion port, and this package
-// is for selectors. This file and the others for Windows compile and are vetted; nobody has run them.
+// Winsock, by golang.org/x/sys/windows, without overlapped calls: they would need a completion port, and this
+// package is for selectors. This file and the others for Windows compile and are vetted; nobody has run them.
 
 // ErrWouldBlock is what a call returns that cannot do its work now (EAGAIN, on Windows WSAEWOULDBLOCK): wait
 // until the socket is ready. Compare it with ==, or by errors.Is.
@@ -137,8 +137,8 @@ func ioctlValue(s Socket, request uint32, value uint32) (uint32, error) {
 	return value, nil
 }
 
-// sysOwnPort keeps the port for this socket. SO_REUSEADDR, which elsewhere only makes up for TIME-WAIT, lets any
-// program here bind a port in use and take its connections; a port in TIME-WAIT can be bound anyway.
+// sysOwnPort keeps the port for this socket. SO_REUSEADDR, which elsewhere only makes up for TIME-WAIT, lets
+// any program here bind a port in use and take its connections; a port in TIME-WAIT can be bound anyway.
 func sysOwnPort(s Socket) error {
 	return windows.SetsockoptInt(s.handle(), windows.SOL_SOCKET, soExclusiveAddrUse, 1)
 }
@@ -250,7 +250,8 @@ func sockaddr(e endpoint) windows.Sockaddr {
 	}
 }
 
-// osPath is the path of an address as the system's file calls take it: unix:///C:/run/x.sock is C:/run/x.sock.
+// osPath is the path of an address as the system's file calls take it: unix:///C:/run/x.sock is
+// C:/run/x.sock.
 func osPath(path string) string {
 	if len(path) > 2 && path[0] == '/' && path[2] == ':' {
 		return path[1:]

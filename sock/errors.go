@@ -7,8 +7,8 @@ import (
 )
 
 // Error is a call that failed on the cold path: listening, connecting, setting an option, and so on. (Recv,
-// Send, SendV, Accept and the batches return the bare [syscall.Errno], since they are called often and
-// fail often.)
+// Send, SendV, Accept and the batches return the bare [syscall.Errno], since they are called often and fail
+// often.)
 //
 // errors.Is finds the errno underneath: errors.Is(err, syscall.EADDRINUSE).
 type Error struct {
@@ -37,8 +37,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Exhausted tells whether an error says that something of this machine ran out: descriptors of the process
-// (EMFILE) or of the system (ENFILE), or the kernel's memory (ENOBUFS, ENOMEM). An accept loop should step back and
-// try again later: the connection still waits in the backlog.
+// (EMFILE) or of the system (ENFILE), or the kernel's memory (ENOBUFS, ENOMEM). An accept loop should step
+// back and try again later: the connection still waits in the backlog.
 func Exhausted(err error) bool { return isAny(err, exhausted) }
 
 // Aborted tells whether an error of Accept belongs to the connection that was to be accepted and not to the

@@ -10,8 +10,8 @@ import (
 
 // sysRecvError reads the error queue (ip(7), IP_RECVERR; recv(2), MSG_ERRQUEUE). The name that comes with an
 // entry is the peer that the datagram was sent to, the data is as much of it as the ICMP message quoted, and
-// the control data says what happened. It asks by recvmmsg for one message, which unlike recvmsg has a
-// number of its own on every architecture.
+// the control data says what happened. It asks by recvmmsg for one message, which unlike recvmsg has a number
+// of its own on every architecture.
 func sysRecvError(s Socket, buf []byte) (netip.AddrPort, int, error, bool) {
 	for {
 		var (

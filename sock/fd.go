@@ -12,13 +12,13 @@ const MaxFDs = 253
 // may open. Those that did come are closed.
 var ErrTooManyFDs = errors.New("receive descriptors: recvmsg: more came than were asked for, or than this process may open (ulimit -n); all of them were closed")
 
-// SendFD sends descriptors over a unix socket, as duplicates that belong to the receiver; the caller's own stay
-// open and stay the caller's. data goes with them, and must not be empty, since on a stream descriptors
+// SendFD sends descriptors over a unix socket, as duplicates that belong to the receiver; the caller's own
+// stay open and stay the caller's. data goes with them, and must not be empty, since on a stream descriptors
 // travel with a byte. They are sent whole with the first byte of data, of which n were taken: when n is less
 // than len(data), send the rest by Send.
 //
-// With ErrWouldBlock or any other error nothing was sent. A duplicate shares the file's state with the original: its
-// position, and whether it is non-blocking.
+// With ErrWouldBlock or any other error nothing was sent. A duplicate shares the file's state with the
+// original: its position, and whether it is non-blocking.
 func (s Socket) SendFD(fds []int, data []byte) (n int, err error) {
 	switch {
 	case len(data) == 0:
@@ -31,11 +31,12 @@ func (s Socket) SendFD(fds []int, data []byte) (n int, err error) {
 	return sysSendFD(s, fds, data)
 }
 
-// RecvFD receives data into buf, as Recv does, and the descriptors that came with it, at most most of them
-// (1 to MaxFDs). They are the caller's, and closed on exec. Plain Recv drops descriptors that come.
+// RecvFD receives data into buf, as Recv does, and the descriptors that came with it, at most most of them (1
+// to MaxFDs). They are the caller's, and closed on exec. Plain Recv drops descriptors that come.
 //
-// If more came, or they cannot all be opened here, all of them are closed and the error is ErrTooManyFDs; n bytes of
-// data were read even so. At the end of the stream the error is io.EOF; otherwise ErrWouldBlock or a bare errno.
+// If more came, or they cannot all be opened here, all of them are closed and the error is ErrTooManyFDs; n
+// bytes of data were read even so. At the end of the stream the error is io.EOF; otherwise ErrWouldBlock or a
+// bare errno.
 func (s Socket) RecvFD(buf []byte, most int) (fds []int, n int, err error) {
 	if most < 1 || most > MaxFDs || len(buf) == 0 {
 		return nil, 0, &Error{Op: "receive descriptors", Err: fmt.Errorf("room for %d descriptors and %d bytes: it takes 1 to %d, and at least one byte", most, len(buf), MaxFDs)}

@@ -74,8 +74,8 @@ func TestSendFD(t *testing.T) {
 	}
 }
 
-// More than were asked for: all are closed and it is an error, whether the kernel cut them off or (two fit into the
-// room of one, which is rounded up) not.
+// More than were asked for: all are closed and it is an error, whether the kernel cut them off or (two fit
+// into the room of one, which is rounded up) not.
 func TestRecvFDTooMany(t *testing.T) {
 	for _, row := range []struct {
 		name       string

@@ -6,25 +6,26 @@ import (
 	"os"
 )
 
-// File is the file of a unix socket that listens: its path, and what tells it from another file that
-// took that path later. The zero value is no file.
+// File is the file of a unix socket that listens: its path, and what tells it from another file that took
+// that path later. The zero value is no file.
 type File struct {
 	path string
 	info fs.FileInfo
 }
 
-// FileOf is the file of a unix socket, to be asked for right after Listen; for any other socket it is the zero File.
+// FileOf is the file of a unix socket, to be asked for right after Listen; for any other socket it is the
+// zero File.
 //
-// Closing a unix socket leaves its file behind (unix(7)), and Socket is a number that remembers nothing. So whoever
-// listens keeps the File too, and removes it when it stops listening:
+// Closing a unix socket leaves its file behind (unix(7)), and Socket is a number that remembers nothing. So
+// whoever listens keeps the File too, and removes it when it stops listening:
 //
 //	file, err := sock.FileOf(s)
 //	...
 //	file.Remove()
 //	s.Close()
 //
-// in this order: as long as the socket answers, nobody else takes its path. A listener that was handed to another
-// process must not be removed.
+// in this order: as long as the socket answers, nobody else takes its path. A listener that was handed to
+// another process must not be removed.
 func FileOf(s Socket) (File, error) {
 	n, err := sysName(s, false)
 	if err != nil {

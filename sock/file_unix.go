@@ -14,8 +14,8 @@ import (
 // (systemd-tmpfiles does), and then Listen goes on without.
 const lockWait = 250 * time.Millisecond
 
-// sysLockDir takes the lock on a directory that those who make sockets in it share, and returns what gives
-// it back. Where there is no lock to have, it returns all the same.
+// sysLockDir takes the lock on a directory that those who make sockets in it share, and returns what gives it
+// back. Where there is no lock to have, it returns all the same.
 func sysLockDir(dir string) (unlock func()) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {

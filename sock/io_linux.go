@@ -12,12 +12,13 @@ import (
 
 // The hot calls, as raw system calls.
 //
-// syscall.Syscall and everything built on it tells the scheduler before and after that this thread may be away for
-// long (entersyscall, exitsyscall), so that another thread can take its P meanwhile. These calls never are
-// away: the socket is non-blocking and they say MSG_DONTWAIT besides. Announcing them costs some 50 ns
-// each (of 500, on the machine where this was written), and, worse, when the monitor thread takes the P of one that looked slow, the loop comes back to find
-// itself queued. RawSyscall does neither. The price: the thread cannot be preempted inside, so a collection that
-// stops the world waits for the kernel to copy one buffer.
+// syscall.Syscall and everything built on it tells the scheduler before and after that this thread may be
+// away for long (entersyscall, exitsyscall), so that another thread can take its P meanwhile. These calls
+// never are away: the socket is non-blocking and they say MSG_DONTWAIT besides. Announcing them costs some 50
+// ns of 500 each (a Recv that finds nothing, on the machine where this was written), and, worse, when the
+// monitor thread takes the P of one that looked slow, the loop comes back to find itself queued. RawSyscall
+// does neither. The price: the thread cannot be preempted inside, so a collection that stops the world waits
+// for the kernel to copy one buffer.
 //
 // The pointers are converted to uintptr inside the call's argument list, which keeps what they point to alive
 // and in place (unsafe.Pointer, rule 4).
@@ -53,8 +54,8 @@ func sysSend(s Socket, p []byte) (int, error) {
 	}
 }
 
-// fewPieces is how many pieces have their iovec on the stack; a corked turn has seldom more. More take an array
-// from a pool, since clearing 16 KiB of stack in each call would cost more than the call.
+// fewPieces is how many pieces have their iovec on the stack; a corked turn has seldom more. More take an
+// array from a pool, since clearing 16 KiB of stack in each call would cost more than the call.
 const fewPieces = 16
 
 var manyVectors = sync.Pool{New: func() any { return new([MaxPieces]unix.Iovec) }}

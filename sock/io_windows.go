@@ -53,8 +53,8 @@ func sysSendV(s Socket, pieces [][]byte) (int, error) {
 	return int(n), nil
 }
 
-// sysAccept calls accept, since AcceptEx is overlapped. The new socket is made as non-blocking and inheritable
-// as the listener, which the documentation does not promise, so it is said again.
+// sysAccept calls accept, since AcceptEx is overlapped. The new socket is made as non-blocking and
+// inheritable as the listener, which the documentation does not promise, so it is said again.
 func sysAccept(s Socket) (Socket, error) {
 	r, _, err := procAccept.Call(uintptr(s), 0, 0)
 	if windows.Handle(r) == windows.InvalidHandle {
@@ -109,14 +109,15 @@ func sockaddr6(peer netip.AddrPort) windows.Sockaddr {
 	return &windows.SockaddrInet6{Port: int(peer.Port()), Addr: ip.As16(), ZoneId: zones.id(ip.Zone())}
 }
 
-// Windows passes sockets to other processes in another way (WSADuplicateSocket), which needs to know the process.
+// Windows passes sockets to other processes in another way (WSADuplicateSocket), which needs to know the
+// process.
 
 func sysSendFD(Socket, []int, []byte) (int, error) { return 0, lacks("descriptor passing") }
 
 func sysRecvFD(Socket, []byte, int) ([]int, int, error) { return nil, 0, lacks("descriptor passing") }
 
-// sysPair makes a tcp connection over the loopback, with calls that block, since nothing there has to wait long, and
-// sees to it that the one who connected is the one who was accepted.
+// sysPair makes a tcp connection over the loopback, with calls that block, since nothing there has to wait
+// long, and sees to it that the one who connected is the one who was accepted.
 func sysPair() (p [2]Socket, err error) {
 	fail := func(call string, err error) ([2]Socket, error) {
 		return [2]Socket{None, None}, &Error{Op: "make a pair of sockets", Call: call, Err: err}

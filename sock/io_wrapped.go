@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The hot calls where they cannot be raw: through golang.org/x/sys, which on macOS and OpenBSD goes through the
-// system's C library as these systems demand, and on 386 and s390x knows socketcall.
+// The hot calls where they cannot be raw: through golang.org/x/sys, which on macOS and OpenBSD goes through
+// the system's C library as these systems demand, and on 386 and s390x knows socketcall.
 
 func sysRecv(s Socket, p []byte) (int, error) {
 	for {

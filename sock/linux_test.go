@@ -3,6 +3,9 @@ package sock
 import (
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -72,6 +75,26 @@ func TestZones(t *testing.T) {
 		}
 	}
 	t.Skip("no interface here has a link-local IPv6 address")
+}
+
+// Where the system has fast open off for servers, the option is refused: the kernel would take it and do
+// nothing.
+func TestFastOpenOff(t *testing.T) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_fastopen")
+	if err != nil {
+		t.Skip(err)
+	}
+	bits, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Listen(Addr{Scheme: "tcp", Host: "127.0.0.1"}, Options{FastOpen: 1})
+	if err == nil {
+		s.Close()
+	}
+	if off := bits&2 == 0; (err != nil) != off || off && !strings.Contains(err.Error(), "net.ipv4.tcp_fastopen is "+strconv.Itoa(bits)) {
+		t.Errorf("FastOpen with tcp_fastopen=%d: got %v, want an error that says so: %v", bits, err, off)
+	}
 }
 
 // An abstract address, which is not ours to make, prints.

@@ -10,14 +10,14 @@ import (
 
 // listenUnix binds a unix socket and listens on it.
 //
-// The trap is the stale file. bind(2) makes the file and refuses one that is there (EADDRINUSE), so a
-// program that died leaves a path on which nobody can listen again. Removing what is there, as many do, takes the
-// path away from a server that lives. Asking first whether somebody answers is right, but there are two
-// gaps: another server that is between bind and listen does not answer yet; and two that both found the
-// file stale can each remove what they take for it, the second one the first one's new file. So all of
-// it, from bind to listen, is done under a lock on the directory (flock, which leaves nothing behind), and the
-// file that is removed must be the one that did not answer. Without the lock (a directory that we may write
-// and not read, a file system without locks) the gaps are a few microseconds wide.
+// The trap is the stale file. bind(2) makes the file and refuses one that is there (EADDRINUSE), so a program
+// that died leaves a path on which nobody can listen again. Removing what is there, as many do, takes the
+// path away from a server that lives. Asking first whether somebody answers is right, but there are two gaps:
+// another server that is between bind and listen does not answer yet; and two that both found the file stale
+// can each remove what they take for it, the second one the first one's new file. So all of it, from bind to
+// listen, is done under a lock on the directory (flock, which leaves nothing behind), and the file that is
+// removed must be the one that did not answer. Without the lock (a directory that we may write and not read,
+// a file system without locks) the gaps are a few microseconds wide.
 func listenUnix(e endpoint, o Options) (s Socket, err error) {
 	defer sysLockDir(filepath.Dir(osPath(e.path)))()
 	s, err = sysSocket(e)

@@ -409,6 +409,11 @@ func TestFile(t *testing.T) {
 		{"ours", func(*testing.T, string) {}, false},
 		{"gone", func(t *testing.T, path string) { os.Remove(path) }, false},
 		{"mode changed", func(t *testing.T, path string) { os.Chmod(path, 0o600) }, false},
+		{"the same inode used again later", func(t *testing.T, path string) {
+			if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
 		{"another socket", func(t *testing.T, path string) { os.Remove(path); stale(t, path) }, true},
 		{"a file", func(t *testing.T, path string) {
 			os.Remove(path)

@@ -62,8 +62,8 @@ func goroutines() (stacks []string) {
 	return stacks
 }
 
-// openFDs lists the sockets and files that the process has open, "number -> what", where the system can tell. The
-// Go runtime's own (an epoll instance and an eventfd) come and stay whenever they like.
+// openFDs lists the sockets and files that the process has open, "number -> what", where the system can tell.
+// The Go runtime's own (an epoll instance and an eventfd) come and stay whenever they like.
 func openFDs() (list []string) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -30,8 +30,9 @@ func sysName(s Socket, peer bool) (name, error) {
 	return name{}, errNoFamily
 }
 
-// unixPath is the path in the length bytes of a unix socket's name (unix(7), "Address format"): none, one that ends at a
-// NUL, or an abstract one, which begins with a NUL, and whose NULs show as @, as tools print them.
+// unixPath is the path in the length bytes of a unix socket's name (unix(7), "Address format"): none, one
+// that ends at a NUL, or an abstract one, which begins with a NUL, and whose NULs show as @, as tools print
+// them.
 func unixPath(from *unix.RawSockaddrUnix, length uint32) string {
 	const head = uint32(unsafe.Offsetof(from.Path))
 	if length <= head {

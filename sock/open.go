@@ -38,23 +38,24 @@ func (a Addr) checked(op string) (Addr, error) {
 	return c, nil
 }
 
-// Listen makes a socket that listens (tcp, unix) or is bound (udp). An error leaves neither a descriptor nor a
-// file behind; it is an [*Error] that names the address.
+// Listen makes a socket that listens (tcp, unix) or is bound (udp). An error leaves neither a descriptor nor
+// a file behind; it is an [*Error] that names the address.
 //
-// An empty host is all addresses, IPv4 and IPv6 over one socket where the system has that (not OpenBSD: IPv4), and
-// IPv4 alone where there is no IPv6. A name is resolved first, which may wait for the resolver, and the first
-// of its addresses that this machine has is taken.
+// An empty host is all addresses, IPv4 and IPv6 over one socket where the system has that (not OpenBSD:
+// IPv4), and IPv4 alone where there is no IPv6. A name is resolved first, which may wait for the resolver,
+// and the first of its addresses that this machine has is taken.
 //
-// A port in use is always an error, unless all who listen on it asked for ReusePort. SO_REUSEADDR is set on tcp
-// sockets, so that a server that starts again is not held up by its old connections in TIME-WAIT; not on udp
-// sockets, which have no such state, and where Linux would let two programs have the same port and give all to one of
-// them. Windows has SO_EXCLUSIVEADDRUSE in its place, since SO_REUSEADDR there lets any program steal the port.
+// A port in use is always an error, unless all who listen on it asked for ReusePort. SO_REUSEADDR is set on
+// tcp sockets, so that a server that starts again is not held up by its old connections in TIME-WAIT; not on
+// udp sockets, which have no such state, and where Linux would let two programs have the same port and give
+// all to one of them. Windows has SO_EXCLUSIVEADDRUSE in its place, since SO_REUSEADDR there lets any program
+// steal the port.
 //
-// A unix socket's file that is there already is replaced if it is a socket on which nobody answers (ECONNREFUSED), left
-// behind by a program that died. One that answers, and any other file, is never touched. Two servers that
-// start at once do not take each other's file: they hold a lock (flock) on the directory meanwhile, where the
-// system and the directory's permissions allow it. Nobody but the caller removes the file at the end: see
-// [FileOf].
+// A unix socket's file that is there already is replaced if it is a socket on which nobody answers
+// (ECONNREFUSED), left behind by a program that died. One that answers, and any other file, is never touched.
+// Two servers that start at once do not take each other's file: they hold a lock (flock) on the directory
+// meanwhile, where the system and the directory's permissions allow it. Nobody but the caller removes the
+// file at the end: see [FileOf].
 func Listen(a Addr, o Options) (Socket, error) {
 	a, err := a.checked("listen")
 	if err != nil {
@@ -74,16 +75,24 @@ func Listen(a Addr, o Options) (Socket, error) {
 		return s, dress("listen", a, err)
 	}
 	return overAddrs("listen", a, func(e endpoint) (Socket, error) {
-		if a.Host == "" && !system.dualStack && o.V6Only != Yes {
-			e.ip = netip.AddrPortFrom(netip.IPv4Unspecified(), e.ip.Port())
+		if a.Host == "" && o.V6Only != Yes {
+			return onAll(e, func(e endpoint) (Socket, error) { return listenIP(e, o) })
 		}
-		s, err := listenIP(e, o)
-		if err != nil && a.Host == "" && o.V6Only != Yes && e.v6() && absent(err) {
-			e.ip = netip.AddrPortFrom(netip.IPv4Unspecified(), e.ip.Port())
-			s, err = listenIP(e, o)
-		}
-		return s, err
+		return listenIP(e, o)
 	})
+}
+
+// onAll listens on all addresses: on those of IPv6, which are those of IPv4 too, and where that cannot be, on
+// those of IPv4.
+func onAll(e endpoint, try func(endpoint) (Socket, error)) (Socket, error) {
+	if system.dualStack {
+		s, err := try(e)
+		if err == nil || !absent(err) {
+			return s, err
+		}
+	}
+	e.ip = netip.AddrPortFrom(netip.IPv4Unspecified(), e.ip.Port())
+	return try(e)
 }
 
 // overAddrs tries the addresses behind a, until one is not of a family or network that the machine lacks.
@@ -92,16 +101,17 @@ func overAddrs(op string, a Addr, try func(endpoint) (Socket, error)) (Socket, e
 	if err != nil {
 		return None, &Error{Op: op, Addr: a.String(), Err: errors.Unwrap(err), Hint: "the name could not be resolved"}
 	}
-	var s Socket
+	s, err := firstOf(addrs, try)
+	return s, dress(op, a, err)
+}
+
+func firstOf(addrs []Addr, try func(endpoint) (Socket, error)) (s Socket, err error) {
 	for _, one := range addrs {
-		if s, err = try(one.endpoint()); err == nil {
-			return s, nil
-		}
-		if !absent(err) {
-			break
+		if s, err = try(one.endpoint()); err == nil || !absent(err) {
+			return s, err
 		}
 	}
-	return None, dress(op, a, err)
+	return None, err
 }
 
 // absent tells whether an error means that the machine has no such address, family or network.
@@ -218,8 +228,9 @@ func (o Options) onListener(s Socket) error {
 	return nil
 }
 
-// Inherit gives an accepted socket the options of its listener, which a and o are those of. On Linux the kernel has done
-// so already and this does nothing; elsewhere it sets them, since which ones are inherited differs.
+// Inherit gives an accepted socket the options of its listener, which a and o are those of. On Linux the
+// kernel has done so already and this does nothing; elsewhere it sets them, since which ones are inherited
+// differs.
 func (s Socket) Inherit(a Addr, o Options) error {
 	if system.inherits || a.Scheme != "tcp" {
 		return nil
@@ -230,13 +241,14 @@ func (s Socket) Inherit(a Addr, o Options) error {
 	return o.onStream(s)
 }
 
-// Connect starts to connect. When connected is false and err nil, the connection is on its way: wait until the socket is
-// writable and ask [Socket.ConnectError]. Udp sockets (which then send to and receive from this peer alone) and
-// unix sockets are connected at once or not at all; a unix listener whose backlog is full is EAGAIN, and
-// the caller may try again later.
+// Connect starts to connect. When connected is false and err nil, the connection is on its way: wait until
+// the socket is writable and ask [Socket.ConnectError]. Udp sockets (which then send to and receive from this
+// peer alone) and unix sockets are connected at once or not at all; a unix listener whose backlog is full is
+// EAGAIN, and the caller may try again later.
 //
-// An empty host is this machine (127.0.0.1). A name is resolved first, which may wait for the resolver: in an event
-// loop, [Addr.Resolve] before. Then the first address whose family and network this machine has is tried.
+// An empty host is this machine (127.0.0.1). A name is resolved first, which may wait for the resolver: in an
+// event loop, [Addr.Resolve] before. Then the first address whose family and network this machine has is
+// tried.
 func Connect(a Addr, o Options) (s Socket, connected bool, err error) {
 	if a, err = a.checked("connect"); err != nil {
 		return None, false, err
@@ -285,17 +297,18 @@ func connectTo(e endpoint, o Options) (s Socket, connected bool, err error) {
 	return s, connected, nil
 }
 
-// ConnectError is how a connect ended: nil when the socket is connected, and otherwise an [*Error] that errors.Is
-// can look into (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH...). Ask it when the socket has become writable. Asked
-// earlier it is EINPROGRESS. It takes the error off the socket (SO_ERROR), so a second call does not see it.
+// ConnectError is how a connect ended: nil when the socket is connected, and otherwise an [*Error] that
+// errors.Is can look into (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH...). Ask it when the socket has become
+// writable. Asked earlier it is EINPROGRESS. It takes the error off the socket (SO_ERROR), so a second call
+// does not see it.
 func (s Socket) ConnectError() error {
 	err := sysError(s)
 	if err == nil {
 		var peer, own name
 		if peer, err = sysName(s, true); err == nil && !peer.unix {
-			// Connecting to a port of the ephemeral range on this machine on which nobody listens, a
-			// socket can be given that very port for its own and meet itself (a simultaneous open, RFC 9293
-			// section 3.5). Nobody wants that; it is a connection refused.
+			// Connecting to a port of the ephemeral range on this machine on which nobody listens, a socket
+			// can be given that very port for its own and meet itself (a simultaneous open, RFC 9293 section
+			// 3.5). Nobody wants that; it is a connection refused.
 			if own, err = sysName(s, false); err == nil && own == peer {
 				err = errRefused
 			}

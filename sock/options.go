@@ -26,15 +26,16 @@ type Options struct {
 	// KeepAlive is how a tcp connection notices that its peer is gone.
 	KeepAlive KeepAlive
 	// RecvBuffer (rcvbuf) and SendBuffer (sndbuf) are sizes in bytes of the kernel's buffers, 0 for the
-	// system's own. On tcp, leaving them alone lets the kernel tune them by what is needed. More than the system grants
-	// (net.core.rmem_max, wmem_max) is an error, where Linux itself would take less without a word.
+	// system's own. On tcp, leaving them alone lets the kernel tune them by what is needed. More than the
+	// system grants (net.core.rmem_max, wmem_max) is an error, where Linux itself would take less without a
+	// word.
 	RecvBuffer, SendBuffer int
 	// Linger (linger) is how long Close waits for what is not yet acknowledged, in whole seconds; 0 leaves
 	// the system's way, which sends on after Close has returned; LingerReset discards it and resets the
 	// connection. Mind that Close then really waits, even though the socket is non-blocking (socket(7)).
 	Linger time.Duration
-	// V6Only (v6only) is IPV6_V6ONLY: whether a socket bound to [::] leaves IPv4 alone. Unset means no, so that
-	// all addresses are all addresses.
+	// V6Only (v6only) is IPV6_V6ONLY: whether a socket bound to [::] leaves IPv4 alone. Unset means no, so
+	// that all addresses are all addresses.
 	V6Only Choice
 	// UserTimeout (usertimeout) is how long sent data may stay unacknowledged, in whole milliseconds, before
 	// the connection fails with ETIMEDOUT (RFC 5482); 0 for the system's time. Linux.
@@ -54,8 +55,8 @@ type Options struct {
 type KeepAlive struct {
 	// Off (keepalive=no) turns it off; the others must be zero then.
 	Off bool
-	// Idle (keepidle) is how long a connection is silent before it is probed, and Interval (keepintvl) the time
-	// between two probes, both in whole seconds; 0 for the system's.
+	// Idle (keepidle) is how long a connection is silent before it is probed, and Interval (keepintvl) the
+	// time between two probes, both in whole seconds; 0 for the system's.
 	Idle, Interval time.Duration
 	// Count (keepcnt) is how many probes without an answer end the connection; 0 for the system's.
 	Count int
@@ -74,8 +75,8 @@ const (
 	No
 )
 
-// OptionError is an option that cannot be had, or not like this. Where the system or this kind of socket does not have
-// it at all, errors.Is finds [errors.ErrUnsupported].
+// OptionError is an option that cannot be had, or not like this. Where the system or this kind of socket does
+// not have it at all, errors.Is finds [errors.ErrUnsupported].
 type OptionError struct {
 	Option  string // its key in a query
 	Problem string
@@ -95,7 +96,8 @@ type features struct {
 }
 
 // Check tells whether the options can be had on such an address on this system, without making a socket. The
-// error is an [*OptionError]; Listen and Connect check too, and know a few more that only the kernel can tell.
+// error is an [*OptionError]; Listen and Connect check too, and know a few more that only the kernel can
+// tell.
 func (o Options) Check(a Addr) error {
 	if err := o.checkValues(); err != nil {
 		return err

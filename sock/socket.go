@@ -2,8 +2,8 @@ package sock
 
 import "net/netip"
 
-// Socket is a socket's descriptor (on Windows its SOCKET), non-blocking and closed on exec from birth. It is a
-// plain number: copying it copies nothing, and nothing closes it but Close and Abort.
+// Socket is a socket's descriptor (on Windows its SOCKET), non-blocking and closed on exec from birth. It is
+// a plain number: copying it copies nothing, and nothing closes it but Close and Abort.
 //
 // What a method does is written here once; the files by system (io_*.go, conn_*.go and so on) hold the system
 // calls under it, named sysX for method X.
@@ -15,39 +15,41 @@ const None Socket = -1
 // FD is the descriptor's number, for a selector or for golang.org/x/sys.
 func (s Socket) FD() int { return int(s) }
 
-// Recv reads what is there into p, at most len(p) bytes. At the end of the stream (the peer closed its half) it
-// returns 0, [io.EOF], unless p is empty. When nothing is there it returns ErrWouldBlock; any other error is the bare
-// errno, as ECONNRESET. A call that a signal interrupted is repeated. It does not allocate, and keeps nothing of p.
+// Recv reads what is there into p, at most len(p) bytes. At the end of the stream (the peer closed its half)
+// it returns 0, [io.EOF], unless p is empty. When nothing is there it returns ErrWouldBlock; any other error
+// is the bare errno, as ECONNRESET. A call that a signal interrupted is repeated. It does not allocate, and
+// keeps nothing of p.
 //
-// On a connected udp socket it reads one datagram and drops what does not fit, and an empty datagram looks like
-// the end of a stream: [Batch] tells these apart.
+// On a connected udp socket it reads one datagram and drops what does not fit, and an empty datagram looks
+// like the end of a stream: [Batch] tells these apart.
 func (s Socket) Recv(p []byte) (int, error) { return sysRecv(s, p) }
 
-// Send writes as much of p as the kernel takes now, and returns how many bytes that was: fewer than len(p), with
-// no error, when its buffer became full on the way; ErrWouldBlock when it took none. Other errors are the
-// bare errno; EPIPE and ECONNRESET mean that the peer is gone (no SIGPIPE is raised). It does not allocate, and p
-// is the caller's again when it returns.
+// Send writes as much of p as the kernel takes now, and returns how many bytes that was: fewer than len(p),
+// with no error, when its buffer became full on the way; ErrWouldBlock when it took none. Other errors are
+// the bare errno; EPIPE and ECONNRESET mean that the peer is gone (no SIGPIPE is raised). It does not
+// allocate, and p is the caller's again when it returns.
 func (s Socket) Send(p []byte) (int, error) { return sysSend(s, p) }
 
-// SendV writes several pieces in one system call, as if they were one, and otherwise does as Send does. Empty pieces
-// cost nothing; of more than MaxPieces pieces it takes the first ones, as if the kernel's buffer had been full
-// behind them. It does not allocate on Linux.
+// SendV writes several pieces in one system call, as if they were one, and otherwise does as Send does. Empty
+// pieces cost nothing; of more than MaxPieces pieces it takes the first ones, as if the kernel's buffer had
+// been full behind them. It does not allocate on Linux.
 func (s Socket) SendV(pieces [][]byte) (int, error) { return sysSendV(s, pieces) }
 
 // MaxPieces is how many pieces SendV sends at most in one call (IOV_MAX, which is 1024 on all our systems).
 const MaxPieces = 1024
 
-// Accept takes the next connection of a listener; ErrWouldBlock when none waits. Other errors are the
-// bare errno: see [Exhausted] and [Aborted]. On Linux the new socket has the listener's options (tcp(7)); for the
+// Accept takes the next connection of a listener; ErrWouldBlock when none waits. Other errors are the bare
+// errno: see [Exhausted] and [Aborted]. On Linux the new socket has the listener's options (tcp(7)); for the
 // other systems see [Socket.Inherit]. It does not allocate on Linux.
 func (s Socket) Accept() (Socket, error) { return sysAccept(s) }
 
 // Close gives the descriptor back, even when it returns an error (which then tells how the connection ended).
-// What was sent goes on its way in the background. Never close twice: the number may be somebody else's by then.
+// What was sent goes on its way in the background. Never close twice: the number may be somebody else's by
+// then.
 func (s Socket) Close() error { return sysClose(s) }
 
-// Abort closes and resets a tcp connection (RFC 9293 section 3.10.5): what was not sent yet is dropped, the peer sees
-// ECONNRESET, and no TIME-WAIT is left behind. Other sockets are closed.
+// Abort closes and resets a tcp connection (RFC 9293 section 3.10.5): what was not sent yet is dropped, the
+// peer sees ECONNRESET, and no TIME-WAIT is left behind. Other sockets are closed.
 func (s Socket) Abort() error {
 	_ = sysSetLinger(s, true, 0) // a socket that has no SO_LINGER is closed without
 	return s.Close()
@@ -64,8 +66,8 @@ func (s Socket) CloseWrite() error { return sysShutdown(s, false) }
 func (s Socket) Unread() (int, error) { return sysUnread(s) }
 
 // Unacked is how many sent bytes the peer's system has not acknowledged; ok is false where the system cannot
-// tell. 0 after a CloseWrite means that all of it arrived at the peer's kernel, the end included; whether
-// the peer's program read it is not known on tcp.
+// tell. 0 after a CloseWrite means that all of it arrived at the peer's kernel, the end included; whether the
+// peer's program read it is not known on tcp.
 //
 // Linux counts a FIN as one byte (SIOCOUTQ, tcp(7)), and on a unix socket counts the memory of what the peer
 // did not read yet, which is more than the bytes, but 0 at the same moment. macOS: SO_NWRITE; FreeBSD and
@@ -97,8 +99,8 @@ func (s Socket) addr(op string, peer bool) (Addr, error) {
 	return FromAddrPort(scheme, n.ip), nil
 }
 
-// LocalAddrPort is the address of a tcp or udp socket; IPv4 behind a dual-stack socket is plain IPv4. The error of a
-// unix socket is EAFNOSUPPORT.
+// LocalAddrPort is the address of a tcp or udp socket; IPv4 behind a dual-stack socket is plain IPv4. The
+// error of a unix socket is EAFNOSUPPORT.
 func (s Socket) LocalAddrPort() (netip.AddrPort, error) { return s.addrPort("local address", false) }
 
 // RemoteAddrPort is the same for the peer.
@@ -122,6 +124,6 @@ func nameCall(peer bool) string {
 	return "getsockname"
 }
 
-// Pair makes two unix stream sockets that are connected to each other (socketpair(2)). Windows has none, and gets
-// two ends of a tcp connection over the loopback.
+// Pair makes two unix stream sockets that are connected to each other (socketpair(2)). Windows has none, and
+// gets two ends of a tcp connection over the loopback.
 func Pair() ([2]Socket, error) { return sysPair() }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// The setters and getters of single options. Their levels and numbers are constants of each system's file; where it has
-// an option not at all, its number is 0 and its feature false. Errors are *Error, or *OptionError where the
-// system has no such option.
+// The setters and getters of single options. Their levels and numbers are constants of each system's file;
+// where it has an option not at all, its number is 0 and its feature false. Errors are *Error, or
+// *OptionError where the system has no such option.
 
 func (s Socket) set(key string, level, opt, value int) error {
 	if err := sysSetInt(s, level, opt, value); err != nil {
@@ -92,8 +92,8 @@ func (s Socket) setBuffer(key string, opt, n int) error {
 	return nil
 }
 
-// RecvBuffer is the size of the kernel's receive buffer in bytes, as the system counts it (Linux: twice
-// what was set, for the overhead).
+// RecvBuffer is the size of the kernel's receive buffer in bytes, as the system counts it (Linux: twice what
+// was set, for the overhead).
 func (s Socket) RecvBuffer() (int, error) { return s.get("rcvbuf", solSocket, soRecvBuffer) }
 
 // SendBuffer is the same for what is sent.
@@ -153,8 +153,8 @@ func (s Socket) SetKeepAlive(k KeepAlive) error {
 	return nil
 }
 
-// KeepAlive is what holds for the socket: the system's own times where none were set (zero on a system that cannot
-// tell them). When it is off, that is all it says.
+// KeepAlive is what holds for the socket: the system's own times where none were set (zero on a system that
+// cannot tell them). When it is off, that is all it says.
 func (s Socket) KeepAlive() (k KeepAlive, err error) {
 	on, err := s.get("keepalive", solSocket, soKeepAlive)
 	if err != nil || on == 0 {
@@ -209,7 +209,8 @@ func (s Socket) SetDeferAccept(d time.Duration) error {
 	return s.set("deferaccept", ipprotoTCP, tcpDeferAccept, int(d/time.Second))
 }
 
-// DeferAccept is the time that the kernel made of the one that was set: the next retransmission's at or after it.
+// DeferAccept is the time that the kernel made of the one that was set: the next retransmission's at or after
+// it.
 func (s Socket) DeferAccept() (time.Duration, error) {
 	if !system.deferAccept {
 		return 0, nil
@@ -219,8 +220,8 @@ func (s Socket) DeferAccept() (time.Duration, error) {
 }
 
 // SetFastOpen sets TCP_FASTOPEN on a listener: how many connections may wait that sent data with their SYN
-// (RFC 7413). Where the system's administrator has turned it off for servers it is an error, and not, as
-// in the kernel, without effect.
+// (RFC 7413). Where the system's administrator has turned it off for servers it is an error, and not, as in
+// the kernel, without effect.
 func (s Socket) SetFastOpen(queue int) error {
 	if !system.fastOpen {
 		return lacks("fastopen")

@@ -50,7 +50,8 @@ func expect(t *testing.T, s Socket, o Options) {
 	}
 }
 
-// The options of a listener are those of what it accepts, on Linux without a further call: Accept relies on it.
+// The options of a listener are those of what it accepts, on Linux without a further call: Accept relies on
+// it.
 func TestOptionsOnBothSides(t *testing.T) {
 	for _, row := range []struct {
 		name string

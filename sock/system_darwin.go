@@ -23,8 +23,8 @@ const (
 
 var aborted = []syscall.Errno{syscall.ECONNABORTED, syscall.EPROTO}
 
-// newSocket makes it non-blocking and closed on exec in further calls, since socket(2) takes no flags here, under
-// the lock that keeps a fork from coming between.
+// newSocket makes it non-blocking and closed on exec in further calls, since socket(2) takes no flags here,
+// under the lock that keeps a fork from coming between.
 func newSocket(domain, typ int) (Socket, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -69,8 +69,8 @@ func newPair() ([2]Socket, error) {
 	return [2]Socket{Socket(p[0]), Socket(p[1])}, nil
 }
 
-// tame sets what Linux sets at birth. SO_NOSIGPIPE fails with EINVAL on a connection that the peer has
-// reset already, which Recv will tell.
+// tame sets what Linux sets at birth. SO_NOSIGPIPE fails with EINVAL on a connection that the peer has reset
+// already, which Recv will tell.
 func tame(fd int) error {
 	unix.CloseOnExec(fd)
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NOSIGPIPE, 1); err != nil && err != unix.EINVAL {

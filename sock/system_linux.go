@@ -32,8 +32,8 @@ const (
 )
 
 // aborted are the errnos with which accept(2) reports what happened to the connection in the queue: Linux
-// passes pending network errors on. EOPNOTSUPP is in the manual's list too, but left out: it also means
-// that the socket is no listener, and then passing over it would never end. EPERM is a firewall's refusal.
+// passes pending network errors on. EOPNOTSUPP is in the manual's list too, but left out: it also means that
+// the socket is no listener, and then passing over it would never end. EPERM is a firewall's refusal.
 var aborted = []syscall.Errno{
 	syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.ENETDOWN, syscall.ENOPROTOOPT,
 	syscall.EHOSTDOWN, syscall.ENONET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
@@ -52,8 +52,8 @@ func newPair() ([2]Socket, error) {
 	return [2]Socket{Socket(p[0]), Socket(p[1])}, err
 }
 
-// wantErrors has ICMP errors queued with the address that they are about (ip(7), IP_RECVERR). An IPv6 socket sends
-// to IPv4 peers too, so it needs both. Without IPv6 in it, the first would be refused.
+// wantErrors has ICMP errors queued with the address that they are about (ip(7), IP_RECVERR). An IPv6 socket
+// sends to IPv4 peers too, so it needs both. Without IPv6 in it, the first would be refused.
 func wantErrors(s Socket, v6 bool) error {
 	if v6 {
 		if err := unix.SetsockoptInt(s.FD(), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1); err != nil {
