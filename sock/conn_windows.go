@@ -12,7 +12,7 @@ import (
 )
 
 // Winsock, by golang.org/x/sys/windows, without overlapped calls: they would need a completion port, and this
-// package is for selectors. This file and the others for Windows compile and are vetted; nobody has run them.
+// package is for selectors. This file and the others for Windows are compiled and vetted, but untested.
 
 // ErrWouldBlock is what a call returns that cannot do its work now (EAGAIN, on Windows WSAEWOULDBLOCK): wait
 // until the socket is ready. Compare it with ==, or by errors.Is.

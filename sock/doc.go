@@ -30,7 +30,7 @@
 //
 // # Systems
 //
-// Linux is what the package is written and measured for. macOS, FreeBSD, NetBSD, OpenBSD and Windows have the
-// same calls; where one of them lacks an option, [Options.Check] says so. The code for Windows compiles and
-// is vetted, but has never been run by its authors.
+// Linux is what the package is written, tested and measured for. macOS, FreeBSD, NetBSD, OpenBSD and Windows
+// have the same calls; where one of them lacks an option, [Options.Check] says so. The code for these
+// compiles and is vetted, and that for Windows, which shares the least with Linux, is untested.
 package sock

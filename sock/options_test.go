@@ -191,3 +191,31 @@ func TestOptionKeys(t *testing.T) {
 		t.Errorf("Options has %d fields, and there are %d keys", n, len(uses))
 	}
 }
+
+func FuzzParseOptions(f *testing.F) {
+	for _, s := range []string{"", "backlog=5", "nodelay=no&linger=0&mode=0660", "rcvbuf=64k&keepidle=1m&x=y", "keepalive=no&keepcnt=1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		q, err := url.ParseQuery(s)
+		if err != nil {
+			return
+		}
+		o, rest, err := ParseOptions(q)
+		if err != nil {
+			return
+		}
+		if err := o.checkValues(); err != nil {
+			t.Fatalf("ParseOptions(%q) gives %+v, which is wrong by itself: %v", s, o, err)
+		}
+		for key := range q {
+			if _, left := rest[key]; left == slices.Contains(OptionKeys(), key) {
+				t.Fatalf("ParseOptions(%q): key %q left over: %v", s, key, left)
+			}
+		}
+		again, _, err := ParseOptions(q)
+		if err != nil || again != o {
+			t.Fatalf("ParseOptions(%q): got %+v and then %+v, %v", s, o, again, err)
+		}
+	})
+}
