@@ -120,9 +120,11 @@ func (e *epoll) rebuild(keys []watch) error {
 			return err
 		}
 	}
-	unix.Close(e.fd)
-	e.fd = fresh
-	return nil
+	// It keeps its number: the lowest free one, which fresh has, may well be the one whose closing made
+	// the ghost, and whoever closed that may be about to use it by mistake again.
+	err = unix.Dup3(fresh, e.fd, unix.O_CLOEXEC)
+	unix.Close(fresh)
+	return os.NewSyscallError("dup3", err)
 }
 
 func (e *epoll) copies() bool { return false }
