@@ -83,7 +83,7 @@ func TestWithoutPwait2(t *testing.T) {
 	for _, d := range []time.Duration{1, time.Millisecond, time.Millisecond + 1} {
 		start := time.Now()
 		wantFound(t, s, d, map[int]Events{})
-		if took := time.Since(start); took < (d+time.Millisecond-1).Truncate(time.Millisecond) {
+		if took := time.Since(start); took < (d + time.Millisecond - 1).Truncate(time.Millisecond) {
 			t.Errorf("Select(%v) waited %v, want milliseconds, rounded up", d, took)
 		}
 	}
