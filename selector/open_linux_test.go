@@ -12,6 +12,7 @@ import (
 )
 
 // A seccomp filter, as container runtimes have them: what it refuses is not used, and it is the reason.
+// (epoll_pwait cannot be refused here: the Go runtime uses it on any thread.)
 func TestFilter(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -23,7 +24,6 @@ func TestFilter(t *testing.T) {
 		{"epoll_pwait2 is not known", []uint32{unix.SYS_EPOLL_PWAIT2}, unix.ENOSYS, "epoll", "epoll poll select"},
 		{"epoll_pwait2 is forbidden", []uint32{unix.SYS_EPOLL_PWAIT2}, unix.EPERM, "epoll", "epoll poll select"},
 		{"epoll is forbidden", []uint32{unix.SYS_EPOLL_CREATE1}, unix.EPERM, "poll", "poll select"},
-		{"epoll cannot wait", []uint32{unix.SYS_EPOLL_PWAIT}, unix.ENOSYS, "poll", "poll select"},
 		{"epoll cannot be changed", []uint32{unix.SYS_EPOLL_CTL}, unix.EACCES, "poll", "poll select"},
 		{"epoll and poll are forbidden", []uint32{unix.SYS_EPOLL_CREATE1, unix.SYS_PPOLL}, unix.EPERM, "select", "select"},
 		{"select is forbidden", []uint32{unix.SYS_PSELECT6}, unix.EPERM, "epoll", "epoll poll"},
