@@ -18,14 +18,14 @@ const module = "github.com/plexor-go/plexor"
 // line. ARCHITECTURE.md tells what each is for. A new package goes where its idea belongs.
 var layers = [][]string{
 	{"sock"},
-	{"selector"},
+	{"selector", "uring"},
 	{"frame"},
 	{"loop"},
 	{"cmd/plexor"},
 }
 
 // alone are packages that import nothing of ours, whatever stands above them.
-var alone = []string{"sock", "selector", "frame"}
+var alone = []string{"sock", "selector", "uring", "frame"}
 
 // core is the number of the first line that may use modules other than golang.org/x/sys.
 var core = slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, "cmd/plexor") })

@@ -1,0 +1,83 @@
+// Package uring is io_uring for Go: rings, submissions, completions and buffer rings, as the kernel has them, without
+// cgo and without policy.
+//
+// io_uring (Linux) is a pair of queues in memory that a program shares with the kernel. Operations (receive, send,
+// accept, …) are written into one, and the kernel writes what became of them into the other. One system call,
+// io_uring_enter(2), submits any number of operations, and waits for completions as well:
+//
+//	runtime.LockOSThread()
+//	ring, err := uring.New(uring.Options{Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun})
+//	bufs, err := ring.NewBufRing(uring.BufRingOptions{Entries: 1024, Size: 4096})
+//
+//	sqe := ring.SQE()                 // the next entry of the queue, in the kernel's sight
+//	sqe.RecvMultishot(fd, 0)          // what to do: receive again and again, into buffers of group 0
+//	sqe.UserData = 42                 // comes back with each completion
+//
+//	for {
+//		_, err := ring.SubmitAndWait(1, time.Second)
+//		for cqes := ring.Ready(); len(cqes) > 0; cqes = ring.Ready() {
+//			for i := range cqes {
+//				c := &cqes[i]
+//				data := bufs.Data(c)      // UserData says whose it is, Res how much or why not
+//				…
+//				bufs.Release(c.BufferID())
+//			}
+//			ring.Advance(len(cqes))
+//		}
+//	}
+//
+// The package says what the kernel offers and keeps to it: there is a method for each operation on sockets, its
+// comment names the Linux version that brought it and what a result means, and none does more than the operation. What
+// it adds is what a Go program needs to stay whole, and that is below.
+//
+// # Memory
+//
+// The kernel uses a submission's memory until its last completion, long after the call. Go's collector knows nothing of
+// that. So memory for the kernel lies outside Go's heap ([Map], [Arena], [BufRing]) or is pinned ([Pin]), and
+// every method that takes a buffer checks that it does: one that does not is a bug that would show as somebody else's
+// bytes some hours later, so it panics. The check takes 2 to 5 ns.
+//
+// Until when is memory the kernel's? Each method tells, and there are three kinds:
+//
+//   - until the submission is submitted: times and addresses to connect or send to. [Ring.Timespec] and [Ring.Sockaddr]
+//     have places for them, one a submission, so that nobody needs to keep any.
+//   - until the completion: buffers, and what a [Message] or an accept is to fill. For a multishot operation, until the
+//     completion without [CQE.More].
+//   - until the notification, a second completion: the buffer of a zero-copy send.
+//
+// Cancelling asks an operation to end; it has ended when its own completion is there. [Ring.Close] cancels everything
+// and waits, so afterwards all memory is the program's again.
+//
+// # Threads
+//
+// A Ring belongs to one goroutine at a time. With SetupSingleIssuer (Linux 6.0) it belongs to one OS thread, and with
+// SetupDeferTaskrun (6.1) completions are made only when that thread enters the kernel to get them. That is much the
+// fastest way, as nothing interrupts the thread and nothing is locked, and it means: call runtime.LockOSThread, then
+// New, and use the ring and close it on that goroutine. A call from another thread fails with [ErrWrongThread].
+// [Options.RegisterRing] (5.18) saves the look-up of the descriptor in each call, and needs the same.
+//
+// Others reach a ring that waits by a message: from a ring of their own ([SQE.MsgRing]), or from any goroutine
+// ([SendMessage], 6.13).
+//
+// [Ring.SubmitAndWait] first makes a raw system call that does not wait, and waits in a second, ordinary one only when
+// nothing has completed. So a busy loop keeps its P for as long as it is busy, and an idle one gives it up. Both halves
+// can be had alone: [Ring.SubmitAndPoll] and [Ring.Wait].
+//
+// # Queues that are full
+//
+// Submissions: [Ring.SQE] gives nil; submit and ask again, or let [Ring.NextSQE] do it. Completions: the kernel keeps
+// those that find no room, at a cost, until there is room and the kernel is entered ([Ring.Overflowed]); in the
+// meantime it may refuse submissions ([ErrBusy]). None is lost unless the system is out of memory ([Ring.Lost]). Buffers:
+// a receive that finds the group empty completes with ENOBUFS, a multishot one ends; the data stays in the socket.
+//
+// # Where there is none
+//
+// [Available] says whether io_uring can be used, by using it, and if not why: on systems other than Linux, on kernels
+// before 5.11, under a seccomp filter that refuses it (those of container runtimes do), where the sysctl
+// kernel.io_uring_disabled forbids it. Such errors are an [errors.ErrUnsupported]. [Probe] finds all that the kernel
+// has. RLIMIT_MEMLOCK bounds rings on kernels before 5.12 and since 6.14, for all rings of a user together and unless
+// it has CAP_IPC_LOCK: entries (64 bytes), completions (16), buffer rings (16 a buffer, without the buffers).
+//
+// The references are io_uring(7), io_uring_setup(2), io_uring_enter(2) and io_uring_register(2) of liburing's manual
+// pages, and the kernel's include/uapi/linux/io_uring.h.
+package uring
