@@ -21,6 +21,7 @@ var layers = [][]string{
 	{"selector", "uring"},
 	{"frame"},
 	{"loop"},
+	{"coro"},
 	{"cmd/plexor"},
 }
 

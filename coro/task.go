@@ -1,0 +1,266 @@
+package coro
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// A Task is a function that runs as a coroutine. Any goroutine may call ID, Done, Err, Cancel and String; Wait is for
+// coroutines of the same loop, and OnEnd for all of the loop's own.
+type Task struct {
+	scope // the whole of it: the context that f gets
+	f     func(context.Context) error
+	name  string
+	id    uint64
+	err   error // once it has ended
+
+	co    *worker // while it runs
+	cur   *scope  // the innermost
+	wait  *Waiter // nil: it does not wait
+	under *scope  // whose cancellation ends the wait; nil: none does
+	cause error   // why the wait ended; nil: by Wake
+	what  string  // it waits for
+	on    any
+	since time.Time
+
+	follows   *follower
+	following bool // in this wait
+	state     State
+	seen      bool // somebody gets its error
+
+	group     *Tasks
+	onEnd     func(error)
+	waiters   list[int] // in Wait
+	ended     atomic.Pointer[chan struct{}]
+	next, pre *Task // of those that live
+}
+
+// over is the Done of tasks that have ended.
+var over = func() *chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return &c
+}()
+
+// Go starts a task. It runs later in this turn of the loop. Its context is ctx with the task in it; when ctx is
+// cancelled, so is the task. name is for lists; empty means that of the function. f's error is [Task.Err]; one that
+// nobody waits for is lost, except that a panic is logged. A loop that has ended refuses: the task has then ended
+// with ErrLoopClosed, and f does not run.
+func (s *Scheduler) Go(ctx context.Context, name string, f func(ctx context.Context) error) *Task {
+	s.here("Scheduler.Go")
+	t := s.newTask(ctx, name, f)
+	s.launch(t)
+	return t
+}
+
+// Start is Go that, called by loop code while the loop runs, switches to the task at once: it returns when the task
+// waits for the first time or has ended. So what the callback that starts it may use, the task may until then.
+func (s *Scheduler) Start(ctx context.Context, name string, f func(ctx context.Context) error) *Task {
+	s.here("Scheduler.Start")
+	t := s.newTask(ctx, name, f)
+	if s.running == nil && s.rand == nil && s.g.Load() != 0 {
+		s.run(t)
+	} else {
+		s.launch(t)
+	}
+	return t
+}
+
+func (s *Scheduler) newTask(ctx context.Context, name string, f func(context.Context) error) *Task {
+	t := &Task{f: f, name: name, id: s.serial.Add(1)}
+	t.cur = &t.scope
+	parent, foreign := &s.root, false
+	if ctx != context.Background() {
+		if sc := bare(ctx); sc != nil && sc.sched == s {
+			parent = sc
+		} else {
+			foreign = true
+		}
+	}
+	t.open(s, t, parent, ctx, foreign)
+	if t.next = s.tasks; t.next != nil {
+		t.next.pre = t
+	}
+	s.tasks = t
+	s.live++
+	return t
+}
+
+// launch makes a new task run later.
+func (s *Scheduler) launch(t *Task) {
+	if s.closed && s.live == 1 { // nothing else is left that would come to it
+		s.finish(t, ErrLoopClosed)
+		return
+	}
+	t.what = "its start"
+	s.enqueue(t)
+}
+
+// finish tells all who wait for t that it has ended.
+func (s *Scheduler) finish(t *Task, err error) {
+	t.err = err
+	t.state = Ended
+	t.unfollow()
+	t.scope.close(endedTask)
+	if t.pre != nil {
+		t.pre.next = t.next
+	} else {
+		s.tasks = t.next
+	}
+	if t.next != nil {
+		t.next.pre = t.pre
+	}
+	t.pre, t.next = nil, nil
+	s.live--
+	if c := t.ended.Swap(over); c != nil {
+		t.seen = true
+		close(*c)
+	}
+	for it := t.waiters.pop(); it != nil; it = t.waiters.pop() {
+		t.seen = true
+		it.wakeLater()
+	}
+	if g := t.group; g != nil {
+		t.seen = true
+		g.lost(err)
+	}
+	if f := t.onEnd; f != nil {
+		t.seen, t.onEnd = true, nil
+		f(err)
+	}
+	if p, ok := err.(*PanicError); ok && !t.seen {
+		s.opt.Log.Error("a task panicked that nobody waits for", "task", t.String(), "panic", p.Value, "goexit", p.Goexit, "stack", string(p.Stack))
+	}
+}
+
+// ID is the task's number among those of its loop, from 1.
+func (t *Task) ID() uint64 { return t.id }
+
+// Scheduler is the task's scheduler.
+func (t *Task) Scheduler() *Scheduler { return t.sched }
+
+// Context is the context that the task's function got. It is cancelled when the task has ended.
+func (t *Task) Context() context.Context { return &t.scope }
+
+// Name is what the task was called when it was started, or else the name of its function.
+func (t *Task) Name() string {
+	if t.name != "" {
+		return t.name
+	}
+	return functionName(t.f)
+}
+
+func functionName(f any) string {
+	if fn := runtime.FuncForPC(reflect.ValueOf(f).Pointer()); fn != nil {
+		return fn.Name()
+	}
+	return "?"
+}
+
+func (t *Task) String() string { return fmt.Sprintf("task %d (%s)", t.id, t.Name()) }
+
+// Done is closed when the task has ended.
+func (t *Task) Done() <-chan struct{} {
+	if c := t.ended.Load(); c != nil {
+		return *c
+	}
+	c := make(chan struct{})
+	if t.ended.CompareAndSwap(nil, &c) {
+		return c
+	}
+	return *t.ended.Load()
+}
+
+// Err is what the task's function returned, a *PanicError if it panicked, or nil while it has not ended.
+func (t *Task) Err() error {
+	if t.ended.Load() == over {
+		return t.err
+	}
+	return nil
+}
+
+// Cancel cancels the task: its waits fail with cause from now on (nil: with context.Canceled).
+func (t *Task) Cancel(cause error) {
+	if cause == nil {
+		cause = context.Canceled
+	}
+	t.sched.cancelScope(&t.scope, cause)
+}
+
+// cancelScope cancels from any goroutine.
+func (s *Scheduler) cancelScope(sc *scope, cause error) {
+	c := &cancellation{context.Canceled, cause}
+	if s.ours() {
+		sc.cancel(c)
+		return
+	}
+	s.outside(func() { sc.cancel(c) })
+}
+
+// OnEnd has f called with the task's error when it has ended, by loop code: at once if it has already. A task has one
+// such function, the last that was given.
+func (t *Task) OnEnd(f func(err error)) {
+	t.sched.here("Task.OnEnd")
+	if t.state == Ended {
+		f(t.err)
+		return
+	}
+	t.onEnd = f
+}
+
+// Wait waits until t has ended and returns its error, or the cause when ctx is cancelled before; t then goes on.
+func (t *Task) Wait(ctx context.Context) error {
+	w, err := enter(ctx, "Task.Wait")
+	if err != nil {
+		return err
+	}
+	if w.sched != t.sched {
+		panic(&MisuseError{"Task.Wait", "the task runs on another loop: Await(ctx, func() … { <-task.Done() … }) waits for it"})
+	}
+	if w == t {
+		panic(&MisuseError{"Task.Wait", "a task that waits for itself would wait for ever"})
+	}
+	if t.state != Ended {
+		if err := t.waiters.wait(ctx, w, "a task's end", t, 0); err != nil {
+			return err
+		}
+	}
+	t.seen = true
+	return t.err
+}
+
+// Call runs f as a task of s and waits for it, and is for any goroutine that is neither a coroutine nor a loop's. ctx
+// is what the task's context derives from: cancelled, it cancels the task, for whose end Call still waits, since f
+// may share what the caller has. Besides f's error it returns loop.ErrPostQueueFull or loop.ErrClosed when f could not
+// be started, and ErrLoopClosed when the loop ended before f began. A panic of f is returned as a *PanicError.
+func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx context.Context) (T, error)) (T, error) {
+	if o, _ := caller(); o != nil {
+		panic(&MisuseError{"Call", "it would block the loop that it was called on: there, start a task (Go) and Wait for it, or Await a Call on another loop"})
+	}
+	var v, zero T
+	started := make(chan *Task, 1)
+	err := s.loop.Post(func() {
+		t := s.Go(ctx, name, func(ctx context.Context) (err error) {
+			v, err = f(ctx)
+			return err
+		})
+		if t.name == "" {
+			t.name = functionName(f)
+		}
+		t.seen = true
+		started <- t
+	})
+	if err != nil {
+		return zero, err
+	}
+	t := <-started
+	<-t.Done()
+	if t.err != nil {
+		return zero, t.err
+	}
+	return v, nil
+}

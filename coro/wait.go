@@ -1,0 +1,257 @@
+package coro
+
+import (
+	"context"
+	"fmt"
+)
+
+// A Waiter is a place where one task waits until somebody wakes it. It is what all waiting of this package is made
+// of, and for whoever brings coroutines together with handlers of a loop: put one next to the data (as a value; it
+// is one word, and allocates nothing), and
+//
+//	func (c *conn) Read(p []byte) (int, error) {          // in a coroutine
+//		for c.have == 0 {
+//			if err := c.reader.Wait(ctx, "read", c); err != nil {
+//				return 0, err
+//			}
+//		}
+//		…
+//	}
+//
+//	func (c *conn) Data(_ *loop.Conn, p []byte) {         // on the loop
+//		c.have = …
+//		c.reader.Wake()                                   // runs the coroutine here and now
+//	}
+//
+// What the waker has to say it writes next to the Waiter before it calls Wake. A wait ends once: by Wake or by
+// cancellation, whichever is first. If it was Wake, the wait succeeds, even if the task is cancelled before it runs:
+// what it was woken with is its own, and its next wait fails. If it was the cancellation, Wake finds nobody and
+// reports false. So nothing is lost between the two, and no Wake reaches a later wait.
+//
+// A wait and its wake cost a switch there and back.
+type Waiter struct {
+	task *Task // nil: nobody waits
+}
+
+// Waiting reports whether a task waits here.
+func (w *Waiter) Waiting() bool { return w.task != nil }
+
+// Wake ends the wait; false means that nobody waits here. Called by loop code it switches to the task, and returns
+// when that waits again or has ended: so the task may use what belongs to the callback that wakes it. Called by a
+// coroutine it makes the task run later in the loop's turn.
+func (w *Waiter) Wake() bool {
+	t := w.task
+	if t == nil {
+		return false
+	}
+	s := t.sched
+	s.here("Waiter.Wake")
+	w.task, t.wait = nil, nil
+	if s.running != nil || s.rand != nil || s.closed {
+		s.enqueue(t)
+	} else {
+		s.run(t)
+	}
+	return true
+}
+
+// wakeLater is Wake that never switches: for what is not done with its own affairs.
+func (w *Waiter) wakeLater() bool {
+	t := w.task
+	if t == nil {
+		return false
+	}
+	w.task, t.wait = nil, nil
+	t.sched.enqueue(t)
+	return true
+}
+
+// Wait makes the calling coroutine wait. It returns nil after Wake, and the cause when ctx, or whatever the task is in
+// at the time (see the package's text on cancellation), is cancelled: at once if it is already. what and on are for
+// lists: what the task does ("read"), and with what; on may be nil, and is printed with %v, on the loop. Two tasks at
+// one Waiter are a mistake, and panic.
+func (w *Waiter) Wait(ctx context.Context, what string, on any) error {
+	t, err := enter(ctx, what)
+	if err != nil {
+		return err
+	}
+	return t.waitIn(ctx, w, what, on)
+}
+
+// Park is Wait for operations without a context: it is cancelled along with what the task is in at the time. t must
+// be the task that calls it, as [Scheduler.Self] gives it.
+func (w *Waiter) Park(t *Task, what string, on any) error {
+	if err := t.cur.cause(); err != nil {
+		return err
+	}
+	return t.park(w, t.cur, what, on)
+}
+
+// Self is the task that calls it. The error is a *MisuseError, which says who called instead: a goroutine that is no
+// coroutine, a coroutine of another loop, or the loop itself.
+func (s *Scheduler) Self(op string) (*Task, error) {
+	if co := s.current.Load(); co != nil && co.g == goroutine() {
+		return co.task, nil
+	}
+	return nil, s.stranger(op)
+}
+
+// self is Self that panics.
+func (s *Scheduler) self(op string) *Task {
+	if co := s.current.Load(); co != nil && co.g == goroutine() {
+		return co.task
+	}
+	panic(s.stranger(op))
+}
+
+// enter begins an operation that may wait: it finds the calling task, and whether its waits fail by now. That ctx was
+// given to another task of the same loop is no mistake: who runs is who waits, and ctx says until when.
+func enter(ctx context.Context, op string) (*Task, error) {
+	sc, ok := ctx.(*scope)
+	if !ok {
+		if sc = scopeOf(ctx); sc == nil {
+			panic(&MisuseError{op, "its context carries no task: it takes the context that the task was given, or one derived from it"})
+		}
+	}
+	t := sc.sched.self(op)
+	return t, t.refused(ctx)
+}
+
+// refused is why a wait with ctx would fail now; nil: it would not.
+func (t *Task) refused(ctx context.Context) error {
+	if ctx != context.Context(t.cur) && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return t.cur.cause()
+}
+
+// waitIn is the wait of an operation that enter began.
+func (t *Task) waitIn(ctx context.Context, w *Waiter, what string, on any) error {
+	under, foreign := t.place(ctx)
+	t.following = false
+	if foreign {
+		t.follow(ctx)
+	}
+	return t.park(w, under, what, on)
+}
+
+// park switches away until w wakes the task, or under, if not nil, is cancelled.
+func (t *Task) park(w *Waiter, under *scope, what string, on any) error {
+	if w.task != nil {
+		panic(&MisuseError{what, fmt.Sprintf("%s waits there already; one can at a time", w.task)})
+	}
+	w.task, t.wait, t.under = t, w, under
+	t.what, t.on = what, on
+	t.since = t.sched.loop.Now()
+	t.cause = nil
+	t.state = Waiting
+	t.co.park()
+	return t.cause
+}
+
+// interrupt ends t's wait with an error.
+func (t *Task) interrupt(cause error) {
+	t.wait.task, t.wait = nil, nil
+	t.cause = cause
+	t.sched.enqueue(t)
+}
+
+// yield lets the others run.
+func (t *Task) yield() {
+	t.what, t.on, t.since = "its turn", nil, t.sched.loop.Now()
+	t.sched.enqueue(t)
+	t.co.park()
+}
+
+// A follower ends t's waits when a foreign context is done. It is kept until the task waits with another one, so that
+// many waits with the same context set up one.
+type follower struct {
+	done <-chan struct{}
+	stop func() bool
+}
+
+// follow has the wait that t begins now end with ctx.
+func (t *Task) follow(ctx context.Context) {
+	done := ctx.Done()
+	if t.follows != nil {
+		if t.follows.done == done {
+			t.following = true
+			return
+		}
+		t.unfollow()
+	}
+	if done == nil {
+		return
+	}
+	f := &follower{done: done}
+	t.follows, t.following = f, true
+	f.stop = context.AfterFunc(ctx, func() {
+		t.sched.outside(func() {
+			if t.follows == f && t.following && t.wait != nil {
+				t.interrupt(context.Cause(ctx))
+			}
+		})
+	})
+}
+
+func (t *Task) unfollow() {
+	if t.follows != nil {
+		t.follows.stop()
+		t.follows = nil
+	}
+}
+
+// here panics unless the caller is of the loop: its own goroutine, or the coroutine that runs. Before the loop runs
+// nobody can tell.
+func (s *Scheduler) here(op string) {
+	g := goroutine()
+	if s.g.Load() == g {
+		return
+	}
+	if co := s.current.Load(); co != nil && co.g == g {
+		return
+	}
+	if s.g.Load() != 0 {
+		panic(s.stranger(op))
+	}
+}
+
+// ours reports whether the caller is of the loop.
+func (s *Scheduler) ours() bool {
+	g := goroutine()
+	co := s.current.Load()
+	return s.g.Load() == g || co != nil && co.g == g
+}
+
+// stranger says who the caller is, if not a coroutine of s.
+func (s *Scheduler) stranger(op string) *MisuseError {
+	const (
+		outside = "; from outside a coroutine, use Call, or Loop().Post"
+		callers = "it is for coroutines of its loop, and was called "
+	)
+	switch o, in := caller(); {
+	case o == nil:
+		return &MisuseError{op, callers + fmt.Sprintf("by goroutine %d, which is none (one that a task started, or that runs the inside of an iter.Pull)", goroutineNumber()) + outside}
+	case o != s:
+		return &MisuseError{op, callers + "on another loop: to have something done there, Post it"}
+	case in == nil:
+		return &MisuseError{op, callers + "by the loop itself (a handler, a timer, a posted function), which can't wait: start a task there (Go)"}
+	}
+	return &MisuseError{op, callers + "by a coroutine of it"} // not reached
+}
+
+// caller is the scheduler whose goroutine this is, and, if it is a coroutine's, its worker.
+func caller() (*Scheduler, *worker) {
+	g := goroutine()
+	schedulers.Lock()
+	defer schedulers.Unlock()
+	for _, s := range schedulers.of {
+		if co := s.current.Load(); co != nil && co.g == g {
+			return s, co
+		}
+		if s.g.Load() == g {
+			return s, nil
+		}
+	}
+	return nil, nil
+}
