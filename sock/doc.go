@@ -31,6 +31,6 @@
 // # Systems
 //
 // Linux is what the package is written, tested and measured for. macOS, FreeBSD, NetBSD, OpenBSD and Windows
-// have the same calls; where one of them lacks an option, [Options.Check] says so. The code for these
-// compiles and is vetted, and that for Windows, which shares the least with Linux, is untested.
+// have the same calls; where one of them lacks an option, [Options.Check] says so. The code for these systems
+// is compiled and vetted, but untested.
 package sock
