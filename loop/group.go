@@ -130,7 +130,7 @@ func (g *Group) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*GroupLi
 	if err != nil {
 		return nil, err
 	}
-	return g.ListenOn(accept, sockets...)
+	return g.ListenOn(o, accept, sockets...)
 }
 
 // Bind makes the sockets with which this group listens on a: one, or one a loop by SpreadReusePort. Whoever has
@@ -179,9 +179,9 @@ func Discard(sockets ...sock.Socket) {
 	}
 }
 
-// ListenOn takes over sockets that listen already: those of Bind, or one that was inherited. With one, its
-// connections are handed to all loops; of several, each belongs to a loop.
-func (g *Group) ListenOn(accept AcceptFunc, sockets ...sock.Socket) (*GroupListener, error) {
+// ListenOn takes over sockets that listen already: those of Bind, or one that was inherited, with the options that
+// they were made with. With one, its connections are handed to all loops; of several, each belongs to a loop.
+func (g *Group) ListenOn(o sock.Options, accept AcceptFunc, sockets ...sock.Socket) (*GroupListener, error) {
 	if len(sockets) == 0 || len(sockets) > len(g.loops) {
 		Discard(sockets...)
 		return nil, fmt.Errorf("loop: ListenOn with %d sockets: want 1 to %d, one a loop at most", len(sockets), len(g.loops))
@@ -196,7 +196,7 @@ func (g *Group) ListenOn(accept AcceptFunc, sockets ...sock.Socket) (*GroupListe
 		}
 		var ln *Listener
 		var err error
-		if doErr := l.Do(func() { ln, err = l.listenOn(s, accept, give) }); doErr != nil {
+		if doErr := l.Do(func() { ln, err = l.listenOn(s, o, accept, give) }); doErr != nil {
 			discard(s)
 			err = doErr // the loop has ended
 		}

@@ -16,15 +16,16 @@ type AcceptFunc func(c *Conn) Handler
 
 // A Listener accepts connections on a loop. Its methods are for the loop's goroutine.
 type Listener struct {
-	loop   *Loop
-	choose AcceptFunc
-	give   func() *Loop // who gets the next connection
-	sock   sock.Socket
-	addr   sock.Addr
-	file   sock.File // of a unix socket
-	paused bool      // steps back, or closed
-	armed  bool      // the driver's
-	ended  bool
+	loop    *Loop
+	choose  AcceptFunc
+	give    func() *Loop // who gets the next connection
+	sock    sock.Socket
+	addr    sock.Addr
+	options sock.Options // for systems where a connection does not have its listener's
+	file    sock.File    // of a unix socket
+	paused  bool         // steps back, or closed
+	armed   bool         // the driver's
+	ended   bool
 
 	retry    *Timer
 	pause    time.Duration
@@ -49,12 +50,12 @@ func (l *Loop) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*Listener
 	if err != nil {
 		return nil, err
 	}
-	return l.listenOn(s, accept, func() *Loop { return l })
+	return l.listenOn(s, o, accept, func() *Loop { return l })
 }
 
 // listenOn takes s over.
-func (l *Loop) listenOn(s sock.Socket, accept AcceptFunc, give func() *Loop) (*Listener, error) {
-	ln := &Listener{loop: l, choose: accept, give: give, sock: s}
+func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop) (*Listener, error) {
+	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o}
 	var err error
 	if ln.addr, err = s.LocalAddr(); err == nil {
 		ln.file, err = sock.FileOf(s)
@@ -165,6 +166,11 @@ func (ln *Listener) accepted(s sock.Socket) {
 
 // adopt makes a connection of s on loop to, whose goroutine this is.
 func (ln *Listener) adopt(to *Loop, s sock.Socket) {
+	if err := s.Inherit(ln.addr, ln.options); err != nil {
+		_ = s.Abort() // most likely the peer is gone
+		to.stats.refused.Add(1)
+		return
+	}
 	c := &Conn{loop: to, sock: s}
 	to.enlist(c)
 	if err := to.driver.add(c); err != nil {

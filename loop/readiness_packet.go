@@ -74,10 +74,12 @@ func (d *readiness) packet(s *PacketConn, ready selector.Events) {
 // readPackets handles one batch; it reports whether there may be more.
 func (d *readiness) readPackets(s *PacketConn) bool {
 	n, err := d.pio.in.Recv(s.sock, d.pio.ds)
+	if err == sock.ErrWouldBlock {
+		d.refusals(s) // a socket is ready as long as refusals are queued
+		return false
+	}
 	if err != nil {
-		if err != sock.ErrWouldBlock {
-			d.receiveFailed(s, err)
-		}
+		d.receiveFailed(s, err)
 		return false
 	}
 	s.loop.stats.packetsIn.Add(int64(n))

@@ -89,7 +89,7 @@ func listen(g *loop.Group, offers []offer, log *slog.Logger, c *console) (err er
 			}
 			addr = p.Addr()
 		} else {
-			ln, err := g.ListenOn(o.accept(log), bound[i]...)
+			ln, err := g.ListenOn(o.options, o.accept(log), bound[i]...)
 			if err != nil {
 				return err
 			}
