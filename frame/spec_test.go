@@ -180,5 +180,5 @@ func randomCodec(r *rand.Rand) Codec {
 		return Delimited{Delim: string(anyBytes(r, r.IntN(40))), Max: size}
 	}
 	return Length{Bytes: []int{1, 2, 3, 4, 8}[r.IntN(5)], LittleEndian: r.IntN(2) == 0, Inclusive: r.IntN(2) == 0,
-		Keep: r.IntN(3) == 0, Offset: num(20), Adjust: num(20) - num(20), Strip: num(20), Max: size}
+		Keep: r.IntN(3) == 0, Offset: num(20), Adjust: r.IntN(2) * (r.IntN(41) - 20), Strip: num(20), Max: size}
 }
