@@ -179,7 +179,7 @@ func BenchmarkAppend(b *testing.B) {
 		b.Run(c.String(), func(b *testing.B) {
 			msg := bytes.Repeat([]byte{'x'}, benchMessage)
 			if l, ok := c.(Length); ok {
-				l.setField(msg[l.Offset:l.head()], benchMessage-uint64(l.head()))
+				writeField(msg[l.Offset:l.head()], benchMessage-uint64(l.head()), l.LittleEndian)
 			}
 			dst := make([]byte, 0, benchPiece)
 			b.SetBytes(benchMessage)

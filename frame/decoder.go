@@ -53,7 +53,7 @@ func (d *Decoder) Reset(c Codec) error {
 		return err
 	}
 	if l, ok := c.(Length); ok {
-		c = l.scanner()
+		c = sharedScanner(l)
 	}
 	d.release()
 	*d = Decoder{codec: c, limit: c.MaxFrame()}

@@ -3,7 +3,6 @@ package frame
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"sync/atomic"
 )
 
@@ -125,7 +124,10 @@ func (c Length) MaxMessage() int {
 func (c Length) MaxFrame() int { return c.strip() + c.MaxMessage() }
 
 // Scan implements Codec.
-func (c Length) Scan(p []byte, seen int) (Span, error) { return c.scanner().Scan(p, seen) }
+func (c Length) Scan(p []byte, seen int) (Span, error) {
+	s := newScanner(c)
+	return s.Scan(p, seen)
+}
 
 // A lengthScanner is a Length with what Scan needs worked out. A Decoder uses it in place of the Length: called
 // through the interface, a method of a struct as large as Length first copies it, and that alone is half the cost
@@ -137,18 +139,24 @@ type lengthScanner struct {
 	shift              uint8  // 64 less the bits of the length field
 }
 
-// lastScanner is the scanner made last. The decoders of a server are for the same codec, and share one.
+func newScanner(c Length) lengthScanner {
+	s := lengthScanner{Length: c, head: c.head(), strip: c.strip(), extra: c.extra(), shift: uint8(64 - 8*c.Bytes)}
+	s.limit = uint64(c.MaxFrame() - s.extra) // not negative, see Check
+	return s
+}
+
+// lastScanner is the scanner that a Decoder took last. The decoders of a server are for the same codec, and share
+// one.
 var lastScanner atomic.Pointer[lengthScanner]
 
-// scanner returns the scanner for c, which must pass Check.
-func (c Length) scanner() *lengthScanner {
+// sharedScanner returns a scanner for c, which must pass Check.
+func sharedScanner(c Length) *lengthScanner {
 	if s := lastScanner.Load(); s != nil && s.Length == c {
 		return s
 	}
-	s := &lengthScanner{Length: c, head: c.head(), strip: c.strip(), extra: c.extra(), shift: uint8(64 - 8*c.Bytes)}
-	s.limit = uint64(c.MaxFrame() - s.extra) // not negative, see Check
-	lastScanner.Store(s)
-	return s
+	s := newScanner(c)
+	lastScanner.Store(&s)
+	return &s
 }
 
 // Scan implements Codec.
@@ -187,32 +195,31 @@ func readField(f []byte, littleEndian bool) (v uint64) {
 	return v
 }
 
-// setField writes v into the length field f.
-func (c Length) setField(f []byte, v uint64) {
+// Append implements Codec.
+func (c Length) Append(dst, msg []byte) ([]byte, error) {
+	head, strip, extra := c.Offset+c.Bytes, c.strip(), c.extra()
+	size := strip + len(msg)
+	if len(msg) > orDefault(c.Max) || size > extra && uint64(size-extra) > c.fieldMax() {
+		return dst, tooLongToSend(c, len(msg), c.MaxMessage())
+	}
+	if size < head || size < extra {
+		return dst, encodeError(c, ErrMalformed, "the message has %d bytes, the shortest that can be announced has %d",
+			len(msg), c.least()-strip)
+	}
+	at := len(dst)
+	dst = append(dst, make([]byte, strip)...) // which allocates nothing but room in dst
+	dst = append(dst, msg...)
+	writeField(dst[at+c.Offset:at+head], uint64(size-extra), c.LittleEndian)
+	return dst, nil
+}
+
+// writeField writes v into the length field f.
+func writeField(f []byte, v uint64, littleEndian bool) {
 	for i := range f {
-		if c.LittleEndian {
+		if littleEndian {
 			f[i] = byte(v >> (8 * i))
 		} else {
 			f[len(f)-1-i] = byte(v >> (8 * i))
 		}
 	}
-}
-
-// Append implements Codec.
-func (c Length) Append(dst, msg []byte) ([]byte, error) {
-	strip := c.strip()
-	if limit := c.MaxMessage(); len(msg) > limit {
-		return dst, tooLongToSend(c, len(msg), limit)
-	}
-	size := strip + len(msg)
-	if least := c.least(); size < least {
-		return dst, encodeError(c, ErrMalformed, "the message has %d bytes, the shortest that can be announced has %d",
-			len(msg), least-strip)
-	}
-	at := len(dst)
-	dst = slices.Grow(dst, size)[:at+strip]
-	clear(dst[at:])
-	dst = append(dst, msg...)
-	c.setField(dst[at+c.Offset:at+c.head()], uint64(size-c.extra()))
-	return dst, nil
 }

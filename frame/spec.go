@@ -220,12 +220,14 @@ func setOne(key, value string, hasValue bool, known []option) (err error) {
 	return fmt.Errorf("unknown option %q: this codec has %s", key, strings.Join(keys, ", "))
 }
 
+var errRange = errors.New("the number is too large")
+
 // parseNumber reads a whole number in decimal.
 func parseNumber(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		return 0, errors.New("the number is too large")
+		return 0, errRange
 	case err != nil || s[0] == '+':
 		return 0, errors.New("that is no whole number")
 	}
@@ -241,6 +243,9 @@ func parseSize(s string) (int, error) {
 		}
 	}
 	n, err := parseNumber(digits)
+	if errors.Is(err, errRange) {
+		return 0, err
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%w; want bytes, as in 65536 or 64KiB", err)
 	}

@@ -111,7 +111,7 @@ func TestParseErrors(t *testing.T) {
 		{"len4,max=0", "option max=0: a size must be positive"},
 		{"len4,max=-1", "option max=-1: a size must be positive"},
 		{"len4,max=99999999999999999999", "the number is too large"},
-		{"len4,max=9000000000GiB", "the size is too large"},
+		{"len4,max=9000000000GiB", "is too large"},
 		{"len4,max=5,max=5", "option max is there twice"},
 		{"len4,keep,keep", "option keep is there twice"},
 		{"len4,keep=1", "option keep takes no value"},

@@ -44,7 +44,7 @@ func subjects() []subject {
 			msg := anyBytes(r, n)
 			if c.Keep || c.Strip > 0 && c.Strip < c.head() { // the message has (a part of) the length in it
 				frame := append(make([]byte, c.strip()), msg...)
-				c.setField(frame[c.Offset:c.head()], uint64(len(frame)-c.extra()))
+				writeField(frame[c.Offset:c.head()], uint64(len(frame)-c.extra()), c.LittleEndian)
 				msg = frame[c.strip():]
 			}
 			return msg

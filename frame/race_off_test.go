@@ -2,5 +2,5 @@
 
 package frame
 
-// raced: see race_test.go.
+// raced: see race_on_test.go.
 const raced = false
