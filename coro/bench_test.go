@@ -2,6 +2,7 @@ package coro
 
 import (
 	"context"
+	"iter"
 	"testing"
 )
 
@@ -103,4 +104,16 @@ func BenchmarkHandover(b *testing.B) {
 			return nil
 		})
 	})
+}
+
+// BenchmarkPull is iter.Pull alone, which the figures of this package rest on.
+func BenchmarkPull(b *testing.B) {
+	next, stop := iter.Pull(func(yield func(struct{}) bool) {
+		for yield(struct{}{}) {
+		}
+	})
+	defer stop()
+	for b.Loop() {
+		next()
+	}
 }

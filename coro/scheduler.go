@@ -176,28 +176,43 @@ func (s *Scheduler) step() {
 
 // run switches to t and returns when it waits or has ended. It is called by loop code alone.
 func (s *Scheduler) run(t *Task) {
+	co := s.board(t)
+	if co == nil {
+		return
+	}
+	co.next() // from here on as in Waiter.Wake
+	s.running = nil
+	if co.ended {
+		s.leave(t, co)
+	}
+}
+
+// board makes ready to switch to t. No worker: there is nothing to switch to, for the loop ended before t began.
+func (s *Scheduler) board(t *Task) *worker {
 	co := t.co
 	if co == nil {
 		if s.closed {
-			s.finish(t, ErrLoopClosed) // it never began
-			return
+			s.finish(t, ErrLoopClosed)
+			return nil
 		}
 		co = s.take()
 		co.task, t.co = t, co
+		co.label.Store(t)
 	}
 	t.state = Running
 	s.running = t
 	if co.g != 0 && s.current.Load() != co { // a new one stores itself, once it has a goroutine
 		s.current.Store(co)
 	}
-	co.resume()
-	s.running = nil
-	if co.ended {
-		err := co.err
-		t.co = nil
-		s.give(co)
-		s.finish(t, err)
-	}
+	return co
+}
+
+// leave takes t, which has ended, off its worker.
+func (s *Scheduler) leave(t *Task, co *worker) {
+	err := co.err
+	t.co = nil
+	s.give(co)
+	s.finish(t, err)
 }
 
 // end is called when the loop ends, by its own goroutine: all that waits is ended by that, and runs to its end.

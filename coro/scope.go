@@ -251,8 +251,8 @@ func (sc *scope) above(other *scope) bool {
 // place finds where in the tree a stretch of t stands that ctx may cancel as well: below t's innermost scope, or
 // below ctx itself if that is one of t's own below it. foreign says that the tree does not cover ctx.
 func (t *Task) place(ctx context.Context) (parent *scope, foreign bool) {
-	if ctx == context.Context(t.cur) {
-		return t.cur, false
+	if sc, ok := ctx.(*scope); ok && sc == t.cur {
+		return sc, false
 	}
 	sc := bare(ctx)
 	switch {

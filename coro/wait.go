@@ -49,8 +49,15 @@ func (w *Waiter) Wake() bool {
 	w.task, t.wait = nil, nil
 	if s.running != nil || s.rand != nil || s.closed {
 		s.enqueue(t)
-	} else {
-		s.run(t)
+		return true
+	}
+	// This is run, written out. After a switch the processor has lost track of who called whom, and guesses wrong
+	// at each return until it is back where it was: a frame less is 5 ns less.
+	co := s.board(t)
+	co.next()
+	s.running = nil
+	if co.ended {
+		s.leave(t, co)
 	}
 	return true
 }
@@ -75,7 +82,11 @@ func (w *Waiter) Wait(ctx context.Context, what string, on any) error {
 	if err != nil {
 		return err
 	}
-	return t.waitIn(ctx, w, what, on)
+	co := t.prepare(w, t.locate(ctx), what, on)
+	for co.yield(struct{}{}) && co.look { // as in worker.park, with a frame less
+		co.writeDown()
+	}
+	return t.outcome()
 }
 
 // Park is Wait for operations without a context: it is cancelled along with what the task is in at the time. t must
@@ -84,7 +95,11 @@ func (w *Waiter) Park(t *Task, what string, on any) error {
 	if err := t.cur.cause(); err != nil {
 		return err
 	}
-	return t.park(w, t.cur, what, on)
+	co := t.prepare(w, t.cur, what, on)
+	for co.yield(struct{}{}) && co.look { // likewise
+		co.writeDown()
+	}
+	return t.outcome()
 }
 
 // Self is the task that calls it. The error is a *MisuseError, which says who called instead: a goroutine that is no
@@ -119,7 +134,7 @@ func enter(ctx context.Context, op string) (*Task, error) {
 
 // refused is why a wait with ctx would fail now; nil: it would not.
 func (t *Task) refused(ctx context.Context) error {
-	if ctx != context.Context(t.cur) && ctx.Err() != nil {
+	if sc, ok := ctx.(*scope); (!ok || sc != t.cur) && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return t.cur.cause()
@@ -127,26 +142,48 @@ func (t *Task) refused(ctx context.Context) error {
 
 // waitIn is the wait of an operation that enter began.
 func (t *Task) waitIn(ctx context.Context, w *Waiter, what string, on any) error {
+	return t.park(w, t.locate(ctx), what, on)
+}
+
+// locate is the scope whose cancellation ends a wait with ctx. If there is none that covers ctx, follow sees to that.
+func (t *Task) locate(ctx context.Context) *scope {
+	if sc, ok := ctx.(*scope); ok && sc == t.cur {
+		return sc
+	}
 	under, foreign := t.place(ctx)
-	t.following = false
 	if foreign {
 		t.follow(ctx)
 	}
-	return t.park(w, under, what, on)
+	return under
 }
 
 // park switches away until w wakes the task, or under, if not nil, is cancelled.
 func (t *Task) park(w *Waiter, under *scope, what string, on any) error {
+	t.prepare(w, under, what, on).park()
+	return t.outcome()
+}
+
+// prepare writes down what t waits for.
+func (t *Task) prepare(w *Waiter, under *scope, what string, on any) *worker {
 	if w.task != nil {
 		panic(&MisuseError{what, fmt.Sprintf("%s waits there already; one can at a time", w.task)})
 	}
 	w.task, t.wait, t.under = t, w, under
 	t.what, t.on = what, on
 	t.since = t.sched.loop.Now()
-	t.cause = nil
 	t.state = Waiting
-	t.co.park()
-	return t.cause
+	return t.co
+}
+
+// outcome is why the wait that is over failed; nil: it was woken.
+func (t *Task) outcome() error {
+	t.following = false
+	if t.cause == nil {
+		return nil
+	}
+	cause := t.cause
+	t.cause = nil
+	return cause
 }
 
 // interrupt ends t's wait with an error.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/plexor-go/plexor/loop"
 )
@@ -21,10 +22,11 @@ type worker struct {
 	g      uintptr                 // its goroutine; written once, before any task runs
 	number int64                   // likewise, as the runtime prints it
 	task   *Task
-	err    error // what the task returned
-	ended  bool  // the task has
-	dead   bool  // by Goexit
-	look   bool  // resumed only to write down its stack
+	label  atomic.Pointer[Task] // the task, for other goroutines
+	err    error                // what the task returned
+	ended  bool                 // the task has
+	dead   bool                 // by Goexit
+	look   bool                 // resumed only to write down its stack
 	stack  []byte
 
 	// What a task waits with, one thing at a time; here, and not in the task, so that it is used again.
@@ -33,8 +35,8 @@ type worker struct {
 	sleeper Waiter
 }
 
-// errGoexit is how a coroutine that calls Goexit comes out of next. Left alone, iter.Pull would pass the Goexit on to
-// its caller and so end the loop. But what a deferred function panics with during Goexit goes before it.
+// errGoexit ends a coroutine in which Goexit was called. Left alone, iter.Pull would pass the Goexit on to its caller
+// and so end the loop. But a deferred function may still park, and what it panics with goes before the Goexit.
 var errGoexit = errors.New("coro: Goexit in a coroutine")
 
 func (s *Scheduler) newWorker() *worker {
@@ -66,7 +68,8 @@ func (co *worker) runTask() {
 		value := recover()
 		co.err, co.ended = caught(t.String(), value), true
 		if value == nil {
-			co.sched.current.Store(nil) // this goroutine's place is soon another's
+			co.dead = true
+			co.yield(struct{}{}) // to the loop, which ends it: see bury
 			panic(errGoexit)
 		}
 	}()
@@ -74,34 +77,25 @@ func (co *worker) runTask() {
 	returned, co.ended = true, true
 }
 
-// resume switches to the coroutine and returns when it parks or its task has ended.
-func (co *worker) resume() {
-	defer co.catchGoexit()
-	co.next()
-}
-
-func (co *worker) catchGoexit() {
-	switch r := recover(); r {
-	case nil:
-	case errGoexit:
-		co.dead = true
-	default:
-		panic(r) // there is no other way to it: runTask has recovered
-	}
+// bury ends a coroutine that is in Goexit.
+func (co *worker) bury() {
+	defer func() {
+		if r := recover(); r != errGoexit {
+			panic(r) // there is no other way to it
+		}
+	}()
+	co.stop()
 }
 
 // park switches back to whoever resumed the coroutine. It is called by the coroutine itself.
 func (co *worker) park() {
-	for {
-		if !co.yield(struct{}{}) {
-			panic("coro: a coroutine was stopped with a task in it")
-		}
-		if !co.look {
-			return
-		}
-		co.stack = debug.Stack()
+	for co.yield(struct{}{}) && co.look {
+		co.writeDown()
 	}
 }
+
+// writeDown is what a coroutine does that was resumed for its stack alone.
+func (co *worker) writeDown() { co.stack = debug.Stack() }
 
 // take gets a worker for a task: the one that was used last, since its stack is in the caches.
 func (s *Scheduler) take() *worker {
@@ -118,8 +112,11 @@ func (s *Scheduler) take() *worker {
 // give puts a worker back, or ends it when there are enough.
 func (s *Scheduler) give(co *worker) {
 	co.task, co.err, co.ended = nil, nil, false
+	co.label.Store(nil)
 	switch {
 	case co.dead:
+		s.current.Store(nil) // its goroutine's place is soon another's
+		co.bury()
 	case len(s.idle) < s.opt.Idle && !s.closed:
 		s.idle = append(s.idle, co)
 	default:
