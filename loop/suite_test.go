@@ -592,3 +592,61 @@ func cpu(d time.Duration) time.Duration {
 	time.Sleep(d)
 	return used() - before
 }
+
+// readAll makes the peer read what is on its way, n bytes, from a handler: so that it happens within a turn.
+func (p *peer) readAll(n int) {
+	p.t.Helper()
+	if _, err := io.ReadFull(p, make([]byte, n)); err != nil {
+		p.t.Errorf("the peer's read of %d bytes: %v", n, err)
+	}
+}
+
+// fill writes pieces until the connection is full; it returns how much was taken.
+func fill(t testing.TB, c *loop.Conn, piece int) (taken int) {
+	t.Helper()
+	for taken < 64<<20 {
+		n, err := c.Write(pattern(piece))
+		if err == loop.ErrFull {
+			if n != 0 {
+				t.Errorf("Write took %d bytes and returned ErrFull", n)
+			}
+			return taken
+		}
+		if err != nil || n != piece {
+			t.Errorf("Write of %d bytes: %d, %v", piece, n, err)
+			return taken
+		}
+		taken += n
+	}
+	t.Errorf("%d bytes taken in one turn and no ErrFull", taken)
+	return taken
+}
+
+// large is more than the kernel's buffers and the loop's high-water mark hold together.
+const large = 8 << 20
+
+// readSlowly reads the stream to its end, with pauses, and compares.
+func readSlowly(t testing.TB, r io.Reader, want []byte) {
+	t.Helper()
+	got := make([]byte, 0, len(want)+1)
+	for n := 0; ; n++ {
+		piece := got[len(got):min(len(got)+96<<10, cap(got))]
+		k, err := r.Read(piece)
+		got = got[:len(got)+k]
+		if err == io.EOF || err == nil && len(got) > len(want) {
+			break
+		}
+		if err != nil {
+			t.Errorf("after %d of %d bytes: %v", len(got), len(want), err)
+			return
+		}
+		if n%4 == 0 {
+			time.Sleep(200 * time.Microsecond) // what makes it slow
+		}
+	}
+	same(t, got, want)
+}
+
+// step is what the manual clock is moved by where a test only needs time to pass: more than any look of a closing
+// connection waits.
+const step = 100 * time.Millisecond
