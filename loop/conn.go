@@ -203,7 +203,7 @@ func (c *Conn) send(extra []byte) error {
 	if c.out != nil && c.out.size >= c.loop.opt.HighWater {
 		c.state |= full
 	}
-	c.settle()
+	c.sentSome() // it may have been full before, and all has left now
 	return nil
 }
 
@@ -229,7 +229,7 @@ func (c *Conn) flush() {
 	_ = c.send(nil) // Closed will tell
 }
 
-// sentSome is told by the driver that some of what waited has left.
+// sentSome looks what can go on since some of what waited has left; the driver tells so too.
 func (c *Conn) sentSome() {
 	if c.is(full) && (c.out == nil || c.out.size <= c.loop.opt.HighWater/2) {
 		c.state &^= full
