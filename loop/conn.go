@@ -97,6 +97,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 	if int(c.corkLen)+len(p) <= corkLimit {
 		c.cork(p)
+		if c.out != nil && c.out.size >= c.loop.opt.HighWater {
+			if err := c.send(nil); err != nil { // the mark holds within a turn too
+				return 0, err
+			}
+		}
 		return len(p), nil
 	}
 	if err := c.send(p); err != nil {

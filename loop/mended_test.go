@@ -35,3 +35,28 @@ func TestFullClearedByFlush(t *testing.T) {
 		k.do(func() { write(t, k.c, []byte("x")); k.c.Abort() })
 	})
 }
+
+// A turn that writes on and on is stopped at the mark, whatever the size of its pieces.
+func TestHighWaterWithinATurn(t *testing.T) {
+	const high = 64 << 10
+	for name, piece := range map[string]int{"small": 100, "corked": 10_000, "large": 20_000} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, driver string) {
+				streams(t, func(t *testing.T, network string) {
+					r := run(t, loop.Options{Driver: driver, HighWater: high})
+					taken := 0
+					k := r.connect(network, sock.Options{}, &watcher{})
+					for range 3 { // first with an empty kernel, then with a full one
+						k.do(func() {
+							taken += fill(t, k.c, piece)
+							if n := k.c.Pending(); n < high || n > high+piece+16<<10 {
+								t.Errorf("Pending is %d: want %d, and at most a write of %d and a cork more", n, high, piece)
+							}
+						})
+					}
+					k.do(func() { k.c.Abort() })
+				})
+			})
+		})
+	}
+}
