@@ -60,3 +60,29 @@ func TestHighWaterWithinATurn(t *testing.T) {
 		})
 	}
 }
+
+// Writable is owed until it was called: also when another write fills the connection again just before.
+func TestWritableIsNotLost(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, HighWater: 1000})
+		writable := make(chan struct{}, 10)
+		k := r.connect("unix", sock.Options{}, &watcher{writable: func(c *loop.Conn) { writable <- struct{}{} }})
+		sent := 0
+		k.do(func() { sent = fill(t, k.c, 100_000) - k.c.Pending() })
+		hold, held := make(chan struct{}), make(chan struct{})
+		r.Post(func() { close(held); <-hold })
+		<-held
+		// In one turn: the peer has made room, and a write takes it before Writable is called.
+		pending := 0
+		r.Post(func() { write(t, k.c, pattern(1_000_000)); pending = k.c.Pending() })
+		k.peer.readAll(sent)
+		close(hold)
+		k.turns(1)
+		if pending == 0 {
+			t.Fatal("the second write did not fill the connection")
+		}
+		go io.Copy(io.Discard, k.peer)
+		recv(t, "Writable", writable)
+		k.do(func() { k.c.Abort() })
+	})
+}
