@@ -213,16 +213,25 @@ func (c *Conn) send(extra []byte) error {
 }
 
 // breakOutput is for a send that failed. What the peer sent before it went away may still be in the kernel, and
-// the handler gets it: reading goes on to its end, and then Closed gets err.
+// the handler gets it: reading goes on to its end, and then Closed gets err. Who waits for Writable is called, and
+// Write then tells; it may have paused its input meanwhile, and would hear of nothing.
 func (c *Conn) breakOutput(err error) {
 	c.err = err
-	c.state = c.state&^(full|wantsNotice) | broken
+	c.state = c.state&^full | broken
 	c.dropOutput()
 	if c.is(closing | sawEOF) {
 		c.fail(err)
 		return
 	}
+	c.writableIfOwed()
 	c.loop.driver.update(c)
+}
+
+// writableIfOwed has Writable called at the end of the turn if somebody was refused.
+func (c *Conn) writableIfOwed() {
+	if c.is(wantsNotice) {
+		c.loop.notices = append(c.loop.notices, notice{c: c, kind: noticeWritable})
+	}
 }
 
 // flush is the end of the turn.
@@ -238,9 +247,7 @@ func (c *Conn) flush() {
 func (c *Conn) sentSome() {
 	if c.is(full) && (c.out == nil || c.out.size <= c.loop.opt.HighWater/2) {
 		c.state &^= full
-		if c.is(wantsNotice) {
-			c.loop.notices = append(c.loop.notices, notice{c: c, kind: noticeWritable})
-		}
+		c.writableIfOwed()
 	}
 	c.settle()
 }
@@ -415,7 +422,7 @@ func (c *Conn) writable() {
 		return
 	}
 	c.state &^= wantsNotice
-	if !c.is(ended | closing | shutWanted | broken) {
+	if !c.is(ended | closing | shutWanted) {
 		c.handler.Writable(c)
 	}
 	if !c.is(ended) {

@@ -20,8 +20,8 @@ type Handler interface {
 	// EOF: the peer closed its half: it sends no more, but may still read. Whoever has nothing more to say
 	// calls c.Close.
 	EOF(c *Conn)
-	// Writable: Write refused with ErrFull, or c.Full was true, and now there is room again. It comes before any
-	// more Data.
+	// Writable: Write refused with ErrFull, or c.Full was true, and now there is room again; or sending failed
+	// meanwhile, which the next Write tells. It comes before any more Data.
 	Writable(c *Conn)
 	// Expired: a deadline passed. err tells which, and is os.ErrDeadlineExceeded to errors.Is. The connection
 	// is as usable as before.

@@ -86,3 +86,25 @@ func TestWritableIsNotLost(t *testing.T) {
 		k.do(func() { k.c.Abort() })
 	})
 }
+
+// A handler that waits for Writable learns that the connection broke, also if it has paused its input.
+func TestWritableWhenOutputBreaks(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			r := run(t, loop.Options{Driver: driver})
+			k := r.connect(network, sock.Options{}, &watcher{
+				opened: func(c *loop.Conn) { c.Pause(); fill(t, c, 100_000) },
+				writable: func(c *loop.Conn) {
+					if _, err := c.Write([]byte("x")); err == nil || err == loop.ErrFull {
+						t.Errorf("Write to a broken connection: %v; want what broke it", err)
+					}
+					c.Close()
+				},
+			})
+			k.peer.Close() // with unread input: a reset
+			if err := recv(t, "Closed", k.closed); err == nil {
+				t.Error("Closed got nil: want what broke the connection")
+			}
+		})
+	})
+}
