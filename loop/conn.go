@@ -237,10 +237,13 @@ func (c *Conn) writableIfOwed() {
 // flush is the end of the turn.
 func (c *Conn) flush() {
 	c.state &^= isDirty
-	if c.is(ended) || c.Pending() == 0 {
-		return
+	switch {
+	case c.is(ended):
+	case c.Pending() > 0:
+		_ = c.send(nil) // Closed will tell
+	case c.is(closing): // all left before, but Close waited for the turn's end
+		c.settle()
 	}
-	_ = c.send(nil) // Closed will tell
 }
 
 // sentSome looks what can go on since some of what waited has left; the driver tells so too.

@@ -108,3 +108,27 @@ func TestWritableWhenOutputBreaks(t *testing.T) {
 		})
 	})
 }
+
+// A close whose output left before the turn's end, all of it, is waited for as any other: with a limit.
+func TestCloseAfterMixedWrites(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, Clock: manual()})
+		k := r.connect("tcp", sock.Options{}, &watcher{})
+		k.do(func() {
+			write(t, k.c, pattern(100))    // corked
+			write(t, k.c, pattern(50_000)) // leaves at once, and takes the other along
+			k.c.Close()
+		})
+		k.peer.readAll(50_100)
+		k.peer.expectEOF()
+		k.acked()
+		for range 30 {
+			k.advance(step)
+		}
+		k.turns(1)
+		if len(k.closed) == 0 {
+			t.Fatal("no Closed after 3s")
+		}
+		k.end(nil)
+	})
+}

@@ -650,3 +650,12 @@ func readSlowly(t testing.TB, r io.Reader, want []byte) {
 // step is what the manual clock is moved by where a test only needs time to pass: more than any look of a closing
 // connection waits.
 const step = 100 * time.Millisecond
+
+// acked waits until the peer's system has acknowledged all, for which it may take its time: no manual clock holds there.
+func (k *link) acked() {
+	k.t.Helper()
+	k.until("all is acknowledged", func() bool {
+		n, known := k.c.Socket().Unacked()
+		return n == 0 || !known
+	})
+}
