@@ -389,7 +389,7 @@ func (c *Conn) dropOutput() {
 // release gives everything back and puts Closed off to the end of the turn.
 func (c *Conn) release(err error, reset bool) {
 	l := c.loop
-	c.state |= ended
+	c.state = c.state&^connecting | ended
 	c.dropOutput()
 	if c.times != nil {
 		c.times.timer.Stop()

@@ -4,6 +4,7 @@ package loop_test
 
 import (
 	"io"
+	"net"
 	"testing"
 
 	"github.com/plexor-go/plexor/loop"
@@ -130,5 +131,48 @@ func TestCloseAfterMixedWrites(t *testing.T) {
 			t.Fatal("no Closed after 3s")
 		}
 		k.end(nil)
+	})
+}
+
+// A connection that was being made and was given up, by a handler that ran before it in the same turn, stays ended.
+func TestDialAbortedWhenReady(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver})
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		a, err := sock.ParseAddr("tcp://" + ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const n = 10
+		var conns []*loop.Conn
+		ended := make(chan error, n)
+		r.do(func() {
+			for range n {
+				c, err := r.Dial(a, sock.Options{}, 0, &watcher{t: t,
+					opened: func(c *loop.Conn) {
+						for _, other := range conns { // all are ready by now
+							other.Abort()
+						}
+					},
+					closed: func(_ *loop.Conn, err error) { ended <- err },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				conns = append(conns, c)
+			}
+		})
+		for range n {
+			if err := recv(t, "Closed", ended); err != loop.ErrAborted {
+				t.Errorf("Closed got %v: want ErrAborted", err)
+			}
+		}
+		if s := r.Stats(); s.Conns != 0 {
+			t.Errorf("%d connections left", s.Conns)
+		}
 	})
 }
