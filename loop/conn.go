@@ -410,10 +410,6 @@ func (c *Conn) notify(kind noticeKind, err error) {
 	switch kind {
 	case noticeClosed:
 		c.handler.Closed(c, err)
-	case noticeOpened:
-		if !c.is(ended | closing) {
-			c.opened()
-		}
 	case noticeWritable:
 		c.writable()
 	}

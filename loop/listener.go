@@ -295,23 +295,18 @@ func (l *Loop) Dial(a sock.Addr, o sock.Options, timeout time.Duration, h Handle
 	if _, literal := a.AddrPort(); a.Scheme == "udp" || a.Scheme == "tcp" && !literal {
 		return nil, fmt.Errorf("loop: dial %s: it must be a stream's address, with an IP address and no name", a)
 	}
-	s, done, err := sock.Connect(a, o)
+	s, _, err := sock.Connect(a, o)
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{loop: l, sock: s, handler: h}
-	if !done {
-		c.state |= connecting
-	}
+	// One that is connected already, as those to Unix sockets are, also waits to be told so: nothing may arrive
+	// on it before Opened.
+	c := &Conn{loop: l, sock: s, handler: h, state: connecting}
 	l.enlist(c)
 	if err := l.driver.add(c); err != nil {
 		l.delist(c)
 		_ = s.Close()
 		return nil, fmt.Errorf("loop: dial %s: %w", a, err)
-	}
-	if done {
-		l.notices = append(l.notices, notice{c: c, kind: noticeOpened})
-		return c, nil
 	}
 	if timeout > 0 {
 		k := &closer{}

@@ -69,8 +69,7 @@ type notice struct {
 type noticeKind uint8
 
 const (
-	noticeOpened noticeKind = iota
-	noticeClosed
+	noticeClosed noticeKind = iota
 	noticeWritable
 	noticeRefused
 )

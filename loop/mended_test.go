@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
@@ -174,5 +175,26 @@ func TestDialAbortedWhenReady(t *testing.T) {
 		if s := r.Stats(); s.Conns != 0 {
 			t.Errorf("%d connections left", s.Conns)
 		}
+	})
+}
+
+// A connection that was made at once, as those to Unix sockets are, is opened before what its peer sent is delivered.
+func TestDialOpensBeforeData(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			ln := rawListener(t, network)
+			r := unstarted(t, loop.Options{Driver: driver})
+			data := make(chan struct{})
+			_, err := r.Dial(ln.addr, sock.Options{}, time.Minute, &watcher{t: t,
+				data: func(c *loop.Conn, _ []byte) { c.Abort(); close(data) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := ln.accept()
+			p.send([]byte("hello")) // before the loop's first turn
+			r.start()
+			recv(t, "Data", data)
+		})
 	})
 }
