@@ -56,7 +56,7 @@ func (c *Conn) linger() {
 	now := l.readClock()
 	k := c.closer
 	if k == nil {
-		k = &closer{limit: now + int64(l.opt.Linger), step: firstLook}
+		k = &closer{limit: after(now, l.opt.Linger), step: firstLook}
 		k.timer = Timer{loop: l, f: c.linger}
 		c.closer = k
 	}

@@ -198,3 +198,37 @@ func TestDialOpensBeforeData(t *testing.T) {
 		})
 	})
 }
+
+// A timer that is set to the end of time waits for it.
+func TestTimerForEver(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, Clock: manual()})
+		r.advance(time.Hour)
+		ran := false
+		r.do(func() { r.AfterFunc(1<<63-1, func() { ran = true }) })
+		r.advance(time.Hour)
+		r.do(func() {
+			if ran {
+				t.Error("a timer of 292 years ran within the hour")
+			}
+		})
+	})
+}
+
+// The largest limit there is means what it says.
+func TestLingerForEver(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, Clock: manual(), Linger: 1<<63 - 1})
+		r.advance(time.Hour)
+		k := r.connect("tcp", sock.Options{}, &watcher{})
+		k.do(func() {
+			write(t, k.c, pattern(large))
+			k.c.Close()
+		})
+		k.advance(1000 * time.Hour)
+		k.notYet("before the limit")
+		go func() { readSlowly(t, k.peer, pattern(large)); k.peer.Close() }()
+		k.until("the connection is gone", func() bool { k.clock.Advance(step); return len(k.closed) > 0 })
+		k.end(nil)
+	})
+}

@@ -1,6 +1,9 @@
 package loop
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A Timer calls a function once, on its loop, when its time has come. Timers of a loop live in a heap of four
 // children a node, ordered by time and then by the order in which they were set: to set or stop one of n takes
@@ -24,7 +27,15 @@ func (l *Loop) AfterFunc(d time.Duration, f func()) *Timer {
 
 // Reset sets the timer anew, whether it has run, was stopped or still waits; it reports whether it was waiting.
 func (t *Timer) Reset(d time.Duration) bool {
-	return t.set(t.loop.readClock() + int64(max(d, 0)))
+	return t.set(after(t.loop.readClock(), max(d, 0)))
+}
+
+// after is now and d, or the end of time if that comes first.
+func after(now int64, d time.Duration) int64 {
+	if t := now + int64(d); t >= now {
+		return t
+	}
+	return math.MaxInt64
 }
 
 func (t *Timer) set(when int64) bool {
