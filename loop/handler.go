@@ -113,6 +113,9 @@ func (e *DeadlineError) Unwrap() error { return os.ErrDeadlineExceeded }
 // Timeout is true, as in net.Error.
 func (e *DeadlineError) Timeout() bool { return true }
 
+// Temporary is true: net.Error still wants it.
+func (e *DeadlineError) Temporary() bool { return true }
+
 var (
 	readExpired  = &DeadlineError{Op: "read"}
 	writeExpired = &DeadlineError{Op: "write"}

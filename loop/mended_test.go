@@ -3,8 +3,10 @@
 package loop_test
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -231,4 +233,13 @@ func TestLingerForEver(t *testing.T) {
 		k.until("the connection is gone", func() bool { k.clock.Advance(step); return len(k.closed) > 0 })
 		k.end(nil)
 	})
+}
+
+// A deadline's error is a net.Error, as those who know net look for it.
+func TestDeadlineErrorIsNetError(t *testing.T) {
+	var err error = &loop.DeadlineError{Op: "read"}
+	ne, ok := err.(net.Error)
+	if !ok || !ne.Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v: net.Error %v, os.ErrDeadlineExceeded %v; want both", err, ok, errors.Is(err, os.ErrDeadlineExceeded))
+	}
 }
