@@ -45,6 +45,9 @@ func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 	if write {
 		d.write = when
 		c.state &^= wroteLate
+		if when != 0 && when <= c.loop.now {
+			c.state |= wroteLate // the timer's turn would be too late for the next Write
+		}
 	}
 	if when != 0 && (d.timer.at == 0 || when < d.timer.when) {
 		d.timer.set(when)

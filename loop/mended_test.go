@@ -243,3 +243,21 @@ func TestDeadlineErrorIsNetError(t *testing.T) {
 		t.Errorf("%v: net.Error %v, os.ErrDeadlineExceeded %v; want both", err, ok, errors.Is(err, os.ErrDeadlineExceeded))
 	}
 }
+
+// A write deadline that has passed already holds for the very next Write, as net.Conn's does.
+func TestPastWriteDeadline(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, Clock: manual()})
+		k := r.connect("tcp", sock.Options{}, &watcher{})
+		k.do(func() {
+			k.c.SetWriteDeadline(r.Now().Add(-time.Second))
+			if n, err := k.c.Write([]byte("x")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Write after the deadline: %d, %v; want os.ErrDeadlineExceeded", n, err)
+			}
+			k.c.SetWriteDeadline(time.Time{})
+			write(t, k.c, []byte("y"))
+		})
+		k.peer.expect([]byte("y"))
+		k.do(func() { k.c.Abort() })
+	})
+}
