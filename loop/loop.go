@@ -317,6 +317,7 @@ func (l *Loop) Do(f func()) error {
 func (l *Loop) Close() error {
 	first := !l.closing.Swap(true)
 	if !l.running.Load() && first && !l.running.Swap(true) {
+		l.id.Store(goroutineID())
 		l.end() // nobody runs it, nobody will
 		return nil
 	}

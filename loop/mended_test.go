@@ -261,3 +261,25 @@ func TestPastWriteDeadline(t *testing.T) {
 		k.do(func() { k.c.Abort() })
 	})
 }
+
+// A loop that never ran can be closed from what its Close calls.
+func TestCloseFromClosedBeforeRun(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := unstarted(t, loop.Options{Driver: driver})
+		ln := rawListener(t, "tcp")
+		closed := make(chan error, 1)
+		_, err := r.Dial(ln.addr, sock.Options{}, 0, &watcher{t: t, closed: func(c *loop.Conn, err error) {
+			r.Close()
+			closed <- err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() { r.Close(); close(done) }()
+		if err := recv(t, "Closed", closed); err != loop.ErrLoopClosed {
+			t.Errorf("Closed got %v: want ErrLoopClosed", err)
+		}
+		recv(t, "Close", done)
+	})
+}
