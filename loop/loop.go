@@ -340,8 +340,9 @@ func (l *Loop) end() {
 		for s := range l.socks {
 			s.end(ErrLoopClosed)
 		}
-		// A handler may answer Closed with a new connection: again until there is none.
-		for len(l.conns)+len(l.notices) > 0 {
+		// A handler may answer Closed with Soon or, before it was told, have a connection of another loop handed
+		// over: again until there is nothing. What Soon goes on giving to Soon is not waited for.
+		for n := 0; len(l.conns)+len(l.notices) > 0 || l.unfinished() && n < mostRounds; n++ {
 			for len(l.conns) > 0 {
 				l.conns[len(l.conns)-1].fail(ErrLoopClosed)
 			}

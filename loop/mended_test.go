@@ -283,3 +283,27 @@ func TestCloseFromClosedBeforeRun(t *testing.T) {
 		recv(t, "Close", done)
 	})
 }
+
+// What a loop's last functions put off with Soon still runs: somebody may wait for it.
+func TestSoonRunsAtTheEnd(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		for name, started := range map[string]bool{"run": true, "never run": false} {
+			t.Run(name, func(t *testing.T) {
+				r := unstarted(t, loop.Options{Driver: driver})
+				ran := 0
+				f := func() { r.Soon(func() { ran++; r.Soon(func() { ran++ }) }) }
+				if started {
+					r.start()
+					r.turns(1)
+					r.Post(func() { r.Close(); r.Post(f) })
+				} else {
+					r.Post(f)
+				}
+				r.Close()
+				if ran != 2 {
+					t.Errorf("%d of 2 functions ran", ran)
+				}
+			})
+		}
+	})
+}
