@@ -20,7 +20,7 @@ type Loop struct {
 
 	// Of the loop's goroutine.
 	start   time.Time
-	now     int64 // nanoseconds since start, read once a turn
+	now     int64 // nanoseconds since start, read once a turn; never 0
 	timers  timerHeap
 	conns   []*Conn // all that are open; each knows its place
 	socks   map[endpoint]struct{}
@@ -102,7 +102,7 @@ func newLoop(o Options, g *Group) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.start = o.Clock.Now()
+	l.start, l.now = o.Clock.Now().Add(-1), 1 // for a time of 0 means none
 	l.posted.limit = o.PostQueue
 	l.arena = make([]byte, 0, corkArena)
 	if s, ok := o.Clock.(SteppedClock); ok {

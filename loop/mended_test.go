@@ -307,3 +307,19 @@ func TestSoonRunsAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// A deadline in the past expires in the next turn, also on a clock that has not moved yet.
+func TestDeadlineAtTheStart(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, Clock: manual()})
+		expired := make(chan string, 10)
+		k := r.connect("tcp", sock.Options{}, &watcher{
+			opened:  func(c *loop.Conn) { c.SetReadDeadline(r.Now().Add(-time.Second)) },
+			expired: func(_ *loop.Conn, err *loop.DeadlineError) { expired <- err.Op },
+		})
+		if op := recv(t, "Expired", expired); op != "read" {
+			t.Errorf("Expired for %q: want read", op)
+		}
+		k.do(func() { k.c.Abort() })
+	})
+}
