@@ -169,11 +169,26 @@ func (l *Loop) runOnce() error {
 		l.runTimers()
 	}
 	if l.posted.waiting.Load() {
-		l.posted.run()
+		l.runPosted()
 	}
 	l.finishTurn()
 	l.turn.Add(1)
 	return nil
+}
+
+// runPosted runs the posted functions that wait now. Whoever moved a stepped clock and posted then finds that the
+// timers have run, also if this turn had read the clock before.
+func (l *Loop) runPosted() {
+	fs := l.posted.take()
+	if l.stepped {
+		l.now = l.readClock()
+		l.runTimers()
+	}
+	for i, f := range fs {
+		fs[i] = nil
+		f()
+	}
+	l.posted.giveBack(fs)
 }
 
 // beginTurn makes turn odd: handlers run from here on.
@@ -382,17 +397,17 @@ func (q *postQueue) put(f func(), limit int) error {
 	return nil
 }
 
-// run runs those that wait now; what they post waits for the next turn.
-func (q *postQueue) run() {
+// take takes those that wait now; what they post waits for the next turn. giveBack is for the slice, once they ran.
+func (q *postQueue) take() []func() {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	fs := q.fs
 	q.fs, q.spare = q.spare[:0], nil
 	q.waiting.Store(false)
-	q.mu.Unlock()
-	for i, f := range fs {
-		fs[i] = nil
-		f()
-	}
+	return fs
+}
+
+func (q *postQueue) giveBack(fs []func()) {
 	if cap(fs) <= 4096 { // what one storm of posts took is not kept for ever
 		q.spare = fs[:0]
 	}

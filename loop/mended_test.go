@@ -323,3 +323,28 @@ func TestDeadlineAtTheStart(t *testing.T) {
 		k.do(func() { k.c.Abort() })
 	})
 }
+
+// Whoever moves the clock and then asks the loop to do something finds that the timers have run, also if a turn was
+// under way.
+func TestDoSeesTimersAfterAdvance(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, Clock: manual()})
+		ran := false
+		r.do(func() { r.AfterFunc(time.Second, func() { ran = true }) })
+		k := r.connect("unix", sock.Options{}, &watcher{})
+		hold, held := make(chan struct{}), make(chan struct{})
+		k.do(func() {
+			k.w.data = func(*loop.Conn, []byte) { close(held); <-hold }
+		})
+		k.peer.send([]byte("x"))
+		<-held // the turn has read its clock, and posted functions are still to come
+		r.clock.Advance(time.Second)
+		seen := make(chan bool, 1)
+		r.Post(func() { seen <- ran })
+		close(hold)
+		if !recv(t, "the posted function", seen) {
+			t.Error("the timer had not run")
+		}
+		k.do(func() { k.c.Abort() })
+	})
+}
