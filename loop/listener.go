@@ -14,6 +14,8 @@ import (
 // connection: it is reset.
 type AcceptFunc func(c *Conn) Handler
 
+var errNoHandler = errors.New("there must be a handler, or a function that chooses one; it is nil")
+
 // A Listener accepts connections on a loop. Its methods are for the loop's goroutine.
 type Listener struct {
 	loop    *Loop
@@ -59,6 +61,9 @@ func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give f
 	var err error
 	if ln.addr, err = s.LocalAddr(); err == nil {
 		ln.file, err = sock.FileOf(s)
+	}
+	if err == nil && accept == nil {
+		err = errNoHandler
 	}
 	if err == nil && l.closing.Load() {
 		err = ErrClosed
@@ -287,7 +292,7 @@ func (s *starved) fed() {
 // timeout of zero leaves it to the system, which gives up after minutes.
 func (l *Loop) Dial(a sock.Addr, o sock.Options, timeout time.Duration, h Handler) (*Conn, error) {
 	if h == nil {
-		return nil, errors.New("loop: Dial without a handler")
+		return nil, fmt.Errorf("loop: dial %s: %w", a, errNoHandler)
 	}
 	if l.closing.Load() {
 		return nil, ErrClosed

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -347,4 +348,29 @@ func TestDoSeesTimersAfterAdvance(t *testing.T) {
 		}
 		k.do(func() { k.c.Abort() })
 	})
+}
+
+// What could only panic later is refused at once.
+func TestNilHandlers(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver})
+		tcp, udp := address(t, "tcp"), address(t, "udp")
+		r.do(func() {
+			_, lerr := r.Listen(tcp, sock.Options{}, nil)
+			_, perr := r.ListenPacket(udp, sock.Options{}, nil)
+			_, derr := r.Dial(sock.Addr{Scheme: "tcp", Host: "127.0.0.1", Port: 1}, sock.Options{}, 0, nil)
+			for call, err := range map[string]error{"Listen": lerr, "ListenPacket": perr, "Dial": derr} {
+				if err == nil || !strings.Contains(err.Error(), "handler") {
+					t.Errorf("%s without a handler: %v; want an error that says so", call, err)
+				}
+			}
+		})
+	})
+	g := group(t, loop.GroupOptions{Loops: 1})
+	if _, err := g.Listen(address(t, "tcp"), sock.Options{}, nil); err == nil {
+		t.Error("Group.Listen without a handler: no error")
+	}
+	if _, err := g.ListenPacket(address(t, "udp"), sock.Options{}, nil); err == nil {
+		t.Error("Group.ListenPacket without a handler: no error")
+	}
 }

@@ -53,9 +53,12 @@ func (l *Loop) listenPacketOn(s sock.Socket, h PacketHandler) (*PacketConn, erro
 	p := &PacketConn{loop: l, handler: h, sock: s}
 	var err error
 	if p.addr, err = s.LocalAddr(); err == nil {
-		if l.closing.Load() {
+		switch {
+		case h == nil:
+			err = errNoHandler
+		case l.closing.Load():
 			err = ErrClosed
-		} else {
+		default:
 			err = l.driver.addPacket(p)
 		}
 	}
