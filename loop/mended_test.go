@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -373,4 +374,24 @@ func TestNilHandlers(t *testing.T) {
 	if _, err := g.ListenPacket(address(t, "udp"), sock.Options{}, nil); err == nil {
 		t.Error("Group.ListenPacket without a handler: no error")
 	}
+}
+
+// A queue of a few bytes still takes a datagram that fits.
+func TestSmallPacketQueue(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver, PacketQueue: 10})
+		r.do(func() {
+			s, err := r.ListenPacket(address(t, "udp"), sock.Options{}, loop.PacketFunc(func(*loop.PacketConn, []byte, netip.AddrPort, bool) {}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, _ := s.Addr().AddrPort()
+			if _, err := s.WriteTo(pattern(10), to); err != nil {
+				t.Errorf("10 bytes into a queue of 10: %v", err)
+			}
+			if _, err := s.WriteTo(pattern(1), to); err != loop.ErrFull {
+				t.Errorf("one more: %v; want ErrFull", err)
+			}
+		})
+	})
 }

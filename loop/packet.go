@@ -85,7 +85,7 @@ func (s *PacketConn) WriteTo(p []byte, peer netip.AddrPort) (int, error) {
 		return 0, ErrClosed
 	case len(p) > maxPacket:
 		return 0, ErrTooLarge
-	case len(s.data)+len(p) > s.loop.opt.PacketQueue || len(s.out) >= s.loop.opt.PacketQueue/64:
+	case len(s.data)+len(p) > s.loop.opt.PacketQueue || len(s.out) >= max(s.loop.opt.PacketQueue/64, 1):
 		s.loop.stats.drops.Add(1)
 		return 0, ErrFull
 	}
