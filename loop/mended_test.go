@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -393,5 +394,31 @@ func TestSmallPacketQueue(t *testing.T) {
 				t.Errorf("one more: %v; want ErrFull", err)
 			}
 		})
+	})
+}
+
+// A datagram that nobody takes is told to the handler, and does not keep the loop busy.
+func TestRefusedDatagram(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver})
+		gone, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		nobody := gone.LocalAddr().(*net.UDPAddr).AddrPort()
+		gone.Close()
+		k := r.packets("127.0.0.1", sock.Options{})
+		k.do(func() { k.s.WriteTo([]byte("x"), nobody) })
+		got := recv(t, "Refused", k.refused)
+		if got.peer != nobody || !errors.Is(got.err, syscall.ECONNREFUSED) {
+			t.Errorf("Refused(%v, %v): want %v, ECONNREFUSED", got.peer, got.err, nobody)
+		}
+		k.turns(2)
+		if used := cpu(200 * time.Millisecond); used > 100*time.Millisecond {
+			t.Errorf("%v of processor in 200ms with nothing to do", used)
+		}
+		if len(k.refused) > 0 {
+			t.Errorf("Refused was called again: %v", <-k.refused)
+		}
 	})
 }

@@ -18,6 +18,7 @@ type PacketConn struct {
 	sent    int
 	data    []byte // theirs, one behind the other
 	armed   uint8  // the driver's
+	reads   uint8  // the driver's: batches received, modulo 256
 	blocked bool   // the kernel's buffer is full: wait until it is writable
 	dirty   bool   // in loop.packets
 	ended   bool

@@ -74,13 +74,16 @@ func (d *readiness) packet(s *PacketConn, ready selector.Events) {
 // readPackets handles one batch; it reports whether there may be more.
 func (d *readiness) readPackets(s *PacketConn) bool {
 	n, err := d.pio.in.Recv(s.sock, d.pio.ds)
-	if err == sock.ErrWouldBlock {
-		d.refusals(s) // a socket is ready as long as refusals are queued
+	switch {
+	case err == sock.ErrWouldBlock:
+		d.refusals(s) // ready, and yet nothing to receive: then that is what there is
 		return false
-	}
-	if err != nil {
+	case err != nil:
 		d.receiveFailed(s, err)
 		return false
+	}
+	if s.reads++; s.reads == 0 {
+		d.refusals(s) // a socket that is never read empty hears of them too
 	}
 	s.loop.stats.packetsIn.Add(int64(n))
 	for i := range d.pio.ds[:n] {
