@@ -232,9 +232,15 @@ func TestLingerForEver(t *testing.T) {
 		})
 		k.advance(1000 * time.Hour)
 		k.notYet("before the limit")
-		go func() { readSlowly(t, k.peer, pattern(large)); k.peer.Close() }()
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			readSlowly(t, k.peer, pattern(large))
+			k.peer.Close()
+		}()
 		k.until("the connection is gone", func() bool { k.clock.Advance(step); return len(k.closed) > 0 })
 		k.end(nil)
+		<-read
 	})
 }
 
