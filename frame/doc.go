@@ -44,6 +44,13 @@
 // Every codec has a maximum; [DefaultMax] applies where none is set, and none means "no limit". A message
 // above it is refused as soon as its header is complete, before anything is buffered for it.
 //
+// # Cost
+//
+// Messages of 64 bytes out of pieces of 64 KiB, on one core of an AMD EPYC with Go 1.26, in ns a message, nothing
+// allocated: Fixed 6, Length 7, Multiprocessing and Varint 8, Netstring 11, Line 13, Delimited (4 bytes) 24. Pulled
+// from an io.Reader: Length 12, where two calls of io.ReadFull on a bufio.Reader take 18; Line 17, where
+// bufio.Scanner takes 12. Messages of 1 MiB, gathered from 17 pieces: 29 µs each.
+//
 // # Errors
 //
 // What comes over the wire fails in three ways, told apart by errors.Is: [ErrTooLong], [ErrMalformed], and
