@@ -33,7 +33,7 @@
 // # Memory
 //
 // The kernel uses a submission's memory until its last completion, long after the call. Go's collector knows nothing of
-// that. So memory for the kernel lies outside Go's heap ([Map], [Arena], [BufRing]) or is pinned ([Pin]), and
+// that. So memory for the kernel lies outside Go's heap ([Map], [Arena], [Pool], [BufRing]) or is pinned ([Pin]), and
 // every method that takes a buffer checks that it does: one that does not is a bug that would show as somebody else's
 // bytes some hours later, so it panics. The check takes 2 to 5 ns.
 //

@@ -29,7 +29,7 @@ import (
 // The kernel's answers:
 //
 //	EINTR     a signal (Go sends them to itself) ended the wait: no error, a wait may end early
-//	ETIME     the time is over: ErrTimeout
+//	ETIME     the time is over, and there is no completion: ErrTimeout
 //	EAGAIN    no memory for operations: ErrAgain; what was prepared stays prepared
 //	EBUSY     completions overflowed and must be read first: ErrBusy; what was prepared stays prepared
 //	EBADR     completions were lost for lack of memory: ErrLost
@@ -47,7 +47,7 @@ const (
 )
 
 var (
-	// ErrTimeout: the wait's time is over. It is also an [unix.ETIME] and an os.ErrDeadlineExceeded.
+	// ErrTimeout: the wait's time is over, and there is no completion. It is also an [unix.ETIME] and an os.ErrDeadlineExceeded.
 	ErrTimeout error = &alias{"uring: the wait timed out", []error{unix.ETIME, os.ErrDeadlineExceeded}}
 	// ErrAgain: the kernel has no memory or no room for submissions now; they stay prepared. It is also a [unix.EAGAIN].
 	ErrAgain error = &alias{"uring: the kernel cannot take submissions now; read completions and submit again", []error{unix.EAGAIN}}
@@ -89,8 +89,9 @@ func (r *Ring) SubmitAndPoll() (ready int, err error) {
 }
 
 // SubmitAndWait is SubmitAndPoll, and then, if fewer than n completions can be read, waits for n or for the time to
-// pass; a negative timeout is none. It returns how many can be read. That may be fewer than n without an error,
-// as a signal ends a wait early; and with [ErrTimeout] it may be some.
+// pass; a negative timeout is none. It returns how many can be read. If the time is over and there are none, the error
+// is [ErrTimeout]. It may be fewer than n without an error: if there are some when the time is over, and as a
+// signal, or the expiry of a [SQE.Timeout], ends a wait early.
 func (r *Ring) SubmitAndWait(n int, timeout time.Duration) (ready int, err error) {
 	if _, err := r.submit(enterGetevents); err != nil {
 		return r.Len(), err
@@ -99,7 +100,7 @@ func (r *Ring) SubmitAndWait(n int, timeout time.Duration) (ready int, err error
 		return ready, nil
 	}
 	if timeout == 0 {
-		return r.Len(), ErrTimeout
+		return r.Len(), r.timedOut()
 	}
 	return r.wait(n, 0, timeout)
 }
@@ -118,7 +119,7 @@ func (r *Ring) SubmitAndWaitMin(n int, atLeast, timeout time.Duration) (ready in
 		return ready, nil
 	}
 	if timeout == 0 {
-		return r.Len(), ErrTimeout
+		return r.Len(), r.timedOut()
 	}
 	return r.wait(n, min(max(atLeast, 0), time.Hour), timeout)
 }
@@ -133,6 +134,9 @@ func (r *Ring) Wait(n int, timeout time.Duration) (ready int, err error) {
 
 // submit makes raw calls until everything prepared is taken.
 func (r *Ring) submit(flags uint32) (total int, err error) {
+	if r.fd < 0 {
+		return 0, r.enterError(unix.EBADF)
+	}
 	for {
 		pending := r.publish()
 		f := flags
@@ -163,7 +167,7 @@ func (r *Ring) submit(flags uint32) (total int, err error) {
 			return total, err
 		}
 		// Fewer than pending: a submission was bad (it has completed so), and the kernel stopped behind it.
-		if total += int(n); n == uintptr(pending) || n == 0 {
+		if total += int(n); n == uintptr(pending) {
 			return total, nil
 		}
 	}
@@ -171,9 +175,6 @@ func (r *Ring) submit(flags uint32) (total int, err error) {
 
 // publish makes everything prepared visible to the kernel and returns how much that is.
 func (r *Ring) publish() uint32 {
-	if r.kSQTail == nil || r.fd < 0 {
-		return 0
-	}
 	for _, b := range r.bufRings {
 		b.Publish()
 	}
@@ -196,7 +197,7 @@ func (r *Ring) took(n, pending uint32) error {
 		panic(fmt.Sprintf("uring: the kernel took %d submissions of %d", n, pending))
 	}
 	head := atomic.LoadUint32(r.kSQHead)
-	if head-r.sqHead != n {
+	if head-r.sqHead != n || n == 0 && pending != 0 {
 		return r.enterError(unix.EEXIST)
 	}
 	r.sqHead = head
@@ -245,10 +246,18 @@ func (r *Ring) wait(n int, atLeast, timeout time.Duration) (ready int, err error
 			return r.Len(), err
 		}
 		// The kernel does not wait if it stopped at a bad submission, so the rest goes in another round.
-		if took == uintptr(pending) || took == 0 {
+		if took == uintptr(pending) {
 			return r.Len(), nil
 		}
 	}
+}
+
+// timedOut is what a wait returns whose time is over, by the kernel's rule.
+func (r *Ring) timedOut() error {
+	if r.Len() > 0 {
+		return nil
+	}
+	return ErrTimeout
 }
 
 // waitRoom waits until the SetupSQPoll thread has taken an entry.
@@ -260,9 +269,8 @@ func (r *Ring) waitRoom() error {
 	return nil
 }
 
-// enterError translates.
+// enterError translates. What is no accident costs no allocation.
 func (r *Ring) enterError(errno unix.Errno) error {
-	e := &Error{Op: "submit or wait", Call: "io_uring_enter", Err: errno}
 	switch errno {
 	case unix.ETIME:
 		return ErrTimeout
@@ -272,6 +280,9 @@ func (r *Ring) enterError(errno unix.Errno) error {
 		return ErrBusy
 	case unix.EBADR:
 		return ErrLost
+	}
+	e := &Error{Op: "submit or wait", Call: "io_uring_enter", Err: errno}
+	switch errno {
 	case unix.EEXIST:
 		e.Err = ErrWrongThread
 	case unix.EBADFD:

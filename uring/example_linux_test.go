@@ -11,24 +11,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An echo server: one multishot accept, one multishot receive a connection, all of them into one buffer ring. The user
-// data is the kind of operation, the descriptor and, for a send, the buffer.
+// An echo server: one multishot accept, one multishot receive a connection, all into one buffer ring; what one turn
+// brought is sent by the call that waits for the next. User data is the kind, the buffer and the descriptor.
 func Example() {
-	if err := uring.Available(); err != nil {
+	if uring.Available() != nil {
 		fmt.Println("hello, ring") // nothing to show here
 		return
 	}
-	listener, address := listen()
-	go serve(listener)
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	file, err := l.(*net.TCPListener).File()
+	check(err)
+	done := make(chan bool)
+	go func() {
+		serve(int(file.Fd()))
+		close(done)
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	check(err)
 	io.WriteString(c, "hello, ring")
 	b := make([]byte, 11)
 	io.ReadFull(c, b)
 	fmt.Println(string(b))
+	c.Close()
+	<-done
+	file.Close()
+	l.Close()
 	// Output: hello, ring
 }
 
@@ -36,53 +44,56 @@ const (
 	accept = iota
 	receive
 	send
+	closing
 )
 
-func mark(kind, fd int, buffer uint16) uint64 {
-	return uint64(kind)<<48 | uint64(buffer)<<32 | uint64(uint32(fd))
-}
-
 func serve(listener int) {
-	runtime.LockOSThread()
-	ring, err := uring.New(uring.Options{Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun})
-	if err != nil {
-		log.Fatal(err)
-	}
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	ring, err := uring.New(uring.Options{Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun, RegisterRing: true})
+	check(err)
 	defer ring.Close()
 	bufs, err := ring.NewBufRing(uring.BufRingOptions{Entries: 64, Size: 4096})
-	if err != nil {
-		log.Fatal(err)
+	check(err)
+	sqe := func(kind, fd int, buffer uint16) *uring.SQE {
+		s, err := ring.NextSQE()
+		check(err)
+		s.UserData = uint64(kind)<<48 | uint64(buffer)<<32 | uint64(uint32(fd))
+		return s
 	}
-	submit := func(mark uint64) *uring.SQE {
-		sqe, err := ring.NextSQE()
-		if err != nil {
-			log.Fatal(err)
-		}
-		sqe.UserData = mark
-		return sqe
-	}
-	submit(mark(accept, listener, 0)).AcceptMultishot(listener, unix.SOCK_CLOEXEC)
-	for connections := 1; connections > 0; {
-		if _, err := ring.SubmitAndWait(1, -1); err != nil {
-			log.Fatal(err)
-		}
+	sqe(accept, listener, 0).AcceptMultishot(listener, unix.SOCK_CLOEXEC)
+	for open := true; open; { // until the first client leaves
+		_, err := ring.SubmitAndWait(1, -1)
+		check(err)
 		for c := ring.Peek(); c != nil; c = ring.Peek() {
-			kind, fd := int(c.UserData>>48), int(uint32(c.UserData))
-			switch {
-			case kind == accept && c.Res >= 0:
-				submit(mark(receive, int(c.Res), 0)).RecvMultishot(int(c.Res), bufs.Group())
-			case kind == receive && c.HasBuffer():
-				submit(mark(send, fd, c.BufferID())).Send(fd, bufs.Data(c), unix.MSG_WAITALL|unix.MSG_NOSIGNAL)
-			case kind == send:
-				bufs.Release(uint16(c.UserData >> 32))
-			case kind == receive && c.Errno() != unix.ENOBUFS:
-				submit(mark(kind, fd, 0)).Close(fd) // completes as a receive of nothing; end after the first
-				connections--
-			}
-			if kind == receive && !c.More() && connections > 0 {
-				submit(mark(receive, fd, 0)).RecvMultishot(fd, bufs.Group())
+			switch kind, buffer, fd := int(c.UserData>>48), uint16(c.UserData>>32), int(uint32(c.UserData)); kind {
+			case accept:
+				if c.Res >= 0 {
+					sqe(receive, int(c.Res), 0).RecvMultishot(int(c.Res), bufs.Group())
+				}
+				if !c.More() {
+					sqe(accept, fd, 0).AcceptMultishot(fd, unix.SOCK_CLOEXEC)
+				}
+			case receive:
+				if data := bufs.Data(c); data != nil {
+					sqe(send, fd, c.BufferID()).Send(fd, data, unix.MSG_WAITALL|unix.MSG_NOSIGNAL)
+				}
+				if c.Res == 0 || c.Res < 0 && c.Errno() != unix.ENOBUFS {
+					sqe(closing, fd, 0).Close(fd)
+				} else if !c.More() { // no buffer was free
+					sqe(receive, fd, 0).RecvMultishot(fd, bufs.Group())
+				}
+			case send:
+				bufs.Release(buffer)
+			case closing:
+				open = false
 			}
 			ring.Advance(1)
 		}
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
 	}
 }

@@ -104,13 +104,11 @@ const (
 	cancelOp      CancelFlags = 1 << 5
 )
 
-// Flags of [SQE.PollAdd] and [SQE.PollUpdate].
+// Flags of polls.
 const (
 	pollMulti          uint32 = 1 << 0
 	pollUpdateEvents   uint32 = 1 << 1
 	pollUpdateUserData uint32 = 1 << 2
-	// PollLevel makes a poll level-triggered, where multishot ones are edge-triggered (6.0).
-	PollLevel uint32 = 1 << 3
 )
 
 // SlotAuto in place of a slot lets the kernel choose a free one of the registered files; the completion's Res is the

@@ -52,11 +52,10 @@ func (s *SQE) PollAdd(fd int, events uint32) {
 }
 
 // PollMultishot is PollAdd that goes on, a completion for each time that something becomes ready, until one comes
-// without [CQE.More] (Linux 5.13). It tells of changes, as epoll's edge-triggered mode; with PollLevel in flags it
-// tells again for as long as there is something (6.0).
-func (s *SQE) PollMultishot(fd int, events, flags uint32) {
+// without [CQE.More] (Linux 5.13). It tells of changes, as epoll's edge-triggered mode does.
+func (s *SQE) PollMultishot(fd int, events uint32) {
 	s.PollAdd(fd, events)
-	s.Len = pollMulti | flags
+	s.Len = pollMulti
 }
 
 // PollRemove ends the poll with that user data (Linux 5.1). Res is 0, or -ENOENT or -EALREADY; the poll itself
@@ -88,7 +87,8 @@ func pollMask(events uint32) uint32 {
 }
 
 // Timeout completes with -ETIME after t, or with 0 once that many other completions have come, if count is not 0
-// (Linux 5.4). t is read when it is submitted: [Ring.Timespec] will do.
+// (Linux 5.4). t is read when it is submitted: [Ring.Timespec] will do. Its expiry ends every wait on the ring, however
+// many completions that asked for.
 func (s *SQE) Timeout(t *Timespec, count uint32, flags TimeoutFlags) {
 	s.Op, s.FD, s.Addr, s.Len, s.Off, s.OpFlags = OpTimeout, -1, guardOf(t), 1, uint64(count), uint32(flags&timeoutFlagsCaller)
 }
@@ -113,7 +113,7 @@ func (s *SQE) TimeoutUpdate(userData uint64, t *Timespec, flags TimeoutFlags) {
 // LinkTimeoutUpdate is TimeoutUpdate of a LinkTimeout (Linux 5.15).
 func (s *SQE) LinkTimeoutUpdate(userData uint64, t *Timespec, flags TimeoutFlags) {
 	s.TimeoutUpdate(userData, t, flags)
-	s.OpFlags = uint32(flags&timeoutFlagsCaller | linkTimeoutUpdate)
+	s.OpFlags |= uint32(linkTimeoutUpdate)
 }
 
 // LinkTimeout bounds the time of the submission before it, which must have SQELink (Linux 5.5): after t that one is

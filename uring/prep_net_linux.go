@@ -167,7 +167,8 @@ func (s *SQE) Recvmsg(fd int, m *Message, flags int) {
 
 // RecvmsgMultishot receives message after message into buffers of the group (Linux 6.0), as RecvMultishot. What m
 // says of its buffers is not used; the room for the sender's address and for control messages is what m has. m is the
-// kernel's until the last completion, and may be shared by any number of submissions. [ParseRecvmsg] reads the buffers.
+// kernel's until the last completion, and may be shared by any number of submissions. [Message.ParseRecvmsg] reads the
+// buffers. A datagram without bytes ends the operation, as the end of a stream does: look at [CQE.More].
 func (s *SQE) RecvmsgMultishot(fd int, group uint16, m *Message, flags int) {
 	s.Recvmsg(fd, m, flags)
 	s.IOPrio, s.BufIndex = recvMultishot, group

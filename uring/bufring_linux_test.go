@@ -1,0 +1,543 @@
+package uring
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func newBufRing(t testing.TB, r *Ring, o BufRingOptions) *BufRing {
+	t.Helper()
+	b, err := r.NewBufRing(o)
+	skipUnless(t, err)
+	return b
+}
+
+func wantAvailable(t testing.TB, b *BufRing, want int) {
+	t.Helper()
+	n, err := b.Available()
+	if errors.Is(err, unix.EINVAL) {
+		return // before Linux 6.8
+	}
+	if n != want || err != nil {
+		t.Errorf("the kernel has %d buffers (%v), want %d", n, err, want)
+	}
+}
+
+// TestOutOfBuffers: a multishot receive ends when no buffer is left, and once there is one goes on where it was.
+func TestOutOfBuffers(t *testing.T) {
+	onEach(t, func(t *testing.T, r *Ring) {
+		bufs := newBufRing(t, r, BufRingOptions{Group: 3, Entries: 4, Size: 16})
+		a, b := newPair(t)
+		get(t, r, 1).RecvMultishot(a, 3)
+		_, err := r.Submit()
+		ok(t, err)
+		text := "sixteen bytes of sixteen bytes of sixteen bytes of sixteen bytes of sixteen bytes of it!"
+		write(t, b, text)
+		var got string
+		var held []uint16
+		for {
+			c := next(t, r)
+			if c.Errno() == unix.ENOBUFS {
+				if c.More() || c.HasBuffer() {
+					t.Errorf("without a buffer: %+v, want no more", c)
+				}
+				break
+			}
+			got += string(bufs.Data(&c))
+			held = append(held, c.BufferID())
+			if !c.More() {
+				t.Fatalf("%+v has no more to come", c)
+			}
+		}
+		if len(held) != 4 || bufs.Held() != 4 || got != text[:64] {
+			t.Fatalf("%d buffers, %d held, with %q; want 4", len(held), bufs.Held(), got)
+		}
+		wantAvailable(t, bufs, 0)
+		for _, id := range held {
+			bufs.Release(id)
+		}
+		bufs.Publish()
+		wantAvailable(t, bufs, 4)
+		get(t, r, 1).RecvMultishot(a, 3)
+		for len(got) < len(text) {
+			c := wantOK(t, r, 1)
+			got += string(bufs.Data(&c))
+			bufs.Release(c.BufferID())
+		}
+		if got != text {
+			t.Errorf("received %q, want %q", got, text)
+		}
+		unix.Shutdown(b, unix.SHUT_WR)
+		c := wantRes(t, r, 1, 0)
+		if c.More() || len(bufs.Data(&c)) != 0 {
+			t.Errorf("the end: %+v", c)
+		}
+		if c.HasBuffer() {
+			bufs.Release(c.BufferID())
+		}
+		if bufs.Held() != 0 {
+			t.Errorf("%d buffers are held at the end", bufs.Held())
+		}
+	})
+}
+
+func TestRecvSelect(t *testing.T) {
+	r := newRing(t, loopOptions())
+	bufs := newBufRing(t, r, BufRingOptions{Entries: 2, Size: 16})
+	a, b := newPair(t)
+	get(t, r, 1).RecvSelect(a, 0, 0, 0)
+	quiet(t, r)
+	wantAvailable(t, bufs, 2)
+	write(t, b, "12345")
+	c := wantRes(t, r, 1, 5)
+	if got := string(bufs.Data(&c)); got != "12345" || c.More() {
+		t.Errorf("received %q", got)
+	}
+	bufs.Release(c.BufferID())
+	write(t, b, "12345")
+	get(t, r, 2).RecvSelect(a, 0, 3, 0)
+	c = wantRes(t, r, 2, 3)
+	if got := string(bufs.Data(&c)); got != "123" || !c.NonEmpty() {
+		t.Errorf("received %q, non-empty %v", got, c.NonEmpty())
+	}
+}
+
+func TestIncremental(t *testing.T) {
+	onEach(t, func(t *testing.T, r *Ring) {
+		bufs := newBufRing(t, r, BufRingOptions{Entries: 2, Size: 10, Incremental: true})
+		a, b := newPair(t)
+		get(t, r, 1).RecvMultishot(a, 0)
+		step := func(text string, id uint16, more bool) []byte {
+			t.Helper()
+			_, err := r.Submit()
+			ok(t, err)
+			write(t, b, text)
+			c := wantRes(t, r, 1, len(text))
+			data := bufs.Data(&c)
+			if string(data) != text || c.BufferID() != id || (c.Flags&CQEBufMore != 0) != more || !c.More() {
+				t.Fatalf("received %q in buffer %d, flags %#x; want %q in %d, more of it %v", data, c.BufferID(), c.Flags, text, id, more)
+			}
+			return data
+		}
+		first := step("abc", 0, true)
+		second := step("defg", 0, true)
+		third := step("hij", 0, false) // full
+		fourth := step("klm", 1, true)
+		if got := string(first) + string(second) + string(third) + string(fourth); got != "abcdefghijklm" {
+			t.Errorf("the pieces are %q: one was overwritten", got)
+		}
+		if bufs.Held() != 1 {
+			t.Errorf("%d buffers held, want the full one", bufs.Held())
+		}
+		bufs.Release(0)
+		bufs.Release(0)
+		if bufs.Held() != 1 {
+			t.Error("the buffer went back with a piece out")
+		}
+		bufs.Retain(0)
+		bufs.Release(0)
+		bufs.Release(0)
+		bufs.Publish()
+		if bufs.Held() != 0 {
+			t.Error("the buffer did not go back with its last piece")
+		}
+		bufs.Release(1) // its piece; the rest of it is still to be filled
+		wantPanic(t, "one Release too many", "nobody has", func() { bufs.Release(1) })
+		wantPanic(t, "Retain of nothing", "nobody has", func() { bufs.Retain(1) })
+		step("nopqrst", 1, false)
+		step("uvw", 0, true)
+	})
+}
+
+// TestBundle: one completion for what lies in several buffers, which are not in the order of their identities.
+func TestBundle(t *testing.T) {
+	for _, inc := range []bool{false, true} {
+		t.Run(fmt.Sprint("incremental ", inc), func(t *testing.T) {
+			r := newRing(t, loopOptions())
+			if r.FeatureFlags()&FeatBundle == 0 {
+				t.Skip("no bundles here (Linux 6.10)")
+			}
+			const size = 100
+			bufs := newBufRing(t, r, BufRingOptions{Entries: 8, Size: size, Incremental: inc})
+			seed := rand.Uint64()
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			a, b := newPair(t)
+			arm := func() {
+				s := get(t, r, 1)
+				s.RecvMultishot(a, 0)
+				s.RecvBundle()
+				_, err := r.Submit()
+				ok(t, err)
+			}
+			arm()
+			var sent, got byte
+			var held []uint16
+			several := 0
+			for range 300 {
+				out := make([]byte, 1+rnd.IntN(6*size))
+				for i := range out {
+					out[i] = sent
+					sent++
+				}
+				write(t, b, string(out))
+				for n := 0; n < len(out); {
+					c := next(t, r)
+					if c.Errno() != unix.ENOBUFS {
+						n += int(c.Res)
+						pieces := 0
+						for s := bufs.Segments(&c); s.Next(); pieces++ {
+							for _, x := range s.Data {
+								if x != got {
+									t.Fatalf("seed %d: byte %d comes in place of %d", seed, x, got)
+								}
+								got++
+							}
+							held = append(held, s.ID)
+						}
+						if pieces > 1 {
+							several++
+						}
+					}
+					rnd.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
+					for len(held) > 0 && (rnd.IntN(3) > 0 || c.Errno() == unix.ENOBUFS) {
+						bufs.Release(held[0])
+						held = held[1:]
+					}
+					bufs.Publish()
+					if !c.More() {
+						arm()
+					}
+				}
+			}
+			if several == 0 {
+				t.Error("no completion had several buffers")
+			}
+			t.Logf("%d bundles of several buffers", several)
+		})
+	}
+}
+
+func TestSendBundle(t *testing.T) {
+	r := newRing(t, loopOptions())
+	if r.FeatureFlags()&FeatBundle == 0 {
+		t.Skip("no bundles here (Linux 6.10)")
+	}
+	bufs := newBufRing(t, r, BufRingOptions{Entries: 4, Size: 8})
+	a, b := newPair(t)
+	for id := range uint16(4) {
+		copy(bufs.bytes(id), fmt.Sprintf("buffer %d", id))
+	}
+	get(t, r, 1).SendBundle(b, 0, 0, unix.MSG_WAITALL)
+	c := wantRes(t, r, 1, 32)
+	var ids []uint16
+	for s := bufs.Segments(&c); s.Next(); {
+		ids = append(ids, s.ID)
+		bufs.Release(s.ID)
+	}
+	if fmt.Sprint(ids) != "[0 1 2 3]" {
+		t.Errorf("sent buffers %v", ids)
+	}
+	wantRead(t, a, "buffer 0buffer 1buffer 2buffer 3")
+}
+
+func TestRecvmsgMultishot(t *testing.T) {
+	onEach(t, func(t *testing.T, r *Ring) {
+		bufs := newBufRing(t, r, BufRingOptions{Entries: 8, Size: 256})
+		arena := newArena(t)
+		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		ok(t, err)
+		own(t, fd)
+		if err := unix.Bind(fd, &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16()}); err != nil {
+			t.Skipf("no IPv6 here: %v", err)
+		}
+		ok(t, unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1))
+		client, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		ok(t, err)
+		own(t, client)
+		to := nameOf(t, fd)
+		ok(t, unix.Connect(client, &unix.SockaddrInet6{Addr: to.Addr().As16(), Port: int(to.Port())}))
+		m := Alloc[Message](arena)
+		m.ReceiveAddress()
+		m.SetControl(arena.Bytes(64))
+		for i, text := range []string{"one", "", "three", "four"} {
+			if i != 1 && i != 3 { // an empty datagram ends the operation
+				get(t, r, 1).RecvmsgMultishot(fd, 0, m, 0)
+				_, err = r.Submit()
+				ok(t, err)
+			}
+			n, err := unix.Write(client, []byte(text))
+			if n != len(text) || err != nil {
+				t.Fatal(err)
+			}
+			c := wantOK(t, r, 1)
+			got, valid := m.ParseRecvmsg(bufs.Data(&c))
+			if !valid || string(got.Payload) != text || got.PayloadLen != len(text) || got.From() != nameOf(t, client) || got.Flags != 0 || c.More() != (text != "") {
+				t.Errorf("received %q from %v, %+v, more %v; want %q from %v", got.Payload, got.From(), got, c.More(), text, nameOf(t, client))
+			}
+			messages, err := unix.ParseSocketControlMessage(got.Control)
+			if err != nil || len(messages) != 1 || messages[0].Header.Type != unix.IPV6_PKTINFO {
+				t.Errorf("control messages %v, %v; want a packet info", messages, err)
+			}
+			bufs.Release(c.BufferID())
+		}
+		long := make([]byte, 1000)
+		_, err = unix.Write(client, long)
+		ok(t, err)
+		c := wantOK(t, r, 1)
+		got, valid := m.ParseRecvmsg(bufs.Data(&c))
+		if want := 256 - 16 - sockaddrRoom - 64; !valid || len(got.Payload) != want || got.Flags&unix.MSG_TRUNC == 0 {
+			t.Errorf("of 1000 bytes %d, flags %#x; want %d and MSG_TRUNC", len(got.Payload), got.Flags, want)
+		}
+	})
+}
+
+func TestParseRecvmsg(t *testing.T) {
+	for n := range 16 + 8 + 4 {
+		if _, valid := parseRecvmsg(make([]byte, n), 8, 4); valid {
+			t.Errorf("%d bytes were taken for a message", n)
+		}
+	}
+	if r, valid := parseRecvmsg(make([]byte, 28), 8, 4); !valid || len(r.Payload) != 0 {
+		t.Errorf("28 bytes: %+v, %v", r, valid)
+	}
+}
+
+func FuzzParseRecvmsg(f *testing.F) {
+	f.Add(make([]byte, 40), 8, 4)
+	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2}, 1, 0)
+	f.Fuzz(func(t *testing.T, data []byte, nameRoom, controlRoom int) {
+		r, valid := parseRecvmsg(data, nameRoom, controlRoom)
+		if valid && (len(r.Name) > nameRoom || len(r.Control) > controlRoom || len(r.Payload)+16+nameRoom+controlRoom > len(data)) {
+			t.Errorf("parseRecvmsg(%v, %d, %d) = %+v", data, nameRoom, controlRoom, r)
+		}
+		r.From()
+	})
+}
+
+func TestBufRingLimit(t *testing.T) {
+	r := newRing(t, loopOptions())
+	page := os.Getpagesize()
+	bufs := newBufRing(t, r, BufRingOptions{Entries: 8, Size: page, Start: 2})
+	wantAvailable(t, bufs, 2)
+	bufs.SetLimit(5)
+	bufs.Publish()
+	wantAvailable(t, bufs, 5)
+	a, b := newPair(t)
+	get(t, r, 1).RecvMultishot(a, 0)
+	_, err := r.Submit()
+	ok(t, err)
+	var held []uint16
+	for range 4 {
+		write(t, b, "x")
+		c := wantRes(t, r, 1, 1)
+		bufs.Data(&c)
+		held = append(held, c.BufferID())
+	}
+	bufs.SetLimit(2)
+	for _, id := range held {
+		bufs.Release(id)
+	}
+	bufs.Publish()
+	if bufs.InUse() != 2 || bufs.Held() != 0 {
+		t.Errorf("%d in use, %d held, want 2 and 0", bufs.InUse(), bufs.Held())
+	}
+	wantAvailable(t, bufs, 2)
+	if x := bufs.bytes(held[0])[0]; x != 0 {
+		t.Errorf("a buffer out of use still has its page: %q", x)
+	}
+	bufs.SetLimit(100)
+	bufs.SetLimit(0)
+	if bufs.InUse() != 8 {
+		t.Errorf("%d in use, want all", bufs.InUse())
+	}
+}
+
+func TestBufRingRefused(t *testing.T) {
+	r := newRing(t, loopOptions())
+	newBufRing(t, r, BufRingOptions{Entries: 2, Size: 1})
+	for _, row := range []struct {
+		name string
+		o    BufRingOptions
+		want error
+	}{
+		{"no entries", BufRingOptions{Group: 1, Size: 1}, os.ErrInvalid},
+		{"no power of two", BufRingOptions{Group: 1, Entries: 3, Size: 1}, os.ErrInvalid},
+		{"too many", BufRingOptions{Group: 1, Entries: 65536, Size: 1}, os.ErrInvalid},
+		{"no size", BufRingOptions{Group: 1, Entries: 2}, os.ErrInvalid},
+		{"start", BufRingOptions{Group: 1, Entries: 2, Size: 1, Start: 3}, os.ErrInvalid},
+		{"group taken", BufRingOptions{Entries: 2, Size: 1}, unix.EEXIST},
+	} {
+		if _, err := r.NewBufRing(row.o); !errors.Is(err, row.want) {
+			t.Errorf("%s: %v, want %v", row.name, err, row.want)
+		}
+	}
+	mappings := known.len()
+	b := newBufRing(t, r, BufRingOptions{Group: 5, Entries: 2, Size: 1})
+	ok(t, b.Close())
+	ok(t, b.Close())
+	if n := known.len(); n != mappings {
+		t.Errorf("%d mappings after a buffer ring was closed, %d before it was made", n, mappings)
+	}
+	wantPanic(t, "a completion of nobody's", "which the kernel does not have", func() {
+		b := newBufRing(t, r, BufRingOptions{Group: 6, Entries: 2, Size: 1})
+		b.Data(&CQE{Res: 1, Flags: CQEBuffer | 7<<16})
+	})
+}
+
+// TestEcho sends random bytes through an echo of multishot receives, several connections in one small buffer ring,
+// while the garbage collector is at work.
+func TestEcho(t *testing.T) {
+	for _, inc := range []bool{false, true} {
+		t.Run(fmt.Sprint("incremental ", inc), func(t *testing.T) { testEcho(t, inc) })
+	}
+}
+
+func testEcho(t *testing.T, inc bool) {
+	r := newRing(t, loopOptions())
+	size := 512
+	if inc {
+		size = 4096
+	}
+	bufs := newBufRing(t, r, BufRingOptions{Entries: 8, Size: size, Incremental: inc})
+	const conns, total = 8, 1 << 18
+	seed := rand.Uint64()
+	results := make(chan error, conns)
+	const recv, send = 1 << 32, 2 << 32
+	arm := func(fd int) {
+		s := get(t, r, recv|uint64(fd))
+		s.RecvMultishot(fd, 0)
+	}
+	for i := range conns {
+		near, far := newPair(t)
+		arm(near)
+		go func() { results <- client(far, rand.New(rand.NewPCG(seed, uint64(i))), total) }()
+	}
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() { // garbage, and its collection
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				sink = make([]byte, 1<<16)
+				runtime.GC()
+			}
+		}
+	}()
+	defer func() {
+		close(stop)
+		<-stopped
+	}()
+	// Replies of one connection are sent one after the other.
+	type reply struct {
+		id   uint16
+		data []byte
+	}
+	queue := map[int][]reply{}
+	starved, ended := map[int]bool{}, map[int]bool{}
+	start := func(fd int) {
+		get(t, r, send|uint64(fd)).Send(fd, queue[fd][0].data, unix.MSG_WAITALL|unix.MSG_NOSIGNAL)
+	}
+	short := 0
+	for open := conns; open > 0; {
+		_, err := r.SubmitAndWait(1, 10*time.Second)
+		ok(t, err)
+		for cqes := r.Ready(); len(cqes) > 0; cqes = r.Ready() {
+			for i := range cqes {
+				c := &cqes[i]
+				fd := int(uint32(c.UserData))
+				switch c.UserData &^ 0xffffffff {
+				case recv:
+					if data := bufs.Data(c); len(data) > 0 {
+						queue[fd] = append(queue[fd], reply{c.BufferID(), data})
+						if len(queue[fd]) == 1 {
+							start(fd)
+						}
+					}
+					switch {
+					case c.Errno() == unix.ENOBUFS:
+						short++
+						starved[fd] = true
+					case c.Res <= 0:
+						ended[fd] = true
+					case !c.More():
+						arm(fd)
+					}
+				case send:
+					if int(c.Res) != len(queue[fd][0].data) {
+						t.Fatalf("sent %d of %d bytes: %v", c.Res, len(queue[fd][0].data), c.Err())
+					}
+					bufs.Release(queue[fd][0].id)
+					if queue[fd] = queue[fd][1:]; len(queue[fd]) > 0 {
+						start(fd)
+					}
+					for fd := range starved { // there is a buffer again
+						delete(starved, fd)
+						arm(fd)
+					}
+				}
+				if ended[fd] && len(queue[fd]) == 0 {
+					open--
+					unix.Shutdown(fd, unix.SHUT_WR)
+					delete(ended, fd)
+				}
+			}
+			r.Advance(len(cqes))
+		}
+	}
+	for range conns {
+		if err := <-results; err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+	if bufs.Held() != 0 {
+		t.Errorf("%d buffers are held at the end", bufs.Held())
+	}
+	t.Logf("%d times without a buffer", short)
+}
+
+// client sends random bytes in random pieces and wants them back.
+func client(fd int, rnd *rand.Rand, total int) error {
+	out := make([]byte, total)
+	for i := range out {
+		out[i] = byte(rnd.Uint32())
+	}
+	done := make(chan error)
+	go func() {
+		in, n := make([]byte, total+1), 0
+		for {
+			m, err := unix.Read(fd, in[n:])
+			if m > 0 {
+				n += m
+			}
+			if err == unix.EINTR {
+				continue
+			}
+			if m <= 0 || n > total {
+				if string(in[:n]) != string(out) {
+					err = errors.Join(err, fmt.Errorf("%d bytes came back, or other ones; want %d", n, total))
+				}
+				done <- err
+				return
+			}
+		}
+	}()
+	for rest := out; len(rest) > 0; {
+		n, err := unix.Write(fd, rest[:min(len(rest), 1+rnd.IntN(2000))])
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		rest = rest[max(n, 0):]
+	}
+	unix.Shutdown(fd, unix.SHUT_WR)
+	return <-done
+}
