@@ -105,21 +105,22 @@ func (g *Tasks) join() {
 
 // result leaves out the errors that only say that the group was cancelled.
 func (g *Tasks) result() error {
-	switch len(g.errs) {
-	case 0:
+	if len(g.errs) == 0 {
 		return nil
-	case 1:
-		return g.errs[0]
 	}
-	cause := context.Cause(&g.scope)
-	kept := g.errs[:1]
-	for _, err := range g.errs[1:] {
-		if !errors.Is(err, cause) && !errors.Is(err, context.Canceled) {
+	return joined(g.errs[0], g.errs[1:])
+}
+
+// joined is first with those of the others that are news: that do more than say that they were cancelled.
+func joined(first error, others []error) error {
+	kept := []error{first}
+	for _, err := range others {
+		if err != nil && !errors.Is(err, first) && !errors.Is(err, context.Canceled) {
 			kept = append(kept, err)
 		}
 	}
 	if len(kept) == 1 {
-		return kept[0]
+		return first
 	}
 	return errors.Join(kept...)
 }
@@ -155,10 +156,14 @@ func (r *Result[T]) Get(ctx context.Context) (T, error) {
 // drop, if that is not nil: where results are connections or files, it closes them. If none succeeds, all their
 // errors are returned, joined; a panic of any is an error of Race in any case.
 func Race[T any](ctx context.Context, drop func(T), fs ...func(ctx context.Context) (T, error)) (T, error) {
+	t, err := enter(ctx, "Race")
 	var won bool
 	var v, zero T
+	if err != nil {
+		return zero, err
+	}
 	errs := make([]error, len(fs))
-	err := Group(ctx, func(g *Tasks) error {
+	err = Group(ctx, func(g *Tasks) error {
 		for i, f := range fs {
 			g.GoNamed(functionName(f), func(ctx context.Context) error {
 				r, err := f(ctx)
@@ -186,6 +191,9 @@ func Race[T any](ctx context.Context, drop func(T), fs ...func(ctx context.Conte
 		return v, nil
 	case len(fs) == 0:
 		return zero, errors.New("coro: Race of nobody")
+	}
+	if cause := t.refused(ctx); cause != nil {
+		return zero, joined(cause, errs)
 	}
 	return zero, errors.Join(errs...)
 }
