@@ -19,8 +19,10 @@ type Conn struct {
 	at      int32 // place in loop.conns
 	corkOff int32 // this turn's output: arena[corkOff:][:corkLen]
 	corkLen int32
+	flight  int32 // bytes that the driver is sending from memory of its own, before all that is in out
 	state   connState
-	armed   uint8 // the driver's: what it asked the kernel for
+	armed   uint8  // the driver's: what it asked the kernel for
+	slot    uint32 // the driver's: where it keeps more
 }
 
 // connState is a set of facts about a connection.
@@ -173,6 +175,17 @@ func (c *Conn) keep(p []byte) {
 	c.out.append(p, &c.loop.blocks)
 }
 
+// keepFirst puts p before what waits already.
+func (c *Conn) keepFirst(p []byte) {
+	behind := c.out
+	c.out = c.loop.blocks.getQueue()
+	c.out.append(p, &c.loop.blocks)
+	if behind != nil {
+		c.out.join(behind)
+		c.loop.blocks.putQueue(behind)
+	}
+}
+
 // consume drops the first n bytes of what waits, for they are sent.
 func (c *Conn) consume(n int) {
 	c.out.consume(n, &c.loop.blocks)
@@ -184,7 +197,7 @@ func (c *Conn) consume(n int) {
 
 // Pending is how many bytes wait to be sent.
 func (c *Conn) Pending() int {
-	n := int(c.corkLen)
+	n := int(c.corkLen + c.flight)
 	if c.out != nil {
 		n += c.out.size
 	}
@@ -383,7 +396,7 @@ func (c *Conn) dropOutput() {
 		c.loop.blocks.putQueue(c.out)
 		c.out = nil
 	}
-	c.corkOff, c.corkLen = 0, 0
+	c.corkOff, c.corkLen, c.flight = 0, 0, 0
 }
 
 // release gives everything back and puts Closed off to the end of the turn.

@@ -3,6 +3,8 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,18 +23,27 @@ import (
 //	Conn.receivedEOF()    the peer closed its half; all that it sent was received before
 //	Conn.sentSome()       some of Conn.out left after write had returned
 //	Conn.fail(err)        the connection is broken
-//	Listener.accept()     connections wait; Listener.accepted(s): one was accepted
+//	Listener.accept()     connections wait; Listener.accepted(s): one was accepted; Listener.refused(err): none
 //	PacketHandler.Packet  a datagram; PacketConn.refused(peer, err): one did not arrive; PacketConn.end(err)
 //
 // A driver must drop whatever it still hears of an endpoint after release.
 type driver interface {
 	name() string
+	// features are what the driver found here and uses, for people to read.
+	features() []string
+
+	// start is called once, by the goroutine that runs the loop, before anything else is asked for but add and its
+	// kin. stop is called by the same goroutine at the end.
+	start() error
 
 	// wait returns when there is something to dispatch, wake was called, or the timeout passed: negative means
 	// never, zero at once, and otherwise not earlier.
 	wait(timeout time.Duration) error
 	// dispatch hands out what wait found.
 	dispatch()
+	// nextArena gives the memory for what the next turn writes, empty. The one before stays as it is until what was
+	// written from it has been sent.
+	nextArena() []byte
 	// wake ends a wait, at once or the next one. Any goroutine may call it.
 	wake() error
 	// close gives back what the driver holds. Every endpoint was released before.
@@ -44,7 +55,8 @@ type driver interface {
 	// update is told that what the connection wants (wantsRead, wantsWrite) may have changed.
 	update(c *Conn)
 	// write sends the connection's output: first what c.out holds, then c's corked bytes, then extra. What it
-	// can't send now moves to c.out, copied. An error means that the connection is broken.
+	// can't send now moves to c.out, copied, or is on its way in memory of the driver's (c.flight). An error means
+	// that the connection is broken.
 	write(c *Conn, extra []byte) error
 	// release forgets the connection and closes its socket, by a reset if asked.
 	release(c *Conn, reset bool)
@@ -59,52 +71,70 @@ type driver interface {
 	readPackets(s *PacketConn) bool
 	// writePacket sends what waits, and the rest when there is room.
 	writePacket(s *PacketConn)
+	// updatePacket is told that s.blocked may have changed: whether there is room is to be waited for.
+	updatePacket(s *PacketConn)
 	releasePacket(s *PacketConn)
 }
 
 // A DriverInfo tells whether a driver works here.
 type DriverInfo struct {
-	Name string
-	Err  error // nil: it works; otherwise why it does not
+	Name     string
+	Err      error    // nil: it works; otherwise why it does not
+	Features []string // what it found and uses, where drivers differ by that
 }
+
+// noIOUring is the environment variable with which an operator keeps io_uring from being used, whatever the program
+// asks for, by setting it to anything but nothing.
+const noIOUring = "PLEXOR_NO_IO_URING"
+
+var errSwitchedOff = errors.New("switched off by the environment variable " + noIOUring)
 
 // Drivers lists the drivers of this system, best first, each tried by doing what a loop needs of it.
 func Drivers() []DriverInfo {
-	var ds []DriverInfo
+	ds := []DriverInfo{probeCompletion()}
 	for _, a := range selector.Available() {
-		ds = append(ds, DriverInfo{a.Name, a.Err})
+		ds = append(ds, DriverInfo{Name: a.Name, Err: a.Err})
 	}
 	return ds
 }
 
-// openDriver makes the driver of that name; "auto" takes the best one that works.
-func openDriver(name string, o *Options) (driver, error) {
-	if name == "auto" {
-		s, err := selector.Default()
-		if err != nil {
-			return nil, fmt.Errorf("loop: no driver works here: %w", err)
-		}
-		return newReadiness(s, o), nil
+// openDriver makes the driver of that name for a loop.
+func openDriver(name string, l *Loop) (driver, error) {
+	known := []string{"auto", completionName}
+	for _, a := range selector.Available() {
+		known = append(known, a.Name)
 	}
-	var known []string
-	for _, d := range Drivers() {
-		if d.Name == name && d.Err != nil {
-			return nil, fmt.Errorf("loop: driver %s does not work here: %w", name, d.Err)
+	switch {
+	case !slices.Contains(known, name):
+		return nil, fmt.Errorf("loop: %w %q: there are %s", ErrUnknownDriver, name, strings.Join(known, ", "))
+	case name == "auto":
+		d, err := openDriver(completionName, l)
+		if err == nil {
+			return d, nil
 		}
-		if d.Err == nil {
-			known = append(known, d.Name)
+		s, selErr := selector.Default()
+		if selErr != nil {
+			return nil, fmt.Errorf("loop: no driver works here: %w; %w", err, selErr)
 		}
-		if d.Name != name {
-			continue
+		return newReadiness(s, &l.opt), nil
+	case name == completionName:
+		if os.Getenv(noIOUring) != "" {
+			return nil, fmt.Errorf("loop: driver %s: %w", name, errSwitchedOff)
 		}
-		s, err := selector.Open(name)
+		d, err := newCompletion(l)
 		if err != nil {
-			return nil, fmt.Errorf("loop: driver %s: %w", name, err)
+			return nil, fmt.Errorf("loop: driver %s does not work here: %w", name, err)
 		}
-		return newReadiness(s, o), nil
+		return d, nil
 	}
-	return nil, fmt.Errorf("loop: %w %q: this system has auto, %s", ErrUnknownDriver, name, strings.Join(known, ", "))
+	s, err := selector.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("loop: driver %s does not work here: %w", name, err)
+	}
+	return newReadiness(s, &l.opt), nil
 }
 
-// ErrUnknownDriver is a driver's name that this system does not have.
+const completionName = "io_uring"
+
+// ErrUnknownDriver is a driver's name that there is not.
 var ErrUnknownDriver = errors.New("unknown driver")

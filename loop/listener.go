@@ -27,6 +27,7 @@ type Listener struct {
 	file    sock.File    // of a unix socket
 	paused  bool         // steps back, or closed
 	armed   bool         // the driver's
+	slot    uint32       // the driver's
 	ended   bool
 
 	retry    *Timer
@@ -138,17 +139,23 @@ func (ln *Listener) accept() bool {
 			ln.accepted(s)
 		case err == sock.ErrWouldBlock:
 			return false
-		case sock.Aborted(err): // the peer is gone already
-		case sock.Exhausted(err):
-			ln.stepBack(err)
-			return false
 		default:
-			ln.loop.opt.Log.Error("accept failed; trying again", "listener", ln.addr.String(), "err", err)
-			ln.stepBack(err)
-			return false
+			ln.refused(err)
 		}
 	}
-	return true
+	return !ln.paused
+}
+
+// refused is told by the driver why accept gave no connection.
+func (ln *Listener) refused(err error) {
+	switch {
+	case sock.Aborted(err): // the peer is gone already
+	case sock.Exhausted(err):
+		ln.stepBack(err)
+	default:
+		ln.loop.opt.Log.Error("accept failed; trying again", "listener", ln.addr.String(), "err", err)
+		ln.stepBack(err)
+	}
 }
 
 // accepted takes a connection in, here or on the loop that is to have it.

@@ -98,13 +98,13 @@ func newLoop(o Options, g *Group) (*Loop, error) {
 	} else {
 		l.starved = new(starved)
 	}
-	l.driver, err = openDriver(o.Driver, &l.opt)
+	l.driver, err = openDriver(o.Driver, l)
 	if err != nil {
 		return nil, err
 	}
 	l.start, l.now = o.Clock.Now().Add(-1), 1 // for a time of 0 means none
 	l.posted.limit = o.PostQueue
-	l.arena = make([]byte, 0, corkArena)
+	l.arena = l.driver.nextArena()
 	if s, ok := o.Clock.(SteppedClock); ok {
 		l.stepped = true
 		l.step = s.OnStep(func() { l.Post(func() {}) }) // a full queue wakes the loop as well
@@ -140,6 +140,9 @@ func (l *Loop) Run() error {
 	}
 	l.id.Store(goroutineID())
 	defer l.end()
+	if err := l.driver.start(); err != nil {
+		return fmt.Errorf("loop: starting %s: %w", l.driver.name(), err)
+	}
 	for !l.closing.Load() {
 		if err := l.runOnce(); err != nil {
 			return err
@@ -224,7 +227,7 @@ func (l *Loop) flush() {
 		c.flush()
 	}
 	l.dirty = l.dirty[:0]
-	l.arena = l.arena[:0]
+	l.arena = l.driver.nextArena()
 	for i, s := range l.packets {
 		l.packets[i] = nil
 		s.flush()

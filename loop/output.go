@@ -33,6 +33,14 @@ func (o *output) append(p []byte, pool *blockPool) {
 	}
 }
 
+// join takes all that p holds, and leaves it empty.
+func (o *output) join(p *output) {
+	o.blocks = append(o.blocks, p.blocks[p.first:]...)
+	o.size += p.size
+	clear(p.blocks)
+	p.blocks, p.first, p.size = p.blocks[:0], 0, 0
+}
+
 // views appends at most limit pieces of what is to be sent to vs.
 func (o *output) views(vs [][]byte, limit int) [][]byte {
 	for _, b := range o.blocks[o.first:] {

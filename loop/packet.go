@@ -19,6 +19,7 @@ type PacketConn struct {
 	data    []byte // theirs, one behind the other
 	armed   uint8  // the driver's
 	reads   uint8  // the driver's: batches received, modulo 256
+	slot    uint32 // the driver's
 	blocked bool   // the kernel's buffer is full: wait until it is writable
 	dirty   bool   // in loop.packets
 	ended   bool

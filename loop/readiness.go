@@ -15,6 +15,7 @@ type readiness struct {
 	opt   *Options
 	ready []selector.Ready
 	buf   []byte // every connection's reads
+	arena []byte
 	pio   *packetIO
 }
 
@@ -22,12 +23,16 @@ type readiness struct {
 const readyAtOnce = 512
 
 func newReadiness(s *selector.Selector, o *Options) *readiness {
-	return &readiness{sel: s, opt: o, ready: make([]selector.Ready, 0, readyAtOnce), buf: make([]byte, o.ReadBuffer)}
+	return &readiness{sel: s, opt: o, ready: make([]selector.Ready, 0, readyAtOnce), buf: make([]byte, o.ReadBuffer),
+		arena: make([]byte, 0, corkArena)}
 }
 
-func (d *readiness) name() string { return d.sel.Name() }
-func (d *readiness) wake() error  { return d.sel.Wake() }
-func (d *readiness) close() error { return d.sel.Close() }
+func (d *readiness) name() string       { return d.sel.Name() }
+func (d *readiness) features() []string { return nil }
+func (d *readiness) start() error       { return nil }
+func (d *readiness) nextArena() []byte  { return d.arena }
+func (d *readiness) wake() error        { return d.sel.Wake() }
+func (d *readiness) close() error       { return d.sel.Close() }
 
 func (d *readiness) wait(timeout time.Duration) (err error) {
 	d.ready, err = d.sel.Select(timeout, d.ready)
@@ -54,9 +59,9 @@ func (d *readiness) dispatch() {
 func (d *readiness) conn(c *Conn, ready selector.Events) {
 	if ready&selector.Write != 0 && c.wantsWrite() {
 		if c.is(connecting) {
-			c.connected(d.connectError(c))
+			c.connected(connectError(c))
 		} else {
-			d.drain(c)
+			writeOn(c)
 		}
 	}
 	if ready&selector.Read == 0 {
@@ -83,77 +88,7 @@ func (d *readiness) conn(c *Conn, ready selector.Events) {
 	}
 }
 
-func (d *readiness) connectError(c *Conn) error {
-	if err := c.sock.ConnectError(); err != nil {
-		return fmt.Errorf("loop: connect: %w", err)
-	}
-	return nil
-}
-
-// drain writes on where the kernel's buffer was full.
-func (d *readiness) drain(c *Conn) {
-	before := c.out.size
-	if err := d.write(c, nil); err != nil {
-		c.breakOutput(fmt.Errorf("loop: send: %w", err))
-		return
-	}
-	if c.out == nil || c.out.size < before {
-		c.sentSome()
-	}
-}
-
-// maxViews is how many blocks one system call sends: 2 MiB of large ones.
-const maxViews = 64
-
-func (d *readiness) write(c *Conn, extra []byte) error {
-	if c.out == nil && (c.corkLen == 0 || len(extra) == 0) { // one piece: most often an answer that was corked
-		p := extra
-		if c.corkLen > 0 {
-			p = c.takeCorked()
-		}
-		n, err := c.sock.Send(p)
-		if err != nil && err != sock.ErrWouldBlock {
-			return err
-		}
-		c.keep(p[n:])
-		return nil
-	}
-	l := c.loop
-	var corked []byte
-	if c.corkLen > 0 {
-		corked = c.takeCorked()
-	}
-	queued := 0
-	vs := l.views[:0]
-	if c.out != nil {
-		vs = c.out.views(vs, maxViews)
-		queued = c.out.size
-	}
-	whole := len(vs) < maxViews
-	if whole && len(corked) > 0 {
-		vs = append(vs, corked)
-	}
-	if whole && len(extra) > 0 {
-		vs = append(vs, extra)
-	}
-	n, err := c.sock.SendV(vs)
-	clear(vs)
-	l.views = vs[:0]
-	if err != nil && err != sock.ErrWouldBlock {
-		return err
-	}
-	if q := min(n, queued); q > 0 {
-		c.consume(q)
-		n -= q
-	}
-	if k := min(n, len(corked)); k > 0 {
-		corked = corked[k:]
-		n -= k
-	}
-	c.keep(corked)
-	c.keep(extra[n:])
-	return nil
-}
+func (d *readiness) write(c *Conn, extra []byte) error { return c.writeNow(extra) }
 
 // update makes the selector watch for what the connection wants now.
 func (d *readiness) update(c *Conn) {

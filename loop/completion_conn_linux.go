@@ -1,0 +1,247 @@
+package loop
+
+import (
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/plexor-go/plexor/uring"
+	"golang.org/x/sys/unix"
+)
+
+// A sendArena is memory that a turn's output stands in while it is sent. There are as many as have something under
+// way, which is two at most times: the kernel is done with one when the next turn's completions have been read.
+type sendArena struct {
+	memory *uring.Memory
+	users  int // sends under way
+}
+
+// nextArena keeps the arena if nothing of it is being sent, and else takes one of which nothing is.
+func (d *completion) nextArena() []byte {
+	if d.arena == nil || d.arena.users > 0 {
+		d.arena = d.idleArena()
+	}
+	if d.arena == nil {
+		return nil // no memory: Write then makes blocks, and they are sent by system calls
+	}
+	return d.arena.memory.Bytes()[:0]
+}
+
+func (d *completion) idleArena() *sendArena {
+	for _, a := range d.arenas {
+		if a.users == 0 {
+			return a
+		}
+	}
+	memory, err := uring.Map(corkArena)
+	if err != nil {
+		return nil
+	}
+	a := &sendArena{memory: memory}
+	d.arenas = append(d.arenas, a)
+	return a
+}
+
+func (d *completion) add(c *Conn) error {
+	s := d.slotFor(c.sock)
+	s.conn = c
+	c.slot = s.number
+	d.update(c)
+	return nil
+}
+
+func (d *completion) slotOf(c *Conn) *slot { return d.slots[c.slot] }
+
+// update starts or ends what c wants now.
+func (d *completion) update(c *Conn) {
+	s := d.slots[c.slot]
+	if c.wantsRead() {
+		if s.ops&opReceive == 0 && !s.queued {
+			if s.held != nil || s.ending != nil {
+				d.later(s) // not here: this may be inside a handler's call
+			} else {
+				d.receive(s)
+			}
+		}
+	} else if s.ops&opReceive != 0 && s.cancels&opReceive == 0 && !c.is(sawEOF) {
+		d.cancel(s, opReceive)
+	}
+	if c.wantsWrite() && s.ops&(opSend|opPollOut) == 0 {
+		d.submission(s, opPollOut).PollAdd(s.sock.FD(), unix.POLLOUT)
+	}
+}
+
+// later has s looked at in the next dispatch.
+func (d *completion) later(s *slot) {
+	if !s.queued {
+		s.queued = true
+		d.again = append(d.again, s)
+	}
+}
+
+// receive asks for all that comes.
+func (d *completion) receive(s *slot) {
+	e := d.submission(s, opReceive)
+	e.RecvMultishot(s.sock.FD(), receiveGroup)
+}
+
+// received is bytes, the end of the stream, or the end of the receive.
+func (d *completion) received(s *slot, c *uring.CQE) {
+	if c.HasBuffer() {
+		p := d.bufs.Data(c)
+		d.arrived(s, p)
+		d.bufs.Release(c.BufferID())
+	}
+	if c.Res <= 0 && s.conn != nil {
+		switch err := c.Errno(); err {
+		case 0:
+			d.ended(s, io.EOF)
+		case unix.ECANCELED:
+		case unix.ENOBUFS: // all buffers hold something; they are free again when this dispatch is over
+			d.later(s)
+		default:
+			d.ended(s, fmt.Errorf("loop: receive: %w", err))
+		}
+	}
+	if s.conn != nil && !c.More() {
+		d.update(s.conn)
+	}
+}
+
+// arrived hands bytes over, or holds them: copied, for the buffers are everybody's.
+func (d *completion) arrived(s *slot, p []byte) {
+	if s.conn == nil || len(p) == 0 {
+		return
+	}
+	if s.turn != d.turn {
+		s.turn, s.got = d.turn, 0
+	}
+	if s.held == nil && s.conn.wantsRead() && int(s.got) < d.opt.ReadBudget {
+		s.got += int32(len(p))
+		s.conn.received(p)
+		return
+	}
+	if s.held == nil {
+		s.held = d.loop.blocks.getQueue()
+	}
+	s.held.append(p, &d.loop.blocks)
+	if s.conn.wantsRead() {
+		d.later(s)
+	}
+	if s.ops&opReceive != 0 {
+		d.cancel(s, opReceive) // it comes faster than it is handled
+	}
+}
+
+// ended is the end of what comes: at once, or behind what is held.
+func (d *completion) ended(s *slot, why error) {
+	if s.held != nil {
+		s.ending = why
+		d.later(s)
+		return
+	}
+	d.end(s, why)
+}
+
+func (d *completion) end(s *slot, why error) {
+	s.ending = nil
+	if why == io.EOF {
+		s.conn.receivedEOF()
+	} else {
+		s.conn.fail(why)
+	}
+}
+
+// resume hands over what was held, as far as it is wanted, and then goes on receiving.
+func (d *completion) resume(s *slot) {
+	if s.conn == nil {
+		return
+	}
+	s.turn, s.got = d.turn, 0
+	for s.held != nil && s.conn != nil && s.conn.wantsRead() {
+		if int(s.got) >= d.opt.ReadBudget {
+			d.later(s)
+			return
+		}
+		d.loop.views = s.held.views(d.loop.views[:0], 1)
+		p := d.loop.views[0]
+		p = p[:len(p):len(p)]
+		s.got += int32(len(p))
+		c := s.conn
+		c.received(p)
+		if s.conn != c {
+			return // released, and what was held with it, or so as soon as possible
+		}
+		s.held.consume(len(p), &d.loop.blocks)
+		if s.held.size == 0 {
+			d.loop.blocks.putQueue(s.held)
+			s.held = nil
+		}
+	}
+	if s.conn == nil {
+		return
+	}
+	if s.held == nil && s.ending != nil && s.conn.wantsRead() {
+		d.end(s, s.ending)
+	}
+	if s.conn != nil && s.held == nil {
+		d.update(s.conn)
+	}
+}
+
+// write sends by the ring what the turn has corked, if that is all there is, and the rest by system calls.
+func (d *completion) write(c *Conn, extra []byte) error {
+	s := d.slots[c.slot]
+	switch {
+	case s.ops&(opSend|opPollOut) != 0: // behind what is on its way, or has no room
+		if c.corkLen > 0 {
+			c.keep(c.takeCorked())
+		}
+		c.keep(extra)
+		return nil
+	case c.out == nil && len(extra) == 0 && d.arena != nil:
+		s.from, s.to, s.arena = c.corkOff, c.corkOff+c.corkLen, d.arena
+		c.flight = c.corkLen
+		c.corkOff, c.corkLen = 0, 0
+		s.arena.users++
+		e := d.submission(s, opSend)
+		e.Send(s.sock.FD(), s.arena.memory.Bytes()[s.from:s.to], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		return nil
+	}
+	return c.writeNow(extra)
+}
+
+// sent is the end of a send from the arena.
+func (d *completion) sent(s *slot, c *uring.CQE) {
+	a, rest := s.arena, s.arena.memory.Bytes()[s.from:s.to]
+	a.users--
+	s.arena = nil
+	conn := s.conn
+	if conn == nil {
+		return
+	}
+	conn.flight = 0
+	if errno := c.Errno(); errno != 0 && errno != syscall.EAGAIN && errno != unix.ECANCELED {
+		conn.breakOutput(fmt.Errorf("loop: send: %w", errno))
+		return
+	}
+	if rest = rest[max(c.Res, 0):]; len(rest) > 0 {
+		conn.keepFirst(rest)
+	}
+	conn.sentSome()
+}
+
+// writable: there is room, or a connect has ended.
+func (d *completion) writable(s *slot, cqe *uring.CQE) {
+	c := s.conn
+	if c == nil || cqe.Errno() == unix.ECANCELED {
+		return
+	}
+	if c.is(connecting) {
+		c.connected(connectError(c))
+	} else if c.out != nil {
+		writeOn(c)
+	}
+}
+
+func (d *completion) release(c *Conn, reset bool) { d.drop(d.slots[c.slot], reset) }

@@ -1,0 +1,356 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/plexor-go/plexor/sock"
+	"github.com/plexor-go/plexor/uring"
+)
+
+// completion is the driver over io_uring: it asks for reads, writes and accepts, and is told when they are done.
+//
+// One ring a loop, and one system call a turn: what a turn asks for is submitted by the call that waits for the next
+// one. A connection has one receive under way for as long as it wants to read (multishot), into buffers that all
+// connections of the loop share; the handler gets a view of the buffer, and the kernel has it back when the handler
+// returns. What a turn writes is sent out of the arena, by operations that do not wait: what the kernel does not take
+// at once comes back with their completions, moves to the connection's blocks, and is sent by system calls when a
+// poll says that there is room. So nothing that the kernel looks at later lies on Go's heap, and a slow peer holds up
+// no memory that others need.
+//
+// Completions carry an operation and the number of a slot. A slot is given to nobody else while an operation of it is
+// under way, and its descriptor is not closed: so a completion can't be taken for another's. That is why release only
+// cancels, if something is under way, and the last completion closes.
+type completion struct {
+	loop    *Loop
+	opt     *Options
+	ring    *uring.Ring
+	bufs    *uring.BufRing
+	slots   []*slot
+	free    []uint32
+	arenas  []*sendArena
+	arena   *sendArena
+	again   []*slot // to look at in the next dispatch: bytes are held, or buffers had run out
+	spare   []*slot
+	turn    uint32
+	waker   *eventfd
+	pio     *packetIO // sends datagrams
+	group   *uring.BufRing
+	message *uring.Message
+	memory  *uring.Arena
+}
+
+// A slot is what the driver knows of an endpoint.
+type slot struct {
+	conn     *Conn
+	listener *Listener
+	packet   *PacketConn
+	held     *output // bytes that came while the connection did not want to read
+	arena    *sendArena
+	from, to int32 // what is being sent of it
+	sock     sock.Socket
+	number   uint32
+	turn     uint32 // of got
+	got      int32  // bytes received in that turn
+	ops      opSet  // under way
+	cancels  opSet  // under way, and to be cancelled
+	ending   error  // after held: io.EOF, or why the connection broke
+	reset    bool
+	released bool
+	queued   bool // in again
+}
+
+// The operations, each of which a slot has under way at most once.
+type opSet uint16
+
+const (
+	opReceive opSet = 1 << iota
+	opSend
+	opPollOut
+	opAccept
+	opReceiveMessage
+	opWake
+	opCancel // of no slot: a cancellation that failed, since what it was for has completed
+)
+
+// mark is a submission's user data.
+func (s *slot) mark(op opSet) uint64 { return uint64(op)<<32 | uint64(s.number) }
+
+// The sizes. The queues are for one turn's operations; the kernel keeps what overflows, at a cost.
+const (
+	submissions = 2048
+	completions = 8192
+
+	receiveBuffers    = 1024 // of receiveBufferSize: 4 MiB, of which pages that were never needed take no memory
+	receiveBufferSize = 4 << 10
+
+	receiveGroup = 0
+	packetGroup  = 1
+
+	// How long a loop that ends waits for the kernel to be done with cancelled operations.
+	cancelLimit = 2 * time.Second
+)
+
+func probeCompletion() DriverInfo {
+	info := DriverInfo{Name: completionName}
+	if os.Getenv(noIOUring) != "" {
+		info.Err = errSwitchedOff
+		return info
+	}
+	// What a loop needs is tried by making what a loop has.
+	done := make(chan struct{})
+	go func() { // the ring belongs to its thread
+		defer close(done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		o, _ := Options{}.withDefaults() // the defaults are no mistake
+		d, err := newCompletion(&Loop{opt: o})
+		if err == nil {
+			if err = d.start(); err == nil {
+				err = d.wait(0)
+			}
+			info.Features = d.features()
+			_ = d.close() // it was for the trial alone
+		}
+		info.Err = err
+	}()
+	<-done
+	return info
+}
+
+// newCompletion makes the ring disabled, for it belongs to the thread that enables it, which start does.
+func newCompletion(l *Loop) (driver, error) {
+	ring, err := uring.New(uring.Options{Entries: submissions, CQEntries: completions,
+		Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun | uring.SetupSubmitAll | uring.SetupDisabled, NoIOWait: true})
+	if err != nil { // Linux before 6.15 does not know NoIOWait
+		var plain error
+		ring, plain = uring.New(uring.Options{Entries: submissions, CQEntries: completions,
+			Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun | uring.SetupSubmitAll | uring.SetupDisabled})
+		if plain != nil {
+			return nil, plain
+		}
+	}
+	d := &completion{loop: l, opt: &l.opt, ring: ring}
+	if err := d.makeBuffers(); err != nil {
+		_ = ring.Close() // err is the one to tell
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *completion) makeBuffers() (err error) {
+	for _, op := range []uring.Op{uring.OpRecv, uring.OpSend, uring.OpAccept, uring.OpPollAdd, uring.OpAsyncCancel, uring.OpRead} {
+		if !d.ring.Supports(op) {
+			return fmt.Errorf("the kernel has no %v: %w", op, errors.ErrUnsupported)
+		}
+	}
+	if d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Entries: receiveBuffers, Size: receiveBufferSize}); err != nil {
+		return err
+	}
+	if d.waker, err = newEventfd(); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (d *completion) name() string       { return completionName }
+func (d *completion) features() []string { return d.ring.Features() }
+
+// start binds the ring to this goroutine's thread, and so the goroutine to it.
+func (d *completion) start() error {
+	runtime.LockOSThread()
+	if err := d.ring.Enable(); err != nil {
+		return err
+	}
+	_ = d.ring.Register() // without, each call looks the descriptor up
+	return d.armWaker()
+}
+
+func (d *completion) wait(timeout time.Duration) error {
+	if len(d.again) > 0 {
+		timeout = 0
+	}
+	_, err := d.ring.SubmitAndWait(1, timeout)
+	switch {
+	case err == nil, err == uring.ErrTimeout:
+		return nil
+	case err == uring.ErrBusy, err == uring.ErrAgain: // there are completions to read first
+		return nil
+	}
+	return err
+}
+
+func (d *completion) wake() error { return d.waker.wake() }
+
+// dispatch hands out what has completed by now, and what was held and may go on.
+func (d *completion) dispatch() {
+	d.turn++
+	again := d.again
+	d.again = d.spare[:0]
+	for i, s := range again {
+		again[i] = nil
+		s.queued = false
+		d.resume(s)
+	}
+	d.spare = again[:0]
+	for left := d.ring.Len(); left > 0; {
+		cqes := d.ring.Ready()
+		cqes = cqes[:min(left, len(cqes))]
+		for i := range cqes {
+			d.complete(&cqes[i])
+		}
+		d.ring.Advance(len(cqes))
+		left -= len(cqes)
+	}
+}
+
+// complete is one completion.
+func (d *completion) complete(c *uring.CQE) {
+	op, number := opSet(c.UserData>>32), uint32(c.UserData)
+	switch op {
+	case opWake:
+		d.woken(c)
+		return
+	case opCancel:
+		return
+	}
+	s := d.slots[number]
+	if !c.More() {
+		s.ops &^= op
+		s.cancels &^= op
+	}
+	switch op {
+	case opReceive:
+		d.received(s, c)
+	case opSend:
+		d.sent(s, c)
+	case opPollOut:
+		d.writable(s, c)
+	case opAccept:
+		d.accepted(s, c)
+	case opReceiveMessage:
+		d.receivedPacket(s, c)
+	default:
+		panic(fmt.Sprintf("loop: a completion that nobody asked for: %#x", c.UserData))
+	}
+	if s.released && s.ops == 0 {
+		d.gone(s)
+	}
+}
+
+// submission gives an entry of the queue for an operation of s.
+func (d *completion) submission(s *slot, op opSet) *uring.SQE {
+	e, err := d.ring.NextSQE()
+	if err != nil {
+		// The queue is full and the kernel takes nothing: it has no memory, or completions wait to be read.
+		// Neither lasts.
+		e = d.patience(err)
+	}
+	s.ops |= op
+	e.UserData = s.mark(op)
+	return e
+}
+
+// mostPatience bounds how long the kernel may refuse submissions.
+const mostPatience = 5 * time.Second
+
+func (d *completion) patience(err error) *uring.SQE {
+	for limit := time.Now().Add(mostPatience); time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+		var e *uring.SQE
+		if e, err = d.ring.NextSQE(); err == nil {
+			return e
+		}
+	}
+	panic(fmt.Sprintf("loop: io_uring takes no submissions: %v", err))
+}
+
+// slotFor gives a slot to a socket.
+func (d *completion) slotFor(fd sock.Socket) *slot {
+	if last := len(d.free) - 1; last >= 0 {
+		s := d.slots[d.free[last]]
+		d.free = d.free[:last]
+		s.sock = fd
+		return s
+	}
+	s := &slot{sock: fd, number: uint32(len(d.slots))}
+	d.slots = append(d.slots, s)
+	return s
+}
+
+// cancel asks for the end of operations of s that are under way; their last completions tell when it has come.
+func (d *completion) cancel(s *slot, ops opSet) {
+	for ops = ops & s.ops &^ s.cancels; ops != 0; ops &= ops - 1 {
+		op := ops & -ops
+		e, err := d.ring.NextSQE()
+		if err != nil {
+			e = d.patience(err)
+		}
+		e.Cancel(s.mark(op), 0)
+		e.Flags |= uring.SQESkipSuccess
+		// It fails if the operation has just completed, or can't be stopped any more: its own completion counts.
+		e.UserData = uint64(opCancel)<<32 | uint64(s.number)
+		s.cancels |= op
+	}
+}
+
+// drop is the end of a slot's endpoint: at once if nothing is under way, else with the last completion.
+func (d *completion) drop(s *slot, reset bool) {
+	s.conn, s.listener, s.packet = nil, nil, nil
+	s.released, s.reset = true, reset
+	if s.ops == 0 {
+		d.gone(s)
+		return
+	}
+	d.cancel(s, s.ops)
+}
+
+// gone closes the descriptor, for the kernel is done with it.
+func (d *completion) gone(s *slot) {
+	if s.held != nil {
+		s.held.drop(&d.loop.blocks)
+		d.loop.blocks.putQueue(s.held)
+	}
+	if s.reset {
+		_ = s.sock.Abort() // it is gone whatever that says
+	} else {
+		_ = s.sock.Close()
+	}
+	*s = slot{number: s.number, sock: sock.None, queued: s.queued}
+	d.free = append(d.free, s.number)
+	d.loop.starved.fed()
+}
+
+// close waits for what was cancelled, for a bounded time, and gives the ring back.
+func (d *completion) close() error {
+	for limit := time.Now().Add(cancelLimit); d.busy() && time.Now().Before(limit); {
+		if _, err := d.ring.SubmitAndWait(1, cancelLimit/10); err != nil && err != uring.ErrTimeout {
+			break // the ring's own end ends them too
+		}
+		d.dispatch()
+	}
+	err := d.ring.Close()
+	for _, s := range d.slots {
+		if s.released && s.ops != 0 {
+			d.gone(s)
+		}
+	}
+	for _, a := range d.arenas {
+		err = errors.Join(err, a.memory.Free())
+	}
+	if d.memory != nil {
+		err = errors.Join(err, d.memory.Free())
+	}
+	if d.waker != nil {
+		err = errors.Join(err, d.waker.close())
+	}
+	return err
+}
+
+func (d *completion) busy() bool {
+	return slices.ContainsFunc(d.slots, func(s *slot) bool { return s.released && s.ops != 0 })
+}
