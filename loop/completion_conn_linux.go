@@ -98,6 +98,9 @@ func (d *completion) received(s *slot, c *uring.CQE) {
 			d.ended(s, io.EOF)
 		case unix.ECANCELED:
 		case unix.ENOBUFS: // all buffers hold something; they are free again when this dispatch is over
+			if d.ranOut != d.turn {
+				d.resize(2 * d.limit)
+			}
 			d.later(s)
 		default:
 			d.ended(s, fmt.Errorf("loop: receive: %w", err))

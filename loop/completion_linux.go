@@ -37,6 +37,8 @@ type completion struct {
 	again   []*slot // to look at in the next dispatch: bytes are held, or buffers had run out
 	spare   []*slot
 	turn    uint32
+	ranOut  uint32 // the turn in which the buffers last ran out, or were resized
+	limit   int    // buffers in use, in bytes
 	waker   *eventfd
 	pio     *packetIO // sends datagrams
 	group   *uring.BufRing
@@ -85,8 +87,15 @@ const (
 	submissions = 2048
 	completions = 8192
 
-	receiveBuffers    = 1024 // of receiveBufferSize: 4 MiB, of which pages that were never needed take no memory
-	receiveBufferSize = 4 << 10
+	// The buffers that all connections of a loop receive into: as many as the load was seen to need, in bytes.
+	leastReceive = 256 << 10
+	mostReceive  = 8 << 20
+	// Where the kernel fills a buffer with what several connections send, a few large ones do, and small messages lie
+	// close together; where it gives each message a buffer of its own, they are small.
+	sharedBuffer = 32 << 10
+	singleBuffer = 4 << 10
+	// A ring that has not run out for so many turns is made smaller.
+	calmTurns = 1 << 14
 
 	receiveGroup = 0
 	packetGroup  = 1
@@ -134,7 +143,7 @@ func newCompletion(l *Loop) (driver, error) {
 			return nil, plain
 		}
 	}
-	d := &completion{loop: l, opt: &l.opt, ring: ring}
+	d := &completion{loop: l, opt: &l.opt, ring: ring, limit: leastReceive}
 	if err := d.makeBuffers(); err != nil {
 		_ = ring.Close() // err is the one to tell
 		return nil, err
@@ -148,7 +157,13 @@ func (d *completion) makeBuffers() (err error) {
 			return fmt.Errorf("the kernel has no %v: %w", op, errors.ErrUnsupported)
 		}
 	}
-	if d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Entries: receiveBuffers, Size: receiveBufferSize}); err != nil {
+	d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Size: sharedBuffer,
+		Entries: mostReceive / sharedBuffer, Start: leastReceive / sharedBuffer, Incremental: true})
+	if err != nil { // Linux before 6.12
+		d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Size: singleBuffer,
+			Entries: mostReceive / singleBuffer, Start: leastReceive / singleBuffer})
+	}
+	if err != nil {
 		return err
 	}
 	if d.waker, err = newEventfd(); err != nil {
@@ -189,6 +204,9 @@ func (d *completion) wake() error { return d.waker.wake() }
 // dispatch hands out what has completed by now, and what was held and may go on.
 func (d *completion) dispatch() {
 	d.turn++
+	if d.turn-d.ranOut > calmTurns {
+		d.resize(d.limit / 2)
+	}
 	again := d.again
 	d.again = d.spare[:0]
 	for i, s := range again {
@@ -205,6 +223,15 @@ func (d *completion) dispatch() {
 		}
 		d.ring.Advance(len(cqes))
 		left -= len(cqes)
+	}
+}
+
+// resize brings more buffers into use, or fewer.
+func (d *completion) resize(bytes int) {
+	d.ranOut = d.turn
+	if bytes = min(max(bytes, leastReceive), mostReceive); bytes != d.limit {
+		d.limit = bytes
+		d.bufs.SetLimit(bytes / d.bufs.Size())
 	}
 }
 
