@@ -208,30 +208,56 @@ func (d *completion) write(c *Conn, extra []byte) error {
 		c.corkOff, c.corkLen = 0, 0
 		s.arena.users++
 		e := d.submission(s, opSend)
-		e.Send(s.sock.FD(), s.arena.memory.Bytes()[s.from:s.to], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		e.Send(s.sock.FD(), s.arena.memory.Bytes()[s.from:s.to], unix.MSG_DONTWAIT|unix.MSG_WAITALL|unix.MSG_NOSIGNAL)
+		e.Flags |= uring.SQESkipSuccess
+		d.sending = append(d.sending, s)
 		return nil
 	}
 	return c.writeNow(extra)
 }
 
-// sent is the end of a send from the arena.
-func (d *completion) sent(s *slot, c *uring.CQE) {
-	a, rest := s.arena, s.arena.memory.Bytes()[s.from:s.to]
-	a.users--
+// finishSends: the sends that were submitted are done, for they don't wait (MSG_DONTWAIT). That all bytes were taken
+// is told by nothing, which saves the kernel and the loop a completion a message, and a turn for completions that tell
+// nothing. A send that was cut short or failed has one: with MSG_WAITALL, less than all is a failure.
+func (d *completion) finishSends() {
+	for i := range d.found {
+		if c := &d.found[i]; opSet(c.UserData>>32) == opSend {
+			if s := d.slots[uint32(c.UserData)]; s.ops&opSend != 0 {
+				d.sent(s, max(c.Res, 0), c.Errno())
+			}
+		}
+	}
+	for i, s := range d.sending {
+		d.sending[i] = nil
+		if s.ops&opSend != 0 {
+			d.sent(s, s.to-s.from, 0)
+		}
+		if s.released && s.ops == 0 {
+			d.gone(s)
+		}
+	}
+	d.sending = d.sending[:0]
+}
+
+// sent is the end of a send from the arena: n bytes are on their way.
+func (d *completion) sent(s *slot, n int32, errno syscall.Errno) {
+	rest := s.arena.memory.Bytes()[s.from:s.to][n:]
+	s.ops &^= opSend
+	s.arena.users--
 	s.arena = nil
-	conn := s.conn
-	if conn == nil {
+	c := s.conn
+	if c == nil {
 		return
 	}
-	conn.flight = 0
-	if errno := c.Errno(); errno != 0 && errno != syscall.EAGAIN && errno != unix.ECANCELED {
-		conn.breakOutput(fmt.Errorf("loop: send: %w", errno))
+	c.flight = 0
+	if errno != 0 && errno != unix.EAGAIN && errno != unix.ECANCELED {
+		c.breakOutput(fmt.Errorf("loop: send: %w", errno))
 		return
 	}
-	if rest = rest[max(c.Res, 0):]; len(rest) > 0 {
-		conn.keepFirst(rest)
+	if len(rest) > 0 {
+		c.keepFirst(rest)
 	}
-	conn.sentSome()
+	c.sentSome()
 }
 
 // writable: there is room, or a connect has ended.

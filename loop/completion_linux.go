@@ -36,6 +36,8 @@ type completion struct {
 	arena   *sendArena
 	again   []*slot // to look at in the next dispatch: bytes are held, or buffers had run out
 	spare   []*slot
+	sending []*slot // their sends are submitted with the next wait, and done when it returns
+	found   []uring.CQE
 	turn    uint32
 	ranOut  uint32 // the turn in which the buffers last ran out, or were resized
 	limit   int    // buffers in use, in bytes
@@ -185,18 +187,30 @@ func (d *completion) start() error {
 	return d.armWaker()
 }
 
+// wait makes two calls: the first submits, without telling Go's scheduler, and is enough when something has
+// completed by then; only if nothing has, the second one waits.
 func (d *completion) wait(timeout time.Duration) error {
-	if len(d.again) > 0 {
-		timeout = 0
+	ready, err := d.ring.SubmitAndPoll()
+	if err == nil && ready == 0 && timeout != 0 && len(d.again) == 0 && !d.awaited() {
+		_, err = d.ring.Wait(1, timeout)
 	}
-	_, err := d.ring.SubmitAndWait(1, timeout)
-	switch {
-	case err == nil, err == uring.ErrTimeout:
+	switch err {
+	case uring.ErrTimeout:
 		return nil
-	case err == uring.ErrBusy, err == uring.ErrAgain: // there are completions to read first
+	case uring.ErrBusy, uring.ErrAgain: // there are completions to read first
 		return nil
 	}
 	return err
+}
+
+// awaited reports whether something is to follow a send that is done by now.
+func (d *completion) awaited() bool {
+	for _, s := range d.sending {
+		if c := s.conn; c == nil || c.out != nil || c.is(shutWanted|full) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *completion) wake() error { return d.waker.wake() }
@@ -215,14 +229,17 @@ func (d *completion) dispatch() {
 		d.resume(s)
 	}
 	d.spare = again[:0]
-	for left := d.ring.Len(); left > 0; {
-		cqes := d.ring.Ready()
-		cqes = cqes[:min(left, len(cqes))]
-		for i := range cqes {
-			d.complete(&cqes[i])
-		}
+	// Copied, so that the queue has room for what the handlers cause.
+	d.found = d.found[:0]
+	for cqes := d.ring.Ready(); len(cqes) > 0; cqes = d.ring.Ready() {
+		d.found = append(d.found, cqes...)
 		d.ring.Advance(len(cqes))
-		left -= len(cqes)
+	}
+	if len(d.sending) > 0 && d.ring.Prepared() == 0 {
+		d.finishSends()
+	}
+	for i := range d.found {
+		d.complete(&d.found[i])
 	}
 }
 
@@ -253,8 +270,7 @@ func (d *completion) complete(c *uring.CQE) {
 	switch op {
 	case opReceive:
 		d.received(s, c)
-	case opSend:
-		d.sent(s, c)
+	case opSend: // finishSends has seen to it
 	case opPollOut:
 		d.writable(s, c)
 	case opAccept:
@@ -355,7 +371,7 @@ func (d *completion) gone(s *slot) {
 // close waits for what was cancelled, for a bounded time, and gives the ring back.
 func (d *completion) close() error {
 	for limit := time.Now().Add(cancelLimit); d.busy() && time.Now().Before(limit); {
-		if _, err := d.ring.SubmitAndWait(1, cancelLimit/10); err != nil && err != uring.ErrTimeout {
+		if d.wait(cancelLimit/10) != nil {
 			break // the ring's own end ends them too
 		}
 		d.dispatch()
