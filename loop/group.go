@@ -268,9 +268,7 @@ const drainEvery = 5 * time.Millisecond
 // as soon as it is quiet (see Conn.Drain); then the loops end. If ctx is done before, the connections that are
 // left are reset, and the error says how many there were and why.
 func (g *Group) Shutdown(ctx context.Context) error {
-	for _, l := range g.loops {
-		_ = l.Do(l.stopListening) // a loop that has ended listens no more
-	}
+	g.StopListening()
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
 	for {
@@ -287,6 +285,14 @@ func (g *Group) Shutdown(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("loop: shutdown: %d connections were cut: %w", left, context.Cause(ctx)), err)
 		case <-tick.C:
 		}
+	}
+}
+
+// StopListening is the first step of Shutdown: all listeners and datagram sockets end, after what waits in them was
+// taken in. Connections go on, and so do the loops.
+func (g *Group) StopListening() {
+	for _, l := range g.loops {
+		_ = l.Do(l.stopListening) // a loop that has ended listens no more
 	}
 }
 
