@@ -22,6 +22,7 @@ var layers = [][]string{
 	{"frame"},
 	{"loop"},
 	{"coro"},
+	{"."}, // the root: package plexor
 	{"cmd/plexor"},
 }
 
@@ -77,6 +78,10 @@ func TestLayersRefuse(t *testing.T) {
 		{"module in the core, by way of another", []pkg{kong, {ImportPath: "example.com/x", Imports: []string{"example.com/kong"},
 			Module: kong.Module}, ours("sock", "example.com/x"), ours("loop", module+"/sock")}, "loop depends on example.com/kong: "},
 		{"module in the command", []pkg{kong, ours("cmd/plexor", "example.com/kong")}, ""},
+		{"down from the root", []pkg{ours("loop"), {ImportPath: module, Imports: []string{module + "/loop"}}}, ""},
+		{"up to the root", []pkg{{ImportPath: module}, ours("loop", module)}, "loop imports .: "},
+		{"up from the root", []pkg{ours("cmd/plexor"), {ImportPath: module, Imports: []string{module + "/cmd/plexor"}}}, ". imports cmd/plexor: "},
+		{"module in the root", []pkg{kong, {ImportPath: module, Imports: []string{"example.com/kong"}}}, ". depends on example.com/kong: "},
 		{"unknown", []pkg{ours("util")}, "util is in no layer: "},
 		{"example of the command", []pkg{ours("cmd/plexor"), ours("examples/x", module+"/cmd/plexor")}, "examples/x imports cmd/plexor: "},
 	} {
@@ -97,7 +102,7 @@ func check(pkgs []pkg) (refusals []string) {
 	}
 	refuse := func(format string, args ...any) { refusals = append(refusals, fmt.Sprintf(format, args...)) }
 	for _, p := range pkgs {
-		name, ok := strings.CutPrefix(p.ImportPath, module+"/")
+		name, ok := ours(p.ImportPath)
 		if p.Error != nil {
 			refuse("%s: %s", p.ImportPath, p.Error.Err)
 		}
@@ -110,7 +115,7 @@ func check(pkgs []pkg) (refusals []string) {
 			continue
 		}
 		for _, i := range p.Imports {
-			other, ok := strings.CutPrefix(i, module+"/")
+			other, ok := ours(i)
 			switch {
 			case !ok:
 			case slices.Contains(alone, name):
@@ -129,6 +134,14 @@ func check(pkgs []pkg) (refusals []string) {
 		}
 	}
 	return refusals
+}
+
+// ours is the folder of one of our packages in the module; the root's is ".".
+func ours(path string) (name string, ok bool) {
+	if path == module {
+		return ".", true
+	}
+	return strings.CutPrefix(path, module+"/")
 }
 
 func layerOf(name string) int {

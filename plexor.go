@@ -1,9 +1,44 @@
-// Package plexor is an event-driven networking engine. What is here so far is its lower layers:
+// Package plexor is an event-driven networking engine: a server is written as straight-line code that blocks, and runs
+// as coroutines on event loops.
 //
-//   - [github.com/plexor-go/plexor/sock]: sockets, addresses and options
-//   - [github.com/plexor-go/plexor/selector]: select, poll, epoll and kqueue behind one type
+// A stream, as a coroutine of its own:
+//
+//	srv := &plexor.Server{Handler: plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })}
+//	log.Fatal(srv.ListenAndServe("tcp://127.0.0.1:9000"))
+//
+// Messages, of which an idle connection costs neither stack nor buffer:
+//
+//	srv.Handler = plexor.Messages(frame.Length{Bytes: 4}, func(c *plexor.Conn, msg []byte) error {
+//		return c.Send(bytes.ToUpper(msg))
+//	})
+//
+// Datagrams, each in a coroutine of its own:
+//
+//	srv.Packets = plexor.PacketFunc(func(p *plexor.Packet) { p.Reply(p.Data) })
+//
+// # What runs where
+//
+// A [Server] has several loops, one a core unless told otherwise, and a connection lives on one of them. All that belongs
+// to it runs there, one thing at a time: two handlers of one loop never run at once, and need no locks between them as
+// long as neither waits; across a wait there are the locks of package coro. Two handlers of different loops do run at once.
+//
+// A [Conn] is a net.Conn whose waits park the coroutine. It is for coroutines of its loop, and says so when it is not.
+// What blocks in any other way (a channel, a file, a sync.Mutex that a parked coroutine holds) blocks the whole loop:
+// coro.Await runs it on a goroutine, and the stall monitor reports it, with the line, when it is forgotten. For code that
+// is to run on goroutines, [Conn.Shared] and [Server.Listen] give connections that any goroutine may use.
+//
+// # Memory
+//
+// While it waits for its first byte, and with [Messages] whenever it waits, a connection has no coroutine and no buffer.
+// What is kept for one that does not read, or for a peer that does not, has a bound: see [Limits].
+//
+// # The layers below
+//
+//   - [github.com/plexor-go/plexor/coro]: coroutines on a loop
 //   - [github.com/plexor-go/plexor/loop]: event loops, connections, datagrams, timers
+//   - [github.com/plexor-go/plexor/frame]: messages on a byte stream
+//   - [github.com/plexor-go/plexor/selector]: select, poll, epoll and kqueue behind one type
+//   - [github.com/plexor-go/plexor/sock]: sockets, addresses and options
 //
-// The server that is written as straight-line code comes to stand in this package. ARCHITECTURE.md tells how the
-// layers fit.
+// ARCHITECTURE.md tells how they fit.
 package plexor

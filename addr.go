@@ -1,0 +1,31 @@
+package plexor
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/plexor-go/plexor/sock"
+)
+
+// netAddr is an address as package net has it, for that is what others who take a net.Conn look into.
+func netAddr(a sock.Addr) net.Addr {
+	ap, ok := a.AddrPort()
+	switch {
+	case a.Scheme == "unix":
+		return &net.UnixAddr{Name: a.Path, Net: "unix"}
+	case ok && a.Scheme == "udp":
+		return net.UDPAddrFromAddrPort(ap)
+	case ok:
+		return net.TCPAddrFromAddrPort(ap)
+	}
+	return a
+}
+
+// peerOf is the address at the other end of a tcp connection; invalid for unix sockets.
+func peerOf(s sock.Socket) netip.AddrPort {
+	ap, err := s.RemoteAddrPort()
+	if err != nil {
+		return netip.AddrPort{} // a unix socket, or the peer is gone already
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

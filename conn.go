@@ -1,0 +1,280 @@
+package plexor
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// A Conn is a connection in the hands of coroutines: a [net.Conn] whose waits park the coroutine that calls it, while
+// the loop and its other coroutines go on.
+//
+// All methods but String are for coroutines of the connection's loop: the handler's own, and those that it starts with
+// package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with another one. Calls from
+// elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail with an error that
+// says so, and the first of them is logged. [Conn.Shared] makes a net.Conn for everybody else.
+//
+// When its handler returns, the connection is closed: what was written still goes out.
+type Conn struct {
+	raw   stream
+	over  layer // between the face and raw; nil: nothing
+	ep    *endpoint
+	msgs  *messages       // nil: its handler is not one of Messages
+	base  context.Context // the handler's task
+	ctx   context.Context // what Context returned; nil: nobody asked
+	cause context.CancelCauseFunc
+}
+
+// A layer is a protocol between a Conn and its stream, as TLS is: it is used as the Conn is, by coroutines, and does
+// its own input and output on the stream.
+type layer interface {
+	net.Conn
+	CloseWrite() error
+	// share goes on over raw in place of the stream, for any goroutine, and returns what is to be used then.
+	share(raw net.Conn) net.Conn
+}
+
+var (
+	_ net.Conn      = (*Conn)(nil)
+	_ io.ReaderFrom = (*Conn)(nil)
+	_ io.WriterTo   = (*Conn)(nil)
+)
+
+// Read reads what has arrived, at least one byte, into p, and waits if there is nothing. It returns io.EOF once the
+// peer has closed its half and everything is read, an error that is os.ErrDeadlineExceeded to errors.Is once the read
+// deadline has passed, ErrServerClosed while the server shuts down and the peer has sent nothing more, and otherwise
+// why the connection is over. Errors are *net.OpError.
+func (c *Conn) Read(p []byte) (int, error) {
+	t, err := c.enter("read", messaging)
+	if err != nil {
+		return 0, err
+	}
+	if c.over != nil {
+		return c.over.Read(p)
+	}
+	n, err := c.raw.read(t, p)
+	if err != nil {
+		err = c.raw.wrap("read", err)
+	}
+	return n, err
+}
+
+// receive is Read by the engine itself.
+func (c *Conn) receive(p []byte) (int, error) {
+	if c.over != nil {
+		return c.over.Read(p)
+	}
+	return c.raw.Read(p)
+}
+
+// Write takes all of p, or returns how much of it was taken and why not more. It waits while Limits.HighWater bytes
+// wait to be sent. p is the caller's again when it returns. What was taken leaves at the end of the loop's turn, or
+// earlier if it is much, in one system call with what else was written in the turn; that it is delivered is only known
+// from Close.
+func (c *Conn) Write(p []byte) (int, error) {
+	t, err := c.enter("write", 0)
+	if err != nil {
+		return 0, err
+	}
+	if c.over != nil {
+		return c.over.Write(p)
+	}
+	n, err := c.raw.write(t, p)
+	if err != nil {
+		err = c.raw.wrap("write", err)
+	}
+	return n, err
+}
+
+// enter is how an operation begins: it finds the task that calls, and refuses what is not to be used, or not in this
+// way: not are flags besides the usual ones.
+func (c *Conn) enter(op string, not streamFlags) (*coro.Task, error) {
+	t, err := c.raw.self("Conn." + op)
+	if err != nil {
+		return nil, c.misuse(op, err)
+	}
+	if c.raw.flags&(returned|givenAway|not) != 0 {
+		return nil, c.refusal(op)
+	}
+	return t, nil
+}
+
+func (c *Conn) refusal(op string) error {
+	switch {
+	case c.raw.is(givenAway):
+		return c.misuse(op, ErrGivenAway)
+	case c.raw.is(returned):
+		return c.misuse(op, ErrReturned)
+	}
+	return c.misuse(op, ErrMessages)
+}
+
+// usable is enter for those that do not wait.
+func (c *Conn) usable(op string) error {
+	_, err := c.enter(op, 0)
+	return err
+}
+
+// misuse tells the log, once a server, and the caller: for an error alone is often lost by the very program that makes
+// this mistake. It may run on any goroutine.
+func (c *Conn) misuse(op string, err error) error {
+	if c.raw.w.misuse() {
+		c.raw.w.log.Error("wrong use of a plexor.Conn; no more is said of these", "op", op, "peer", c.raw.String(), "err", err)
+	}
+	return c.raw.wrap(op, err)
+}
+
+// Send sends msg as one message in the codec of [Messages]; header and body leave together. It waits as Write does. A
+// message that the codec refuses (see frame.Codec.Append) is an error, and nothing was sent. msg is the caller's
+// again when it returns.
+func (c *Conn) Send(msg []byte) error {
+	codec := c.Codec()
+	if codec == nil {
+		return c.misuse("send", ErrNoCodec)
+	}
+	if err := c.usable("send"); err != nil {
+		return err
+	}
+	scratch := c.raw.w.buffers.get(len(msg) + mostHeader)
+	frame, err := codec.Append(scratch.b, msg)
+	scratch.b = frame
+	if err == nil {
+		_, err = c.Write(frame)
+	}
+	c.raw.w.buffers.put(scratch)
+	return err
+}
+
+// mostHeader is the room that is made for a message's header and trailer; more makes the buffer grow.
+const mostHeader = 32
+
+// Codec is the codec that messages of this connection have; nil if its handler is not one of [Messages].
+func (c *Conn) Codec() frame.Codec {
+	if c.msgs == nil {
+		return nil
+	}
+	return c.msgs.codec
+}
+
+// CloseWrite ends this half of the connection, behind what was written: the peer reads the end of the stream, and can
+// go on sending.
+func (c *Conn) CloseWrite() error {
+	if err := c.usable("close"); err != nil {
+		return err
+	}
+	if c.over != nil {
+		return c.over.CloseWrite()
+	}
+	return c.raw.CloseWrite()
+}
+
+// Close closes the connection: what was written goes out, what the peer still sends is dropped. It waits until the
+// peer's system has acknowledged every byte and then returns nil. If that is not so within Limits.Linger, or the
+// connection breaks before, it returns the error, which is loop.ErrUndelivered to errors.Is in the first case. Reads and
+// Writes that wait fail with net.ErrClosed. A handler that just returns closes too, without waiting.
+func (c *Conn) Close() error {
+	if err := c.usable("close"); err != nil {
+		return err
+	}
+	if c.over != nil {
+		return c.over.Close()
+	}
+	return c.raw.Close()
+}
+
+// Abort ends the connection at once, with a reset where the protocol has one. What was not delivered may be lost.
+func (c *Conn) Abort() error {
+	if err := c.usable("close"); err != nil {
+		return err
+	}
+	c.raw.abort(loop.ErrAborted)
+	return nil
+}
+
+// LocalAddr is this end's address: a *net.TCPAddr or *net.UnixAddr.
+func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
+
+// RemoteAddr is the peer's address: a *net.TCPAddr or *net.UnixAddr. Any goroutine may call it.
+func (c *Conn) RemoteAddr() net.Addr { return c.raw.remoteAddr() }
+
+// SetDeadline sets the read and the write deadline.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.usable("set"); err != nil {
+		return err
+	}
+	if c.over != nil {
+		return c.over.SetDeadline(t)
+	}
+	return c.raw.SetDeadline(t)
+}
+
+// SetReadDeadline makes Reads that wait at t, or begin after it, fail with an error that is os.ErrDeadlineExceeded to
+// errors.Is, until the deadline is set anew; the zero time takes it back. The connection stays usable. With [Messages]
+// a connection whose read deadline passes while no handler runs is closed.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if err := c.usable("set"); err != nil {
+		return err
+	}
+	if c.over != nil {
+		return c.over.SetReadDeadline(t)
+	}
+	return c.raw.SetReadDeadline(t)
+}
+
+// SetWriteDeadline is SetReadDeadline for Writes. What was taken before stays so, and goes on leaving.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if err := c.usable("set"); err != nil {
+		return err
+	}
+	if c.over != nil {
+		return c.over.SetWriteDeadline(t)
+	}
+	return c.raw.SetWriteDeadline(t)
+}
+
+// Context is the context of the handler, for package coro's operations and for others that take one. It is cancelled
+// when the handler has returned, and when the connection breaks or is closed, with the reason as its cause; that the
+// peer has closed its half does not cancel it. It is asked for by the handler; with [Messages] it is that of the
+// message.
+func (c *Conn) Context() context.Context {
+	if err := c.usable("context"); err != nil {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(err)
+		return ctx
+	}
+	if c.ctx == nil {
+		base := c.base
+		if base == nil {
+			base = c.raw.w.sched.Context()
+		}
+		c.ctx, c.cause = context.WithCancelCause(base)
+		if c.raw.is(over | closed) {
+			c.cause(c.reason())
+		}
+	}
+	return c.ctx
+}
+
+// reason is why the connection is over.
+func (c *Conn) reason() error {
+	if c.raw.err != nil {
+		return c.raw.err
+	}
+	return net.ErrClosed
+}
+
+// dropContext ends the context of a handler that has returned.
+func (c *Conn) dropContext() {
+	if c.cause != nil {
+		c.cause(ErrReturned)
+	}
+	c.base, c.ctx, c.cause = nil, nil, nil
+}
+
+// String is the peer's address, for logs. Any goroutine may call it.
+func (c *Conn) String() string { return c.raw.String() }

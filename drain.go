@@ -1,0 +1,99 @@
+package plexor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// drainEvery is how often Shutdown looks which connections have become quiet.
+const drainEvery = 5 * time.Millisecond
+
+// Shutdown ends the server gracefully. Listening stops, after what waits in the backlog was taken in. A connection on
+// which no handler runs is closed as soon as nothing that its peer sent is unread. Handlers that run may go on; a Read
+// that finds nothing that the peer sent fails with ErrServerClosed, now and each time, while Write still works, for a
+// farewell. When the last connection has ended and the last handler returned, so do the loops, and Shutdown returns nil.
+// If ctx is done before, the connections that are left are reset, and the error says how many there were and why.
+//
+// Connections of Shared and [Server.Listen] are their users' to close: a net/http server on it has a Shutdown of its own.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	g := s.group
+	s.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	s.closeListeners()
+	g.StopListening()
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for {
+		for l, w := range s.workers {
+			_ = l.Do(w.drain) // a loop that has ended has nothing to drain
+		}
+		conns, handlers := g.Stats().Conns, int(s.stats.handlers.Load())
+		if conns+handlers == 0 {
+			return s.Close()
+		}
+		select {
+		case <-ctx.Done():
+			err := s.Close()
+			return errors.Join(fmt.Errorf("plexor: shutdown: %d connections and %d handlers were cut: %w", conns, handlers, context.Cause(ctx)), err)
+		case <-s.ended:
+			return s.Close()
+		case <-tick.C:
+		}
+	}
+}
+
+// Close ends the server at once: connections are reset, what handlers wait for fails, and Close returns when they have
+// returned. Its error is that of a loop that had ended by itself.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	g := s.group
+	s.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	s.closeListeners()
+	err := g.Close()
+	<-s.ended
+	return err
+}
+
+// closeFiles closes what was given to Serve. The caller holds mu.
+func (s *Server) closeFiles() {
+	for _, f := range s.files {
+		_ = f.Close() // its duplicate, from which the loops accepted, is closed already
+	}
+	s.files = nil
+}
+
+// drain closes what is quiet, and tells those that wait to read.
+func (w *worker) drain() {
+	w.draining = true
+	for i := len(w.conns) - 1; i >= 0; i-- {
+		if i < len(w.conns) { // closing one may end others
+			w.conns[i].drain()
+		}
+	}
+}
+
+// drain is one connection's part.
+func (c *Conn) drain() {
+	s := &c.raw
+	switch {
+	case s.is(closed | over | givenAway):
+	case s.is(started):
+		if s.in == nil && s.waits != nil && !s.waits.readers.empty() && s.quiet() {
+			s.wakeReaders()
+		}
+	default:
+		if e, ok := s.lc.Handler().(*messageEvents); !ok || e.quiet() {
+			s.lc.Drain()
+		}
+	}
+}

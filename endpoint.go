@@ -1,0 +1,152 @@
+package plexor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// An endpoint is what a server listens on.
+type endpoint struct {
+	srv     *Server
+	text    string // as it was given
+	addr    sock.Addr
+	options sock.Options
+	handler Handler       // of streams
+	packets PacketHandler // of datagrams
+	shared  *Listener     // in place of handler: connections go to its Accept
+
+	local net.Addr // once it listens
+	ln    *loop.GroupListener
+	pc    *loop.PacketConn
+}
+
+// parseEndpoint reads an address.
+func parseEndpoint(text string) (*endpoint, error) {
+	ep := &endpoint{text: text}
+	var err error
+	if ep.addr, err = sock.ParseAddr(text); err != nil {
+		return nil, fmt.Errorf("plexor: %w", err)
+	}
+	var rest map[string][]string
+	if ep.options, rest, err = sock.ParseOptions(ep.addr.Query); err != nil {
+		return nil, fmt.Errorf("plexor: %s: %w", text, err)
+	}
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("plexor: %s: unknown option %q; there are %s", text, slices.Sorted(maps.Keys(rest))[0], strings.Join(sock.OptionKeys(), ", "))
+	}
+	if err := ep.options.Check(ep.addr); err != nil {
+		return nil, fmt.Errorf("plexor: %s: %w", text, err)
+	}
+	return ep, nil
+}
+
+// secure reports whether the connections begin with a TLS handshake.
+func (ep *endpoint) secure() bool { return false }
+
+// check finds what is wrong before anything listens.
+func (ep *endpoint) check() error {
+	udp := ep.addr.Scheme == "udp"
+	switch {
+	case udp && ep.packets == nil && ep.handler != nil:
+		return fmt.Errorf("plexor: %s: datagrams need a PacketHandler (Server.Packets, or OpenPackets)", ep.text)
+	case udp && ep.packets == nil:
+		return fmt.Errorf("plexor: %s: no handler for datagrams (Server.Packets)", ep.text)
+	case udp:
+		return nil
+	case ep.shared != nil:
+		return nil
+	case ep.handler == nil && ep.packets != nil:
+		return fmt.Errorf("plexor: %s: streams need a Handler (Server.Handler, or Open)", ep.text)
+	case ep.handler == nil:
+		return fmt.Errorf("plexor: %s: no handler (Server.Handler)", ep.text)
+	}
+	if m, ok := ep.handler.(*messages); ok {
+		return m.check()
+	}
+	return nil
+}
+
+// listen takes over the sockets, which are bound.
+func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
+	g := ep.srv.group
+	if ep.addr.Scheme == "udp" {
+		if ep.pc, err = g.ListenPacketOn(sockets[0], &packetEvents{ep: ep}); err != nil {
+			return err
+		}
+		ep.local = netAddr(ep.pc.Addr())
+		return nil
+	}
+	if ep.ln, err = g.ListenOn(ep.accept, sockets...); err != nil {
+		return err
+	}
+	ep.local = netAddr(ep.ln.Addr())
+	return nil
+}
+
+// close stops listening; connections go on.
+func (ep *endpoint) close() {
+	if ep.ln != nil {
+		_ = ep.ln.Close() // a loop that has ended listens no more
+	}
+	if ep.pc != nil {
+		_ = ep.pc.Loop().Do(func() { _ = ep.pc.Close() }) // likewise
+	}
+}
+
+// inherit listens by a duplicate of ln's descriptor.
+func (ep *endpoint) inherit(ln net.Listener) error {
+	f, ok := ln.(interface{ File() (*os.File, error) })
+	if !ok {
+		return fmt.Errorf("plexor: Serve: a %T has no descriptor for the loops to accept from: give it a *net.TCPListener or *net.UnixListener", ln)
+	}
+	ep.text = ln.Addr().String()
+	if err := ep.check(); err != nil {
+		return err
+	}
+	s := ep.srv
+	if err := s.start(); err != nil {
+		return err
+	}
+	file, err := f.File()
+	if err != nil {
+		return fmt.Errorf("plexor: Serve: %w", err)
+	}
+	dup, err := takeSocket(file)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("plexor: Serve: %w", err)
+	}
+	s.mu.Lock()
+	s.files = append(s.files, ln)
+	s.mu.Unlock()
+	return s.closedOr(ep.listen([]sock.Socket{dup}))
+}
+
+// accept is the loop's: it makes a connection of ours, or refuses it by nil.
+func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
+	w := ep.srv.workers[lc.Loop()]
+	peer := peerOf(lc.Socket())
+	if !ep.srv.admit(peer) {
+		return nil
+	}
+	if ep.shared != nil {
+		return ep.shared.accepted(w, lc, peer)
+	}
+	if m, ok := ep.handler.(*messages); ok && !ep.secure() {
+		return m.accept(ep, w, lc, peer)
+	}
+	c := &Conn{ep: ep}
+	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}
+	w.enlist(c)
+	return (*events)(c)
+}
+
+var _ io.Closer = (*Server)(nil)

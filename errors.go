@@ -1,0 +1,63 @@
+package plexor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/plexor-go/plexor/loop"
+)
+
+var (
+	// ErrServerClosed is what ListenAndServe and its like return after Shutdown or Close, and what Read returns in a
+	// server that shuts down once everything that the peer had sent is read. errors.Is finds net.ErrClosed in it.
+	ErrServerClosed = fmt.Errorf("plexor: the server is closed: %w", net.ErrClosed)
+	// ErrReturned is the use of a Conn after its handler has returned. errors.Is finds net.ErrClosed in it.
+	ErrReturned = fmt.Errorf("plexor: a Conn is its handler's, and that has returned (Shared makes a net.Conn that outlives it): %w", net.ErrClosed)
+	// ErrGivenAway is the use of a Conn after Shared: the connection is that of the net.Conn which Shared returned.
+	ErrGivenAway = fmt.Errorf("plexor: the connection was given away by Shared: %w", net.ErrClosed)
+	// ErrMessages is a Read in a handler of Messages, which gets what arrives as messages already.
+	ErrMessages = errors.New("plexor: a handler of Messages can't Read: what the peer sends comes to it as messages")
+	// ErrNoCodec is a Send on a connection whose handler is not one of Messages.
+	ErrNoCodec = errors.New("plexor: Send needs a codec: only a handler of Messages has one")
+	// ErrIdle is why a connection ended on which no byte moved within Limits.IdleTimeout. It is a timeout to
+	// net.Error, and os.ErrDeadlineExceeded to errors.Is.
+	ErrIdle error = &idleError{}
+)
+
+type idleError struct{}
+
+func (*idleError) Error() string   { return "plexor: no byte moved within the idle timeout" }
+func (*idleError) Timeout() bool   { return true }
+func (*idleError) Temporary() bool { return true }
+func (*idleError) Unwrap() error   { return os.ErrDeadlineExceeded }
+
+// wrap says what failed, and with whom, as package net does: a *net.OpError, which is a net.Error. io.EOF stays bare,
+// for everybody compares it.
+func (s *stream) wrap(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	if _, ok := err.(*net.OpError); ok {
+		return err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, idle := err.(*idleError); !idle {
+			err = os.ErrDeadlineExceeded
+		}
+	}
+	return &net.OpError{Op: op, Net: s.network(), Addr: s.remoteAddr(), Err: err}
+}
+
+// ended is why a connection does not go on that its loop reports as over.
+func (s *stream) ended(err error) error {
+	switch {
+	case err == nil:
+		return net.ErrClosed
+	case errors.Is(err, loop.ErrLoopClosed) && s.w.srv != nil:
+		return ErrServerClosed
+	}
+	return err
+}

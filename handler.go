@@ -1,0 +1,169 @@
+package plexor
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// A Handler serves connections: [HandlerFunc], [GreeterFunc], [Messages], or one of your own, which is used as a
+// HandlerFunc is. One Handler serves many connections, on several loops at once.
+type Handler interface {
+	// ServeConn serves one connection, from its first byte to its end, as a coroutine of its own.
+	ServeConn(c *Conn)
+}
+
+// A HandlerFunc is a Handler that is straight-line code on a stream: it runs as a coroutine of its own, from the moment
+// when the first byte, or the end of the stream, has come. Until then the connection costs neither stack nor buffer.
+// When it returns the connection is closed. If it panics, the connection is reset, the panic is logged with the
+// coroutine's stack, and the server goes on.
+type HandlerFunc func(c *Conn)
+
+// ServeConn calls f.
+func (f HandlerFunc) ServeConn(c *Conn) { f(c) }
+
+// A GreeterFunc is a [HandlerFunc] for protocols in which the server speaks first: it runs as soon as the connection
+// is there.
+type GreeterFunc func(c *Conn)
+
+// ServeConn calls f.
+func (f GreeterFunc) ServeConn(c *Conn) { f(c) }
+
+// greeter reports whether h is to run before the first byte.
+func greeter(h Handler) bool {
+	_, ok := h.(GreeterFunc)
+	return ok
+}
+
+// events are the loop's calls for a Conn with a coroutine of its own.
+type events Conn
+
+func (e *events) Opened(*loop.Conn) {
+	c := (*Conn)(e)
+	if greeter(c.ep.handler) && !c.ep.secure() {
+		c.start()
+	}
+}
+
+func (e *events) Data(_ *loop.Conn, p []byte) {
+	c := (*Conn)(e)
+	if c.raw.is(started) {
+		c.raw.received(p)
+		return
+	}
+	c.raw.tick = c.raw.w.tick
+	c.raw.offer(p)
+	c.start()
+	if !c.raw.is(givenAway) {
+		c.raw.withdraw()
+	}
+}
+
+func (e *events) EOF(*loop.Conn) {
+	c := (*Conn)(e)
+	c.raw.flags |= gotEOF
+	if !c.raw.is(started) {
+		c.start()
+		return
+	}
+	c.raw.wakeReaders()
+}
+
+func (e *events) Writable(*loop.Conn) { (*Conn)(e).raw.writable() }
+
+func (e *events) Expired(_ *loop.Conn, err *loop.DeadlineError) { (*Conn)(e).raw.expired(err) }
+
+func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
+
+// writable lets the Write go on that waits for room.
+func (s *stream) writable() {
+	s.tick = s.w.tick
+	if s.waits != nil {
+		s.waits.room.Wake()
+	}
+}
+
+// expired has those look again whose deadline has passed.
+func (s *stream) expired(err *loop.DeadlineError) {
+	if err.Op == "read" {
+		s.wakeReaders()
+	} else {
+		s.wakeWriters()
+	}
+}
+
+// closed is the end of the loop's connection. A handler that runs goes on, and its operations fail.
+func (c *Conn) closed(err error) {
+	w := c.raw.w
+	if c.raw.is(accepted) {
+		w.delist(c)
+		w.srv.gone(&c.raw, err)
+	}
+	if c.cause != nil {
+		why := c.raw.ended(err)
+		if c.raw.is(closed) {
+			why = net.ErrClosed
+		}
+		c.cause(why)
+	}
+	c.raw.finish(err)
+	if c.raw.is(returned) || !c.raw.is(started) {
+		c.raw.empty()
+	}
+}
+
+// start runs the handler, which may use the view until it parks.
+func (c *Conn) start() {
+	c.raw.flags |= started
+	w := c.raw.w
+	w.srv.stats.handlers.Add(1)
+	t := w.sched.Start(context.Background(), "plexor handler", c.run)
+	t.OnEnd(c.handled)
+}
+
+// run is the coroutine.
+func (c *Conn) run(ctx context.Context) error {
+	c.base = ctx
+	c.ep.handler.ServeConn(c)
+	return nil
+}
+
+// handled closes after the handler: gently if it returned, by a reset if it panicked.
+func (c *Conn) handled(err error) {
+	c.dropContext()
+	w := c.raw.w
+	w.srv.stats.handlers.Add(-1)
+	if c.raw.is(givenAway) {
+		c.raw.flags |= returned
+		c.report(err)
+		return
+	}
+	c.raw.flags |= returned
+	if c.report(err) {
+		c.raw.abort(err)
+	} else if !c.raw.is(closed) {
+		c.raw.shut()
+	}
+	c.raw.empty()
+	c.raw.dropWaits()
+}
+
+// report tells whether a handler's task ended by a panic, and logs it.
+func (c *Conn) report(err error) bool { return err != nil && c.raw.w.reportPanic(c.raw.String(), err) }
+
+func (w *worker) reportPanic(peer string, err error) bool {
+	p, ok := errors.AsType[*coro.PanicError](err)
+	if !ok {
+		return false
+	}
+	w.srv.stats.panics.Add(1)
+	what := "a handler panicked"
+	if p.Goexit {
+		what = "a handler called runtime.Goexit"
+	}
+	w.log.Error(what, "peer", peer, "panic", p.Value, "stack", string(p.Stack))
+	return true
+}

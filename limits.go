@@ -1,0 +1,209 @@
+package plexor
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexor-go/plexor/loop"
+)
+
+// Limits bound what peers can make a [Server] do. The zero value of each field means its default; a negative one, where
+// that is said, no limit. What a message may be long is the codec's to say (frame.DefaultMax, 1 MiB, unless set).
+type Limits struct {
+	// Conns is how many connections there may be at once, on all listeners of streams together (default 1048576;
+	// negative: as many as there are descriptors). Those beyond it are reset as soon as they are accepted.
+	Conns int
+	// ConnsPerPeer is how many of them one IP address may have (default: no limit, since a proxy or a router that
+	// translates addresses stands for many). Those beyond it are reset. Peers on unix sockets have no address.
+	ConnsPerPeer int
+	// IdleTimeout is how long a connection may go without a byte in either direction (default 1 hour; negative: for
+	// ever). It is closed then, up to an eighth later: Reads and Writes that wait fail with ErrIdle.
+	IdleTimeout time.Duration
+	// HandshakeTimeout is how long a TLS handshake may take from the connection's start (default 10 s), and
+	// Handshakes how many may be under way at once on a loop (default 256).
+	HandshakeTimeout time.Duration
+	Handshakes       int
+	// HighWater is how many bytes of output may wait on one connection (default 256 KiB): Write waits from there on,
+	// and reading pauses.
+	HighWater int
+	// Linger is how long the closing of a connection waits for the peer to acknowledge what was written (default
+	// 10 s).
+	Linger time.Duration
+	// Accepts is how many connections of a [Server.Listen] may wait for Accept (default 1024). Those beyond it are
+	// reset.
+	Accepts int
+	// Packets is how many datagram handlers may run at once on a loop (default 1024). Datagrams beyond it are dropped.
+	Packets int
+}
+
+const (
+	defaultConns            = 1 << 20
+	defaultIdleTimeout      = time.Hour
+	defaultHandshakeTimeout = 10 * time.Second
+	defaultHandshakes       = 256
+	defaultLinger           = 10 * time.Second
+	defaultAccepts          = 1024
+	defaultPackets          = 1024
+)
+
+// withDefaults checks l and fills it in.
+func (l Limits) withDefaults() (Limits, error) {
+	for _, f := range []struct {
+		name      string
+		v         *int
+		def       int
+		unlimited bool // a negative one is no limit
+	}{
+		{"Conns", &l.Conns, defaultConns, true},
+		{"ConnsPerPeer", &l.ConnsPerPeer, -1, true},
+		{"Handshakes", &l.Handshakes, defaultHandshakes, false},
+		{"HighWater", &l.HighWater, defaultHighWater, false},
+		{"Accepts", &l.Accepts, defaultAccepts, false},
+		{"Packets", &l.Packets, defaultPackets, false},
+	} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+		if *f.v < 0 && !f.unlimited {
+			return l, fmt.Errorf("plexor: Limits.%s is %d: it must be positive, or 0 for the default of %d", f.name, *f.v, f.def)
+		}
+	}
+	for _, f := range []struct {
+		name      string
+		v         *time.Duration
+		def       time.Duration
+		unlimited bool
+	}{
+		{"IdleTimeout", &l.IdleTimeout, defaultIdleTimeout, true},
+		{"HandshakeTimeout", &l.HandshakeTimeout, defaultHandshakeTimeout, false},
+		{"Linger", &l.Linger, defaultLinger, false},
+	} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+		if *f.v < 0 && !f.unlimited {
+			return l, fmt.Errorf("plexor: Limits.%s is %v: it must be positive, or 0 for the default of %v", f.name, *f.v, f.def)
+		}
+	}
+	return l, nil
+}
+
+// Stats are a server's counts since it started.
+type Stats struct {
+	Conns    int   // open now
+	Handlers int   // running now; one of Messages runs only while it handles one
+	Accepted int64 // connections, all that came
+
+	// Refused, by reason.
+	RefusedConns   int64 // Limits.Conns
+	RefusedPeer    int64 // Limits.ConnsPerPeer
+	RefusedAccepts int64 // Limits.Accepts
+	RefusedDriver  int64 // the driver had no room
+	StepBacks      int64 // how often a listener had to wait for a free descriptor
+
+	// Ended early, by reason.
+	Idle        int64 // Limits.IdleTimeout
+	BadFrames   int64 // Messages: what came was none
+	Failed      int64 // Messages: the handler returned an error
+	Panics      int64 // of handlers
+	Undelivered int64 // Limits.Linger passed after the close
+
+	// Datagrams.
+	PacketsIn, PacketsOut int64
+	PacketsDropped        int64 // Limits.Packets, or an answer that found no room
+
+	Stalls int64 // how often a handler held its loop too long
+}
+
+type counters struct {
+	conns, handlers                              atomic.Int64
+	refusedConns, refusedPeer, refusedAccepts    atomic.Int64
+	idle, badFrames, failed, panics, undelivered atomic.Int64
+	packetsDropped                               atomic.Int64
+}
+
+// Stats returns the server's counts. Any goroutine may call it.
+func (s *Server) Stats() Stats {
+	c := &s.stats
+	var l loop.Stats
+	s.mu.Lock()
+	if s.group != nil {
+		l = s.group.Stats()
+	}
+	s.mu.Unlock()
+	refused := c.refusedConns.Load() + c.refusedPeer.Load() + c.refusedAccepts.Load()
+	return Stats{
+		Conns:          int(c.conns.Load()),
+		Handlers:       int(c.handlers.Load()),
+		Accepted:       l.Accepted,
+		RefusedConns:   c.refusedConns.Load(),
+		RefusedPeer:    c.refusedPeer.Load(),
+		RefusedAccepts: c.refusedAccepts.Load(),
+		RefusedDriver:  max(l.Refused-refused, 0),
+		StepBacks:      l.StepBacks,
+		Idle:           c.idle.Load(),
+		BadFrames:      c.badFrames.Load(),
+		Failed:         c.failed.Load(),
+		Panics:         c.panics.Load(),
+		Undelivered:    c.undelivered.Load(),
+		PacketsIn:      l.PacketsIn,
+		PacketsOut:     l.PacketsOut,
+		PacketsDropped: c.packetsDropped.Load() + l.Dropped,
+		Stalls:         l.Stalls,
+	}
+}
+
+// A census counts connections by peer.
+type census struct {
+	mu sync.Mutex
+	of map[netip.Addr]int
+}
+
+// enter counts one more, unless there are as many as may be.
+func (c *census) enter(a netip.Addr, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of[a] >= most {
+		return false
+	}
+	if c.of == nil {
+		c.of = make(map[netip.Addr]int)
+	}
+	c.of[a]++
+	return true
+}
+
+func (c *census) leave(a netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of[a]--; c.of[a] == 0 {
+		delete(c.of, a)
+	}
+}
+
+// admit counts a connection in, or counts its refusal.
+func (s *Server) admit(peer netip.AddrPort) bool {
+	n := s.stats.conns.Add(1)
+	if s.limits.Conns > 0 && n > int64(s.limits.Conns) {
+		s.stats.conns.Add(-1)
+		s.stats.refusedConns.Add(1)
+		return false
+	}
+	if s.limits.ConnsPerPeer > 0 && peer.IsValid() && !s.peers.enter(peer.Addr(), s.limits.ConnsPerPeer) {
+		s.stats.conns.Add(-1)
+		s.stats.refusedPeer.Add(1)
+		return false
+	}
+	return true
+}
+
+// left counts one out that admit had let in.
+func (s *Server) left(peer netip.AddrPort) {
+	s.stats.conns.Add(-1)
+	if s.limits.ConnsPerPeer > 0 && peer.IsValid() {
+		s.peers.leave(peer.Addr())
+	}
+}

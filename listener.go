@@ -1,0 +1,116 @@
+package plexor
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/plexor-go/plexor/loop"
+)
+
+// A Listener is what [Server.Listen] returns: a [net.Listener] whose connections are for any goroutine, as those of
+// [Conn.Shared] are.
+type Listener struct {
+	ep    *endpoint
+	queue chan *shared
+	done  chan struct{}
+	once  sync.Once
+	err   error // once done
+}
+
+// Listen listens on a tcp or unix address and returns a [net.Listener]: net/http's server, and any other that takes one,
+// runs on it unchanged, with a goroutine a connection as ever, while the loops do the input and output, and hold the
+// server's limits. No Handler is needed for it.
+func (s *Server) Listen(addr string) (*Listener, error) {
+	ep, err := parseEndpoint(addr)
+	if err != nil {
+		return nil, err
+	}
+	if ep.addr.Scheme == "udp" {
+		return nil, &net.OpError{Op: "listen", Net: "udp", Err: net.UnknownNetworkError("udp has no connections: OpenPackets serves datagrams")}
+	}
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	ep.srv = s
+	ln := &Listener{ep: ep, queue: make(chan *shared, s.limits.Accepts), done: make(chan struct{})}
+	ep.shared = ln
+	sockets, err := s.group.Bind(ep.addr, ep.options)
+	if err == nil {
+		err = ep.listen(sockets)
+	}
+	if err != nil {
+		return nil, s.closedOr(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lns = append(s.lns, ln)
+	return ln, nil
+}
+
+// accepted takes a connection in, on its loop; nil refuses it.
+func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
+	c := &Conn{ep: ln.ep}
+	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | givenAway, tick: w.tick}
+	sh := newShared(c)
+	select {
+	case ln.queue <- sh:
+		w.enlist(c)
+		return sh
+	default:
+		w.srv.stats.refusedAccepts.Add(1)
+		w.srv.left(peer)
+		return nil
+	}
+}
+
+// Accept waits for the next connection. After Close it returns net.ErrClosed, and after Shutdown or Close of the
+// server ErrServerClosed, once those that came before are taken.
+func (ln *Listener) Accept() (net.Conn, error) {
+	select {
+	case sh := <-ln.queue:
+		return sh, nil
+	default:
+	}
+	select {
+	case sh := <-ln.queue:
+		return sh, nil
+	case <-ln.done:
+		return nil, &net.OpError{Op: "accept", Net: ln.ep.addr.Scheme, Addr: ln.ep.local, Err: ln.err}
+	}
+}
+
+// Close stops listening. Connections that nobody has accepted are reset; others go on.
+func (ln *Listener) Close() error {
+	ln.ep.close()
+	ln.end(net.ErrClosed)
+	for {
+		select {
+		case sh := <-ln.queue:
+			_ = sh.c.raw.lc.Loop().Post(func() { sh.c.raw.lc.Abort() }) // a loop that has ended has reset it
+		default:
+			return nil
+		}
+	}
+}
+
+func (ln *Listener) end(err error) {
+	ln.once.Do(func() {
+		ln.err = err
+		close(ln.done)
+	})
+}
+
+// Addr is the address that the listener got: a *net.TCPAddr or *net.UnixAddr.
+func (ln *Listener) Addr() net.Addr { return ln.ep.local }
+
+// closeListeners makes Accept say that the server is closed.
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	lns := s.lns
+	s.lns = nil
+	s.mu.Unlock()
+	for _, ln := range lns {
+		ln.end(ErrServerClosed)
+	}
+}

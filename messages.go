@@ -1,0 +1,331 @@
+package plexor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// Messages is a [Handler] for protocols of messages: f gets each in turn, in a coroutine that exists only while there
+// are messages to handle, so that an idle connection costs neither stack nor buffer. One message of a connection is
+// handled at a time, in the order in which they came; further ones wait, and once 64 KiB of them do the connection is
+// not read from until f has caught up.
+//
+// msg is f's, to change too, until f returns, also while it waits; to keep it longer, copy it. f answers with
+// [Conn.Send], or with Write for bytes that are no messages of the codec; it can't Read. An error from f is logged, and
+// closes the connection behind what was written; to close without one, call c.Close and return nil. What is no message
+// of the codec, and a stream that ends inside one, is logged with its place in the stream, and closes likewise.
+//
+// An invalid codec (see frame.Codec.Check) is an error of whatever starts the server.
+func Messages(codec frame.Codec, f func(c *Conn, msg []byte) error) Handler {
+	return &messages{codec: codec, f: f}
+}
+
+type messages struct {
+	codec frame.Codec
+	f     func(c *Conn, msg []byte) error
+}
+
+func (h *messages) check() error {
+	switch {
+	case h.codec == nil:
+		return errors.New("plexor: Messages: the codec is nil")
+	case h.f == nil:
+		return errors.New("plexor: Messages: the handler is nil")
+	}
+	if err := h.codec.Check(); err != nil {
+		return fmt.Errorf("plexor: Messages: %w", err)
+	}
+	return nil
+}
+
+// A messageConn is a connection of Messages. While nothing is handled it is all that there is of it.
+//
+//	Data ──▶ next: is a message complete? ──no──▶ the decoder keeps the beginning of one, if any
+//	             └─yes──▶ a coroutine: f(message), next, f(message), …, until there is none
+type messageConn struct {
+	Conn
+	dec frame.Decoder
+	run *messageRun // nil: no coroutine
+}
+
+// A messageRun is what there is besides while messages are handled.
+type messageRun struct {
+	msg []byte  // in buf, or in the decoder's own buffer, where it stays until the decoder is asked for the next
+	buf *buffer // nil: in the decoder's
+	bad error   // what came next was no message
+}
+
+// messageEvents are the loop's calls for it.
+type messageEvents messageConn
+
+func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
+	m := &messageConn{Conn: Conn{ep: ep, msgs: h}}
+	m.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | messaging, tick: w.tick}
+	if err := m.dec.Reset(h.codec); err != nil {
+		panic(err) // check has passed it
+	}
+	w.enlist(&m.Conn)
+	return (*messageEvents)(m)
+}
+
+func (e *messageEvents) Opened(*loop.Conn) {}
+
+func (e *messageEvents) Data(_ *loop.Conn, p []byte) {
+	m := (*messageConn)(e)
+	s := &m.raw
+	s.tick = s.w.tick
+	if m.run != nil {
+		s.keep(p)
+		return
+	}
+	s.offer(p)
+	run := s.w.getRun()
+	m.run = run
+	if m.next() {
+		m.start()
+		s.withdraw()
+		return
+	}
+	s.withdraw()
+	m.settle(nil)
+}
+
+func (e *messageEvents) EOF(*loop.Conn) {
+	m := (*messageConn)(e)
+	m.raw.flags |= gotEOF
+	if m.run == nil {
+		m.settle(nil)
+	}
+}
+
+func (e *messageEvents) Writable(*loop.Conn) { e.raw.writable() }
+
+func (e *messageEvents) Expired(_ *loop.Conn, err *loop.DeadlineError) {
+	m := (*messageConn)(e)
+	m.raw.expired(err)
+	if m.run == nil {
+		m.settle(nil)
+	}
+}
+
+func (e *messageEvents) Closed(_ *loop.Conn, err error) {
+	m := (*messageConn)(e)
+	m.Conn.closed(err)
+	if m.run == nil {
+		m.settle(nil)
+	}
+}
+
+// quiet reports whether nothing that the peer sent is left to handle.
+func (e *messageEvents) quiet() bool {
+	return e.run == nil && e.raw.in == nil && e.dec.Buffered() == 0
+}
+
+// next takes the next message, if there is one, out of what has arrived, and keeps it for the handler.
+func (m *messageConn) next() bool {
+	s := &m.raw
+	if s.is(closed) {
+		return false
+	}
+	p := s.peek()
+	inside := m.dec.Buffered() > 0 // then the decoder copies the rest of the frame behind its beginning
+	msg, rest, err := m.dec.Next(p)
+	if err != nil {
+		m.run.bad = err
+		return false
+	}
+	if msg != nil {
+		m.run.msg = msg
+		if !inside {
+			b := s.w.buffers.get(len(msg))
+			b.b = append(b.b, msg...)
+			m.run.buf, m.run.msg = b, b.b
+		}
+	}
+	if n := len(p) - len(rest); n > 0 {
+		s.discard(n)
+	}
+	return msg != nil
+}
+
+func (m *messageConn) start() {
+	w := m.raw.w
+	m.raw.flags |= started
+	w.srv.stats.handlers.Add(1)
+	w.sched.Start(context.Background(), "plexor message", m.handle).OnEnd(m.handled)
+}
+
+// handle is the coroutine.
+func (m *messageConn) handle(ctx context.Context) error {
+	m.base = ctx
+	for {
+		err := m.msgs.f(&m.Conn, m.run.msg)
+		if m.ctx != nil {
+			m.cause(ErrReturned)
+			m.ctx, m.cause = nil, nil
+		}
+		m.dropMessage()
+		if err != nil {
+			return err
+		}
+		if !m.next() {
+			return nil
+		}
+	}
+}
+
+func (m *messageConn) dropMessage() {
+	if r := m.run; r.buf != nil {
+		m.raw.w.buffers.put(r.buf)
+		r.buf, r.msg = nil, nil
+	}
+}
+
+// handled is called when the coroutine has ended.
+func (m *messageConn) handled(err error) {
+	m.dropContext()
+	m.dropMessage()
+	m.raw.flags &^= started
+	m.raw.w.srv.stats.handlers.Add(-1)
+	m.settle(err)
+}
+
+// settle goes from handling messages to waiting for one, or to the end.
+func (m *messageConn) settle(err error) {
+	s := &m.raw
+	var bad error
+	if m.run != nil {
+		bad = m.run.bad
+		s.w.putRun(m.run)
+		m.run = nil
+	}
+	switch {
+	case err != nil && m.report(err):
+		s.abort(err)
+	case err != nil:
+		m.failed(err)
+	case bad != nil:
+		m.badFrame(bad)
+	case s.is(closed | over):
+	case s.is(gotEOF):
+		if err := m.dec.End(); err != nil {
+			m.badFrame(err)
+		} else {
+			s.shut()
+		}
+	case s.waits != nil && s.readExpired():
+		s.shut()
+	default:
+		s.dropWaits()
+		return
+	}
+	s.empty()
+	s.dropWaits()
+	_ = m.dec.End() // gives its buffer back; what is wrong with it was said
+}
+
+func (m *messageConn) failed(err error) {
+	m.raw.w.handlerFailed(&m.Conn, err)
+	if !m.raw.is(closed) {
+		m.raw.shut()
+	}
+}
+
+// handlerFailed counts and logs a handler's error. That the connection is gone, or the server, is no news.
+func (w *worker) handlerFailed(c *Conn, err error) {
+	if c.raw.is(over|closed) || errors.Is(err, net.ErrClosed) || errors.Is(err, coro.ErrLoopClosed) {
+		w.log.Debug("a handler of messages failed", "peer", c.raw.String(), "err", err)
+		return
+	}
+	if w.srv != nil {
+		w.srv.stats.failed.Add(1)
+	}
+	w.log.Warn("a handler of messages failed: the connection is closed", "peer", c.raw.String(), "err", err)
+}
+
+func (m *messageConn) badFrame(err error) {
+	m.raw.w.refuseFrame(&m.raw, err)
+	if !m.raw.is(closed) {
+		m.raw.shut()
+	}
+}
+
+// refuseFrame counts and logs it.
+func (w *worker) refuseFrame(s *stream, err error) {
+	if w.srv != nil {
+		w.srv.stats.badFrames.Add(1)
+	}
+	reason, offset := "", int64(-1)
+	if e, ok := errors.AsType[*frame.Error](err); ok {
+		reason, offset = e.Reason, e.Offset
+	}
+	w.log.LogAttrs(context.Background(), slog.LevelWarn, "bad frame: the connection is closed", slog.String("peer", s.String()),
+		slog.String("reason", reason), slog.Int64("offset", offset), slog.Any("err", err))
+}
+
+// messageBuffer is what is read at once where messages are read from a coroutine of their own, in bytes.
+const messageBuffer = 4 << 10
+
+// ServeConn handles the messages of a connection that has a coroutine already: one over TLS, or one whose HandlerFunc
+// calls this after other things were said.
+func (h *messages) ServeConn(c *Conn) {
+	if err := h.check(); err != nil {
+		panic(err)
+	}
+	var dec frame.Decoder
+	if err := dec.Reset(h.codec); err != nil {
+		panic(err) // check has passed it
+	}
+	was, flags := c.msgs, c.raw.flags&messaging
+	c.msgs = h
+	c.raw.flags |= messaging
+	defer func() { c.msgs, c.raw.flags = was, c.raw.flags&^messaging|flags }()
+	w := c.raw.w
+	buf := w.buffers.get(messageBuffer)
+	defer func() { w.buffers.put(buf) }()
+	defer dec.End()
+	for {
+		n, err := c.receive(buf.b[:messageBuffer])
+		if ferr := h.feed(c, &dec, buf.b[:n]); ferr != nil {
+			return
+		}
+		if err == io.EOF {
+			if err := dec.End(); err != nil {
+				w.refuseFrame(&c.raw, err)
+			}
+			return
+		}
+		if err != nil {
+			w.log.Debug("a connection of messages ended", "peer", c.raw.String(), "err", err)
+			return
+		}
+	}
+}
+
+// feed handles the messages that are complete with p.
+func (h *messages) feed(c *Conn, dec *frame.Decoder, p []byte) error {
+	for {
+		msg, rest, err := dec.Next(p)
+		if err != nil {
+			c.raw.w.refuseFrame(&c.raw, err)
+			return err
+		}
+		if msg == nil {
+			return nil
+		}
+		if err := h.f(c, msg); err != nil {
+			c.raw.w.handlerFailed(c, err)
+			return err
+		}
+		p = rest
+	}
+}

@@ -1,0 +1,238 @@
+package plexor
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// A Server serves connections and datagrams on event loops. Fill in the fields and call one of its methods; the fields
+// must not change from then on. All methods may be called from any goroutine but those of its handlers, which may call
+// Stats alone.
+type Server struct {
+	// Handler serves the connections of ListenAndServe and Serve.
+	Handler Handler
+	// Packets serves their datagrams.
+	Packets PacketHandler
+
+	Limits Limits
+
+	// Driver is what the loops wait on (default "auto", the best that works here; loop.Drivers lists them), Loops how
+	// many there are (default one a core), and Spread how connections come to them.
+	Driver string
+	Loops  int
+	Spread loop.Spread
+	// Stall is how long a handler may hold its loop before it is reported, with the line that does it (default 100 ms;
+	// negative: never), and OnStall gets the report in place of the log.
+	Stall   time.Duration
+	OnStall func(loop.Stall)
+	// Clock is where the loops take their time from (default the system's).
+	Clock loop.Clock
+	// Log gets what nobody else is told: panics, bad frames, stalls, wrong use (default slog.Default()).
+	Log *slog.Logger
+
+	limits  Limits // with defaults
+	stats   counters
+	peers   census
+	workers map[*loop.Loop]*worker
+
+	mu      sync.Mutex
+	group   *loop.Group
+	ended   chan struct{} // the loops have
+	err     error         // why, once they have
+	closing bool
+	lns     []*Listener
+	files   []net.Listener // given to Serve
+}
+
+// start makes the loops, once.
+func (s *Server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return ErrServerClosed
+	}
+	if s.group != nil {
+		return nil
+	}
+	if s.Log == nil {
+		s.Log = slog.Default()
+	}
+	var err error
+	if s.limits, err = s.Limits.withDefaults(); err != nil {
+		return err
+	}
+	g, err := loop.NewGroup(loop.GroupOptions{
+		Loops:  s.Loops,
+		Spread: s.Spread,
+		Options: loop.Options{Driver: s.Driver, HighWater: s.limits.HighWater, Linger: s.limits.Linger, Stall: s.Stall,
+			OnStall: s.OnStall, Clock: s.Clock, Log: s.Log},
+	})
+	if err != nil {
+		return err
+	}
+	s.workers = make(map[*loop.Loop]*worker)
+	for _, l := range g.Loops() {
+		w, err := newWorker(s, l)
+		if err != nil {
+			return errors.Join(err, g.Close())
+		}
+		s.workers[l] = w
+		if t := s.limits.IdleTimeout; t > 0 {
+			if err := l.Do(func() { w.watch(t) }); err != nil {
+				return errors.Join(err, g.Close())
+			}
+		}
+	}
+	s.group, s.ended = g, make(chan struct{})
+	go func() {
+		err := g.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.err = err
+		s.closing = true
+		s.closeFiles()
+		close(s.ended)
+	}()
+	return nil
+}
+
+// ListenAndServe listens on the addresses and serves them with Handler, or Packets for udp, until Shutdown or Close: it
+// then returns ErrServerClosed, when all has ended. Any other error is why it could not listen on one of them, and
+// then none is served, or why the loops ended.
+//
+// An address is "tcp://host:port", "udp://host:port" or "unix:///path", with socket options as a query (see
+// sock.ParseAddr and sock.ParseOptions). Port 0 takes a free one: [Server.Open] tells which.
+func (s *Server) ListenAndServe(addr ...string) error {
+	if len(addr) == 0 {
+		return errors.New("plexor: ListenAndServe without an address: give it one, as in tcp://127.0.0.1:9000")
+	}
+	if _, err := s.open(addr, s.Handler, s.Packets); err != nil {
+		return err
+	}
+	return s.Wait()
+}
+
+// Open listens on an address and serves its connections with h (nil: with Handler) in the background. It returns the
+// address that it got. An error leaves nothing behind, and the server as it was.
+func (s *Server) Open(addr string, h Handler) (net.Addr, error) {
+	if h == nil {
+		h = s.Handler
+	}
+	as, err := s.open([]string{addr}, h, nil)
+	if err != nil {
+		return nil, err
+	}
+	return as[0], nil
+}
+
+// OpenPackets is Open for datagrams: h (nil: Packets) serves a udp address.
+func (s *Server) OpenPackets(addr string, h PacketHandler) (net.Addr, error) {
+	if h == nil {
+		h = s.Packets
+	}
+	as, err := s.open([]string{addr}, nil, h)
+	if err != nil {
+		return nil, err
+	}
+	return as[0], nil
+}
+
+// open binds all addresses before the first is served, so that none is left half started.
+func (s *Server) open(addrs []string, h Handler, p PacketHandler) (got []net.Addr, err error) {
+	eps := make([]*endpoint, len(addrs))
+	for i, a := range addrs {
+		if eps[i], err = parseEndpoint(a); err != nil {
+			return nil, err
+		}
+		eps[i].srv, eps[i].handler, eps[i].packets = s, h, p
+		if err := eps[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	bound := make([][]sock.Socket, len(eps))
+	for i, ep := range eps {
+		if bound[i], err = s.group.Bind(ep.addr, ep.options); err != nil {
+			for _, sockets := range bound[:i] {
+				loop.Discard(sockets...)
+			}
+			return nil, s.closedOr(err)
+		}
+	}
+	for i, ep := range eps {
+		if err = ep.listen(bound[i]); err != nil {
+			for _, sockets := range bound[i+1:] {
+				loop.Discard(sockets...)
+			}
+			for _, ep := range eps[:i] {
+				ep.close()
+			}
+			return nil, s.closedOr(err)
+		}
+		got = append(got, ep.local)
+	}
+	return got, nil
+}
+
+// closedOr is err, or ErrServerClosed if that is what caused it.
+func (s *Server) closedOr(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing && errors.Is(err, net.ErrClosed) {
+		return ErrServerClosed
+	}
+	return err
+}
+
+// Serve serves the connections of ln, which must be one of package net's for tcp or unix, with Handler, until Shutdown
+// or Close; it then returns ErrServerClosed. The server takes ln over, and closes it. It is accepted from by the loops,
+// by way of a duplicate of its descriptor.
+func (s *Server) Serve(ln net.Listener) error {
+	ep := &endpoint{srv: s, handler: s.Handler}
+	if err := ep.inherit(ln); err != nil {
+		return err
+	}
+	return s.Wait()
+}
+
+// Wait waits until the server has ended, and returns ErrServerClosed after Shutdown or Close, and otherwise why the
+// loops ended. It returns at once if nothing was ever served.
+func (s *Server) Wait() error {
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return fmt.Errorf("plexor: the server ended: %w", s.err)
+	}
+	return ErrServerClosed
+}
+
+// gone counts a connection out.
+func (s *Server) gone(st *stream, err error) {
+	s.left(st.peer)
+	if errors.Is(err, loop.ErrUndelivered) {
+		s.stats.undelivered.Add(1)
+		s.Log.Debug("a connection was closed before all had arrived", "peer", st.String())
+	}
+}
+
+// running reports whether nobody has asked the server to end.
+func (s *Server) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closing
+}

@@ -1,0 +1,431 @@
+package plexor
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/plexor-go/plexor/loop"
+)
+
+// A shared is a net.Conn for any goroutine: two bounded buffers between those who call it and the loop.
+//
+//	Write ──▶ out ──(posted, or Writable)──▶ loop.Conn
+//	Read ◀── in ◀──────────(Data)────────── loop.Conn
+//
+// A Write waits while out is full, which it is while the loop's own output is; the loop stops reading while in is full.
+// Whatever is asked of the loop goes by one posted function, that is never posted twice at a time.
+type shared struct {
+	c     *Conn // the loop's goroutine alone, but for raw.lc, raw.w and raw.peer, which never change
+	local net.Addr
+
+	mu       sync.Mutex
+	readable sync.Cond
+	writable sync.Cond
+	in       []byte
+	from     int // in[from:] is unread
+	out      []byte
+	spare    []byte
+	err      error // why it is over
+	broken   error // why nothing can be written
+	eof      bool
+	over     bool
+	paused   bool // in was full: the loop does not read
+	posted   bool // serve will run
+	writing  bool // a Write is half done
+	ended    bool // CloseWrite
+	closed   bool
+	read     sharedDeadline
+	write    sharedDeadline
+}
+
+// sharedLimit bounds out, and is where in makes the loop stop reading, in bytes.
+const sharedLimit = 64 << 10
+
+func newShared(c *Conn) *shared {
+	s := &shared{c: c, local: c.raw.LocalAddr()}
+	s.readable.L, s.writable.L = &s.mu, &s.mu
+	return s
+}
+
+// Shared gives the connection away: it returns a [net.Conn] for any goroutine, on which other libraries can work, and
+// which outlives the handler. What has arrived and was not read is read there. The Conn itself can't be used any more,
+// and deadlines that were set on it are gone. Whoever gets the result must close it.
+//
+// On it Write returns when all is in a buffer of the connection of 64 KiB at most, which the loop sends; and Close
+// returns at once, while what was written still goes out, for Limits.Linger at most. Deadlines are by the system's
+// clock. All as with a net.TCPConn, and like one it has CloseWrite.
+func (c *Conn) Shared() net.Conn {
+	if _, err := c.raw.self("Conn.Shared"); err != nil {
+		return failed{c, c.misuse("share", err)}
+	}
+	if c.raw.flags&(returned|givenAway) != 0 {
+		return failed{c, c.refusal("share")}
+	}
+	var sh net.Conn = c.share()
+	if c.over != nil {
+		sh = c.over.share(sh)
+	}
+	return sh
+}
+
+// share makes the shared of a Conn, and the loop's calls go to it from now on.
+func (c *Conn) share() *shared {
+	s := newShared(c)
+	r := &c.raw
+	r.flags |= givenAway
+	s.in = append(s.in, r.peek()...)
+	s.eof, s.over, s.err = r.is(gotEOF), r.is(over), r.err
+	s.paused = r.is(paused)
+	if r.in != nil {
+		r.w.buffers.put(r.in)
+		r.in = nil
+	}
+	if r.w.owner == r {
+		r.w.view = nil
+	}
+	if r.is(closed) {
+		s.closed = true
+	}
+	r.lc.SetHandler(s)
+	_ = r.lc.SetDeadline(time.Time{}) // one that is over has none
+	r.wakeReaders()
+	r.wakeWriters()
+	if s.paused && len(s.in) == 0 {
+		s.kick()
+	}
+	return s
+}
+
+// kick has the loop look at what is asked of it. The caller holds mu, or nobody else knows s yet.
+func (s *shared) kick() {
+	if !s.posted && !s.over {
+		s.posted = true
+		s.post()
+	}
+}
+
+// retryPost is how long to wait when the loop's queue is full.
+const retryPost = time.Millisecond
+
+func (s *shared) post() {
+	if err := s.c.raw.lc.Loop().Post(s.serve); errors.Is(err, loop.ErrPostQueueFull) {
+		time.AfterFunc(retryPost, s.post)
+	} // a loop that has ended has called Closed
+}
+
+// serve is the loop's part of all that was asked for.
+func (s *shared) serve() {
+	s.mu.Lock()
+	s.posted = false
+	resume := s.paused && s.from == len(s.in) && !s.closed
+	if resume {
+		s.paused = false
+	}
+	s.mu.Unlock()
+	if resume {
+		s.c.raw.lc.Resume()
+	}
+	s.flush()
+}
+
+// flush gives the loop what waits, unless that is full; Writable comes then. Behind all of it comes the end.
+func (s *shared) flush() {
+	lc := s.c.raw.lc
+	for {
+		s.mu.Lock()
+		if s.over {
+			s.mu.Unlock()
+			return
+		}
+		if len(s.out) == 0 {
+			ended, closed := s.ended, s.closed
+			s.mu.Unlock()
+			switch {
+			case closed:
+				_ = lc.Close() // it may have ended by itself
+			case ended:
+				_ = lc.CloseWrite() // likewise; a second one changes nothing
+			}
+			return
+		}
+		if s.broken == nil && lc.Full() {
+			s.mu.Unlock()
+			return
+		}
+		p := s.out
+		s.out, s.spare = s.spare[:0], nil
+		s.mu.Unlock()
+
+		_, err := lc.Write(p)
+		s.c.raw.tick = s.c.raw.w.tick
+
+		s.mu.Lock()
+		if err != nil {
+			s.broken = err
+		}
+		if s.spare = p[:0]; len(s.out) == 0 {
+			s.out, s.spare = nil, nil // an idle connection holds no buffer
+		}
+		s.writable.Broadcast()
+		s.mu.Unlock()
+	}
+}
+
+// Opened is of loop.Handler.
+func (s *shared) Opened(*loop.Conn) {}
+
+// Data is of loop.Handler.
+func (s *shared) Data(lc *loop.Conn, p []byte) {
+	s.c.raw.tick = s.c.raw.w.tick
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if s.from > 0 && len(s.in)+len(p) > cap(s.in) {
+		s.in, s.from = s.in[:copy(s.in, s.in[s.from:])], 0
+	}
+	s.in = append(s.in, p...)
+	if len(s.in)-s.from >= sharedLimit {
+		s.paused = true
+		lc.Pause()
+	}
+	s.readable.Broadcast()
+}
+
+// EOF is of loop.Handler.
+func (s *shared) EOF(*loop.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.eof = true
+	s.readable.Broadcast()
+}
+
+// Writable is of loop.Handler.
+func (s *shared) Writable(*loop.Conn) { s.flush() }
+
+// Expired is of loop.Handler: deadlines are not the loop's here.
+func (s *shared) Expired(*loop.Conn, *loop.DeadlineError) {}
+
+// Closed is of loop.Handler.
+func (s *shared) Closed(_ *loop.Conn, err error) {
+	s.c.closed(err)
+	s.fail(s.c.raw.ended(err))
+}
+
+// fail ends it with err.
+func (s *shared) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.over, s.err = true, err
+	}
+	s.out, s.spare = nil, nil
+	s.readable.Broadcast()
+	s.writable.Broadcast()
+}
+
+// Read is of net.Conn.
+func (s *shared) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.closed:
+			return 0, s.wrap("read", net.ErrClosed)
+		case s.read.passed:
+			return 0, s.wrap("read", os.ErrDeadlineExceeded)
+		case len(p) == 0:
+			return 0, nil
+		case s.from < len(s.in):
+			n := copy(p, s.in[s.from:])
+			if s.from += n; s.from == len(s.in) {
+				s.in, s.from = nil, 0
+				if s.paused {
+					s.kick()
+				}
+			}
+			return n, nil
+		case s.eof:
+			return 0, io.EOF
+		case s.over:
+			return 0, s.wrap("read", s.err)
+		}
+		s.readable.Wait()
+	}
+}
+
+// unwritable is why a Write fails now.
+func (s *shared) unwritable() error {
+	switch {
+	case s.closed:
+		return net.ErrClosed
+	case s.write.passed:
+		return os.ErrDeadlineExceeded
+	case s.over:
+		return s.err
+	case s.broken != nil:
+		return s.broken
+	case s.ended:
+		return loop.ErrWriteClosed
+	}
+	return nil
+}
+
+// Write is of net.Conn.
+func (s *shared) Write(p []byte) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.writing && err == nil {
+		if err = s.unwritable(); err == nil {
+			s.writable.Wait()
+		}
+	}
+	if err != nil {
+		return 0, s.wrap("write", err)
+	}
+	s.writing = true
+	defer func() {
+		s.writing = false
+		s.writable.Broadcast()
+	}()
+	for {
+		if err := s.unwritable(); err != nil {
+			return n, s.wrap("write", err)
+		}
+		if room := sharedLimit - len(s.out); room > 0 {
+			m := min(room, len(p)-n)
+			s.out = append(s.out, p[n:n+m]...)
+			n += m
+			if m > 0 {
+				s.kick()
+			}
+		}
+		if n == len(p) {
+			return n, nil
+		}
+		s.writable.Wait()
+	}
+}
+
+// CloseWrite ends our half of the connection, behind what was written.
+func (s *shared) CloseWrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return s.wrap("close", net.ErrClosed)
+	case s.over:
+		return s.wrap("close", s.err)
+	}
+	s.ended = true
+	s.writable.Broadcast()
+	s.kick()
+	return nil
+}
+
+// Close is of net.Conn.
+func (s *shared) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return s.wrap("close", net.ErrClosed)
+	}
+	s.closed = true
+	s.in, s.from = nil, 0
+	s.read.stop()
+	s.write.stop()
+	s.readable.Broadcast()
+	s.writable.Broadcast()
+	s.kick()
+	return nil
+}
+
+// LocalAddr is of net.Conn.
+func (s *shared) LocalAddr() net.Addr { return s.local }
+
+// RemoteAddr is of net.Conn.
+func (s *shared) RemoteAddr() net.Addr { return s.c.raw.remoteAddr() }
+
+// SetDeadline is of net.Conn.
+func (s *shared) SetDeadline(t time.Time) error { return s.setDeadlines(t, true, true) }
+
+// SetReadDeadline is of net.Conn.
+func (s *shared) SetReadDeadline(t time.Time) error { return s.setDeadlines(t, true, false) }
+
+// SetWriteDeadline is of net.Conn.
+func (s *shared) SetWriteDeadline(t time.Time) error { return s.setDeadlines(t, false, true) }
+
+func (s *shared) setDeadlines(t time.Time, read, write bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return s.wrap("set", net.ErrClosed)
+	}
+	if read {
+		s.read.set(t, &s.readable)
+	}
+	if write {
+		s.write.set(t, &s.writable)
+	}
+	return nil
+}
+
+func (s *shared) wrap(op string, err error) error { return s.c.raw.wrap(op, err) }
+
+// A sharedDeadline is guarded by the lock of its cond.
+type sharedDeadline struct {
+	timer  *time.Timer
+	passed bool
+}
+
+// set is for a new deadline; those who wait on cond are told when it has passed.
+func (d *sharedDeadline) set(t time.Time, cond *sync.Cond) {
+	d.stop()
+	d.passed = false
+	if t.IsZero() {
+		return
+	}
+	left := time.Until(t)
+	if left <= 0 {
+		d.passed = true
+		cond.Broadcast()
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(left, func() {
+		cond.L.Lock()
+		defer cond.L.Unlock()
+		if d.timer == timer { // else it was set anew when this one was on its way
+			d.passed = true
+			cond.Broadcast()
+		}
+	})
+	d.timer = timer
+}
+
+func (d *sharedDeadline) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+}
+
+// A failed is what Shared returns when it was called by the wrong one: it says so, whatever is asked of it.
+type failed struct {
+	c   *Conn
+	err error
+}
+
+func (f failed) Read([]byte) (int, error)         { return 0, f.err }
+func (f failed) Write([]byte) (int, error)        { return 0, f.err }
+func (f failed) Close() error                     { return f.err }
+func (f failed) LocalAddr() net.Addr              { return f.c.raw.noAddr() }
+func (f failed) RemoteAddr() net.Addr             { return f.c.raw.remoteAddr() }
+func (f failed) SetDeadline(time.Time) error      { return f.err }
+func (f failed) SetReadDeadline(time.Time) error  { return f.err }
+func (f failed) SetWriteDeadline(time.Time) error { return f.err }

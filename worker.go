@@ -1,0 +1,172 @@
+package plexor
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// A worker is what the connections of one loop share. It belongs to the loop's goroutine.
+type worker struct {
+	srv     *Server // nil: a loop that is not a server's, on which somebody dialled
+	loop    *loop.Loop
+	sched   *coro.Scheduler
+	log     *slog.Logger
+	told    atomic.Bool // the log knows of a misuse
+	buffers bufferPool
+	waits   []*waits      // free ones
+	runs    []*messageRun // likewise
+
+	// view is what the callback that is running now was given, as far as nobody has taken it, and owner whose it is.
+	// There is one a loop, for callbacks do not nest; so a connection needs no room for it.
+	view  []byte
+	owner *stream
+
+	conns    []*Conn // those that a listener accepted; each knows its place
+	tick     uint32  // counts the sweeps for idle connections
+	draining bool
+	packets  int // datagram handlers that run
+
+	highWater int // the largest piece that is given to the loop at once
+}
+
+// defaultHighWater is the loop's own, in bytes.
+const defaultHighWater = 256 << 10
+
+// mostFree bounds the free lists of small things.
+const mostFree = 256
+
+func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
+	sched, err := coro.New(l, coro.Options{Log: srv.Log})
+	if err != nil {
+		return nil, err
+	}
+	return &worker{srv: srv, loop: l, sched: sched, log: srv.Log, highWater: srv.limits.HighWater}, nil
+}
+
+// strangers are the workers of loops that belong to no Server.
+var strangers struct {
+	sync.Mutex
+	of map[*coro.Scheduler]*worker
+}
+
+// workerOn is the worker of a scheduler's loop. It is for the loop's own.
+func workerOn(s *coro.Scheduler) *worker {
+	strangers.Lock()
+	defer strangers.Unlock()
+	if w := strangers.of[s]; w != nil {
+		return w
+	}
+	w := &worker{loop: s.Loop(), sched: s, log: slog.Default(), highWater: defaultHighWater}
+	w.remember()
+	return w
+}
+
+// remember makes workerOn find w until its loop ends. The caller holds strangers.
+func (w *worker) remember() {
+	if strangers.of == nil {
+		strangers.of = make(map[*coro.Scheduler]*worker)
+	}
+	strangers.of[w.sched] = w
+	context.AfterFunc(w.sched.Context(), func() {
+		strangers.Lock()
+		defer strangers.Unlock()
+		delete(strangers.of, w.sched)
+	})
+}
+
+// sweeps is how many sweeps there are in an idle timeout. A connection that had no byte in so many is closed with the
+// next: so it costs no timer a connection, and a store with each byte.
+const sweeps = 8
+
+// watch starts the sweeps.
+func (w *worker) watch(timeout time.Duration) {
+	every := max(timeout/sweeps, time.Millisecond)
+	var t *loop.Timer
+	t = w.loop.AfterFunc(every, func() {
+		w.sweep()
+		t.Reset(every)
+	})
+}
+
+func (w *worker) sweep() {
+	w.tick++
+	for i := len(w.conns) - 1; i >= 0; i-- {
+		if i < len(w.conns) && w.tick-w.conns[i].raw.tick > sweeps {
+			w.srv.stats.idle.Add(1)
+			w.conns[i].idle()
+		}
+	}
+}
+
+// idle closes a connection that has been idle for too long.
+func (c *Conn) idle() {
+	s := &c.raw
+	s.tick = s.w.tick // it is said once
+	s.w.log.Debug("an idle connection is closed", "peer", s.String())
+	if sh, ok := s.lc.Handler().(*shared); ok {
+		sh.fail(ErrIdle)
+		s.lc.CloseWithError(ErrIdle)
+		return
+	}
+	if s.lc.Pending() > 0 { // it does not read
+		s.lc.CloseWithError(ErrIdle)
+		return
+	}
+	s.end(ErrIdle)
+}
+
+// misuse reports whether the log is to be told of one. Any goroutine may call it.
+func (w *worker) misuse() bool { return !w.told.Swap(true) }
+
+// enlist and delist keep the table of connections.
+func (w *worker) enlist(c *Conn) {
+	c.raw.at = int32(len(w.conns))
+	w.conns = append(w.conns, c)
+}
+
+func (w *worker) delist(c *Conn) {
+	last := len(w.conns) - 1
+	moved := w.conns[last]
+	w.conns[c.raw.at], moved.raw.at = moved, c.raw.at
+	w.conns[last] = nil
+	w.conns = w.conns[:last]
+}
+
+func (w *worker) getWaits() *waits {
+	if last := len(w.waits) - 1; last >= 0 {
+		x := w.waits[last]
+		w.waits[last] = nil
+		w.waits = w.waits[:last]
+		return x
+	}
+	return new(waits)
+}
+
+func (w *worker) putWaits(x *waits) {
+	if len(w.waits) < mostFree {
+		*x = waits{}
+		w.waits = append(w.waits, x)
+	}
+}
+
+func (w *worker) getRun() *messageRun {
+	if last := len(w.runs) - 1; last >= 0 {
+		r := w.runs[last]
+		w.runs = w.runs[:last]
+		return r
+	}
+	return new(messageRun)
+}
+
+func (w *worker) putRun(r *messageRun) {
+	if len(w.runs) < mostFree {
+		*r = messageRun{}
+		w.runs = append(w.runs, r)
+	}
+}
