@@ -85,7 +85,7 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 		ep.local = netAddr(ep.pc.Addr())
 		return nil
 	}
-	if ep.ln, err = g.ListenOn(ep.accept, sockets...); err != nil {
+	if ep.ln, err = g.ListenOn(ep.options, ep.accept, sockets...); err != nil {
 		return err
 	}
 	ep.local = netAddr(ep.ln.Addr())
