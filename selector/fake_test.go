@@ -21,6 +21,8 @@ type fake struct {
 	refuse error
 	dead   map[int]bool
 	kicks  int
+
+	onPrepare func()
 }
 
 func (f *fake) call(what string) error {
@@ -32,10 +34,15 @@ func (f *fake) add(int, uint64, Events) error            { return f.call("add") 
 func (f *fake) modify(int, uint64, Events, Events) error { return f.call("modify") }
 func (f *fake) remove(int, Events) error                 { return f.call("remove") }
 func (f *fake) copies() bool                             { return true }
-func (f *fake) prepare(int)                              {}
 func (f *fake) eager() bool                              { return true }
 func (f *fake) kick() error                              { f.kicks++; return nil }
 func (f *fake) close() error                             { return f.call("close") }
+
+func (f *fake) prepare(int) {
+	if f.onPrepare != nil {
+		f.onPrepare()
+	}
+}
 
 func (f *fake) wait(hits []hit, limit time.Duration) (int, error) {
 	f.limits = append(f.limits, limit)
@@ -115,6 +122,55 @@ func TestTimeoutIsKept(t *testing.T) {
 		wantFound(t, s, -5, map[int]Events{7: Write})
 		if want := []time.Duration{0, -5, -5}; !slices.Equal(f.limits, want) {
 			t.Errorf("a wait for ever was made of %v, want %v", f.limits, want)
+		}
+	})
+}
+
+// A Wake that comes after the look, and before the wait could be kicked, is not slept over.
+func TestWakeBetweenLookAndWait(t *testing.T) {
+	f := &fake{}
+	s := newSelector("fake", f)
+	f.onPrepare = func() {
+		if len(f.limits) == 1 { // the look is over
+			ok(t, s.Wake())
+		}
+	}
+	wantFound(t, s, time.Hour, map[int]Events{})
+	if want := []time.Duration{0, 0}; !slices.Equal(f.limits, want) || f.kicks != 0 {
+		t.Errorf("waits of %v and %d kicks, want %v and none", f.limits, f.kicks, want)
+	}
+}
+
+// Between Close and the end of the Select that it ends, another Select is told of the Close.
+func TestSelectWhileClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		s := newSelector("fake", f)
+		f.waits = []func([]hit, time.Duration) (int, error){func([]hit, time.Duration) (int, error) {
+			time.Sleep(time.Second) // takes its time to end
+			return 0, nil
+		}}
+		go func() {
+			if _, err := s.Select(-1, nil); !errors.Is(err, ErrClosed) {
+				t.Errorf("the Select that was closed: %v, want ErrClosed", err)
+			}
+		}()
+		synctest.Wait()
+		if _, err := s.Select(-1, nil); !errors.Is(err, ErrBusy) {
+			t.Errorf("a second Select: %v, want ErrBusy", err)
+		}
+		go func() { ok(t, s.Close()) }()
+		synctest.Wait()
+		if len(f.calls) != 0 {
+			t.Errorf("calls %v while Select is in the backend, want none", f.calls)
+		}
+		if _, err := s.Select(-1, nil); !errors.Is(err, ErrClosed) {
+			t.Errorf("a second Select while closing: %v, want ErrClosed", err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !slices.Equal(f.calls, []string{"close"}) {
+			t.Errorf("calls %v, want the close", f.calls)
 		}
 	})
 }
