@@ -4,6 +4,7 @@ package selector
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -141,38 +142,41 @@ func TestWakeBetweenLookAndWait(t *testing.T) {
 	}
 }
 
-// Between Close and the end of the Select that it ends, another Select is told of the Close.
+// Between Close and the end of the Select that it ends, another Select is told of the Close; and the
+// backend is not closed under the first.
 func TestSelectWhileClosing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fake{}
-		s := newSelector("fake", f)
-		f.waits = []func([]hit, time.Duration) (int, error){func([]hit, time.Duration) (int, error) {
-			time.Sleep(time.Second) // takes its time to end
-			return 0, nil
-		}}
-		go func() {
-			if _, err := s.Select(-1, nil); !errors.Is(err, ErrClosed) {
-				t.Errorf("the Select that was closed: %v, want ErrClosed", err)
-			}
-		}()
-		synctest.Wait()
-		if _, err := s.Select(-1, nil); !errors.Is(err, ErrBusy) {
-			t.Errorf("a second Select: %v, want ErrBusy", err)
-		}
-		go func() { ok(t, s.Close()) }()
-		synctest.Wait()
-		if len(f.calls) != 0 {
-			t.Errorf("calls %v while Select is in the backend, want none", f.calls)
-		}
-		if _, err := s.Select(-1, nil); !errors.Is(err, ErrClosed) {
-			t.Errorf("a second Select while closing: %v, want ErrClosed", err)
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if !slices.Equal(f.calls, []string{"close"}) {
-			t.Errorf("calls %v, want the close", f.calls)
-		}
-	})
+	f := &fake{}
+	s := newSelector("fake", f)
+	inside, leave := make(chan bool), make(chan bool)
+	f.waits = []func([]hit, time.Duration) (int, error){func([]hit, time.Duration) (int, error) {
+		inside <- true
+		<-leave
+		return 0, nil
+	}}
+	first, closed := make(chan error), make(chan error)
+	go func() {
+		_, err := s.Select(-1, nil)
+		first <- err
+	}()
+	<-inside
+	if _, err := s.Select(-1, nil); !errors.Is(err, ErrBusy) {
+		t.Errorf("a second Select: %v, want ErrBusy", err)
+	}
+	go func() { closed <- s.Close() }()
+	for !s.closed.Load() {
+		runtime.Gosched()
+	}
+	if _, err := s.Select(-1, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("a second Select while closing: %v, want ErrClosed", err)
+	}
+	leave <- true
+	if err := <-first; !errors.Is(err, ErrClosed) {
+		t.Errorf("the Select that was closed: %v, want ErrClosed", err)
+	}
+	ok(t, <-closed)
+	if !slices.Equal(f.calls, []string{"close"}) {
+		t.Errorf("calls %v, want the close", f.calls)
+	}
 }
 
 // The system call's error surfaces, and no result comes with it.
