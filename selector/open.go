@@ -42,9 +42,9 @@ func Default() (*Selector, error) {
 }
 
 // Open opens the multiplexer of that name: "epoll", "kqueue", "poll" or "select". It is tried before it
-// is handed out: it has to find a pipe readable. What is missing, forbidden (by a seccomp filter) or
-// exhausted (descriptors) shows here, and the error carries the reason. For a name that does not exist
-// here the error is [ErrUnavailable], and says which do.
+// is handed out: it has to find a pipe readable, which takes two more descriptors for a moment. What is
+// missing, forbidden (by a seccomp filter) or exhausted (descriptors) shows here, and the error carries
+// the reason. For a name that does not exist here the error is [ErrUnavailable], and says which do.
 func Open(name string) (*Selector, error) {
 	for _, m := range makers {
 		if m.name == name {

@@ -75,7 +75,7 @@ func TestOpenWithoutDescriptors(t *testing.T) {
 		for _, m := range makers {
 			s, err := Open(m.name)
 			if err == nil {
-				err = s.Close()
+				ok(t, s.Close())
 				if free < 3 {
 					t.Errorf("Open(%q) with %d descriptors to be had works", m.name, free)
 				}
