@@ -50,8 +50,6 @@ func (d *completion) add(c *Conn) error {
 	return nil
 }
 
-func (d *completion) slotOf(c *Conn) *slot { return d.slots[c.slot] }
-
 // update starts or ends what c wants now.
 func (d *completion) update(c *Conn) {
 	s := d.slots[c.slot]
