@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/plexor-go/plexor/sock"
 )
@@ -274,7 +275,7 @@ func (c *Conn) settle() {
 		if !c.is(shutDone|broken) && c.Pending() == 0 {
 			c.state |= shutDone
 			if err := c.sock.CloseWrite(); err != nil {
-				c.breakOutput(fmt.Errorf("loop: %w", err))
+				c.breakOutput(c.shutError(err))
 				return
 			}
 		}
@@ -285,6 +286,16 @@ func (c *Conn) settle() {
 	if !c.is(ended) {
 		c.loop.driver.update(c)
 	}
+}
+
+// shutError is why the sending half could not be closed. Of a connection that was reset the system says only that
+// there is none (ENOTCONN), and keeps the reset as the socket's error.
+func (c *Conn) shutError(err error) error {
+	var e *sock.Error
+	if cause := errors.Unwrap(c.sock.ConnectError()); errors.As(err, &e) && cause != nil && !errors.Is(cause, syscall.EINPROGRESS) {
+		e.Err = cause
+	}
+	return fmt.Errorf("loop: %w", err)
 }
 
 // wantsRead tells the driver whether it may deliver bytes. A closing connection reads to drop.

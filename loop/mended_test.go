@@ -428,3 +428,18 @@ func TestRefusedDatagram(t *testing.T) {
 		}
 	})
 }
+
+// A peer that resets before Close is called is no delivery, and its reason is found.
+func TestCloseAfterReset(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver})
+		k := r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { c.Pause() }})
+		k.peer.reset()
+		k.until("the reset arrived", func() bool {
+			_, err := k.c.Socket().RemoteAddr() // ENOTCONN from then on
+			return err != nil
+		})
+		k.do(func() { k.c.Close() })
+		k.end(syscall.ECONNRESET)
+	})
+}
