@@ -24,6 +24,11 @@ func (o *output) append(p []byte, pool *blockPool) {
 	o.size += len(p)
 	for len(p) > 0 {
 		if o.first == len(o.blocks) || len(o.blocks[len(o.blocks)-1].buf) == cap(o.blocks[len(o.blocks)-1].buf) {
+			if len(o.blocks) == cap(o.blocks) && o.first > len(o.blocks)/2 { // a queue that never empties
+				n := copy(o.blocks, o.blocks[o.first:])
+				clear(o.blocks[n:])
+				o.blocks, o.first = o.blocks[:n], 0
+			}
 			o.blocks = append(o.blocks, block{buf: pool.get(len(p))})
 		}
 		b := &o.blocks[len(o.blocks)-1]
