@@ -258,6 +258,38 @@ func TestModifyFindsClosed(t *testing.T) {
 	})
 }
 
+// The closed ones do not hide the others from a look, however little room there is.
+func TestClosedHidesNothing(t *testing.T) {
+	for _, room := range []int{1, 2, 10} {
+		each(t, func(t *testing.T, s *Selector) {
+			var ghosts, closed []*desc
+			for i := range 9 {
+				a, b := newPair(t)
+				ok(t, s.Register(a.fd, Read, i))
+				write(t, b.fd, "x")
+				switch {
+				case i == 5:
+				case i%2 == 0: // a ghost
+					dup(t, a.fd)
+					ghosts = append(ghosts, a)
+				default:
+					closed = append(closed, a)
+				}
+			}
+			for _, d := range append(closed, ghosts...) {
+				d.close()
+			}
+			for _, d := range ghosts { // the keys of the others stay
+				ok(t, s.Unregister(d.fd))
+			}
+			into, err := s.Select(0, make([]Ready, 0, room))
+			if err != nil || len(into) != 1 || into[0].Data != 5 {
+				t.Errorf("room for %d: %v, %v; want what has the data 5", room, into, err)
+			}
+		})
+	}
+}
+
 // Many at once, among many that live.
 func TestManyClosed(t *testing.T) {
 	each(t, func(t *testing.T, s *Selector) {

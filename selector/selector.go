@@ -230,9 +230,13 @@ func (s *Selector) Select(timeout time.Duration, into []Ready) ([]Ready, error) 
 		} else if timeout > 0 && start.IsZero() {
 			start = time.Now() // only now: a busy loop needs no clock
 		}
+		var again bool
 		var err error
-		if into, err = s.round(limit, into); err != nil {
+		if into, again, err = s.round(limit, into); err != nil {
 			return into, err
+		}
+		if again {
+			continue // what was closed hid what is ready; each time, it is less
 		}
 		// A Wake that came before this line had its effect: this call ends.
 		if s.woken.Swap(false) || len(into) > 0 || timeout == 0 {
@@ -248,12 +252,13 @@ func (s *Selector) Select(timeout time.Duration, into []Ready) ([]Ready, error) 
 	}
 }
 
-// round waits once, for at most limit.
-func (s *Selector) round(limit time.Duration, into []Ready) ([]Ready, error) {
+// round waits once, for at most limit. It has to be done again if it brought nothing but descriptors that
+// are closed, and there may be others: select says only EBADF, and ghosts take up the room.
+func (s *Selector) round(limit time.Duration, into []Ready) (_ []Ready, again bool, _ error) {
 	s.mu.Lock()
 	if s.closed.Load() {
 		s.mu.Unlock()
-		return into, s.failed("select", noFD, ErrClosed)
+		return into, false, s.failed("select", noFD, ErrClosed)
 	}
 	room := max(1, min(cap(into), s.table.len()))
 	if room > len(s.hits) {
@@ -280,18 +285,19 @@ func (s *Selector) round(limit time.Duration, into []Ready) ([]Ready, error) {
 	s.kicked = false
 	switch {
 	case s.closed.Load():
-		return into, s.failed("select", noFD, ErrClosed)
+		return into, false, s.failed("select", noFD, ErrClosed)
 	case err != nil:
-		return into, s.failed("select", noFD, err)
+		return into, false, s.failed("select", noFD, err)
 	case n == 0:
-		return into, nil
+		return into, false, nil
 	}
-	return s.collectLocked(s.hits[:n], mark, into), nil
+	into, buried := s.collectLocked(s.hits[:n], mark, into)
+	return into, buried && len(into) == 0, nil
 }
 
 // collectLocked makes results of what the backend found: it drops what has been unregistered or not
 // been asked for in the meantime, and buries what is closed.
-func (s *Selector) collectLocked(hits []hit, mark uint64, into []Ready) []Ready {
+func (s *Selector) collectLocked(hits []hit, mark uint64, into []Ready) (_ []Ready, buried bool) {
 	rebuild := false
 	for _, h := range hits {
 		e := s.table.at(int(h.fd))
@@ -306,6 +312,7 @@ func (s *Selector) collectLocked(hits []hit, mark uint64, into []Ready) []Ready 
 			continue // registered during the wait: what was found is its predecessor's; look again
 		case h.events&vanished != 0:
 			s.buryLocked(int(h.fd), e)
+			buried = true
 			continue
 		}
 		ready := h.events & e.events
@@ -318,14 +325,14 @@ func (s *Selector) collectLocked(hits []hit, mark uint64, into []Ready) []Ready 
 			rebuild = true
 		}
 	}
-	if rebuild {
-		s.rebuildLocked(len(into) == 0)
+	if rebuild && s.rebuildLocked(len(into) == 0) {
+		buried = true
 	}
-	return into
+	return into, buried
 }
 
 // rebuildLocked lays the ghosts: it moves what is alive to a new kernel object and drops the old one.
-func (s *Selector) rebuildLocked(idle bool) {
+func (s *Selector) rebuildLocked(idle bool) bool {
 	var keys []watch
 	for fd, e := range s.table.all {
 		switch {
@@ -339,7 +346,7 @@ func (s *Selector) rebuildLocked(idle bool) {
 	err := s.haunted.rebuild(keys)
 	if err == nil {
 		s.suspect = false
-		return
+		return true
 	}
 	// There is no descriptor or no memory for it now. The ghost comes again, and so does another try.
 	// What is lost until then is time: keep that from being all of a processor's.
@@ -349,6 +356,7 @@ func (s *Selector) rebuildLocked(idle bool) {
 		time.Sleep(time.Millisecond)
 		s.mu.Lock()
 	}
+	return false
 }
 
 // buryLocked stops watching a descriptor that was closed without being unregistered. Its key stays.
