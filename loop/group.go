@@ -54,13 +54,17 @@ func NewGroup(o GroupOptions) (*Group, error) {
 		o.Loops = runtime.GOMAXPROCS(0)
 	}
 	g := &Group{spread: o.Spread, errs: make([]error, o.Loops)}
-	for range o.Loops {
-		l, err := newLoop(o.Options, g)
-		if err != nil {
-			g.closeLoops()
-			return nil, err
-		}
-		g.loops = append(g.loops, l)
+	err := g.makeLoops(o)
+	if err == nil && g.loops[len(g.loops)-1].Driver() != g.Driver() {
+		// What the best driver needs has run out on the way (io_uring's memory, say): then all take the next best.
+		o.Driver = g.loops[len(g.loops)-1].Driver()
+		g.closeLoops()
+		g.loops = nil
+		err = g.makeLoops(o)
+	}
+	if err != nil {
+		g.closeLoops()
+		return nil, err
 	}
 	for i, l := range g.loops {
 		g.ended.Go(func() {
@@ -70,6 +74,17 @@ func NewGroup(o GroupOptions) (*Group, error) {
 		})
 	}
 	return g, nil
+}
+
+func (g *Group) makeLoops(o GroupOptions) error {
+	for range o.Loops {
+		l, err := newLoop(o.Options, g)
+		if err != nil {
+			return err
+		}
+		g.loops = append(g.loops, l)
+	}
+	return nil
 }
 
 // Loops are the group's loops.
