@@ -41,11 +41,13 @@ type completion struct {
 	turn    uint32
 	ranOut  uint32 // the turn in which the buffers last ran out, or were resized
 	limit   int    // buffers in use, in bytes
-	waker   *eventfd
-	pio     *packetIO // sends datagrams
-	group   *uring.BufRing
-	message *uring.Message
-	memory  *uring.Arena
+	// Whether the kernel fills a buffer with what several connections send.
+	incremental bool
+	waker       *eventfd
+	pio         *packetIO // sends datagrams
+	group       *uring.BufRing
+	message     *uring.Message
+	memory      *uring.Arena
 }
 
 // A slot is what the driver knows of an endpoint.
@@ -161,6 +163,7 @@ func (d *completion) makeBuffers() (err error) {
 	}
 	d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Size: sharedBuffer,
 		Entries: mostReceive / sharedBuffer, Start: leastReceive / sharedBuffer, Incremental: true})
+	d.incremental = err == nil
 	if err != nil { // Linux before 6.12
 		d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Size: singleBuffer,
 			Entries: mostReceive / singleBuffer, Start: leastReceive / singleBuffer})
@@ -174,8 +177,21 @@ func (d *completion) makeBuffers() (err error) {
 	return nil
 }
 
-func (d *completion) name() string       { return completionName }
-func (d *completion) features() []string { return d.ring.Features() }
+func (d *completion) name() string { return completionName }
+
+// features are those of the kernel's that make a difference here.
+func (d *completion) features() (fs []string) {
+	for _, f := range d.ring.Features() {
+		switch f {
+		case "single_issuer", "defer_taskrun", "reg_reg_ring", "cqe_skip", "ext_arg", "nodrop", "no_iowait":
+			fs = append(fs, f)
+		}
+	}
+	if d.incremental {
+		fs = append(fs, "incremental_buffers")
+	}
+	return fs
+}
 
 // start binds the ring to this goroutine's thread, and so the goroutine to it.
 func (d *completion) start() error {

@@ -20,7 +20,7 @@ const (
 
 func (c *console) paint(w io.Writer, sgr, s string) string {
 	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
+	if s == "" || !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
 		return s
 	}
 	return "\x1b[" + sgr + "m" + s + "\x1b[0m"
