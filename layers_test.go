@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"loop"},
 	{"coro"},
 	{"."}, // the root: package plexor
-	{"cmd/plexor"},
+	{"cmd/plexor", "soak"},
 }
 
 // alone are packages that import nothing of ours, whatever stands above them.

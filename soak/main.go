@@ -1,0 +1,268 @@
+// Command soak serves echoes for a long time to clients that behave as clients do: they come and go, send in pieces,
+// close one half, read slowly, vanish with a reset. It checks every byte that comes back, and at the end that no
+// descriptor is left and that memory did not grow. All of it is in one process and on the loopback.
+//
+//	go run ./soak -for 10m               every driver that works here, one after the other
+//	go run ./soak -for 10m -driver epoll
+//
+// It exits with 1 if a byte was wrong, a descriptor was left, or memory grew.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+func main() {
+	duration := flag.Duration("for", time.Minute, "how long, for each driver")
+	driver := flag.String("driver", "", "the driver (default: all that work here)")
+	clients := flag.Int("clients", 200, "clients at once")
+	seed := flag.Uint64("seed", rand.Uint64(), "of what the clients do")
+	flag.Parse()
+	if flag.NArg() > 0 || *clients < 1 || *duration <= 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	failed := false
+	for _, d := range loop.Drivers() {
+		if d.Err != nil || *driver != "" && d.Name != *driver {
+			continue
+		}
+		s := &soak{driver: d.Name, clients: *clients, seed: *seed}
+		if err := s.run(*duration); err != nil {
+			fmt.Fprintf(os.Stderr, "soak: %s, seed %d: %v\n", d.Name, *seed, err)
+			failed = true
+		}
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+// A soak is one driver's.
+type soak struct {
+	driver  string
+	clients int
+	seed    uint64
+	addr    string
+
+	conns, bytes, halves, resets, slow atomic.Int64
+
+	mu     sync.Mutex
+	wrongs []error
+}
+
+// mostWrongs bounds what is kept of a long list of the same.
+const mostWrongs = 10
+
+func (s *soak) wrong(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.wrongs) < mostWrongs {
+		s.wrongs = append(s.wrongs, err)
+	}
+}
+
+func (s *soak) run(d time.Duration) error {
+	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // what package net opens for itself, it keeps
+		_ = l.Close()
+	}
+	before := descriptors()
+	// Clients and loops share the processors: a loop that gets none is no stall of a handler.
+	g, err := loop.NewGroup(loop.GroupOptions{Options: loop.Options{Driver: s.driver, Stall: -1}})
+	if err != nil {
+		return err
+	}
+	echo := loop.HandlerFunc(func(c *loop.Conn, p []byte) {
+		if _, err := c.Write(p); err != nil {
+			c.CloseWithError(err)
+		}
+	})
+	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{}, func(*loop.Conn) loop.Handler { return echo })
+	if err != nil {
+		return errors.Join(err, g.Close())
+	}
+	_, s.addr, _ = strings.Cut(ln.Addr().String(), "://")
+
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range s.clients {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(s.seed, uint64(i)))
+			for ctx.Err() == nil {
+				if err := s.visit(r); err != nil {
+					s.wrong(err)
+				}
+			}
+		})
+	}
+	early, late := s.watch(ctx, d)
+	wg.Wait()
+	if err := g.Shutdown(context.Background()); err != nil {
+		s.wrong(err)
+	}
+	if after := descriptors(); after > before {
+		s.wrong(fmt.Errorf("%d descriptors are open that were not before", after-before))
+	}
+	// The first part fills the pools. From then on nothing should grow, but for what a collector leaves lying.
+	if late > early+early/2+slack {
+		s.wrong(fmt.Errorf("resident memory grew from %d to %d KiB", early>>10, late>>10))
+	}
+	return errors.Join(s.wrongs...)
+}
+
+// slack is what resident memory may grow by besides a half, in bytes.
+const slack = 16 << 20
+
+// watch prints a line every so often, and returns the most that was resident in the second fifth and in the last.
+func (s *soak) watch(ctx context.Context, d time.Duration) (early, late int) {
+	start := time.Now()
+	tick := time.NewTicker(max(min(d/20, 10*time.Second), 100*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return early, late
+		case <-tick.C:
+		}
+		passed := time.Since(start)
+		rss := resident()
+		switch part := passed * 5 / d; part {
+		case 1:
+			early = max(early, rss)
+		case 4:
+			late = max(late, rss)
+		}
+		fmt.Printf("%-8s %4.0f s  %9d connections  %7d half-closed  %7d reset  %7d slow  %8d MiB  resident %6d KiB  descriptors %4d  goroutines %4d\n",
+			s.driver, passed.Seconds(), s.conns.Load(), s.halves.Load(), s.resets.Load(), s.slow.Load(),
+			s.bytes.Load()>>20, rss>>10, descriptors(), runtime.NumGoroutine())
+	}
+}
+
+// visit is one connection.
+func (s *soak) visit(r *rand.Rand) error {
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer c.Close() // whatever it says: the end was checked before
+	s.conns.Add(1)
+	tcp := c.(*net.TCPConn)
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		return err
+	}
+	size := 1 << r.IntN(20) // up to 512 KiB
+	size += r.IntN(size)
+	what := r.IntN(10)
+	slow := what == 1
+	seed := r.Uint64()
+
+	sent := make(chan error, 1)
+	go func() { sent <- s.send(tcp, seed, size, what != 2) }()
+	if what == 0 { // vanish in the middle
+		s.resets.Add(1)
+		_, _ = io.CopyN(io.Discard, c, int64(r.IntN(size)))
+		_ = tcp.SetLinger(0)
+		_ = tcp.Close() // it resets, and the sender notices
+		<-sent
+		return nil
+	}
+	if slow {
+		s.slow.Add(1)
+	}
+	got, err := s.check(c, seed, size, slow, r)
+	s.bytes.Add(int64(got))
+	if sendErr := <-sent; sendErr != nil {
+		err = errors.Join(err, fmt.Errorf("send: %w", sendErr))
+	}
+	if err != nil {
+		return fmt.Errorf("after %d of %d bytes: %w", got, size, err)
+	}
+	if what == 2 {
+		return nil
+	}
+	s.halves.Add(1)
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		return fmt.Errorf("after all %d bytes: %d more, %v: want the end", size, n, err)
+	}
+	return nil
+}
+
+// send sends a pattern in pieces of random sizes, and the end of the stream if asked.
+func (s *soak) send(c *net.TCPConn, seed uint64, size int, end bool) error {
+	pattern := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32)})
+	pieces := rand.New(rand.NewPCG(seed, 1))
+	buf := make([]byte, 64<<10)
+	for size > 0 {
+		p := buf[:min(size, 1+pieces.IntN(1<<pieces.IntN(17)))]
+		_, _ = pattern.Read(p) // never fails
+		if _, err := c.Write(p); err != nil {
+			return err
+		}
+		size -= len(p)
+	}
+	if end {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// check reads the same pattern.
+func (s *soak) check(c net.Conn, seed uint64, size int, slow bool, r *rand.Rand) (got int, err error) {
+	pattern := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32)})
+	buf, want := make([]byte, 64<<10), make([]byte, 64<<10)
+	for got < size {
+		p := buf[:min(size-got, len(buf))]
+		if slow {
+			time.Sleep(time.Duration(r.IntN(5)) * time.Millisecond)
+			p = p[:min(len(p), 8<<10)]
+		}
+		n, err := c.Read(p)
+		_, _ = pattern.Read(want[:n]) // never fails
+		if string(p[:n]) != string(want[:n]) {
+			return got, errors.New("the bytes that came back are not those that were sent")
+		}
+		got += n
+		if err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// descriptors counts the open ones; 0 where the system does not tell.
+func descriptors() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
+
+// resident is the process's resident memory in bytes; 0 where the system does not tell.
+func resident() int {
+	status, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, pages int
+	if _, err := fmt.Sscan(string(status), &size, &pages); err != nil {
+		return 0
+	}
+	return pages * os.Getpagesize()
+}
