@@ -21,7 +21,8 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	} else {
 		co.timer.Reset(d)
 	}
-	if err := t.waitIn(ctx, &co.sleeper, "sleep", d); err != nil {
+	co.nap = d
+	if err := t.waitIn(ctx, &co.sleeper, "sleep", &co.nap); err != nil {
 		co.timer.Stop()
 		return err
 	}

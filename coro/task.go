@@ -133,7 +133,11 @@ func (s *Scheduler) finish(t *Task, err error) {
 		f(err)
 	}
 	if p, ok := err.(*PanicError); ok && !t.seen {
-		s.opt.Log.Error("a task panicked that nobody waits for", "task", t.String(), "panic", p.Value, "goexit", p.Goexit, "stack", string(p.Stack))
+		s.loop.Soon(func() { // whoever has just started it may still ask
+			if !t.seen {
+				s.opt.Log.Error("a task panicked that nobody waits for", "task", t.String(), "panic", p.Value, "goexit", p.Goexit, "stack", string(p.Stack))
+			}
+		})
 	}
 }
 
@@ -206,6 +210,7 @@ func (s *Scheduler) cancelScope(sc *scope, cause error) {
 func (t *Task) OnEnd(f func(err error)) {
 	t.sched.here("Task.OnEnd")
 	if t.state == Ended {
+		t.seen = true
 		f(t.err)
 		return
 	}

@@ -196,8 +196,10 @@ func TestPanicNobodySees(t *testing.T) {
 	b := newBed(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	b.do(func() {
 		b.s.Start(context.Background(), "lonely", func(context.Context) error { panic("heard") })
+		b.s.Start(context.Background(), "", func(context.Context) error { panic("asked for") }).OnEnd(func(error) {})
 	})
-	if got := log.String(); !strings.Contains(got, "heard") || !strings.Contains(got, "lonely") || !strings.Contains(got, "TestPanicNobodySees") {
+	b.do(func() {})
+	if got := log.String(); !strings.Contains(got, "heard") || !strings.Contains(got, "lonely") || !strings.Contains(got, "TestPanicNobodySees") || strings.Contains(got, "asked for") {
 		t.Errorf("the log has %q", got)
 	}
 	log.Reset()

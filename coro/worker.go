@@ -5,6 +5,7 @@ import (
 	"iter"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/plexor-go/plexor/loop"
 )
@@ -33,6 +34,7 @@ type worker struct {
 	item    item[int]
 	timer   *loop.Timer
 	sleeper Waiter
+	nap     time.Duration
 }
 
 // errGoexit ends a coroutine in which Goexit was called. Left alone, iter.Pull would pass the Goexit on to its caller
