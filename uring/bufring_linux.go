@@ -227,11 +227,20 @@ func (b *BufRing) Data(c *CQE) []byte {
 	if !c.HasBuffer() {
 		return nil
 	}
-	piece, _ := b.take(c.BufferID(), uint32(max(c.Res, 0)), c.Flags&CQEBufMore == 0)
-	if uint32(len(piece)) < uint32(max(c.Res, 0)) {
-		panic(fmt.Sprintf("uring: completion of %d bytes in buffer %d, which has room for %d: use Segments for bundles", c.Res, c.BufferID(), len(piece)))
+	id, n := c.BufferID(), uint32(max(c.Res, 0))
+	s := &b.states[id]
+	if s.where != bufInRing || n > b.size-s.used {
+		panic(fmt.Sprintf("uring: completion of %d bytes in buffer %d of group %d, which the kernel does not have, or not with so much room: "+
+			"use Segments for bundles", c.Res, id, b.group))
 	}
-	return piece
+	at := int(id)*int(b.size) + int(s.used)
+	s.used += n
+	s.refs++
+	if c.Flags&CQEBufMore == 0 {
+		s.where = bufHeld
+		b.held++
+	}
+	return b.data[at : at+int(n) : at+int(n)]
 }
 
 // take hands out up to n bytes of a buffer. last: the kernel is through with it, unless bytes are left for another

@@ -360,6 +360,28 @@ func TestBufRingLimit(t *testing.T) {
 	}
 }
 
+// TestTailStays: a buffer that goes into the place that the tail shares is not seen before Publish, nor is the tail hurt.
+func TestTailStays(t *testing.T) {
+	r := newRing(t, loopOptions())
+	bufs := newBufRing(t, r, BufRingOptions{Entries: 2, Size: 8})
+	for i := range 6 {
+		c := CQE{Res: 1, Flags: CQEBuffer | CQEFlags(i&1)<<16}
+		bufs.Data(&c)
+		bufs.Release(c.BufferID())
+		id, tail := uint16(i&1), uint16(2+i)
+		if i&1 == 1 {
+			id = 0
+		}
+		if got := bufs.entries[0].idTail; got != idTail(id, tail) {
+			t.Errorf("after %d: identity and tail %#x, want %#x", i, got, idTail(id, tail))
+		}
+		bufs.Publish()
+		if got := bufs.entries[0].idTail; got != idTail(id, tail+1) {
+			t.Errorf("after %d, published: identity and tail %#x, want %#x", i, got, idTail(id, tail+1))
+		}
+	}
+}
+
 func TestBufRingRefused(t *testing.T) {
 	r := newRing(t, loopOptions())
 	newBufRing(t, r, BufRingOptions{Entries: 2, Size: 1})
@@ -388,7 +410,10 @@ func TestBufRingRefused(t *testing.T) {
 	}
 	wantPanic(t, "a completion of nobody's", "which the kernel does not have", func() {
 		b := newBufRing(t, r, BufRingOptions{Group: 6, Entries: 2, Size: 1})
-		b.Data(&CQE{Res: 1, Flags: CQEBuffer | 7<<16})
+		c := CQE{Res: 1, Flags: CQEBuffer | 1<<16}
+		b.Release(uint16(len(b.Data(&c)))) // fine
+		b.Data(&c)
+		b.Data(&c)
 	})
 }
 

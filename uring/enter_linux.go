@@ -83,6 +83,10 @@ func (r *Ring) Submit() (int, error) { return r.submit(0) }
 // SubmitAndPoll is Submit, and makes what has completed by now appear in the completion queue: deferred work is run,
 // overflowed completions are fetched. It does not wait, and the Go scheduler is not told of the call. It returns how
 // many completions can be read.
+//
+// Of deferred work, one call runs no more than 20 pieces, on Linux 6.13 and newer: with 100 sockets readable, five calls
+// find 20 completions each. [Ring.Pending] tells whether there is more. SubmitAndWait is no different; [Ring.Wait] runs
+// as many as it waits for.
 func (r *Ring) SubmitAndPoll() (ready int, err error) {
 	_, err = r.submit(enterGetevents)
 	return r.Len(), err

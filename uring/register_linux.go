@@ -333,6 +333,10 @@ func (r *Ring) Resize(entries, cqEntries int) error {
 		return err
 	}
 	op := fmt.Sprintf("resize a ring to %d and %d entries", entries, cqEntries)
+	if r.flags&setupNoSQArray == 0 {
+		// The kernel does not tell where the array has gone to. All that can resize (6.13) can do without it (6.6).
+		return &Error{Op: op, Err: ErrNotSupported, Hint: "it came with Linux 6.13"}
+	}
 	if r.Prepared() > 0 {
 		return &Error{Op: op, Err: unix.EBUSY, Hint: "submit what is prepared first"}
 	}
@@ -349,7 +353,7 @@ func (r *Ring) Resize(entries, cqEntries int) error {
 	}
 	old := r.scratch
 	r.scratch = scratch
-	p.flags |= r.flags & setupNoSQArray
+	p.flags |= setupNoSQArray
 	// From here on the old mappings are of memory that the kernel no longer looks at.
 	if err := errors.Join(old.Free(), r.unmapRings()); err != nil {
 		return err

@@ -50,6 +50,32 @@ func TestBatches(t *testing.T) {
 	})
 }
 
+// TestIndexArray is a ring as kernels before 6.6 make it.
+func TestIndexArray(t *testing.T) {
+	defer func(f SetupFlags) { extraSetup = f }(extraSetup)
+	for _, extra := range []SetupFlags{0, 1 << 31} { // without, and with something that no kernel knows
+		extraSetup = extra
+		r := newRing(t, Options{Entries: 8, Flags: SetupSingleIssuer | SetupDeferTaskrun})
+		for i := range uint64(100) {
+			get(t, r, i).Nop()
+			if i%3 == 0 {
+				continue
+			}
+			if i%3 == 1 {
+				wantRes(t, r, i-1, 0)
+			}
+			wantRes(t, r, i, 0)
+		}
+		if r.flags&setupNoSQArray != 0 {
+			t.Errorf("the ring has flags %v", r.flags.Names())
+		}
+		wantRes(t, r, 99, 0)
+		if err := r.Resize(16, 32); !errors.Is(err, ErrNotSupported) {
+			t.Errorf("Resize: %v, want ErrNotSupported", err)
+		}
+	}
+}
+
 func TestFullSubmissionQueue(t *testing.T) {
 	r := newRing(t, Options{Entries: 8, CQEntries: 64})
 	for i := range uint64(8) {
@@ -269,6 +295,9 @@ func TestWrongThread(t *testing.T) {
 					name string
 					do   func() error
 				}{
+					{"SubmitAndPoll of nothing", func() error { _, err := r.SubmitAndPoll(); return err }},
+					{"Wait for nothing", func() error { _, err := r.Wait(1, 10*time.Millisecond); return err }},
+					{"SubmitAndWait for nothing", func() error { _, err := r.SubmitAndWait(1, time.Second); return err }},
 					{"Submit", func() error { _, err := r.Submit(); return err }},
 					{"SubmitAndPoll", func() error { _, err := r.SubmitAndPoll(); return err }},
 					{"SubmitAndWait", func() error { _, err := r.SubmitAndWait(1, time.Second); return err }},
@@ -285,7 +314,15 @@ func TestWrongThread(t *testing.T) {
 					}
 				}
 			}
+			flush := func() { // what was prepared on the wrong thread is still there, and the ring works
+				n := r.Prepared()
+				if _, err := r.SubmitAndWait(n, time.Second); n == 0 || err != nil || r.Len() != n {
+					t.Errorf("%d prepared; then %d completions, %v", n, r.Len(), err)
+				}
+				r.Advance(r.Len())
+			}
 			elsewhere(func() { use("") })
+			flush()
 			elsewhere(func() {
 				// A thread with a ring of its own, which has the same number in its table.
 				other, err := New(o)
@@ -302,12 +339,7 @@ func TestWrongThread(t *testing.T) {
 					t.Errorf("the other thread's ring: %d, %v", n, err)
 				}
 			})
-			// What was prepared on the wrong thread is still there, and the ring works.
-			n := r.Prepared()
-			if _, err := r.SubmitAndWait(n, time.Second); err != nil || r.Len() != n {
-				t.Errorf("%d prepared; then %d completions, %v", n, r.Len(), err)
-			}
-			r.Advance(r.Len())
+			flush()
 		})
 	}
 	t.Run("ended", func(t *testing.T) {
@@ -349,6 +381,46 @@ func TestDisabled(t *testing.T) {
 	wantRes(t, r, 1, 0)
 }
 
+// TestEnableElsewhere: the thread that enables a ring is the one that it belongs to.
+func TestEnableElsewhere(t *testing.T) {
+	runtime.LockOSThread()
+	r, err := New(Options{Entries: 4, Flags: SetupDisabled | SetupSingleIssuer | SetupDeferTaskrun})
+	skipUnless(t, err)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := r.Enable()
+		if err == nil {
+			_, err = r.SubmitAndPoll()
+		}
+		done <- err
+		<-done
+		done <- r.Close()
+	}()
+	if err := <-done; err != nil {
+		t.Errorf("on the thread that enabled the ring: %v", err)
+	}
+	if err := r.Close(); !errors.Is(err, ErrWrongThread) {
+		t.Errorf("Close on the thread that made it: %v, want ErrWrongThread", err)
+	}
+	done <- nil
+	if err := <-done; err != nil {
+		t.Errorf("Close on the thread that enabled it: %v", err)
+	}
+}
+
+// TestRegisterMany: a ring gives its number back, of which a thread has 16.
+func TestRegisterMany(t *testing.T) {
+	runtime.LockOSThread()
+	for i := range 40 {
+		r, err := New(loopOptions())
+		if err != nil {
+			t.Fatalf("ring number %d: %v", i, err)
+		}
+		ok(t, r.Close())
+	}
+}
+
 func TestClosed(t *testing.T) {
 	r := newRing(t, loopOptions())
 	ok(t, r.Close())
@@ -379,6 +451,9 @@ func TestCloseInFlight(t *testing.T) {
 			buf := bytesOf(t, 16)
 			get(t, r, 1).Recv(a, buf, 0)
 			quiet(t, r)
+			fd, err := unix.FcntlInt(uintptr(r.FD()), unix.F_DUPFD_CLOEXEC, 0) // closing the ring's is not what ends it
+			ok(t, err)
+			own(t, fd)
 			ok(t, r.Close())
 			write(t, b, "late")
 			if buf[0] != 0 {

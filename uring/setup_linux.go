@@ -41,6 +41,9 @@ const (
 	maxCQEntries = 2 * maxEntries
 )
 
+// extraSetup is what is tried for every ring first, and done without if the kernel does not know it (before 6.6).
+var extraSetup = setupNoSQArray
+
 // New sets up a ring. With SetupSingleIssuer the calling OS thread becomes the only one that may use it (with
 // SetupDisabled: the one that calls [Ring.Enable]), so call [runtime.LockOSThread] first.
 //
@@ -52,7 +55,7 @@ func New(o Options) (*Ring, error) {
 		return nil, err
 	}
 	p := params{
-		sqEntries: uint32(o.Entries), cqEntries: uint32(o.CQEntries), flags: o.Flags | setupNoSQArray,
+		sqEntries: uint32(o.Entries), cqEntries: uint32(o.CQEntries), flags: o.Flags | extraSetup,
 		sqThreadCPU: o.SQThreadCPU, sqThreadIdle: o.SQThreadIdle, wqFD: uint32(o.Attach),
 	}
 	if p.sqEntries == 0 {
@@ -63,9 +66,9 @@ func New(o Options) (*Ring, error) {
 	}
 	asked := p
 	fd, errno := setup(&p)
-	if errno == unix.EINVAL { // no SetupNoSQArray before 6.6
+	if errno == unix.EINVAL {
 		p = asked
-		p.flags &^= setupNoSQArray
+		p.flags &^= extraSetup
 		fd, errno = setup(&p)
 	}
 	if errno != 0 {
