@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -370,9 +371,10 @@ func (b *BufRing) Close() error {
 		// It would be written to after it is gone. Leaking it is the lesser harm.
 		return err
 	}
+	return b.free()
+}
+
+func (b *BufRing) free() error {
 	b.data, b.entries = nil, nil
-	if err := b.queue.Free(); err != nil {
-		return err
-	}
-	return b.mem.Free()
+	return errors.Join(b.queue.Free(), b.mem.Free())
 }

@@ -314,6 +314,27 @@ func TestSizes(t *testing.T) {
 			wantRes(t, r, 1, 0)
 		})
 	}
+	t.Run("shared workers", func(t *testing.T) {
+		first := newRing(t, Options{Entries: 4})
+		r := newRing(t, Options{Entries: 4, Flags: SetupAttachWQ, Attach: first.FD()})
+		s := get(t, r, 2)
+		s.Nop()
+		s.Flags |= SQEAsync
+		wantRes(t, r, 2, 0)
+	})
+	t.Run("kernel thread on a CPU", func(t *testing.T) {
+		r := newRing(t, Options{Entries: 4, Flags: SetupSQPoll | SetupSQAff, SQThreadCPU: 0, SQThreadIdle: 1})
+		get(t, r, 1).Nop()
+		wantRes(t, r, 1, 0)
+	})
+	t.Run("no iowait", func(t *testing.T) {
+		o := loopOptions()
+		o.NoIOWait = true
+		r := newRing(t, o)
+		s := get(t, r, 1)
+		s.Timeout(r.Timespec(time.Millisecond), 0, 0)
+		wantRes(t, r, 1, -int(unix.ETIME))
+	})
 	start := time.Now()
 	ok(t, Available())
 	t.Logf("Available takes %v", time.Since(start))

@@ -23,11 +23,6 @@ const (
 	SetupSingleIssuer SetupFlags = 1 << 12 // one OS thread submits (6.0)
 	SetupDeferTaskrun SetupFlags = 1 << 13 // completions are made only inside calls that ask for them; needs SetupSingleIssuer (6.1)
 	SetupHybridIOPoll SetupFlags = 1 << 17 // with SetupIOPoll: sleep first (6.13)
-
-	setupCQSize    SetupFlags = 1 << 3
-	setupNoSQArray SetupFlags = 1 << 16
-	setupAllowed              = SetupIOPoll | SetupSQPoll | SetupSQAff | SetupClamp | SetupAttachWQ | SetupDisabled | SetupSubmitAll |
-		SetupCoopTaskrun | SetupTaskrunFlag | SetupSingleIssuer | SetupDeferTaskrun | SetupHybridIOPoll
 )
 
 var setupNames = []string{"iopoll", "sqpoll", "sq_aff", "cqsize", "clamp", "attach_wq", "r_disabled", "submit_all", "coop_taskrun",
@@ -61,7 +56,7 @@ const (
 	CQEBufMore  CQEFlags = 1 << 4 // the kernel goes on filling the same buffer (incremental buffer rings, 6.12)
 )
 
-// IOFlags go into the IOPrio field of receives and sends (Recv, Recvmsg, Send, Sendmsg and their kin).
+// Flags in the IOPrio field of receives and sends (Recv, Recvmsg, Send, Sendmsg and their kin).
 const (
 	PollFirst     uint16 = 1 << 0 // wait until the socket is ready before the first try (5.19)
 	recvMultishot uint16 = 1 << 1
@@ -102,13 +97,6 @@ const (
 	cancelFDFixed CancelFlags = 1 << 3
 	cancelUser    CancelFlags = 1 << 4
 	cancelOp      CancelFlags = 1 << 5
-)
-
-// Flags of polls.
-const (
-	pollMulti          uint32 = 1 << 0
-	pollUpdateEvents   uint32 = 1 << 1
-	pollUpdateUserData uint32 = 1 << 2
 )
 
 // SlotAuto in place of a slot lets the kernel choose a free one of the registered files; the completion's Res is the

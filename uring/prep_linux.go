@@ -1,5 +1,12 @@
 package uring
 
+// Flags of polls, in Len.
+const (
+	pollMulti          uint32 = 1 << 0
+	pollUpdateEvents   uint32 = 1 << 1
+	pollUpdateUserData uint32 = 1 << 2
+)
+
 // Nop does nothing (Linux 5.1). Res is 0.
 func (s *SQE) Nop() { s.Op, s.FD = OpNop, -1 }
 

@@ -30,6 +30,14 @@ type params struct {
 	}
 }
 
+// Flags that the package sets by itself, and those that a caller may set.
+const (
+	setupCQSize    SetupFlags = 1 << 3
+	setupNoSQArray SetupFlags = 1 << 16
+	setupAllowed              = SetupIOPoll | SetupSQPoll | SetupSQAff | SetupClamp | SetupAttachWQ | SetupDisabled | SetupSubmitAll |
+		SetupCoopTaskrun | SetupTaskrunFlag | SetupSingleIssuer | SetupDeferTaskrun | SetupHybridIOPoll
+)
+
 const (
 	offRings = 0
 	offSQEs  = 0x10000000
@@ -221,18 +229,17 @@ func (r *Ring) Close() error {
 	if r.registered {
 		errs = append(errs, r.unregisterRing())
 	}
-	for len(r.bufRings) > 0 {
-		errs = append(errs, r.bufRings[0].Close())
-	}
 	errs = append(errs, r.unmapRings())
 	if r.scratch != nil {
 		errs = append(errs, r.scratch.Free())
 	}
 	fd := r.fd
 	r.fd, r.enterFD = -1, -1
-	if err := unix.Close(fd); err != nil {
-		errs = append(errs, err)
+	errs = append(errs, unix.Close(fd))
+	for _, b := range r.bufRings { // nothing is left that would use them, so they need not be unregistered one by one
+		errs = append(errs, b.free())
 	}
+	r.bufRings = nil
 	if err := errors.Join(errs...); err != nil {
 		return &Error{Op: "close a ring", Err: err}
 	}

@@ -21,9 +21,9 @@ func (s *Support) setOp(o uint8) { s.ops[o>>6] |= 1 << (o & 63) }
 
 // Ops are all operations that the kernel has.
 func (s *Support) Ops() (list []Op) {
-	for o := range Op(255) {
-		if s.Op(o) {
-			list = append(list, o)
+	for o := range 256 {
+		if s.Op(Op(o)) {
+			list = append(list, Op(o))
 		}
 	}
 	return list
