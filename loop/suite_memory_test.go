@@ -1,0 +1,230 @@
+//go:build linux || darwin || freebsd
+
+package loop_test
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// Writable comes once for each time it is owed, when half of the mark has gone, and never uncalled for.
+func TestWritableComesAsPromised(t *testing.T) {
+	const high = 200_000
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			r := run(t, loop.Options{Driver: driver, HighWater: high})
+			calls, pending := make(chan int, 100), 0
+			k := r.connect(network, sock.Options{}, &watcher{writable: func(c *loop.Conn) {
+				pending = c.Pending()
+				if c.Full() {
+					t.Error("full in Writable")
+				}
+				calls <- pending
+			}})
+			drain := func(n int) {
+				k.peer.readAll(n)
+				k.until("all is sent", func() bool { return k.c.Pending() == 0 })
+			}
+			// Filled, but nobody asked: no call.
+			k.do(func() { write(t, k.c, pattern(large)) })
+			drain(large)
+			k.turns(2)
+			if len(calls) > 0 {
+				t.Fatal("Writable came although no Write was refused and Full not asked")
+			}
+			for name, ask := range map[string]func(){
+				"refused": func() {
+					for range 3 {
+						if _, err := k.c.Write([]byte("x")); err != loop.ErrFull {
+							t.Errorf("Write: %v; want ErrFull", err)
+						}
+					}
+				},
+				"Full": func() {
+					if !k.c.Full() {
+						t.Error("Full is false")
+					}
+				},
+			} {
+				k.do(func() { write(t, k.c, pattern(large)); ask() })
+				k.peer.readAll(100_000)
+				k.turns(3)
+				if len(calls) > 0 {
+					t.Fatalf("%s: Writable with %d bytes waiting: want at most %d", name, <-calls, high/2)
+				}
+				k.peer.readAll(large - 100_000)
+				if n := recv(t, "Writable", calls); n > high/2 {
+					t.Errorf("%s: Writable with %d bytes waiting: want at most %d", name, n, high/2)
+				}
+				k.until("all is sent", func() bool { return k.c.Pending() == 0 })
+				k.turns(2)
+				if len(calls) > 0 {
+					t.Errorf("%s: Writable came twice", name)
+				}
+			}
+			k.do(func() { k.c.Abort() })
+		})
+	})
+}
+
+// Peers that write and never read cost the mark and one read each, whatever the handler does, and a constant.
+func TestPeersThatNeverRead(t *testing.T) {
+	const high, buffer, constant, conns = 100_000, 64 << 10, 4 << 20, 20
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			gap(t, driver, "io_uring", "what arrived before a receive was cancelled is held, about 1 MiB a connection")
+			r := run(t, loop.Options{Driver: driver, HighWater: high, ReadBuffer: buffer})
+			most := 0
+			var all []*link
+			for range conns {
+				all = append(all, r.connect(network, sock.Options{SendBuffer: 64 << 10}, &watcher{data: func(c *loop.Conn, p []byte) {
+					if _, err := c.Write(p); err != nil {
+						t.Errorf("Write in Data: %v: Data must not come while the connection is full", err)
+					}
+					most = max(most, c.Pending())
+				}}))
+			}
+			pattern(1) // which is made once
+			before := heap()
+			sent := make([]int, conns)
+			var writers sync.WaitGroup
+			for i, k := range all {
+				writers.Go(func() {
+					k.peer.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+					for sent[i] < 1<<30 {
+						n, err := k.peer.Write(pattern(1 << 20))
+						sent[i] += n
+						if err != nil { // nobody takes any more
+							return
+						}
+					}
+					t.Errorf("%d bytes taken from a peer that never reads", sent[i])
+				})
+			}
+			writers.Wait()
+			grown := heap() - before
+			r.do(func() {
+				for _, k := range all {
+					most = max(most, k.c.Pending())
+					if !k.c.Full() {
+						t.Errorf("not full, with %d bytes waiting", k.c.Pending())
+					}
+				}
+			})
+			if most > high+buffer {
+				t.Errorf("%d bytes waited: want at most HighWater and a read, %d", most, high+buffer)
+			}
+			if limit := conns*(high+2*buffer) + constant; grown > limit {
+				t.Errorf("the heap grew by %d bytes: want at most %d", grown, limit)
+			}
+			// All comes back once the peers read: the pause ends.
+			for i, k := range all {
+				k.peer.readAll(sent[i])
+				k.peer.closeWrite()
+				k.peer.expectEOF()
+				k.end(nil)
+			}
+		})
+	})
+}
+
+// heap is what is alive.
+func heap() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// Pause holds the peer up, also in the middle of a turn's reads; Resume goes on.
+func TestPauseAndResume(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			gap(t, driver, "io_uring", "it does not know Options.ReadBuffer")
+			r := run(t, loop.Options{Driver: driver, ReadBuffer: 1000})
+			var got []byte
+			calls := 0
+			k := r.connect(network, sock.Options{}, &watcher{data: func(c *loop.Conn, p []byte) {
+				got = append(got, p...)
+				calls++
+				c.Pause()
+			}})
+			k.peer.send(pattern(5500))
+			k.peer.closeWrite()
+			for n := 1; n <= 6; n++ {
+				k.until("Data", func() bool { return calls == n })
+				k.turns(3)
+				k.do(func() {
+					if calls != n {
+						t.Errorf("%d calls of Data: want %d, for the connection is paused", calls, n)
+					}
+					k.c.Pause() // twice is once
+					k.c.Resume()
+					k.c.Resume()
+				})
+			}
+			k.peer.Close()
+			k.end(nil)
+			same(t, got, pattern(5500))
+		})
+	})
+}
+
+// An idle connection holds no buffer.
+func TestIdleConnectionIsSmall(t *testing.T) {
+	const conns, most = 2000, 400
+	each(t, func(t *testing.T, driver string) {
+		n := conns
+		if driver == "select" {
+			n = 400 // its descriptors end at FD_SETSIZE; two a connection here
+		}
+		r := run(t, loop.Options{Driver: driver})
+		closed := 0
+		echo := countingEcho{closed: &closed}
+		a := r.serve("tcp", func() loop.Handler { return echo })
+		talk := func(n int) (peers []*peer) {
+			for range n {
+				peers = append(peers, dial(t, a))
+			}
+			for _, p := range peers {
+				p.send(pattern(3000))
+			}
+			for _, p := range peers {
+				p.expect(pattern(3000))
+			}
+			return peers
+		}
+		for _, p := range talk(50) { // what is made once
+			p.Close()
+		}
+		r.until("the first are gone", func() bool { return closed == 50 })
+		peers := talk(n)
+		with := heap()
+		for _, p := range peers { // their ends cost too, but stay
+			p.Conn.(interface{ CloseWrite() error }).CloseWrite()
+		}
+		r.until("all are gone", func() bool { return closed == 50+n })
+		without := heap()
+		per := (with - without) / n
+		t.Logf("%d bytes an idle connection", per)
+		if per > most {
+			t.Errorf("%d bytes an idle connection: want at most %d", per, most)
+		}
+		runtime.KeepAlive(peers)
+	})
+}
+
+// countingEcho echoes; all its connections share it.
+type countingEcho struct {
+	loop.Base
+	closed *int
+}
+
+func (countingEcho) Data(c *loop.Conn, p []byte)    { c.Write(p) }
+func (e countingEcho) Closed(_ *loop.Conn, _ error) { *e.closed++ }
