@@ -26,6 +26,11 @@ func (c *Conn) WriteTo(dst io.Writer) (n int64, err error) {
 	if d, ok := dst.(*Conn); ok && d.over == nil && d.raw.w == c.raw.w && !d.raw.is(returned|givenAway) {
 		return c.pipe(t, d)
 	}
+	return c.copyTo(t, dst)
+}
+
+// copyTo copies to anything, which may wait while it holds what it is given.
+func (c *Conn) copyTo(t *coro.Task, dst io.Writer) (n int64, err error) {
 	for {
 		if err := c.raw.await(t); err != nil {
 			return n, c.atEnd(err)
