@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// A Stall is a handler that held its loop for too long.
+// A Stall is a handler that held its loop for too long. If the loop's goroutine had switched to a coroutine of iter.Pull,
+// the stack is first that coroutine's, and then the loop's.
 type Stall struct {
 	Loop  *Loop
 	For   time.Duration // how long the turn had lasted when it was looked at
-	Stack string        // what the loop's goroutine was doing then, as the runtime prints it
+	Stack string        // what held it then, as the runtime prints it
 }
 
 // A monitor watches one loop from a goroutine of its own. The loop only counts turns; the monitor looks at the
@@ -113,8 +114,8 @@ func (m *monitor) report(d time.Duration) {
 // mostStacks bounds the dump in which a goroutine is looked for.
 const mostStacks = 16 << 20
 
-// stackOf is the stack of a goroutine. The runtime gives out the stack of another goroutine only together with
-// all of them, for which it stops the program for a moment; that is rare enough here.
+// stackOf is the stack of the goroutine that runs a loop. The runtime gives out the stack of another goroutine only
+// together with all of them, for which it stops the program for a moment; that is rare enough here.
 func stackOf(id int64) string {
 	buf := make([]byte, 64<<10)
 	n := 0
@@ -125,12 +126,68 @@ func stackOf(id int64) string {
 		}
 		buf = make([]byte, 2*len(buf))
 	}
-	for stack := range bytes.SplitSeq(buf[:n], []byte("\n\n")) {
-		if parseGoroutineID(stack) == id {
-			return string(bytes.TrimSpace(stack))
-		}
+	if s := holder(buf[:n], id); s != "" {
+		return s
 	}
 	return fmt.Sprintf("goroutine %d is not among the first %d bytes of stacks", id, n)
+}
+
+// holder finds, in a dump of all stacks, that of a goroutine. If it has switched to a coroutine, it is in the state
+// "coroutine", as are all coroutines that are parked; the one that runs is in another state, and was made by iter.Pull
+// in that goroutine, or in a coroutine that was.
+func holder(dump []byte, id int64) string {
+	own, running := "", ""
+	family := map[int64]bool{id: true}
+	for again := true; again; {
+		again = false
+		for stack := range bytes.SplitSeq(dump, []byte("\n\n")) {
+			n := parseGoroutineID(stack)
+			switched := isSwitched(stack)
+			switch {
+			case n == id && own == "":
+				own = string(bytes.TrimSpace(stack))
+				if !switched {
+					return own
+				}
+			case n != id && !family[n] && family[pulledBy(stack)]:
+				family[n], again = true, true
+				if !switched {
+					running = string(bytes.TrimSpace(stack))
+				}
+			}
+		}
+	}
+	if running == "" {
+		return own
+	}
+	return running + "\n\n" + own
+}
+
+// isSwitched reports whether a stack's first line says that its goroutine waits for a coroutine, or to be switched to:
+// "goroutine 7 [coroutine]:", "goroutine 7 [coroutine, 2 minutes]:".
+func isSwitched(stack []byte) bool {
+	head, _, _ := bytes.Cut(stack, []byte("\n"))
+	_, state, _ := bytes.Cut(head, []byte("["))
+	return bytes.HasPrefix(state, []byte("coroutine"))
+}
+
+// pulledBy is the goroutine in which a coroutine was made, off its stack's line "created by iter.Pull[...] in goroutine
+// 7"; -1 if it is no coroutine.
+func pulledBy(stack []byte) int64 {
+	_, by, ok := bytes.Cut(stack, []byte("\ncreated by iter.Pull"))
+	if !ok {
+		return -1
+	}
+	by, _, _ = bytes.Cut(by, []byte("\n"))
+	_, number, ok := bytes.Cut(by, []byte(" in goroutine "))
+	if !ok {
+		return -1
+	}
+	id, err := strconv.ParseInt(string(number), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return id
 }
 
 // parseGoroutineID reads the number off a stack's first line, "goroutine 7 [running]:".
