@@ -216,14 +216,21 @@ func (d *completion) write(c *Conn, extra []byte) error {
 
 // finishSends: the sends that were submitted are done, for they don't wait (MSG_DONTWAIT). That all bytes were taken
 // is told by nothing, which saves the kernel and the loop a completion a message, and a turn for completions that tell
-// nothing. A send that was cut short or failed has one: with MSG_WAITALL, less than all is a failure.
-func (d *completion) finishSends() {
+// nothing. A send that was cut short or failed has one: with MSG_WAITALL, less than all is a failure. If the kernel did
+// not take all that was prepared, it is not known which ones it did.
+func (d *completion) finishSends(allTaken bool) {
+	if len(d.sending) == 0 {
+		return
+	}
 	for i := range d.found {
 		if c := &d.found[i]; opSet(c.UserData>>32) == opSend {
 			if s := d.slots[uint32(c.UserData)]; s.ops&opSend != 0 {
 				d.sent(s, max(c.Res, 0), c.Errno())
 			}
 		}
+	}
+	if !allTaken {
+		return
 	}
 	for i, s := range d.sending {
 		d.sending[i] = nil

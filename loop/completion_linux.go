@@ -237,6 +237,13 @@ func (d *completion) dispatch() {
 	if d.turn-d.ranOut > calmTurns {
 		d.resize(d.limit / 2)
 	}
+	// Copied, so that the queue has room for what the handlers cause.
+	d.found = d.found[:0]
+	for cqes := d.ring.Ready(); len(cqes) > 0; cqes = d.ring.Ready() {
+		d.found = append(d.found, cqes...)
+		d.ring.Advance(len(cqes))
+	}
+	d.finishSends(d.ring.Prepared() == 0) // before anything else is asked for
 	again := d.again
 	d.again = d.spare[:0]
 	for i, s := range again {
@@ -245,15 +252,6 @@ func (d *completion) dispatch() {
 		d.resume(s)
 	}
 	d.spare = again[:0]
-	// Copied, so that the queue has room for what the handlers cause.
-	d.found = d.found[:0]
-	for cqes := d.ring.Ready(); len(cqes) > 0; cqes = d.ring.Ready() {
-		d.found = append(d.found, cqes...)
-		d.ring.Advance(len(cqes))
-	}
-	if len(d.sending) > 0 && d.ring.Prepared() == 0 {
-		d.finishSends()
-	}
 	for i := range d.found {
 		d.complete(&d.found[i])
 	}
