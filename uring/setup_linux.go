@@ -82,7 +82,10 @@ func New(o Options) (*Ring, error) {
 	if errno != 0 {
 		return nil, setupError(o, errno)
 	}
-	r := &Ring{fd: fd, enterFD: fd, flags: p.flags, features: p.features, tid: unix.Gettid()}
+	r := &Ring{fd: fd, enterFD: fd, flags: p.flags, features: p.features}
+	if r.flags&SetupDisabled == 0 { // else it belongs to the thread that enables it
+		r.tid = unix.Gettid()
+	}
 	if err := r.start(o, &p); err != nil {
 		r.Close()
 		return nil, err
