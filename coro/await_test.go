@@ -137,3 +137,23 @@ func TestFullPostQueue(t *testing.T) {
 		t.Errorf("got %v, want %v", tk.Err(), errCut)
 	}
 }
+
+// TestAwaitCancelledWithSlot: who is cancelled when it has just got a slot gives it back, and starts nothing.
+func TestAwaitCancelledWithSlot(t *testing.T) {
+	b := newBed(t, Options{Blocking: 1})
+	b.must(func(ctx context.Context) error {
+		b.s.slots.free = 0
+		tk := b.s.Go(ctx, "", func(ctx context.Context) error {
+			_, err := Await(ctx, func() (int, error) { t.Error("it was started"); return 0, nil })
+			return err
+		})
+		_ = Yield(ctx)
+		_ = Yield(ctx)
+		b.s.slots.release(1)
+		tk.Cancel(errCut)
+		if err := tk.Wait(ctx); err != errCut || b.s.slots.free != 1 {
+			t.Errorf("Await = %v, and %d slots are free, want %v, 1", err, b.s.slots.free, errCut)
+		}
+		return nil
+	})
+}

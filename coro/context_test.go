@@ -300,3 +300,43 @@ func TestFollowersAreKept(t *testing.T) {
 		return other.Wait(ctx)
 	})
 }
+
+// TestNothingIsLeftBehind: what would end a wait or a scope is taken back when that is over.
+func TestNothingIsLeftBehind(t *testing.T) {
+	b := newBed(t, Options{})
+	foreign, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	b.must(func(ctx context.Context) error {
+		co := b.s.running.co
+		var sc *scope
+		err := Timeout(ctx, time.Minute, func(ctx context.Context) error {
+			sc = b.s.running.cur
+			b.clock.Advance(time.Minute)
+			return Sleep(ctx, time.Hour)
+		})
+		if err != context.DeadlineExceeded || co.timer.Stop() || sc.timer != nil {
+			t.Errorf("%v; after a Sleep that was cut its timer still runs", err)
+		}
+		var timer interface{ Stop() bool }
+		if err := Timeout(ctx, time.Minute, func(ctx context.Context) error {
+			timer = b.s.running.cur.timer
+			return nil
+		}); err != nil || timer.Stop() {
+			t.Errorf("%v; after a Timeout its timer still runs", err)
+		}
+		tk := b.s.Go(foreign, "", func(ctx context.Context) error {
+			below, cancel := context.WithCancel(ctx)
+			defer cancel()
+			return Sleep(below, time.Nanosecond)
+		})
+		_, _ = Yield(ctx), Yield(ctx)
+		b.clock.Advance(time.Hour)
+		if err := tk.Wait(ctx); err != nil {
+			return err
+		}
+		if tk.unwatch != nil || tk.follows != nil {
+			t.Error("a task that has ended still watches a foreign context")
+		}
+		return nil
+	})
+}

@@ -23,7 +23,9 @@ func TestEnd(t *testing.T) {
 		{"group", func(b *bed, ctx context.Context) error {
 			return Group(ctx, func(g *Tasks) error {
 				g.Go(never.Wait)
-				g.Go(func(ctx context.Context) error { return Group(ctx, func(g *Tasks) error { g.Go(never.Wait); return nil }) })
+				g.Go(func(ctx context.Context) error {
+					return Group(ctx, func(g *Tasks) error { g.Go(never.Wait); return nil })
+				})
 				return never.Wait(ctx)
 			})
 		}},
