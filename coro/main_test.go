@@ -12,16 +12,21 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestMain looks for goroutines that the tests left behind.
+// TestMain looks for goroutines and descriptors that the tests left behind.
 func TestMain(m *testing.M) {
+	before := countOpen()
 	code := m.Run()
 	if code == 0 {
 		code = leaks()
 	}
+	if after := countOpen(); code == 0 && after > before {
+		fmt.Printf("descriptors left behind: %d before the tests, %d after\n", before, after)
+		code = 1
+	}
 	os.Exit(code)
 }
 
-// leaks looks for goroutines of this module; those of package testing are its own affair.
+// leaks looks for goroutines of this package.
 func leaks() int {
 	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
 		left := goroutines()
@@ -35,7 +40,7 @@ func leaks() int {
 	}
 }
 
-// goroutines are the stacks of all goroutines but the caller's and the runtime's and testing's own.
+// goroutines are the stacks of those, but the caller's.
 func goroutines() (stacks []string) {
 	buf := make([]byte, 16<<20)
 	for i, st := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {

@@ -128,7 +128,7 @@ func TestPanic(t *testing.T) {
 	}{
 		{"error", func() { panicHere(errBoom) }, false, errBoom},
 		{"text", func() { panicHere("text") }, false, nil},
-		{"nil map", func() { var m map[int]int; m[panicIndex()] = 1 }, false, nil},
+		{"index", func() { _ = []int{}[panicIndex()] }, false, nil},
 		{"Goexit", exitHere, true, nil},
 		{"FailNow of a test", func() { defer func() { panicIndex() }(); new(testing.T).FailNow() }, true, nil},
 	} {
@@ -429,6 +429,29 @@ func TestMany(t *testing.T) {
 	})
 	if passed != n*rounds {
 		t.Errorf("the token was passed %d times, want %d", passed, n*rounds)
+	}
+}
+
+// TestYieldStarvesNobody: tasks that are always ready leave the loop its turns.
+func TestYieldStarvesNobody(t *testing.T) {
+	for _, seed := range []uint64{0, 1} {
+		b := newBed(t, Options{Seed: seed})
+		stop := false
+		var tk *Task
+		b.do(func() {
+			tk = b.s.Go(context.Background(), "", func(ctx context.Context) error {
+				for !stop {
+					if err := Yield(ctx); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			b.loop.AfterFunc(time.Second, func() { stop = true })
+		})
+		b.do(func() {})
+		b.clock.Advance(time.Second)
+		<-tk.Done()
 	}
 }
 
