@@ -14,7 +14,7 @@ func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	if err != nil {
 		return zero, err
 	}
-	s := t.sched
+	s := t.scope.sched
 	if err := s.slots.acquire(ctx, t, 1, "a goroutine for Await"); err != nil {
 		return zero, err
 	}

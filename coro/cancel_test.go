@@ -258,12 +258,12 @@ var ways = []struct {
 	start func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (t *Task, cut func())
 }{
 	{"Task.Cancel", true, false, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
-		t := g.sched.Go(ctx, "subject", f)
+		t := g.scope.sched.Go(ctx, "subject", f)
 		return t, func() { t.Cancel(errCut) }
 	}},
 	{"its group's", true, false, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
 		var inner *Tasks
-		t := g.sched.Go(ctx, "subject", func(ctx context.Context) error {
+		t := g.scope.sched.Go(ctx, "subject", func(ctx context.Context) error {
 			return Group(ctx, func(g *Tasks) error {
 				inner = g
 				return f(g.Context())
@@ -279,7 +279,7 @@ var ways = []struct {
 	}},
 	{"its group's, and not its context", true, false, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
 		var inner *Tasks
-		t := g.sched.Go(ctx, "subject", func(ctx context.Context) error {
+		t := g.scope.sched.Go(ctx, "subject", func(ctx context.Context) error {
 			return Group(ctx, func(g *Tasks) error { inner = g; return f(ctx) })
 		})
 		return t, func() {
@@ -292,12 +292,12 @@ var ways = []struct {
 	}},
 	{"context above the task", false, false, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
 		above, cancel := context.WithCancelCause(context.Background())
-		return g.sched.Go(above, "subject", f), func() { cancel(errCut) }
+		return g.scope.sched.Go(above, "subject", f), func() { cancel(errCut) }
 	}},
 	{"context below the task", false, true, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
 		early := false
 		cut := func() { early = true }
-		return g.sched.Go(ctx, "subject", func(ctx context.Context) error {
+		return g.scope.sched.Go(ctx, "subject", func(ctx context.Context) error {
 			below, cancel := context.WithCancelCause(ctx)
 			defer cancel(nil)
 			if cut = func() { cancel(errCut) }; early {

@@ -274,6 +274,7 @@ func TestShieldFromBefore(t *testing.T) {
 
 // TestFollowersAreKept: many waits with one foreign context set up one watch of it.
 func TestFollowersAreKept(t *testing.T) {
+	cheapIdentity(t)
 	b := newBed(t, Options{})
 	var e Event
 	b.must(func(ctx context.Context) error {
@@ -334,7 +335,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if err := tk.Wait(ctx); err != nil {
 			return err
 		}
-		if tk.unwatch != nil || tk.follows != nil {
+		if tk.scope.unwatch != nil || tk.follows != nil {
 			t.Error("a task that has ended still watches a foreign context")
 		}
 		return nil

@@ -72,14 +72,14 @@ func (s *Scheduler) List(stacks bool) []Info {
 }
 
 func (t *Task) info(stack bool) Info {
-	i := Info{Loop: t.sched.loop, ID: t.id, Name: t.Name(), State: t.state}
+	i := Info{Loop: t.scope.sched.loop, ID: t.id, Name: t.Name(), State: t.state}
 	if t.state != Running && t.what != "" {
 		i.What = t.what
 		if t.state == Waiting {
 			i.On = describe(t.on)
 		}
 		if !t.since.IsZero() {
-			i.Since, i.For = t.since, t.sched.loop.Now().Sub(t.since)
+			i.Since, i.For = t.since, t.scope.sched.loop.Now().Sub(t.since)
 		}
 	}
 	if co := t.co; stack && co != nil {

@@ -18,7 +18,7 @@ func (e *Event) Wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.home.settle(t.sched, "Event.Wait")
+	e.home.settle(t.scope.sched, "Event.Wait")
 	if e.set {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (b *Barrier) Wait(ctx context.Context) (place int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	b.home.settle(t.sched, "Barrier.Wait")
+	b.home.settle(t.scope.sched, "Barrier.Wait")
 	if b.waiters.len() < b.n-1 {
 		co := t.co
 		if err := b.waiters.wait(ctx, t, "a barrier", nil, 0); err != nil {

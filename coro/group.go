@@ -8,7 +8,7 @@ import (
 // Tasks is an open group; see [Group]. Its methods are for the loop's own while the group is open: for its body and
 // for the tasks in it.
 type Tasks struct {
-	scope
+	scope  scope
 	owner  *Task
 	live   int
 	joiner Waiter
@@ -58,7 +58,7 @@ func (g *Tasks) Go(f func(ctx context.Context) error) *Task { return g.GoNamed("
 
 // GoNamed is Go with a name for lists.
 func (g *Tasks) GoNamed(name string, f func(ctx context.Context) error) *Task {
-	s := g.sched
+	s := g.scope.sched
 	s.here("Tasks.Go")
 	if g.closed {
 		panic(&MisuseError{"Tasks.Go", "the group has ended"})
@@ -75,7 +75,7 @@ func (g *Tasks) Cancel(cause error) {
 	if cause == nil {
 		cause = context.Canceled
 	}
-	g.sched.cancelScope(&g.scope, cause)
+	g.scope.sched.cancelScope(&g.scope, cause)
 }
 
 // failed takes in an error.
@@ -84,7 +84,7 @@ func (g *Tasks) failed(err error) {
 		return
 	}
 	g.errs = append(g.errs, err)
-	g.cancel(&cancellation{context.Canceled, err})
+	g.scope.cancel(&cancellation{context.Canceled, err})
 }
 
 // lost is called when a task of the group has ended.

@@ -19,7 +19,7 @@ func (m *Mutex) Lock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.home.settle(t.sched, "Mutex.Lock")
+	m.home.settle(t.scope.sched, "Mutex.Lock")
 	if m.take(t) {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (m *Mutex) relock(t *Task) {
 	}
 	it := &t.co.item
 	m.waiters.push(it)
-	if err := t.park(&it.Waiter, &t.sched.root, "a mutex", m.owner); err != nil {
+	if err := t.park(&it.Waiter, &t.scope.sched.root, "a mutex", m.owner); err != nil {
 		m.waiters.remove(it)
 	}
 }

@@ -80,7 +80,7 @@ func (p *Partner[In, Out]) Next(ctx context.Context, v In) (out Out, err error) 
 		return out, err
 	}
 	switch {
-	case t.sched != p.task.sched:
+	case t.scope.sched != p.task.scope.sched:
 		panic(&MisuseError{"Partner.Next", "the partner is on another loop"})
 	case p.next.Waiting():
 		panic(&MisuseError{"Partner.Next", "another task waits for an answer already"})
@@ -103,7 +103,7 @@ func (p *Partner[In, Out]) Next(ctx context.Context, v In) (out Out, err error) 
 // Close cancels the partner and waits until it has ended, whatever is cancelled meanwhile. It returns what the partner
 // returned, unless that is only that it was cancelled. It is called by a coroutine.
 func (p *Partner[In, Out]) Close() error {
-	t := p.task.sched.self("Partner.Close")
+	t := p.task.scope.sched.self("Partner.Close")
 	if !p.over {
 		p.task.Cancel(errPartner)
 		for !p.over {

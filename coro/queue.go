@@ -41,7 +41,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if err != nil {
 		return err
 	}
-	q.home.settle(t.sched, "Queue.Put")
+	q.home.settle(t.scope.sched, "Queue.Put")
 	if q.closed {
 		return ErrQueueClosed
 	}
@@ -84,7 +84,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if err != nil {
 		return v, err
 	}
-	q.home.settle(t.sched, "Queue.Get")
+	q.home.settle(t.scope.sched, "Queue.Get")
 	if v, ok := q.take(); ok {
 		return v, nil
 	}

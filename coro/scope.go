@@ -256,7 +256,7 @@ func (t *Task) place(ctx context.Context) (parent *scope, foreign bool) {
 	}
 	sc := bare(ctx)
 	switch {
-	case sc == nil || sc.sched != t.sched:
+	case sc == nil || sc.sched != t.scope.sched:
 		return t.cur, true
 	case sc.above(t.cur):
 		return t.cur, false
@@ -270,7 +270,7 @@ func (t *Task) place(ctx context.Context) (parent *scope, foreign bool) {
 func (t *Task) push(sc *scope, ctx context.Context) (outer *scope) {
 	outer = t.cur
 	parent, foreign := t.place(ctx)
-	sc.open(t.sched, t, parent, ctx, foreign)
+	sc.open(t.scope.sched, t, parent, ctx, foreign)
 	t.cur = sc
 	return outer
 }

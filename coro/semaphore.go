@@ -85,7 +85,7 @@ func (m *Semaphore) Acquire(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	m.home.settle(t.sched, "Semaphore.Acquire")
+	m.home.settle(t.scope.sched, "Semaphore.Acquire")
 	m.check("Acquire", n)
 	return m.sem.acquire(ctx, t, n, "a semaphore")
 }

@@ -17,7 +17,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 	co := t.co
 	if co.timer == nil {
-		co.timer = t.sched.loop.AfterFunc(d, func() { co.sleeper.Wake() })
+		co.timer = t.scope.sched.loop.AfterFunc(d, func() { co.sleeper.Wake() })
 	} else {
 		co.timer.Reset(d)
 	}
@@ -67,9 +67,9 @@ func Shield(ctx context.Context, d time.Duration, f func(ctx context.Context) er
 func (t *Task) within(ctx, values context.Context, d time.Duration, c *cancellation, f func(context.Context) error, shielded bool) error {
 	sc, outer := new(scope), t.cur
 	if shielded {
-		sc.open(t.sched, t, nil, values, false)
+		sc.open(t.scope.sched, t, nil, values, false)
 		t.cur = sc
-		if t.sched.closed {
+		if t.scope.sched.closed {
 			sc.cancel(endedLoop)
 		}
 	} else {

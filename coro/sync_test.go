@@ -256,6 +256,7 @@ func TestQueueClose(t *testing.T) {
 
 // TestNothingAllocated: waits allocate nothing, once their coroutine has waited before.
 func TestNothingAllocated(t *testing.T) {
+	cheapIdentity(t)
 	b := newBed(t, Options{})
 	b.must(func(ctx context.Context) error {
 		return Group(ctx, func(g *Tasks) error {
@@ -304,6 +305,7 @@ func TestNothingAllocated(t *testing.T) {
 
 // TestSleepAllocatesNothing, for its timer is used again.
 func TestSleepAllocatesNothing(t *testing.T) {
+	cheapIdentity(t)
 	b := newBed(t, Options{})
 	slept := 0
 	var tk *Task
@@ -325,5 +327,12 @@ func TestSleepAllocatesNothing(t *testing.T) {
 	b.pass(time.Second)
 	if slept != before+1 {
 		t.Errorf("slept %d times in a second, want 1", slept-before)
+	}
+}
+
+// cheapIdentity skips a test that counts allocations where there is no assembly to tell goroutines apart.
+func cheapIdentity(t *testing.T) {
+	if testing.AllocsPerRun(10, func() { goroutine() }) > 0 {
+		t.Skip("each wait asks the runtime for the goroutine's number here, which allocates")
 	}
 }

@@ -12,7 +12,7 @@ import (
 // A Task is a function that runs as a coroutine. Any goroutine may call ID, Done, Err, Cancel and String; Wait is for
 // coroutines of the same loop, and OnEnd for all of the loop's own.
 type Task struct {
-	scope // the whole of it: the context that f gets
+	scope scope // the whole of it: the context that f gets
 	f     func(context.Context) error
 	name  string
 	id    uint64
@@ -81,7 +81,7 @@ func (s *Scheduler) newTask(ctx context.Context, name string, f func(context.Con
 			foreign = true
 		}
 	}
-	t.open(s, t, parent, ctx, foreign)
+	t.scope.open(s, t, parent, ctx, foreign)
 	if t.next = s.tasks; t.next != nil {
 		t.next.pre = t
 	}
@@ -145,7 +145,7 @@ func (s *Scheduler) finish(t *Task, err error) {
 func (t *Task) ID() uint64 { return t.id }
 
 // Scheduler is the task's scheduler.
-func (t *Task) Scheduler() *Scheduler { return t.sched }
+func (t *Task) Scheduler() *Scheduler { return t.scope.sched }
 
 // Context is the context that the task's function got. It is cancelled when the task has ended.
 func (t *Task) Context() context.Context { return &t.scope }
@@ -192,7 +192,7 @@ func (t *Task) Cancel(cause error) {
 	if cause == nil {
 		cause = context.Canceled
 	}
-	t.sched.cancelScope(&t.scope, cause)
+	t.scope.sched.cancelScope(&t.scope, cause)
 }
 
 // cancelScope cancels from any goroutine.
@@ -208,7 +208,7 @@ func (s *Scheduler) cancelScope(sc *scope, cause error) {
 // OnEnd has f called with the task's error when it has ended, by loop code: at once if it has already. A task has one
 // such function, the last that was given.
 func (t *Task) OnEnd(f func(err error)) {
-	t.sched.here("Task.OnEnd")
+	t.scope.sched.here("Task.OnEnd")
 	if t.state == Ended {
 		t.seen = true
 		f(t.err)
@@ -223,7 +223,7 @@ func (t *Task) Wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.sched != t.sched {
+	if w.scope.sched != t.scope.sched {
 		panic(&MisuseError{"Task.Wait", "the task runs on another loop: Await(ctx, func() … { <-task.Done() … }) waits for it"})
 	}
 	if w == t {

@@ -44,7 +44,7 @@ func (w *Waiter) Wake() bool {
 	if t == nil {
 		return false
 	}
-	s := t.sched
+	s := t.scope.sched
 	s.here("Waiter.Wake")
 	w.task, t.wait = nil, nil
 	if s.running != nil || s.rand != nil || s.closed {
@@ -69,7 +69,7 @@ func (w *Waiter) wakeLater() bool {
 		return false
 	}
 	w.task, t.wait = nil, nil
-	t.sched.enqueue(t)
+	t.scope.sched.enqueue(t)
 	return true
 }
 
@@ -170,7 +170,7 @@ func (t *Task) prepare(w *Waiter, under *scope, what string, on any) *worker {
 	}
 	w.task, t.wait, t.under = t, w, under
 	t.what, t.on = what, on
-	t.since = t.sched.loop.Now()
+	t.since = t.scope.sched.loop.Now()
 	t.state = Waiting
 	return t.co
 }
@@ -190,13 +190,13 @@ func (t *Task) outcome() error {
 func (t *Task) interrupt(cause error) {
 	t.wait.task, t.wait = nil, nil
 	t.cause = cause
-	t.sched.enqueue(t)
+	t.scope.sched.enqueue(t)
 }
 
 // yield lets the others run.
 func (t *Task) yield() {
-	t.what, t.on, t.since = "its turn", nil, t.sched.loop.Now()
-	t.sched.enqueue(t)
+	t.what, t.on, t.since = "its turn", nil, t.scope.sched.loop.Now()
+	t.scope.sched.enqueue(t)
 	t.co.park()
 }
 
@@ -223,7 +223,7 @@ func (t *Task) follow(ctx context.Context) {
 	f := &follower{done: done}
 	t.follows, t.following = f, true
 	f.stop = context.AfterFunc(ctx, func() {
-		t.sched.outside(func() {
+		t.scope.sched.outside(func() {
 			if t.follows == f && t.following && t.wait != nil {
 				t.interrupt(context.Cause(ctx))
 			}
