@@ -255,9 +255,6 @@ func (s *Scheduler) end() {
 	s.idle, s.ready, s.spare = nil, nil, nil
 }
 
-// retryEnd is how long to wait before trying again to learn of the loop's end.
-const retryEnd = time.Second
-
 // An inbox brings functions from other goroutines to the loop. In contrast to Loop.Post it refuses none while the
 // loop lives, for what comes through it is bounded by what it is about: a wait that ends, an Await that is done.
 type inbox struct {

@@ -33,6 +33,8 @@ type Loop struct {
 	arena   []byte // what this turn wrote, until the turn ends
 	blocks  blockPool
 	views   [][]byte // for vectored writes
+	onEnd   []func()
+	ended   bool     // those of onEnd have run
 	starved *starved // listeners that wait for a descriptor, shared by the loops of a group
 
 	// Of any goroutine.
@@ -360,9 +362,12 @@ func (l *Loop) end() {
 		}
 		// A handler may answer Closed with Soon or, before it was told, have a connection of another loop handed
 		// over: again until there is nothing. What Soon goes on giving to Soon is not waited for.
-		for n := 0; len(l.conns)+len(l.notices) > 0 || l.unfinished() && n < mostRounds; n++ {
+		for n := 0; len(l.conns)+len(l.notices)+len(l.onEnd) > 0 || l.unfinished() && n < mostRounds; n++ {
 			for len(l.conns) > 0 {
 				l.conns[len(l.conns)-1].fail(ErrLoopClosed)
+			}
+			for _, f := range l.takeOnEnd() {
+				f()
 			}
 			l.finishTurn()
 		}
@@ -374,6 +379,24 @@ func (l *Loop) end() {
 		l.blocks = blockPool{}
 		close(l.done)
 	})
+}
+
+// OnEnd has f run when the loop ends, on its goroutine: its connections have been reset by then, and it accepts
+// nothing new, but what f gives to Soon still runs. It is for whoever keeps something on the loop that only its
+// goroutine can end. An error, ErrClosed, says that the loop is ending already; f does not run then. It is for the
+// loop's goroutine, or before Run.
+func (l *Loop) OnEnd(f func()) error {
+	if l.ended {
+		return ErrClosed
+	}
+	l.onEnd = append(l.onEnd, f)
+	return nil
+}
+
+func (l *Loop) takeOnEnd() []func() {
+	fs := l.onEnd
+	l.onEnd, l.ended = nil, true
+	return fs
 }
 
 // A postQueue holds the posted functions until their turn.
