@@ -1,0 +1,285 @@
+package plexor_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// patience is how long a test waits for what must come; nothing waits that long when all is well.
+const patience = 30 * time.Second
+
+// TestMain looks for what the tests as a whole left behind.
+func TestMain(m *testing.M) {
+	// The runtime's network poller takes descriptors with the first socket, and keeps them.
+	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		l.Close()
+	}
+	before := take()
+	code := m.Run()
+	if left := before.left(); left != "" {
+		fmt.Fprintln(os.Stderr, left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// An inventory is what must not grow. Coroutines are goroutines to the runtime.
+type inventory struct{ goroutines, files int }
+
+func take() inventory {
+	return inventory{runtime.NumGoroutine(), openFiles()}
+}
+
+// left says what there is more than before. What was told to end may need a moment.
+func (before inventory) left() string {
+	var now inventory
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if now = take(); now.goroutines <= before.goroutines && now.files <= before.files {
+			return ""
+		}
+	}
+	buf := make([]byte, 1<<20)
+	return fmt.Sprintf("left behind: goroutines %d, were %d; descriptors %d, were %d\n%s", now.goroutines, before.goroutines,
+		now.files, before.files, buf[:runtime.Stack(buf, true)])
+}
+
+// openFiles counts the process's descriptors where the system shows them, else it is 0.
+func openFiles() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
+
+// eachDriver runs f on every driver that works here.
+func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
+	for _, d := range loop.Drivers() {
+		if d.Err == nil {
+			t.Run(d.Name, func(t *testing.T) { f(t, d.Name) })
+		}
+	}
+}
+
+// eachPlace runs f on every driver, with a tcp and a unix address.
+func eachPlace(t *testing.T, f func(t *testing.T, p place)) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		t.Run("tcp", func(t *testing.T) { f(t, place{driver, "tcp://127.0.0.1:0"}) })
+		t.Run("unix", func(t *testing.T) {
+			if runtime.GOOS == "windows" {
+				t.Skip("unix sockets are untested on windows")
+			}
+			dir, err := os.MkdirTemp("", "plexor") // shorter than t.TempDir, for a socket's path is bounded
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			f(t, place{driver, "unix://" + filepath.Join(dir, "s")})
+		})
+	})
+}
+
+// A place is where a test takes place.
+type place struct{ driver, addr string }
+
+// A bench is a server under test, and what it logs. When the test ends, the server is closed, and nothing may be left.
+type bench struct {
+	t *testing.T
+	*plexor.Server
+	addr net.Addr
+	log  *logBook
+}
+
+// serve starts a server; h may be nil for one that listens otherwise.
+func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench {
+	t.Helper()
+	before := take()
+	b := &bench{t: t, Server: srv, log: &logBook{more: make(chan struct{})}}
+	srv.Driver = p.driver
+	if srv.Loops == 0 {
+		srv.Loops = 2
+	}
+	srv.Log = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	t.Cleanup(func() {
+		if err := srv.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if s := srv.Stats(); s.Conns != 0 || s.Handlers != 0 {
+			t.Errorf("after Close: %+v, want no Conns and no Handlers", s)
+		}
+		if left := before.left(); left != "" {
+			t.Error(left)
+		}
+		if t.Failed() {
+			t.Logf("the log:\n%s", b.log.text())
+		}
+	})
+	if h != nil {
+		var err error
+		if b.addr, err = srv.Open(p.addr, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// dial connects to the server; the connection is closed with the test, and has a deadline, so that none hangs.
+func (b *bench) dial() net.Conn {
+	b.t.Helper()
+	return dial(b.t, b.addr)
+}
+
+func dial(t *testing.T, a net.Addr) net.Conn {
+	t.Helper()
+	c, err := net.Dial(a.Network(), a.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// shutdown drains, and fails the test if that takes too long.
+func (b *bench) shutdown() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.Shutdown(ctx); err != nil {
+		b.t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// await waits until the stats are as wanted.
+func (b *bench) await(what string, ok func(plexor.Stats) bool) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		s := b.Stats()
+		if ok(s) {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("waited for %s; the stats are %+v", what, s)
+		}
+	}
+}
+
+// send writes, and fails the test if it can't.
+func send(t *testing.T, c io.Writer, p string) {
+	t.Helper()
+	if _, err := io.WriteString(c, p); err != nil {
+		t.Fatalf("write of %.20q: %v", p, err)
+	}
+}
+
+// want reads exactly what is wanted.
+func want(t *testing.T, c io.Reader, p string) {
+	t.Helper()
+	got := make([]byte, len(p))
+	if n, err := io.ReadFull(c, got); err != nil || string(got) != p {
+		t.Fatalf("read %.40q, %v; want %.40q", got[:n], err, p)
+	}
+}
+
+// wantEnd reads the end of the stream.
+func wantEnd(t *testing.T, c io.Reader) {
+	t.Helper()
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Fatalf("read %d bytes, %v; want the end of the stream", n, err)
+	}
+}
+
+func closeWrite(t *testing.T, c net.Conn) {
+	t.Helper()
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reset closes a client so that the server's end breaks.
+func reset(t *testing.T, c net.Conn) {
+	t.Helper()
+	if tc, ok := c.(*net.TCPConn); ok {
+		if err := tc.SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receive waits for what a handler reports.
+func receive[T any](t *testing.T, ch <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("waited for %s\n%s", what, buf[:runtime.Stack(buf, true)])
+		panic("not reached")
+	}
+}
+
+// A logBook is what a server logs.
+type logBook struct {
+	mu    sync.Mutex
+	lines strings.Builder
+	more  chan struct{} // closed, and made anew, with each line
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines.Write(p)
+	close(l.more)
+	l.more = make(chan struct{})
+	return len(p), nil
+}
+
+func (l *logBook) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.String()
+}
+
+// says waits until the log has a line with all of these in it, and returns it.
+func (l *logBook) says(t *testing.T, all ...string) string {
+	t.Helper()
+	limit := time.After(patience)
+	for {
+		l.mu.Lock()
+		more, text := l.more, l.lines.String()
+		l.mu.Unlock()
+	lines:
+		for line := range strings.Lines(text) {
+			for _, s := range all {
+				if !strings.Contains(line, s) {
+					continue lines
+				}
+			}
+			return line
+		}
+		select {
+		case <-more:
+		case <-limit:
+			t.Fatalf("the log has no line with %q:\n%s", all, text)
+		}
+	}
+}
