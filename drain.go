@@ -87,6 +87,8 @@ func (c *Conn) drain() {
 	s := &c.raw
 	switch {
 	case s.is(closed | over | givenAway):
+	case s.is(moved):
+		s.flags &^= moved // look again
 	case s.is(started):
 		if s.in == nil && s.waits != nil && !s.waits.readers.empty() && s.quiet() {
 			s.wakeReaders()

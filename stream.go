@@ -46,6 +46,7 @@ const (
 	accepted                          // Conn: counted by the server
 	messaging                         // Conn: Read is not for the handler
 	misused                           // Conn: and the log was told
+	moved                             // something arrived since Shutdown looked last
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }
@@ -121,6 +122,7 @@ func (s *stream) empty() {
 
 // keep adds p to the inbox.
 func (s *stream) keep(p []byte) {
+	s.flags |= moved
 	s.in = s.w.buffers.add(s.in, p)
 	if len(s.in.b)-s.in.from >= inboxLimit && !s.is(paused) {
 		s.flags |= paused
@@ -129,7 +131,10 @@ func (s *stream) keep(p []byte) {
 }
 
 // offer makes p what peek finds; withdraw, at the end of the callback, keeps what was not taken.
-func (s *stream) offer(p []byte) { s.w.view, s.w.owner = p, s }
+func (s *stream) offer(p []byte) {
+	s.flags |= moved
+	s.w.view, s.w.owner = p, s
+}
 
 func (s *stream) withdraw() {
 	rest := s.w.view
@@ -215,8 +220,13 @@ func (s *stream) notOurs() error {
 	return net.ErrClosed
 }
 
-// quiet reports whether the system has nothing that the peer sent. If it can't be known, it is so.
+// quiet reports whether the system has nothing that the peer sent, nor the loop anything for the peer, which would
+// keep that from sending; and whether nothing came since Shutdown looked last, for then more is on its way. What can't be
+// known is taken for nothing.
 func (s *stream) quiet() bool {
+	if s.is(moved) || s.lc.Pending() > 0 {
+		return false
+	}
 	n, err := s.lc.Socket().Unread()
 	return n == 0 || err != nil
 }
