@@ -35,6 +35,12 @@ type Conn struct {
 type layer interface {
 	net.Conn
 	CloseWrite() error
+	// usable is why it can't be used now.
+	usable() error
+	// shut closes, and waits for nothing. It, writable and closed are the loop's calls.
+	shut()
+	writable()
+	closed()
 	// share goes on over raw in place of the stream, for any goroutine, and returns what is to be used then.
 	share(raw net.Conn) net.Conn
 }

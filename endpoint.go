@@ -1,6 +1,7 @@
 package plexor
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ type endpoint struct {
 	packets PacketHandler // of datagrams
 	shared  *Listener     // in place of handler: connections go to its Accept
 
+	pair KeyPair     // of a tls address: its own
+	tls  *tls.Config // of a tls address
+
 	local net.Addr // once it listens
 	ln    *loop.GroupListener
 	pc    *loop.PacketConn
@@ -33,8 +37,15 @@ type endpoint struct {
 func parseEndpoint(text string) (*endpoint, error) {
 	ep := &endpoint{text: text}
 	var err error
-	if ep.addr, err = sock.ParseAddr(text); err != nil {
+	tcp, secure := cutTLS(text)
+	if ep.addr, err = sock.ParseAddr(tcp); err != nil {
 		return nil, fmt.Errorf("plexor: %w", err)
+	}
+	if secure {
+		ep.tls = new(tls.Config) // until secureWith
+		if ep.pair, err = cutPair(ep.addr.Query); err != nil {
+			return nil, fmt.Errorf("plexor: %s: %w", text, err)
+		}
 	}
 	var rest map[string][]string
 	if ep.options, rest, err = sock.ParseOptions(ep.addr.Query); err != nil {
@@ -50,7 +61,7 @@ func parseEndpoint(text string) (*endpoint, error) {
 }
 
 // secure reports whether the connections begin with a TLS handshake.
-func (ep *endpoint) secure() bool { return false }
+func (ep *endpoint) secure() bool { return ep.tls != nil }
 
 // check finds what is wrong before anything listens.
 func (ep *endpoint) check() error {
@@ -137,7 +148,7 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	if !ep.srv.admit(peer) {
 		return nil
 	}
-	if ep.shared != nil {
+	if ep.shared != nil && !ep.secure() {
 		return ep.shared.accepted(w, lc, peer)
 	}
 	if m, ok := ep.handler.(*messages); ok && !ep.secure() {

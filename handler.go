@@ -43,7 +43,10 @@ type events Conn
 
 func (e *events) Opened(*loop.Conn) {
 	c := (*Conn)(e)
-	if greeter(c.ep.handler) && !c.ep.secure() {
+	switch {
+	case c.ep.secure():
+		c.awaitHello()
+	case greeter(c.ep.handler):
 		c.start()
 	}
 }
@@ -72,9 +75,22 @@ func (e *events) EOF(*loop.Conn) {
 	c.raw.wakeReaders()
 }
 
-func (e *events) Writable(*loop.Conn) { (*Conn)(e).raw.writable() }
+func (e *events) Writable(*loop.Conn) {
+	c := (*Conn)(e)
+	if c.over != nil {
+		c.over.writable()
+	}
+	c.raw.writable()
+}
 
-func (e *events) Expired(_ *loop.Conn, err *loop.DeadlineError) { (*Conn)(e).raw.expired(err) }
+func (e *events) Expired(_ *loop.Conn, err *loop.DeadlineError) {
+	c := (*Conn)(e)
+	if c.raw.is(accepted) && !c.raw.is(started) {
+		c.noHello()
+		return
+	}
+	c.raw.expired(err)
+}
 
 func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
 
@@ -109,6 +125,9 @@ func (c *Conn) closed(err error) {
 		}
 		c.cause(why)
 	}
+	if c.over != nil {
+		c.over.closed()
+	}
 	c.raw.finish(err)
 	if c.raw.is(returned) || !c.raw.is(started) {
 		c.raw.empty()
@@ -127,7 +146,9 @@ func (c *Conn) start() {
 // run is the coroutine.
 func (c *Conn) run(ctx context.Context) error {
 	c.base = ctx
-	c.ep.handler.ServeConn(c)
+	if !c.ep.secure() || c.serveTLS() {
+		c.ep.handler.ServeConn(c)
+	}
 	return nil
 }
 
@@ -145,10 +166,19 @@ func (c *Conn) handled(err error) {
 	if c.report(err) {
 		c.raw.abort(err)
 	} else if !c.raw.is(closed) {
-		c.raw.shut()
+		c.shut()
 	}
 	c.raw.empty()
 	c.raw.dropWaits()
+}
+
+// shut closes, and waits for nothing.
+func (c *Conn) shut() {
+	if c.over != nil {
+		c.over.shut()
+	} else {
+		c.raw.shut()
+	}
 }
 
 // report tells whether a handler's task ended by a panic, and logs it.

@@ -23,7 +23,8 @@ type Limits struct {
 	// ever). It is closed then, up to an eighth later: Reads and Writes that wait fail with ErrIdle.
 	IdleTimeout time.Duration
 	// HandshakeTimeout is how long a TLS handshake may take from the connection's start (default 10 s), and
-	// Handshakes how many may be under way at once on a loop (default 256).
+	// Handshakes how many may be under way at once on a loop (default 256). Eight times as many may wait for
+	// their turn; those beyond, and those whose time passes while they wait, are reset.
 	HandshakeTimeout time.Duration
 	Handshakes       int
 	// HighWater is how many bytes of output may wait on one connection (default 256 KiB): Write waits from there on,
@@ -97,19 +98,25 @@ type Stats struct {
 	Handlers int   // running now; one of Messages runs only while it handles one
 	Accepted int64 // connections, all that came
 
+	Handshaking int   // TLS handshakes under way now
+	Handshakes  int64 // those that succeeded
+
 	// Refused, by reason.
-	RefusedConns   int64 // Limits.Conns
-	RefusedPeer    int64 // Limits.ConnsPerPeer
-	RefusedAccepts int64 // Limits.Accepts
-	RefusedDriver  int64 // the driver had no room
-	StepBacks      int64 // how often a listener had to wait for a free descriptor
+	RefusedConns      int64 // Limits.Conns
+	RefusedPeer       int64 // Limits.ConnsPerPeer
+	RefusedAccepts    int64 // Limits.Accepts
+	RefusedHandshakes int64 // Limits.Handshakes
+	RefusedDriver     int64 // the driver had no room
+	StepBacks         int64 // how often a listener had to wait for a free descriptor
 
 	// Ended early, by reason.
-	Idle        int64 // Limits.IdleTimeout
-	BadFrames   int64 // Messages: what came was none
-	Failed      int64 // Messages: the handler returned an error
-	Panics      int64 // of handlers
-	Undelivered int64 // Limits.Linger passed after the close
+	Idle              int64 // Limits.IdleTimeout
+	BadFrames         int64 // Messages: what came was none
+	Failed            int64 // Messages: the handler returned an error
+	Panics            int64 // of handlers
+	HandshakeTimeouts int64 // Limits.HandshakeTimeout
+	HandshakeErrors   int64 // TLS handshakes that failed for any other reason
+	Undelivered       int64 // Limits.Linger passed after the close
 
 	// Datagrams.
 	PacketsIn, PacketsOut int64
@@ -123,6 +130,9 @@ type counters struct {
 	refusedConns, refusedPeer, refusedAccepts    atomic.Int64
 	idle, badFrames, failed, panics, undelivered atomic.Int64
 	packetsDropped                               atomic.Int64
+	handshaking, handshakes                      atomic.Int64
+	refusedHandshakes                            atomic.Int64
+	handshakeTimeouts, handshakeErrors           atomic.Int64
 }
 
 // Stats returns the server's counts. Any goroutine may call it.
@@ -136,23 +146,28 @@ func (s *Server) Stats() Stats {
 	s.mu.Unlock()
 	refused := c.refusedConns.Load() + c.refusedPeer.Load() + c.refusedAccepts.Load()
 	return Stats{
-		Conns:          int(c.conns.Load()),
-		Handlers:       int(c.handlers.Load()),
-		Accepted:       l.Accepted,
-		RefusedConns:   c.refusedConns.Load(),
-		RefusedPeer:    c.refusedPeer.Load(),
-		RefusedAccepts: c.refusedAccepts.Load(),
-		RefusedDriver:  max(l.Refused-refused, 0),
-		StepBacks:      l.StepBacks,
-		Idle:           c.idle.Load(),
-		BadFrames:      c.badFrames.Load(),
-		Failed:         c.failed.Load(),
-		Panics:         c.panics.Load(),
-		Undelivered:    c.undelivered.Load(),
-		PacketsIn:      l.PacketsIn,
-		PacketsOut:     l.PacketsOut,
-		PacketsDropped: c.packetsDropped.Load() + l.Dropped,
-		Stalls:         l.Stalls,
+		Conns:             int(c.conns.Load()),
+		Handlers:          int(c.handlers.Load()),
+		Accepted:          l.Accepted,
+		RefusedConns:      c.refusedConns.Load(),
+		RefusedPeer:       c.refusedPeer.Load(),
+		RefusedAccepts:    c.refusedAccepts.Load(),
+		RefusedDriver:     max(l.Refused-refused, 0),
+		StepBacks:         l.StepBacks,
+		Idle:              c.idle.Load(),
+		BadFrames:         c.badFrames.Load(),
+		Failed:            c.failed.Load(),
+		Panics:            c.panics.Load(),
+		Undelivered:       c.undelivered.Load(),
+		Handshaking:       int(c.handshaking.Load()),
+		Handshakes:        c.handshakes.Load(),
+		RefusedHandshakes: c.refusedHandshakes.Load(),
+		HandshakeTimeouts: c.handshakeTimeouts.Load(),
+		HandshakeErrors:   c.handshakeErrors.Load(),
+		PacketsIn:         l.PacketsIn,
+		PacketsOut:        l.PacketsOut,
+		PacketsDropped:    c.packetsDropped.Load() + l.Dropped,
+		Stalls:            l.Stalls,
 	}
 }
 

@@ -18,7 +18,7 @@ type Listener struct {
 	err   error // once done
 }
 
-// Listen listens on a tcp or unix address and returns a [net.Listener]: net/http's server, and any other that takes one,
+// Listen listens on a tcp, tls or unix address and returns a [net.Listener]: net/http's server, and any other that takes one,
 // runs on it unchanged, with a goroutine a connection as ever, while the loops do the input and output, and hold the
 // server's limits. No Handler is needed for it.
 func (s *Server) Listen(addr string) (*Listener, error) {
@@ -29,12 +29,18 @@ func (s *Server) Listen(addr string) (*Listener, error) {
 	if ep.addr.Scheme == "udp" {
 		return nil, &net.OpError{Op: "listen", Net: "udp", Err: net.UnknownNetworkError("udp has no connections: OpenPackets serves datagrams")}
 	}
+	if err := ep.secureWith(s); err != nil {
+		return nil, err
+	}
 	if err := s.start(); err != nil {
 		return nil, err
 	}
 	ep.srv = s
 	ln := &Listener{ep: ep, queue: make(chan *shared, s.limits.Accepts), done: make(chan struct{})}
 	ep.shared = ln
+	if ep.secure() {
+		ep.handler = listenerTLS{ln}
+	}
 	sockets, err := s.group.Bind(ep.addr, ep.options)
 	if err == nil {
 		err = ep.listen(sockets)
@@ -69,12 +75,12 @@ func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop
 func (ln *Listener) Accept() (net.Conn, error) {
 	select {
 	case sh := <-ln.queue:
-		return sh, nil
+		return sh.face(), nil
 	default:
 	}
 	select {
 	case sh := <-ln.queue:
-		return sh, nil
+		return sh.face(), nil
 	case <-ln.done:
 		return nil, &net.OpError{Op: "accept", Net: ln.ep.addr.Scheme, Addr: ln.ep.local, Err: ln.err}
 	}

@@ -21,6 +21,9 @@ type Server struct {
 	// Packets serves their datagrams.
 	Packets PacketHandler
 
+	// TLS is for addresses of the form tls://host:port (default: a certificate that the server makes for itself).
+	TLS *TLS
+
 	Limits Limits
 
 	// Driver is what the loops wait on (default "auto", the best that works here; loop.Drivers lists them), Loops how
@@ -40,6 +43,7 @@ type Server struct {
 	limits  Limits // with defaults
 	stats   counters
 	peers   census
+	own     ownPair
 	workers map[*loop.Loop]*worker
 
 	mu      sync.Mutex
@@ -107,7 +111,7 @@ func (s *Server) start() error {
 // then returns ErrServerClosed, when all has ended. Any other error is why it could not listen on one of them, and
 // then none is served, or why the loops ended.
 //
-// An address is "tcp://host:port", "udp://host:port" or "unix:///path", with socket options as a query (see
+// An address is "tcp://host:port", "tls://host:port" (see [TLS]), "udp://host:port" or "unix:///path", with socket options as a query (see
 // sock.ParseAddr and sock.ParseOptions). Port 0 takes a free one: [Server.Open] tells which.
 func (s *Server) ListenAndServe(addr ...string) error {
 	if len(addr) == 0 {
@@ -153,6 +157,9 @@ func (s *Server) open(addrs []string, h Handler, p PacketHandler) (got []net.Add
 		}
 		eps[i].srv, eps[i].handler, eps[i].packets = s, h, p
 		if err := eps[i].check(); err != nil {
+			return nil, err
+		}
+		if err := eps[i].secureWith(s); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package plexor
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ import (
 type shared struct {
 	c     *Conn // the loop's goroutine alone, but for raw.lc, raw.w and raw.peer, which never change
 	local net.Addr
+	tc    *tls.Conn // of a tls address of Listen
 
 	mu       sync.Mutex
 	readable sync.Cond
@@ -64,6 +66,11 @@ func (c *Conn) Shared() net.Conn {
 	}
 	if c.raw.flags&(returned|givenAway) != 0 {
 		return failed{c, c.refusal("share")}
+	}
+	if c.over != nil {
+		if err := c.over.usable(); err != nil {
+			return failed{c, c.raw.wrap("share", err)}
+		}
 	}
 	var sh net.Conn = c.share()
 	if c.over != nil {
@@ -229,16 +236,26 @@ func (s *shared) fail(err error) {
 	s.writable.Broadcast()
 }
 
+// unreadable is why a Read fails now, whatever has arrived.
+func (s *shared) unreadable() error {
+	switch {
+	case s.closed:
+		return s.wrap("read", net.ErrClosed)
+	case s.read.passed:
+		return s.wrap("read", os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
 // Read is of net.Conn.
 func (s *shared) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
+		if err := s.unreadable(); err != nil {
+			return 0, err
+		}
 		switch {
-		case s.closed:
-			return 0, s.wrap("read", net.ErrClosed)
-		case s.read.passed:
-			return 0, s.wrap("read", os.ErrDeadlineExceeded)
 		case len(p) == 0:
 			return 0, nil
 		case s.from < len(s.in):

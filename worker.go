@@ -32,6 +32,9 @@ type worker struct {
 	draining bool
 	packets  int // datagram handlers that run
 
+	shakes        *coro.Semaphore // TLS handshakes that may be under way; nil: there was none
+	shakesWaiting int             // for it
+
 	highWater int // the largest piece that is given to the loop at once
 }
 

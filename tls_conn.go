@@ -1,0 +1,440 @@
+package plexor
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// A secured is TLS between a Conn's face and its stream.
+//
+// The trap: a tls.Conn has mutexes of its own, and holds that of the way in while it reads from what is underneath, and
+// that of the way out while it writes. Two of a loop's coroutines must not meet at such a mutex, for the second would
+// block the loop, and the first, which is parked, would never run again. And they do meet, whoever guards Read and
+// Write: a tls.Conn that reads answers a KeyUpdate (RFC 8446 section 4.6.3), and sends alerts, by the way out. A peer
+// that stops to read, and then sends a KeyUpdate or a broken record, would stop the loop.
+//
+// So, once the handshake is done, nothing below the tls.Conn waits. Reading it finds what has arrived, or else a
+// temporary error, after which a tls.Conn may be read again; Read then waits outside, with no mutex held:
+//
+//	Read ──▶ tls.Conn.Read ──▶ stream.peek      nothing there: errNothing, wait, again
+//	Write ──▶ room? ──▶ tls.Conn.Write ──▶ loop.Conn.Write      full: spill, flushed when there is room
+//
+// Write waits for room before it gives the tls.Conn a piece. The records of that piece are all taken: what the loop
+// refuses is spilled, which is at most a piece (pieceSize) and a few records of the reader's. It also means that no
+// deadline ever cuts a record: while a tls.Conn is of no use after a Write that timed out, as package crypto/tls says,
+// this one is as usable as before.
+//
+// During the handshake its coroutine waits below the tls.Conn, and so all others are refused until it is over.
+type secured struct {
+	c      *Conn
+	tc     *tls.Conn
+	state  secureState
+	spill  *buffer // records that found no room; nil: none
+	ended  bool    // CloseWrite: close_notify was sent
+	ending *loop.Timer
+	err    error // why it is of no use: failed
+
+	sh      *shared // once the connection was given away
+	pushing bool    // to sh without waiting: who writes has waited
+}
+
+// A secureState goes shaking ──▶ open, or ──▶ failed.
+type secureState uint8
+
+const (
+	shaking secureState = iota
+	open
+	failedTLS
+)
+
+// pieceSize is how much a Write gives the tls.Conn at once, in bytes: two records of the largest size.
+const pieceSize = 32 << 10
+
+var _ layer = (*secured)(nil)
+
+// errNothing is what a tls.Conn reads when nothing has arrived: it may be asked again.
+var errNothing error = nothingError{}
+
+type nothingError struct{}
+
+func (nothingError) Error() string   { return "plexor: nothing has arrived" }
+func (nothingError) Timeout() bool   { return true }
+func (nothingError) Temporary() bool { return true }
+
+// A truncated is the end of the stream where TLS did not end.
+type truncatedError struct{}
+
+func (truncatedError) Error() string {
+	return "the peer ended the connection without a TLS close_notify: what came may have been cut short"
+}
+
+func (truncatedError) Unwrap() error { return io.ErrUnexpectedEOF }
+
+// usable reports why nothing can be done now.
+func (x *secured) usable() error {
+	switch x.state {
+	case shaking:
+		return ErrHandshaking
+	case failedTLS:
+		return x.err
+	}
+	return nil
+}
+
+func (x *secured) Read(p []byte) (int, error) {
+	s := &x.c.raw
+	t, err := s.self("Conn.Read")
+	if err == nil {
+		err = x.usable()
+	}
+	if err != nil {
+		return 0, s.wrap("read", err)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := x.read(t, p)
+	if s.waits != nil && !s.waits.readers.empty() {
+		s.waits.readers.wake() // what is left of a record is not where the stream sees it
+	}
+	return n, x.wrap("read", err)
+}
+
+func (x *secured) read(t *coro.Task, p []byte) (int, error) {
+	s := &x.c.raw
+	for {
+		switch {
+		case s.is(closed | givenAway):
+			return 0, s.notOurs()
+		case s.readExpired():
+			return 0, os.ErrDeadlineExceeded
+		}
+		n, err := x.tc.Read(p)
+		if n > 0 {
+			return n, nil // it repeats its errors
+		}
+		if err != errNothing {
+			return 0, err
+		}
+		if err := s.await(t); err != nil && err != io.EOF { // which is TLS's to judge
+			return 0, err
+		}
+	}
+}
+
+// wrap is stream.wrap, but that crypto/tls has an OpError of its own, which names nobody.
+func (x *secured) wrap(op string, err error) error {
+	if e, ok := err.(*net.OpError); ok && e.Addr == nil {
+		s := &x.c.raw
+		return &net.OpError{Op: op, Net: s.network(), Addr: s.remoteAddr(), Err: e}
+	}
+	return x.c.raw.wrap(op, err)
+}
+
+func (x *secured) Write(p []byte) (int, error) {
+	s := &x.c.raw
+	t, err := s.self("Conn.Write")
+	if err == nil {
+		err = x.usable()
+	}
+	if err == nil {
+		err = s.lockWrite(t)
+	}
+	if err != nil {
+		return 0, s.wrap("write", err)
+	}
+	n, err := x.write(t, p)
+	s.unlockWrite()
+	return n, x.wrap("write", err)
+}
+
+func (x *secured) write(t *coro.Task, p []byte) (n int, err error) {
+	for n < len(p) {
+		if err := x.room(t); err != nil {
+			return n, err
+		}
+		if x.ended {
+			return n, loop.ErrWriteClosed
+		}
+		m, err := x.tc.Write(p[n:min(n+pieceSize, len(p))])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// room waits until the loop takes what is written.
+func (x *secured) room(t *coro.Task) error {
+	s := &x.c.raw
+	for {
+		if err := x.flush(); err != nil {
+			return err
+		}
+		if s.writeExpired() {
+			return os.ErrDeadlineExceeded
+		}
+		if x.spill == nil && !s.lc.Full() {
+			return nil
+		}
+		if err := s.awaitRoom(t); err != nil {
+			return err
+		}
+	}
+}
+
+// put gives records to the loop, or keeps them. It never waits, and may be called by loop code.
+func (x *secured) put(p []byte) error {
+	s := &x.c.raw
+	if x.spill == nil {
+		_, err := s.lc.Write(p)
+		if err == nil {
+			s.tick = s.w.tick
+			return nil
+		}
+		if !later(err) {
+			return s.unwritable(err)
+		}
+	}
+	x.spill = s.w.buffers.add(x.spill, p)
+	return nil
+}
+
+// later reports whether loop.Conn.Write may take the same again: there is no room now, or the deadline has passed.
+func later(err error) bool {
+	_, late := err.(*loop.DeadlineError)
+	return late || err == loop.ErrFull
+}
+
+// flush gives the loop what was spilled, if it takes it.
+func (x *secured) flush() error {
+	if x.spill == nil {
+		return nil
+	}
+	s := &x.c.raw
+	_, err := s.lc.Write(x.spill.b[x.spill.from:])
+	if err != nil && later(err) {
+		return nil
+	}
+	s.w.buffers.put(x.spill)
+	x.spill = nil
+	if err != nil {
+		return s.unwritable(err)
+	}
+	return nil
+}
+
+// writable is the loop's call: there is room.
+func (x *secured) writable() {
+	_ = x.flush() // who writes next gets the error too
+	if x.ending != nil && x.spill == nil {
+		x.ending.Stop()
+		x.ending = nil
+		_ = x.c.raw.lc.Close() // it may have ended by itself
+	}
+}
+
+// closed is the loop's: it is over.
+func (x *secured) closed() {
+	if x.ending != nil {
+		x.ending.Stop()
+		x.ending = nil
+	}
+	if x.spill != nil {
+		x.c.raw.w.buffers.put(x.spill)
+		x.spill = nil
+	}
+}
+
+// CloseWrite sends close_notify. The connection's own half stays open, for a KeyUpdate may still have to be answered.
+func (x *secured) CloseWrite() error {
+	s := &x.c.raw
+	_, err := s.self("Conn.CloseWrite")
+	if err == nil {
+		err = x.usable()
+	}
+	if err == nil && s.is(closed) {
+		err = net.ErrClosed
+	}
+	if err != nil {
+		return s.wrap("close", err)
+	}
+	err = x.notify()
+	s.wakeWriters()
+	return x.wrap("close", err)
+}
+
+// notify sends close_notify, once.
+func (x *secured) notify() error {
+	if x.ended || x.state != open {
+		return nil
+	}
+	x.ended = true
+	return x.tc.CloseWrite()
+}
+
+// Close sends close_notify and closes.
+func (x *secured) Close() error {
+	s := &x.c.raw
+	t, err := s.self("Conn.Close")
+	if err == nil && s.is(closed) {
+		err = net.ErrClosed
+	}
+	if err != nil {
+		return s.wrap("close", err)
+	}
+	wasOver := s.is(over)
+	x.shut()
+	if wasOver {
+		return nil
+	}
+	if err := s.delivered(t); err != nil {
+		return s.wrap("close", err)
+	}
+	return nil
+}
+
+// shut closes, and waits for nothing. If there is no room for close_notify, the loop's connection is closed when there is,
+// within the time that closing may take at most.
+func (x *secured) shut() {
+	s := &x.c.raw
+	_ = s.lc.SetWriteDeadline(time.Time{}) // that Writes are late does not keep what was written from leaving
+	_ = x.notify()                         // what is over has told why, or will tell Close
+	_ = x.flush()                          // likewise
+	if x.spill == nil || s.is(over) {
+		s.shut()
+		return
+	}
+	s.flags |= closed
+	x.ending = s.w.loop.AfterFunc(s.w.linger(), func() { s.lc.CloseWithError(loop.ErrUndelivered) })
+	s.empty()
+	s.wakeReaders()
+	s.wakeWriters()
+}
+
+func (x *secured) LocalAddr() net.Addr  { return x.c.raw.LocalAddr() }
+func (x *secured) RemoteAddr() net.Addr { return x.c.raw.remoteAddr() }
+
+func (x *secured) SetDeadline(t time.Time) error      { return x.setDeadlines(t, true, true) }
+func (x *secured) SetReadDeadline(t time.Time) error  { return x.setDeadlines(t, true, false) }
+func (x *secured) SetWriteDeadline(t time.Time) error { return x.setDeadlines(t, false, true) }
+
+func (x *secured) setDeadlines(t time.Time, read, write bool) error {
+	err := x.c.raw.setDeadlines(t, read, write)
+	if err == nil {
+		_ = x.flush() // what was refused for the deadline's sake is no longer; the next Write tells of errors
+	}
+	return err
+}
+
+// ConnectionState tells what the TLS handshake has agreed on: version, ALPN, server name, the peer's certificates. It is
+// zero, with HandshakeComplete false, on a connection without TLS, during the handshake, and after wrong use.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if x, ok := c.over.(*secured); ok && x.state == open && c.usable("tls") == nil {
+		return x.tc.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
+
+// TLS reports whether the connection speaks TLS: from its start, or since StartTLS.
+func (c *Conn) TLS() bool { return c.over != nil }
+
+// A tlsTransport is what the tls.Conn of a secured has for its connection.
+type tlsTransport secured
+
+var _ net.Conn = (*tlsTransport)(nil)
+
+func (r *tlsTransport) Read(p []byte) (n int, err error) {
+	s := &r.c.raw
+	switch {
+	case r.sh != nil:
+		if n, err = r.sh.Read(p); err == io.EOF {
+			err = truncatedError{}
+		}
+		return n, err
+	case r.state == shaking:
+		var t *coro.Task
+		if t, err = s.self("Conn.Read"); err == nil {
+			n, err = s.read(t, p)
+		}
+	case len(s.peek()) > 0:
+		n = copy(p, s.peek())
+		s.discard(n) // secured.Read wakes the next
+	case s.is(gotEOF):
+		err = io.EOF
+	case s.is(over):
+		err = s.err
+	default:
+		err = errNothing
+	}
+	if err == io.EOF {
+		err = truncatedError{} // TLS ends otherwise (RFC 8446 section 6.1); crypto/tls takes a bare EOF between two records
+	}
+	return n, err
+}
+
+func (r *tlsTransport) Write(p []byte) (n int, err error) {
+	switch x := (*secured)(r); {
+	case r.sh == nil:
+		err = x.put(p)
+	case r.pushing:
+		err = r.sh.push(p)
+	default:
+		return r.sh.Write(p)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Close is called by a tls.Conn that was given away alone.
+func (r *tlsTransport) Close() error {
+	if r.sh != nil {
+		return r.sh.Close()
+	}
+	return nil
+}
+
+func (r *tlsTransport) LocalAddr() net.Addr {
+	if r.sh != nil {
+		return r.sh.LocalAddr()
+	}
+	return r.c.raw.LocalAddr()
+}
+
+func (r *tlsTransport) RemoteAddr() net.Addr { return r.c.raw.remoteAddr() }
+
+// Deadlines are for a tls.Conn that was given away. Else the tls.Conn sets one around close_notify, which nobody wants.
+
+func (r *tlsTransport) SetDeadline(t time.Time) error {
+	if r.sh == nil || r.pushing {
+		return nil
+	}
+	return r.sh.SetDeadline(t)
+}
+
+func (r *tlsTransport) SetReadDeadline(t time.Time) error {
+	if r.sh == nil || r.pushing {
+		return nil
+	}
+	return r.sh.SetReadDeadline(t)
+}
+
+func (r *tlsTransport) SetWriteDeadline(t time.Time) error {
+	if r.sh == nil || r.pushing {
+		return nil
+	}
+	return r.sh.SetWriteDeadline(t)
+}
+
+// String is for lists of what coroutines wait for.
+func (x *secured) String() string { return fmt.Sprintf("tls://%s", x.c.raw.remoteAddr()) }

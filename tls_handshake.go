@@ -1,0 +1,344 @@
+package plexor
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
+)
+
+var (
+	// ErrHandshaking is the use of a Conn while another coroutine makes a TLS handshake on it.
+	ErrHandshaking = errors.New("plexor: a TLS handshake is under way on this connection: wait for StartTLS to return")
+	// ErrPlaintext is StartTLS that finds bytes which came in plain text and belong to no handshake. Somebody on the way
+	// may have put them there, to have them taken for what the peer said in safety (CVE-2011-0411).
+	ErrPlaintext = errors.New("plexor: bytes in plain text came between the upgrade and the TLS handshake")
+	// ErrBusy is a handshake that Limits.Handshakes left no room for.
+	ErrBusy = errors.New("plexor: too many TLS handshakes at once (Limits.Handshakes)")
+)
+
+// A HandshakeError is why a TLS handshake failed. The connection is of no use then. Unwrap gives what package crypto/tls
+// said, or the error of the connection; for a handshake that took too long it is os.ErrDeadlineExceeded to errors.Is.
+type HandshakeError struct {
+	Reason string // what is wrong, in words, and on which side
+	Err    error
+}
+
+func (e *HandshakeError) Error() string {
+	return "plexor: TLS handshake: " + e.Reason + ": " + e.Err.Error()
+}
+
+// Unwrap is what went wrong underneath.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// Timeout is of net.Error.
+func (e *HandshakeError) Timeout() bool { return errors.Is(e.Err, os.ErrDeadlineExceeded) }
+
+// Temporary is of net.Error.
+func (e *HandshakeError) Temporary() bool { return false }
+
+// StartTLS goes on in TLS on a connection that has spoken plain text so far, as STARTTLS of SMTP (RFC 3207) and its
+// kin do: as the server on a connection that was accepted, as the client on one that was dialled. It makes the handshake,
+// within Limits.HandshakeTimeout and the Conn's deadlines, and from then on all goes by TLS. On an error nothing
+// goes any more, in plain text neither: return from the handler.
+//
+// The server answers the command first and then calls StartTLS, the client calls it when it has read that answer. What
+// the peer sent behind that is read as part of the handshake, and if it is none, StartTLS fails with ErrPlaintext. What
+// the program itself has read ahead, in a bufio.Reader, it must look at itself: refuse to upgrade if there is
+// something in it, and throw it away in any case.
+//
+// No other coroutine may be in a Read or Write, and none may begin one, until it returns. cfg must not change any more.
+// A client needs cfg.ServerName. Renegotiation is refused: it would have to read and write at once.
+func (c *Conn) StartTLS(cfg *tls.Config) error {
+	t, err := c.enter("starttls", 0)
+	if err != nil {
+		return err
+	}
+	s := &c.raw
+	switch {
+	case s.is(messaging):
+		err = errors.New("plexor: StartTLS in a handler of Messages: upgrade in a HandlerFunc, and let it call the ServeConn of Messages")
+	case cfg == nil:
+		err = errors.New("plexor: StartTLS without a tls.Config")
+	case c.over != nil:
+		err = errors.New("plexor: StartTLS on a connection that speaks TLS")
+	case s.is(closed):
+		err = net.ErrClosed
+	case s.waits != nil && (s.waits.writing || !s.waits.readers.empty()):
+		err = errors.New("plexor: StartTLS while another coroutine reads or writes")
+	}
+	if err != nil {
+		return s.wrap("starttls", err)
+	}
+	client := !s.is(accepted)
+	if client && cfg.Renegotiation != tls.RenegotiateNever {
+		return s.wrap("starttls", errors.New("plexor: Renegotiation of a tls.Config is not supported"))
+	}
+	x := c.secure(cfg, client)
+	if p := s.peek(); len(p) > 0 && (client || !looksLikeTLS(p)) {
+		x.state, x.err = failedTLS, &HandshakeError{fmt.Sprintf("%d bytes were there before it began", len(p)), ErrPlaintext}
+	} else {
+		_ = x.shake(t, s.w.handshakeTimeout(), client) // which is x.err
+	}
+	if x.err != nil {
+		return &net.OpError{Op: "starttls", Net: s.network(), Addr: s.remoteAddr(), Err: x.err}
+	}
+	return nil
+}
+
+// clientTLS makes a dialled connection one over TLS. host is what was dialled: it is the server's name unless cfg, which
+// may be nil, has another.
+func (c *Conn) clientTLS(cfg *tls.Config, host string) error {
+	if cfg == nil {
+		cfg = new(tls.Config)
+	}
+	if cfg.ServerName == "" {
+		cfg = cfg.Clone()
+		cfg.ServerName, _, _ = strings.Cut(host, "%") // the zone of an address is not its certificate's affair
+	}
+	return c.StartTLS(cfg)
+}
+
+// recordHandshake is the first byte of a TLS record of a handshake, and the next the major version (RFC 8446 section 5.1).
+const recordHandshake, recordMajor = 0x16, 0x03
+
+func looksLikeTLS(p []byte) bool {
+	return p[0] == recordHandshake && (len(p) == 1 || p[1] == recordMajor)
+}
+
+// secure puts TLS over the stream; shake comes next.
+func (c *Conn) secure(cfg *tls.Config, client bool) *secured {
+	x := &secured{c: c}
+	if client {
+		x.tc = tls.Client((*tlsTransport)(x), cfg)
+	} else {
+		x.tc = tls.Server((*tlsTransport)(x), cfg)
+	}
+	c.over = x
+	return x
+}
+
+// shake makes the handshake on the task that calls it.
+func (x *secured) shake(t *coro.Task, limit time.Duration, client bool) error {
+	w := x.c.raw.w
+	late := true // until the handshake has begun it is not the peer's fault
+	err := coro.Timeout(t.Context(), limit, func(ctx context.Context) error {
+		if !client {
+			if err := w.enterHandshake(ctx); err != nil {
+				return err
+			}
+			defer w.leaveHandshake()
+		}
+		late = false
+		// Without cancellation, for which a tls.Conn would start a goroutine: our waits end by themselves.
+		return x.tc.HandshakeContext(context.WithValue(context.WithoutCancel(ctx), onCoroutine{}, true))
+	})
+	if err == nil {
+		x.state = open
+		if w.srv != nil && !client {
+			w.srv.stats.handshakes.Add(1)
+		}
+		return nil
+	}
+	if late && errors.Is(err, context.DeadlineExceeded) {
+		err = ErrBusy
+	}
+	x.state, x.err = failedTLS, explain(err, client)
+	if w.srv != nil && !client {
+		w.srv.stats.countHandshake(err)
+	}
+	return x.err
+}
+
+// waitingHandshakes is how many more than Limits.Handshakes may wait until one of those is done; the rest is refused at
+// once.
+const waitingHandshakes = 8
+
+// enterHandshake waits until it is this one's turn.
+func (w *worker) enterHandshake(ctx context.Context) error {
+	if w.srv == nil {
+		return nil
+	}
+	if w.shakes == nil {
+		w.shakes = coro.NewSemaphore(w.srv.limits.Handshakes)
+	}
+	if !w.shakes.TryAcquire(1) {
+		if w.shakesWaiting >= waitingHandshakes*w.srv.limits.Handshakes {
+			return ErrBusy
+		}
+		w.shakesWaiting++
+		err := w.shakes.Acquire(ctx, 1)
+		w.shakesWaiting--
+		if err != nil {
+			return err
+		}
+	}
+	w.srv.stats.handshaking.Add(1)
+	return nil
+}
+
+func (w *worker) leaveHandshake() {
+	if w.srv != nil {
+		w.srv.stats.handshaking.Add(-1)
+		w.shakes.Release(1)
+	}
+}
+
+func (w *worker) handshakeTimeout() time.Duration {
+	if w.srv == nil {
+		return defaultHandshakeTimeout
+	}
+	return w.srv.limits.HandshakeTimeout
+}
+
+// linger is how long a close may take.
+func (w *worker) linger() time.Duration {
+	if w.srv == nil {
+		return defaultLinger
+	}
+	return w.srv.limits.Linger
+}
+
+// awaitHello begins a connection's time for the handshake, when it is opened. Until its first byte it has no coroutine.
+func (c *Conn) awaitHello() {
+	s := &c.raw
+	s.getWaits().readBy = s.w.loop.Now().Add(s.w.handshakeTimeout())
+	_ = s.lc.SetReadDeadline(s.waits.readBy) // what is over has its end coming
+}
+
+// noHello ends a connection whose time for the handshake has passed before its first byte.
+func (c *Conn) noHello() {
+	s := &c.raw
+	s.waits.readBy = time.Time{}
+	s.dropWaits()
+	s.w.srv.stats.handshakeTimeouts.Add(1)
+	s.w.log.Debug("no TLS handshake came in time", "peer", s.String())
+	s.lc.CloseWithError(os.ErrDeadlineExceeded)
+}
+
+// serveTLS makes the handshake before the handler runs, and reports whether that may.
+func (c *Conn) serveTLS() bool {
+	s := &c.raw
+	limit := s.w.handshakeTimeout()
+	if x := s.waits; x != nil {
+		limit = x.readBy.Sub(s.w.loop.Now())
+		x.readBy = time.Time{}
+		_ = s.lc.SetReadDeadline(time.Time{}) // likewise
+		s.dropWaits()
+	}
+	t, err := s.self("TLS handshake")
+	if err != nil {
+		panic(err) // this is its coroutine
+	}
+	x := c.secure(c.ep.tls, false)
+	if err = x.shake(t, limit, false); err == nil {
+		return true
+	}
+	switch {
+	case errors.Is(err, ErrBusy), errors.Is(err, os.ErrDeadlineExceeded):
+		s.w.log.Debug("TLS handshake refused: the connection is reset", "peer", s.String(), "err", err)
+		s.abort(err)
+	case gone(err):
+		s.w.log.Debug("TLS handshake broken off", "peer", s.String(), "err", err)
+	default:
+		s.w.log.Warn("TLS handshake failed: the connection is closed", "peer", s.String(), "err", err)
+		if speaksHTTP(err) {
+			_, _ = s.lc.Write([]byte(httpRefusal)) // best effort
+		}
+	}
+	return false
+}
+
+// gone reports whether a handshake failed because the peer went away, or the server did: nobody is to blame.
+func gone(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, loop.ErrAborted) || isReset(err)
+}
+
+// countHandshake counts one that failed, by reason.
+func (c *counters) countHandshake(err error) {
+	switch {
+	case errors.Is(err, ErrBusy):
+		c.refusedHandshakes.Add(1)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		c.handshakeTimeouts.Add(1)
+	default:
+		c.handshakeErrors.Add(1)
+	}
+}
+
+// explain puts into words what went wrong.
+func explain(err error, client bool) *HandshakeError {
+	peer := "the client"
+	if client {
+		peer = "the server"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = os.ErrDeadlineExceeded
+	}
+	reason := "it failed"
+	header, isHeader := errors.AsType[tls.RecordHeaderError](err)
+	alert, isAlert := remoteAlert(err)
+	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case errors.Is(err, ErrBusy):
+		reason = "it was refused"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		reason = "it took too long"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		reason = peer + " hung up"
+	case isHeader && speaksHTTP(err):
+		reason = peer + " speaks plain HTTP on a TLS port"
+	case isHeader:
+		reason = fmt.Sprintf("%s does not speak TLS (its first bytes are %q)", peer, header.RecordHeader[:])
+	case unverified:
+		reason = "the certificate of " + peer + " was refused"
+	case isAlert && slices.Contains(distrust, alert):
+		reason = peer + " does not trust the certificate it got"
+	case isAlert && alert == alertCertificateRequired:
+		reason = peer + " wants a certificate"
+	case isAlert:
+		reason = peer + " refused it"
+	}
+	return &HandshakeError{reason, err}
+}
+
+// Alerts by which a peer says that it does not trust a certificate (RFC 8446 section 6.2): bad_certificate,
+// unsupported_certificate, certificate_revoked, certificate_expired, certificate_unknown, unknown_ca.
+var distrust = []tls.AlertError{42, 43, 44, 45, 46, 48}
+
+const alertCertificateRequired tls.AlertError = 116
+
+// remoteAlert is the alert that the peer sent, if that is what err is about. Package crypto/tls tells of it with a type
+// of its own, of which only the text is known.
+func remoteAlert(err error) (tls.AlertError, bool) {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" {
+		return 0, false
+	}
+	for a := range tls.AlertError(255) {
+		if op.Err.Error() == a.Error() {
+			return a, true
+		}
+	}
+	return 0, false
+}
+
+// httpMethods are how the first record of a client begins that speaks HTTP, as far as a record header goes.
+var httpMethods = []string{"GET /", "HEAD ", "POST ", "PUT /", "PATCH", "OPTIO", "DELET", "CONNE", "TRACE", "PRI *"}
+
+func speaksHTTP(err error) bool {
+	header, ok := errors.AsType[tls.RecordHeaderError](err)
+	return ok && slices.Contains(httpMethods, string(header.RecordHeader[:]))
+}
+
+const httpRefusal = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 56\r\n\r\n" +
+	"This port speaks TLS: ask again with https:// in front.\n"

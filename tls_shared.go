@@ -1,0 +1,161 @@
+package plexor
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexor-go/plexor/loop"
+)
+
+// A sharedTLS is TLS for any goroutine, over a shared. It waits for room before it gives the tls.Conn a piece, as
+// secured does, and for the same reason: so a deadline never cuts a record.
+type sharedTLS struct {
+	sh *shared
+	tc *tls.Conn
+	mu sync.Mutex // a Write at a time; the one that waits ends by the deadline, or Close
+
+	ended atomic.Bool // CloseWrite
+}
+
+// share is of layer: it goes on over the shared connection.
+func (x *secured) share(raw net.Conn) net.Conn {
+	x.give(raw.(*shared))
+	x.pushing = true
+	return &sharedTLS{sh: x.sh, tc: x.tc}
+}
+
+// give makes sh what the tls.Conn is above.
+func (x *secured) give(sh *shared) {
+	x.sh = sh
+	if x.spill != nil {
+		_ = sh.push(x.spill.b[x.spill.from:]) // who writes next gets the error too
+		x.c.raw.w.buffers.put(x.spill)
+		x.spill = nil
+	}
+}
+
+// Read is of net.Conn.
+func (s *sharedTLS) Read(p []byte) (int, error) {
+	if err := s.sh.readableNow(); err != nil {
+		return 0, err // though there may be plain text left
+	}
+	n, err := s.tc.Read(p)
+	if n > 0 {
+		return n, nil // it repeats its errors
+	}
+	return n, s.wrap("read", err)
+}
+
+func (s *sharedTLS) wrap(op string, err error) error {
+	if e, ok := err.(*net.OpError); ok && e.Addr == nil {
+		return &net.OpError{Op: op, Net: s.sh.c.raw.network(), Addr: s.sh.RemoteAddr(), Err: e}
+	}
+	return s.sh.wrap(op, err)
+}
+
+// Write is of net.Conn.
+func (s *sharedTLS) Write(p []byte) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if err := s.sh.awaitRoom(); err != nil {
+			return n, s.wrap("write", err)
+		}
+		switch {
+		case s.ended.Load():
+			return n, s.wrap("write", loop.ErrWriteClosed)
+		case len(p) == 0:
+			return 0, nil
+		}
+		m, err := s.tc.Write(p[n:min(n+pieceSize, len(p))])
+		n += m
+		if err != nil {
+			return n, s.wrap("write", err)
+		}
+		if n == len(p) {
+			return n, nil
+		}
+	}
+}
+
+// CloseWrite sends close_notify, and leaves reading open.
+func (s *sharedTLS) CloseWrite() error {
+	s.ended.Store(true)
+	return s.wrap("close", s.tc.CloseWrite())
+}
+
+// Close sends close_notify and closes.
+func (s *sharedTLS) Close() error {
+	_ = s.tc.CloseWrite() // what is over needs none
+	return s.sh.Close()
+}
+
+func (s *sharedTLS) LocalAddr() net.Addr                { return s.sh.LocalAddr() }
+func (s *sharedTLS) RemoteAddr() net.Addr               { return s.sh.RemoteAddr() }
+func (s *sharedTLS) SetDeadline(t time.Time) error      { return s.sh.SetDeadline(t) }
+func (s *sharedTLS) SetReadDeadline(t time.Time) error  { return s.sh.SetReadDeadline(t) }
+func (s *sharedTLS) SetWriteDeadline(t time.Time) error { return s.sh.SetWriteDeadline(t) }
+
+// ConnectionState tells what the handshake has agreed on.
+func (s *sharedTLS) ConnectionState() tls.ConnectionState { return s.tc.ConnectionState() }
+
+// push takes all of p, room or not, and whether or not the deadline has passed: for a layer that has waited by awaitRoom,
+// and may not write half a record.
+func (s *shared) push(p []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.unwritable(); err != nil && !s.write.passed {
+		return s.wrap("write", err)
+	}
+	s.out = append(s.out, p...)
+	s.kick()
+	return nil
+}
+
+// awaitRoom waits until there is room for a Write.
+func (s *shared) awaitRoom() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if err := s.unwritable(); err != nil || len(s.out) < sharedLimit {
+			return err
+		}
+		s.writable.Wait()
+	}
+}
+
+// readableNow is why a Read fails even if something is there.
+func (s *shared) readableNow() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unreadable()
+}
+
+// listenerTLS is the handler of a tls address of Server.Listen: it hands the connection to Accept once the handshake is
+// done. There it is a *tls.Conn, for that is what net/http looks for; so it is with the rules of package crypto/tls: after a
+// Write that timed out it is of no more use.
+type listenerTLS struct{ ln *Listener }
+
+func (h listenerTLS) ServeConn(c *Conn) {
+	x := c.over.(*secured)
+	sh := c.share()
+	x.give(sh)
+	sh.tc = x.tc
+	select {
+	case h.ln.queue <- sh:
+	default:
+		c.raw.w.srv.stats.refusedAccepts.Add(1)
+		_ = sh.Close() // it can't fail
+	}
+}
+
+// face is what Accept returns.
+func (s *shared) face() net.Conn {
+	if s.tc != nil {
+		return s.tc
+	}
+	return s
+}
