@@ -26,6 +26,7 @@ type endpoint struct {
 	shared  *Listener     // in place of handler: connections go to its Accept
 
 	pair KeyPair     // of a tls address: its own
+	pin  []byte      // of one that is dialled: the SHA-256 of the certificate that is trusted
 	tls  *tls.Config // of a tls address
 
 	local net.Addr // once it listens
@@ -43,7 +44,10 @@ func parseEndpoint(text string) (*endpoint, error) {
 	}
 	if secure {
 		ep.tls = new(tls.Config) // until secureWith
-		if ep.pair, err = cutPair(ep.addr.Query); err != nil {
+		if ep.pair, err = cutPair(ep.addr.Query); err == nil {
+			ep.pin, err = cutFingerprint(ep.addr.Query)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("plexor: %s: %w", text, err)
 		}
 	}

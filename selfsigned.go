@@ -71,7 +71,7 @@ func selfSigned(now time.Time, hosts ...string) (tls.Certificate, error) {
 // fingerprint is the SHA-256 of a certificate as `openssl x509 -fingerprint -sha256` prints it.
 func fingerprint(cert tls.Certificate) string {
 	sum := sha256.Sum256(cert.Certificate[0])
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+	return colons(sum[:])
 }
 
 // SelfSigned returns the certificate that the server made for itself because a tls:// address had none, and its SHA-256

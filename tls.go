@@ -81,6 +81,9 @@ func (ep *endpoint) secureWith(s *Server) error {
 		return nil
 	}
 	fail := func(err error) error { return fmt.Errorf("plexor: %s: %w", ep.text, err) }
+	if ep.pin != nil {
+		return fail(errors.New("fingerprint is for those who dial"))
+	}
 	var given TLS
 	if s.TLS != nil {
 		given = *s.TLS

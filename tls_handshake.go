@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
@@ -63,6 +62,11 @@ func (c *Conn) StartTLS(cfg *tls.Config) error {
 	if err != nil {
 		return err
 	}
+	return c.startTLS(t.Context(), cfg)
+}
+
+// startTLS is StartTLS with a context that bounds it.
+func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	s := &c.raw
 	switch {
 	case s.is(messaging):
@@ -87,25 +91,12 @@ func (c *Conn) StartTLS(cfg *tls.Config) error {
 	if p := s.peek(); len(p) > 0 && (client || !looksLikeTLS(p)) {
 		x.state, x.err = failedTLS, &HandshakeError{fmt.Sprintf("%d bytes were there before it began", len(p)), ErrPlaintext}
 	} else {
-		_ = x.shake(t, s.w.handshakeTimeout(), client) // which is x.err
+		_ = x.shake(ctx, s.w.handshakeTimeout(), client) // which is x.err
 	}
 	if x.err != nil {
 		return &net.OpError{Op: "starttls", Net: s.network(), Addr: s.remoteAddr(), Err: x.err}
 	}
 	return nil
-}
-
-// clientTLS makes a dialled connection one over TLS. host is what was dialled: it is the server's name unless cfg, which
-// may be nil, has another.
-func (c *Conn) clientTLS(cfg *tls.Config, host string) error {
-	if cfg == nil {
-		cfg = new(tls.Config)
-	}
-	if cfg.ServerName == "" {
-		cfg = cfg.Clone()
-		cfg.ServerName, _, _ = strings.Cut(host, "%") // the zone of an address is not its certificate's affair
-	}
-	return c.StartTLS(cfg)
 }
 
 // recordHandshake is the first byte of a TLS record of a handshake, and the next the major version (RFC 8446 section 5.1).
@@ -128,10 +119,10 @@ func (c *Conn) secure(cfg *tls.Config, client bool) *secured {
 }
 
 // shake makes the handshake on the task that calls it.
-func (x *secured) shake(t *coro.Task, limit time.Duration, client bool) error {
+func (x *secured) shake(ctx context.Context, limit time.Duration, client bool) error {
 	w := x.c.raw.w
 	late := true // until the handshake has begun it is not the peer's fault
-	err := coro.Timeout(t.Context(), limit, func(ctx context.Context) error {
+	err := coro.Timeout(ctx, limit, func(ctx context.Context) error {
 		if !client {
 			if err := w.enterHandshake(ctx); err != nil {
 				return err
@@ -235,12 +226,9 @@ func (c *Conn) serveTLS() bool {
 		_ = s.lc.SetReadDeadline(time.Time{}) // likewise
 		s.dropWaits()
 	}
-	t, err := s.self("TLS handshake")
-	if err != nil {
-		panic(err) // this is its coroutine
-	}
 	x := c.secure(c.ep.tls, false)
-	if err = x.shake(t, limit, false); err == nil {
+	err := x.shake(c.base, limit, false)
+	if err == nil {
 		return true
 	}
 	switch {

@@ -1,0 +1,87 @@
+package plexor
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/plexor-go/plexor/coro"
+)
+
+// clientTLS makes c, which was dialled and has said nothing yet, a connection over TLS. cfg may be nil; it is not
+// changed. What it leaves open comes from the address:
+//
+//	tls://host:port?cert=FILE&key=FILE&fingerprint=AB:CD:…
+//
+// the server's name from the host, the client's certificate from cert and key, and from fingerprint the one certificate
+// that is trusted, whoever has signed it and whatever its names. ctx, which carries the task, bounds it.
+func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) error {
+	if cfg = cfg.Clone(); cfg == nil {
+		cfg = new(tls.Config)
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = strings.Cut(ep.addr.Host, "%") // the zone of an address is not its certificate's affair
+		if cfg.ServerName == "" {
+			cfg.ServerName = "localhost" // so it is with sock.Connect
+		}
+	}
+	if ep.pair.CertFile != "" {
+		if len(cfg.Certificates) > 0 || cfg.GetClientCertificate != nil {
+			return fmt.Errorf("plexor: %s: there is a client certificate in the tls.Config already: which of them is meant?", ep.text)
+		}
+		cert, err := coro.Await(ctx, func() (*tls.Certificate, error) {
+			cert, _, err := loadPair(ep.pair)
+			return cert, err
+		})
+		if err != nil {
+			return err
+		}
+		cfg.Certificates = []tls.Certificate{*cert}
+	}
+	if ep.pin != nil {
+		pinned(cfg, ep.pin)
+	}
+	return c.startTLS(ctx, cfg)
+}
+
+// pinned makes cfg trust the certificate with this SHA-256 alone. The pin stands for the whole chain of trust, which is
+// why crypto/tls is told to verify none.
+func pinned(cfg *tls.Config, pin []byte) {
+	also := cfg.VerifyConnection
+	cfg.InsecureSkipVerify = true
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		if got := sha256.Sum256(cs.PeerCertificates[0].Raw); !bytes.Equal(got[:], pin) {
+			return fmt.Errorf("plexor: the server's certificate has the fingerprint %s, and not the one that was asked for", colons(got[:]))
+		}
+		if also != nil {
+			return also(cs)
+		}
+		return nil
+	}
+}
+
+// cutFingerprint takes fingerprint out of an address's query: a SHA-256 in hexadecimal, with or without colons.
+func cutFingerprint(q url.Values) ([]byte, error) {
+	given, ok := q["fingerprint"]
+	if !ok {
+		return nil, nil
+	}
+	if len(given) > 1 {
+		return nil, fmt.Errorf("fingerprint is given %d times", len(given))
+	}
+	pin, err := hex.DecodeString(strings.ReplaceAll(given[0], ":", ""))
+	if err != nil || len(pin) != sha256.Size {
+		return nil, errors.New("fingerprint is no SHA-256 in hexadecimal, as openssl x509 -fingerprint -sha256 prints it")
+	}
+	delete(q, "fingerprint")
+	return pin, nil
+}
+
+// colons is a fingerprint as openssl prints it.
+func colons(sum []byte) string { return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":") }
