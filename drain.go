@@ -40,12 +40,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			err := s.Close()
-			return errors.Join(fmt.Errorf("plexor: shutdown: %d connections and %d handlers were cut: %w", conns, handlers, context.Cause(ctx)), err)
+			return errors.Join(fmt.Errorf("plexor: shutdown: %s were cut: %w", left(conns, handlers), context.Cause(ctx)), err)
 		case <-s.ended:
 			return s.Close()
 		case <-tick.C:
 		}
 	}
+}
+
+// left says what there is still when a shutdown ends early. Handlers are of interest where no connection is.
+func left(conns, handlers int) string {
+	if conns > 0 {
+		return fmt.Sprintf("%d connections", conns)
+	}
+	return fmt.Sprintf("%d handlers", handlers)
 }
 
 // Close ends the server at once: connections are reset, what handlers wait for fails, and Close returns when they have

@@ -228,6 +228,17 @@ func (s *Server) Wait() error {
 	return ErrServerClosed
 }
 
+// Engine is the driver that the loops wait on, by name, and how many loops there are; "" and 0 as long as nothing was
+// ever served.
+func (s *Server) Engine() (driver string, loops int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.group == nil {
+		return "", 0
+	}
+	return s.group.Driver(), len(s.group.Loops())
+}
+
 // gone counts a connection out.
 func (s *Server) gone(st *stream, err error) {
 	s.left(st.peer)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -65,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := ctx.Run(); err != nil {
-		fmt.Fprintf(stderr, "plexor: %v\n", err)
+		fmt.Fprintf(stderr, "plexor: %s\n", strings.TrimPrefix(err.Error(), "plexor: "))
 		if errors.As(err, new(usageError)) {
 			return exitUsage
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -50,60 +51,40 @@ func (s *serveCmd) Run(c *console) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
-	log := slog.New(slog.NewTextHandler(c.err, nil))
-	o := loop.GroupOptions{Options: loop.Options{Driver: s.Driver, Log: log}, Loops: s.Loops}
+	srv := &plexor.Server{Driver: s.Driver, Loops: s.Loops, Log: slog.New(slog.NewTextHandler(c.err, nil))}
 	if s.Spread == "reuseport" {
-		o.Spread = loop.SpreadReusePort
+		srv.Spread = loop.SpreadReusePort
 	}
-	g, err := loop.NewGroup(o)
-	if errors.Is(err, loop.ErrUnknownDriver) {
-		return usagef("--driver=%s: %w", s.Driver, err)
-	}
-	if err != nil {
+	defer srv.Close()
+	if err := listen(srv, offers, c); err != nil {
+		if errors.Is(err, loop.ErrUnknownDriver) {
+			return usagef("--driver=%s: %w", s.Driver, err)
+		}
 		return err
 	}
-	defer g.Close()
-	if err := listen(g, offers, log, c); err != nil {
-		return err
-	}
-	return s.untilSignal(g, signals, c)
+	return s.untilSignal(srv, signals, c)
 }
 
-// listen makes every socket before the first one is served, so that none is left half started.
-func listen(g *loop.Group, offers []offer, log *slog.Logger, c *console) (err error) {
-	bound := make([][]sock.Socket, len(offers))
+// listen says that it listens when all do, so that nobody is told of a server that is half started.
+func listen(srv *plexor.Server, offers []offer, c *console) error {
+	addrs := make([]sock.Addr, len(offers))
 	for i, o := range offers {
-		if bound[i], err = g.Bind(o.addr, o.options); err != nil {
-			for _, sockets := range bound[:i] {
-				loop.Discard(sockets...)
-			}
+		var err error
+		if addrs[i], err = o.open(srv); err != nil {
 			return err
 		}
 	}
+	driver, loops := srv.Engine()
 	for i, o := range offers {
-		var addr sock.Addr
-		if o.addr.Scheme == "udp" {
-			p, err := g.ListenPacketOn(bound[i][0], o.packet(log))
-			if err != nil {
-				return err
-			}
-			addr = p.Addr()
-		} else {
-			ln, err := g.ListenOn(o.options, o.accept(log), bound[i]...)
-			if err != nil {
-				return err
-			}
-			addr = ln.Addr()
-		}
-		c.status(green, "listening", "%s %s driver=%s loops=%d", o.name, addr, g.Driver(), len(g.Loops()))
+		c.status(green, "listening", "%s %s driver=%s loops=%d", o.name, addrs[i], driver, loops)
 	}
 	return nil
 }
 
-// untilSignal waits for the first signal and drains, or for the group to fail.
-func (s *serveCmd) untilSignal(g *loop.Group, signals <-chan os.Signal, c *console) error {
+// untilSignal waits for the first signal and drains, or for the server to fail.
+func (s *serveCmd) untilSignal(srv *plexor.Server, signals <-chan os.Signal, c *console) error {
 	failed := make(chan error, 1)
-	go func() { failed <- g.Wait() }()
+	go func() { failed <- srv.Wait() }()
 	select {
 	case err := <-failed:
 		return err
@@ -121,5 +102,5 @@ func (s *serveCmd) untilSignal(g *loop.Group, signals <-chan os.Signal, c *conso
 		case <-ctx.Done():
 		}
 	}()
-	return g.Shutdown(ctx)
+	return srv.Shutdown(ctx)
 }

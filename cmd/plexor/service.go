@@ -2,15 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/plexor-go/plexor/frame"
-	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -36,9 +35,7 @@ func upper(p []byte) []byte {
 type offer struct {
 	name    string
 	service service
-	addr    sock.Addr
-	options sock.Options
-	codec   frame.Codec // nil: the service works on pieces as they come
+	target
 }
 
 // parseOffer reads one, all of it, so that nothing is listening yet when something is wrong.
@@ -53,68 +50,83 @@ func parseOffer(arg string) (offer, error) {
 		return offer{}, usagef("%q: unknown service %q; there are %s", arg, name, known)
 	}
 	var err error
-	if o.addr, err = sock.ParseAddr(address); err != nil {
-		return offer{}, usagef("%q: %w", arg, err)
+	if o.target, err = parseTarget(address); err == nil {
+		err = o.options.Check(o.addr)
 	}
-	var rest map[string][]string
-	if o.options, rest, err = sock.ParseOptions(o.addr.Query); err != nil {
-		return offer{}, usagef("%q: %w", arg, err)
-	}
-	if spec, ok := rest["frame"]; ok {
-		delete(rest, "frame")
-		if o.codec, err = parseCodec(o.addr, spec); err != nil {
-			return offer{}, usagef("%q: %w", arg, err)
-		}
-	}
-	if len(rest) > 0 {
-		return offer{}, usagef("%q: unknown option %q; there are %s", arg,
-			slices.Sorted(maps.Keys(rest))[0], strings.Join(append(sock.OptionKeys(), "frame"), ", "))
-	}
-	if err := o.options.Check(o.addr); err != nil {
+	if err != nil {
 		return offer{}, usagef("%q: %w", arg, err)
 	}
 	return o, nil
 }
 
-// parseCodec reads the option frame.
-func parseCodec(a sock.Addr, specs []string) (frame.Codec, error) {
-	switch {
-	case a.Scheme == "udp":
-		return nil, fmt.Errorf("option frame: a datagram is a message already")
-	case len(specs) != 1:
-		return nil, fmt.Errorf("option frame: it is given %d times", len(specs))
+// open has srv serve the offer, and returns the address that it got.
+func (o offer) open(srv *plexor.Server) (sock.Addr, error) {
+	if o.addr.Scheme == "udp" {
+		a, err := srv.OpenPackets(o.address(), o.packet(srv.Log))
+		return printable(o.addr.Scheme, a), err
 	}
-	c, err := frame.Parse(specs[0])
-	if err != nil {
-		return nil, fmt.Errorf("option frame: %w", err)
-	}
-	return c, nil
+	a, err := srv.Open(o.address(), o.handler())
+	return printable(o.addr.Scheme, a), err
 }
 
-// accept is what serves a new connection.
-func (o offer) accept(log *slog.Logger) loop.AcceptFunc {
+// handler serves streams: each piece that arrives, or, with a codec, each message.
+func (o offer) handler() plexor.Handler {
 	if o.codec != nil {
-		return func(*loop.Conn) loop.Handler { return newFramed(o, log) }
+		return plexor.Messages(o.codec, o.message)
 	}
-	h := loop.HandlerFunc(o.stream)
-	return func(*loop.Conn) loop.Handler { return h }
+	if o.name == "echo" {
+		return plexor.HandlerFunc(func(c *plexor.Conn) {
+			_, _ = io.Copy(c, c) // that the connection broke is no news to anybody
+		})
+	}
+	return plexor.HandlerFunc(func(c *plexor.Conn) {
+		_, _ = io.Copy(replier{c, o.service}, c) // likewise
+	})
 }
 
-// stream serves connections. A reply is taken whole: data only comes while there is room.
-func (o offer) stream(c *loop.Conn, p []byte) {
-	if _, err := c.Write(o.service(p)); err != nil {
-		c.CloseWithError(fmt.Errorf("%s: reply: %w", o.name, err))
+// A reply is put together in here, and then copied by Write.
+type scratch struct{ b []byte }
+
+// Scratch beyond this size is not kept for the next one.
+const keepScratch = 64 << 10
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// A replier writes the service's reply to what is written to it.
+type replier struct {
+	w       io.Writer
+	service service
+}
+
+func (r replier) Write(p []byte) (int, error) {
+	s := scratches.Get().(*scratch)
+	s.b = r.service(append(s.b[:0], p...))
+	_, err := r.w.Write(s.b)
+	if cap(s.b) <= keepScratch {
+		scratches.Put(s)
 	}
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// message answers one message.
+func (o offer) message(c *plexor.Conn, msg []byte) error {
+	if err := c.Send(o.service(msg)); err != nil {
+		return fmt.Errorf("%s: reply: %w", o.name, err)
+	}
+	return nil
 }
 
 // packet serves datagrams. One that can't be answered is dropped, as UDP does; the log hears of it once.
-func (o offer) packet(log *slog.Logger) loop.PacketFunc {
+func (o offer) packet(log *slog.Logger) plexor.PacketHandler {
 	var once sync.Once
-	return func(s *loop.PacketConn, p []byte, peer netip.AddrPort, _ bool) {
-		if _, err := s.WriteTo(o.service(p), peer); err != nil {
+	return plexor.PacketFunc(func(p *plexor.Packet) {
+		if err := p.Reply(o.service(p.Data)); err != nil {
 			once.Do(func() {
-				log.Warn("datagram not answered; no more is said of these", "service", o.name, "peer", peer, "err", err)
+				log.Warn("datagram not answered; no more is said of these", "service", o.name, "peer", p.Peer, "err", err)
 			})
 		}
-	}
+	})
 }
