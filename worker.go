@@ -49,16 +49,20 @@ func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &worker{srv: srv, loop: l, sched: sched, log: srv.Log, highWater: srv.limits.HighWater}, nil
+	w := &worker{srv: srv, loop: l, sched: sched, log: srv.Log, highWater: srv.limits.HighWater}
+	strangers.Lock()
+	defer strangers.Unlock()
+	w.remember()
+	return w, nil
 }
 
-// strangers are the workers of loops that belong to no Server.
+// strangers are the workers by scheduler, for those who come to a loop from elsewhere: by Dial.
 var strangers struct {
 	sync.Mutex
 	of map[*coro.Scheduler]*worker
 }
 
-// workerOn is the worker of a scheduler's loop. It is for the loop's own.
+// workerOn is the worker of a scheduler's loop, which may belong to no Server. It is for the loop's own.
 func workerOn(s *coro.Scheduler) *worker {
 	strangers.Lock()
 	defer strangers.Unlock()

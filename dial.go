@@ -1,0 +1,184 @@
+package plexor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// Dial connects to address and returns a connection for the coroutines of the calling one's loop. It is for coroutines:
+// ctx is the context that the task was given, or one derived from it, such as [Conn.Context] in a handler. Anywhere else
+// it fails and says so; [Run] makes a loop for programs that have none.
+//
+// The address is "tcp://host:port" or "unix:///path", with socket options as a query (see sock.ParseAddr and
+// sock.ParseOptions). A name is looked up on a goroutine while the loop goes on, and if it has several addresses, the
+// first to answer wins (Happy Eyeballs version 2, RFC 8305). ctx bounds all of it; when Dial fails nothing is left open,
+// and the error is a *[DialError] that tells how each attempt went.
+//
+// The connection is the caller's to close. No limit of a server holds for it, and a server's Shutdown waits until it is
+// closed. It is a Conn as a handler's is, but that it does not end with the task that dialled it.
+func Dial(ctx context.Context, address string) (*Conn, error) {
+	return new(Dialer).Dial(ctx, address)
+}
+
+// A Dialer holds the choices for Dial. The zero value has the defaults. It may be used by any number of coroutines, on
+// any loops.
+type Dialer struct {
+	// Lookup finds the addresses of a name, in the order in which they are to be tried (default the system's, which
+	// sorts by RFC 6724). It is called on a goroutine, where it may block until ctx is done.
+	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Delay is how long an attempt has before the next one begins beside it (default 250 ms).
+	Delay time.Duration
+}
+
+// A DialError tells why there is no connection.
+type DialError struct {
+	Address string
+	// Errs are the reasons: one an attempt, in the order in which they began, or one for all. errors.Is and errors.As
+	// look into each.
+	Errs []error
+}
+
+func (e *DialError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "plexor: dial %s: ", e.Address)
+	for i, err := range e.Errs {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns Errs.
+func (e *DialError) Unwrap() []error { return e.Errs }
+
+// Timeout reports whether time ran out: that of ctx, or the system's own for an answer.
+func (e *DialError) Timeout() bool {
+	return slices.ContainsFunc(e.Errs, func(err error) bool {
+		t, ok := errors.AsType[interface {
+			error
+			Timeout() bool
+		}](err)
+		return ok && t.Timeout()
+	})
+}
+
+// Dial is like the function [Dial].
+func (d *Dialer) Dial(ctx context.Context, address string) (*Conn, error) {
+	c, errs := d.dial(ctx, address)
+	if errs != nil {
+		return nil, &DialError{Address: address, Errs: errs}
+	}
+	return c, nil
+}
+
+func (d *Dialer) dial(ctx context.Context, address string) (*Conn, []error) {
+	t, err := coro.Self(ctx, "plexor.Dial")
+	if err != nil {
+		return nil, []error{fmt.Errorf("%w; plexor.Run makes a loop and runs a function as a coroutine, whose connections Conn.Shared makes usable for goroutines", err)}
+	}
+	ep, err := parseEndpoint(address)
+	if err == nil && ep.addr.Scheme == "udp" {
+		err = errors.New("udp has no connections: net.Dial makes a socket for datagrams, Server.OpenPackets serves them")
+	}
+	if err != nil {
+		return nil, []error{err}
+	}
+	addrs, err := d.resolve(ctx, ep.addr)
+	if err != nil {
+		return nil, []error{err}
+	}
+	delay := d.Delay
+	if delay == 0 {
+		delay = eyeballsDelay
+	}
+	w := workerOn(t.Scheduler())
+	return race(ctx, interleave(addrs), delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
+		return w.connect(ctx, a, ep.options)
+	}, func(c *Conn) { c.raw.abort(loop.ErrAborted) })
+}
+
+// resolve finds the addresses of a name, off the loop.
+func (d *Dialer) resolve(ctx context.Context, a sock.Addr) ([]sock.Addr, error) {
+	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" {
+		return []sock.Addr{a}, nil
+	}
+	return coro.Await(ctx, func() ([]sock.Addr, error) {
+		if d.Lookup == nil {
+			return a.Resolve(ctx)
+		}
+		ips, err := d.Lookup(ctx, a.Host)
+		if err == nil && len(ips) == 0 {
+			err = errors.New("the name has no address")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", a.Host, err)
+		}
+		var found []sock.Addr
+		for _, ip := range ips {
+			one := a
+			one.Host = ip.Unmap().String()
+			found = append(found, one)
+		}
+		return found, nil
+	})
+}
+
+// An attempt is a connection on its way: a loop.Handler until it stands.
+type attempt struct {
+	loop.Base
+	c      *Conn
+	waiter coro.Waiter
+	done   bool
+	err    error
+}
+
+// connect is one attempt. When ctx ends it, the socket is closed at once.
+func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Conn, error) {
+	k := &attempt{c: new(Conn)}
+	lc, err := w.loop.Dial(a, o, 0, k)
+	if err != nil {
+		return nil, err
+	}
+	k.c.raw = stream{lc: lc, w: w, flags: started, tick: w.tick}
+	for !k.done {
+		if err := k.waiter.Wait(ctx, "connect", a); err != nil {
+			lc.Abort()
+			return nil, fmt.Errorf("connect %s: no answer: %w", a, err)
+		}
+	}
+	if k.err == nil {
+		return k.c, nil
+	}
+	if e, ok := errors.AsType[*sock.Error](k.err); ok && e.Addr == "" {
+		said := *e
+		said.Addr = a.String()
+		return nil, &said
+	}
+	return nil, fmt.Errorf("connect %s: %w", a, k.err)
+}
+
+// Opened is of loop.Handler: it stands, and is a Conn from now on.
+func (k *attempt) Opened(lc *loop.Conn) {
+	lc.SetHandler((*events)(k.c))
+	k.c.raw.peer = peerOf(lc.Socket())
+	k.finish(nil)
+}
+
+// Closed is of loop.Handler: it will never stand.
+func (k *attempt) Closed(_ *loop.Conn, err error) { k.finish(err) }
+
+func (k *attempt) finish(err error) {
+	k.done, k.err = true, err
+	k.waiter.Wake()
+}
