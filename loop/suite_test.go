@@ -85,6 +85,16 @@ func openFDs() (n int) {
 	return n
 }
 
+// fdTargets is what the open descriptors are, where the system tells.
+func fdTargets() (targets []string) {
+	list, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range list {
+		target, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		targets = append(targets, e.Name()+" "+target)
+	}
+	return targets
+}
+
 func raiseLimit() {
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil && l.Cur < l.Max {
@@ -118,7 +128,7 @@ func each(t *testing.T, test func(t *testing.T, driver string)) {
 					runtime.Gosched()
 				}
 				if after > before && !t.Failed() {
-					t.Errorf("descriptors: %d open before the test, %d after", before, after)
+					t.Errorf("descriptors: %d open before the test, %d after: %q", before, after, fdTargets())
 				}
 			})
 			test(t, name)
