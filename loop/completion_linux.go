@@ -41,6 +41,7 @@ type completion struct {
 	turn    uint32
 	ranOut  uint32 // the turn in which the buffers last ran out, or were resized
 	limit   int    // buffers in use, in bytes
+	enabled bool
 	// Whether the kernel fills a buffer with what several connections send.
 	incremental bool
 	waker       *eventfd
@@ -199,6 +200,7 @@ func (d *completion) start() error {
 	if err := d.ring.Enable(); err != nil {
 		return err
 	}
+	d.enabled = true
 	_ = d.ring.Register() // without, each call looks the descriptor up
 	return d.armWaker()
 }
@@ -384,6 +386,11 @@ func (d *completion) gone(s *slot) {
 
 // close waits for what was cancelled, for a bounded time, and gives the ring back.
 func (d *completion) close() error {
+	if !d.enabled { // it belongs to the thread that made it; this one is to close it
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		_ = d.ring.Enable() // Close tells if it had to succeed
+	}
 	for limit := time.Now().Add(cancelLimit); d.busy() && time.Now().Before(limit); {
 		if d.wait(cancelLimit/10) != nil {
 			break // the ring's own end ends them too

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -441,5 +442,22 @@ func TestCloseAfterReset(t *testing.T) {
 		})
 		k.do(func() { k.c.Close() })
 		k.end(syscall.ECONNRESET)
+	})
+}
+
+// A loop that never ran is closed by whoever likes, on whatever thread that is.
+func TestCloseOnAnotherThread(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		runtime.LockOSThread() // so that the other goroutine has another
+		defer runtime.UnlockOSThread()
+		l, err := loop.New(loop.Options{Driver: driver})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		go func() { done <- l.Close() }()
+		if err := recv(t, "Close", done); err != nil {
+			t.Errorf("Close: %v", err)
+		}
 	})
 }
