@@ -2,6 +2,7 @@ package loop
 
 import (
 	"os"
+	"sync"
 
 	"github.com/plexor-go/plexor/uring"
 	"golang.org/x/sys/unix"
@@ -9,7 +10,8 @@ import (
 
 // An eventfd wakes a ring: the ring reads it, and anybody writes to it.
 type eventfd struct {
-	fd     int
+	mu     sync.Mutex    // a wake may come late: it must not meet the close, nor another's descriptor of this number
+	fd     int           // -1: closed
 	memory *uring.Memory // what is read: eight bytes that nobody looks at
 }
 
@@ -23,18 +25,26 @@ func newEventfd() (*eventfd, error) {
 		_ = unix.Close(fd) // err is the one to tell
 		return nil, err
 	}
-	return &eventfd{fd, m}, nil
+	return &eventfd{fd: fd, memory: m}, nil
 }
 
 // wake adds one to the counter. Any goroutine may call it.
 func (e *eventfd) wake() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd < 0 {
+		return os.ErrClosed
+	}
 	one := [8]byte{1} // in either byte order far from what the counter holds, at which the write would wait
 	_, err := unix.Write(e.fd, one[:])
 	return os.NewSyscallError("write", err)
 }
 
 func (e *eventfd) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	err := os.NewSyscallError("close", unix.Close(e.fd))
+	e.fd = -1
 	if e.memory != nil {
 		_ = e.memory.Free() // it can't fail for what Map gave
 	}
