@@ -21,8 +21,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// eachDriver runs f as a coroutine on a loop of each driver, and looks for descriptors that it left open.
-func eachDriver(t *testing.T, f func(t *testing.T, ctx context.Context)) {
+// eachLoop runs f as a coroutine on a loop of each driver, and looks for descriptors that it left open.
+func eachLoop(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 	t.Helper()
 	for _, d := range loop.Drivers() {
 		if d.Err != nil {
@@ -32,11 +32,11 @@ func eachDriver(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			err := plexor.RunOn(ctx, loop.Options{Driver: d.Name}, func(ctx context.Context) error {
-				before := openFiles(t)
+				before := openFiles()
 				f(t, ctx)
-				for openFiles(t) > before { // one that was closed gracefully may take a moment
+				for openFiles() > before { // one that was closed gracefully may take a moment
 					if err := coro.Sleep(ctx, time.Millisecond); err != nil {
-						t.Errorf("%d descriptors more than before: %v", openFiles(t)-before, err)
+						t.Errorf("%d descriptors more than before: %v", openFiles()-before, err)
 						return nil
 					}
 				}
@@ -47,18 +47,6 @@ func eachDriver(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 			}
 		})
 	}
-}
-
-// openFiles is how many descriptors this process has; always 0 where that can't be known.
-func openFiles(t *testing.T) int {
-	if runtime.GOOS != "linux" {
-		return 0
-	}
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(files)
 }
 
 // echoOn serves echo at an address of package net, on goroutines; the test is skipped if this machine has no such address.
@@ -122,7 +110,7 @@ func TestDial(t *testing.T) {
 		{"unix", "unix://" + path, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			eachDriver(t, func(t *testing.T, ctx context.Context) {
+			eachLoop(t, func(t *testing.T, ctx context.Context) {
 				c, err := plexor.Dial(ctx, row.address)
 				if err != nil {
 					t.Error(err)
@@ -157,7 +145,7 @@ func TestDialFamilies(t *testing.T) {
 	four := echoOn(t, "tcp", "127.0.0.1:0") // nobody listens on its port of ::1
 	for _, ips := range [][]string{{"::1", "127.0.0.1"}, {"127.0.0.1", "::1"}, {"::1", "::1", "127.0.0.1"}} {
 		t.Run(strings.Join(ips, " "), func(t *testing.T) {
-			eachDriver(t, func(t *testing.T, ctx context.Context) {
+			eachLoop(t, func(t *testing.T, ctx context.Context) {
 				d := &plexor.Dialer{Lookup: lookup(ips...), Delay: time.Hour} // a refusal hurries the next
 				c, err := d.Dial(ctx, "tcp://both.test:"+portOf(four))
 				if err != nil {
@@ -174,7 +162,7 @@ func TestDialFamilies(t *testing.T) {
 func TestDialLocalhost(t *testing.T) {
 	four := echoOn(t, "tcp", "127.0.0.1:0")
 	echoOn(t, "tcp", "[::1]:"+portOf(four))
-	eachDriver(t, func(t *testing.T, ctx context.Context) {
+	eachLoop(t, func(t *testing.T, ctx context.Context) {
 		c, err := plexor.Dial(ctx, "tcp://localhost:"+portOf(four))
 		if err != nil {
 			t.Error(err)
@@ -219,7 +207,7 @@ func TestDialBlackHole(t *testing.T) {
 	port := portOf(echoOn(t, "tcp", "127.0.0.1:0"))
 	hole := blackHole(t, port)
 	t.Run("another answers", func(t *testing.T) {
-		eachDriver(t, func(t *testing.T, ctx context.Context) {
+		eachLoop(t, func(t *testing.T, ctx context.Context) {
 			start := time.Now()
 			d := &plexor.Dialer{Lookup: lookup("127.0.0.2", "127.0.0.1")}
 			c, err := d.Dial(ctx, "tcp://both.test:"+port)
@@ -237,7 +225,7 @@ func TestDialBlackHole(t *testing.T) {
 		})
 	})
 	t.Run("the context's deadline", func(t *testing.T) {
-		eachDriver(t, func(t *testing.T, ctx context.Context) {
+		eachLoop(t, func(t *testing.T, ctx context.Context) {
 			ctx, cancel := coro.WithTimeout(ctx, 50*time.Millisecond)
 			defer cancel()
 			_, err := plexor.Dial(ctx, "tcp://"+hole)
@@ -248,7 +236,7 @@ func TestDialBlackHole(t *testing.T) {
 		})
 	})
 	t.Run("cancelled", func(t *testing.T) {
-		eachDriver(t, func(t *testing.T, ctx context.Context) {
+		eachLoop(t, func(t *testing.T, ctx context.Context) {
 			why := errors.New("somebody changed their mind")
 			err := coro.Group(ctx, func(g *coro.Tasks) error {
 				g.Go(func(ctx context.Context) error {
@@ -299,7 +287,7 @@ func TestDialErrors(t *testing.T) {
 		{"port 0", nil, "tcp://127.0.0.1:0", nil, []string{"port 0"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			eachDriver(t, func(t *testing.T, ctx context.Context) {
+			eachLoop(t, func(t *testing.T, ctx context.Context) {
 				if row.is == context.DeadlineExceeded {
 					var cancel context.CancelFunc
 					ctx, cancel = coro.WithTimeout(ctx, 10*time.Millisecond)
