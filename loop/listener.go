@@ -115,6 +115,7 @@ func (ln *Listener) end(error) {
 	}
 	ln.loop.driver.releaseListener(ln)
 	delete(ln.loop.socks, ln)
+	ln.loop.starved.fed()
 }
 
 // finish accepts what waits, for those peers have a connection, as far as they know, and stops listening.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
+	"golang.org/x/sys/unix"
 )
 
 // Mistakes that were made here once, each with the test that found it.
@@ -460,4 +461,88 @@ func TestCloseOnAnotherThread(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	})
+}
+
+// A listener that has stepped back goes on when anything of its group is closed: no timer is needed.
+func TestAnyFreedDescriptorFeedsAListener(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		if driver == "io_uring" {
+			t.Skip("an accept that is under way keeps the limit of when it was asked for: TestOutOfDescriptors does it there")
+		}
+		for _, what := range []string{"connection", "dialed connection", "listener", "datagram socket"} {
+			t.Run(what, func(t *testing.T) {
+				r := run(t, loop.Options{Driver: driver, Clock: manual()})
+				a := r.serve("tcp", func() loop.Handler { return loop.HandlerFunc(func(c *loop.Conn, p []byte) { c.Write(p) }) })
+				spare := r.connect("tcp", sock.Options{}, &watcher{})
+				raw := rawListener(t, "tcp")
+				packets := r.packets("127.0.0.1", sock.Options{})
+				var ln *loop.Listener
+				var dialed *loop.Conn
+				r.do(func() {
+					var err1, err2 error
+					ln, err1 = r.Listen(address(t, "tcp"), sock.Options{}, func(*loop.Conn) loop.Handler { return nil })
+					dialed, err2 = r.Dial(raw.addr, sock.Options{}, 0, &watcher{t: t})
+					if err := errors.Join(err1, err2); err != nil {
+						t.Fatal(err)
+					}
+				})
+				r.turns(3)
+				release := r.busy()
+				p := dial(t, a)
+				p.send([]byte("hello"))
+				restore := exhaust(t)
+				defer restore()
+				release()
+				eventually(t, "the listener steps back", func() bool { return r.Stats().StepBacks == 1 })
+				r.do(func() {
+					switch what {
+					case "connection":
+						spare.c.Abort()
+					case "dialed connection":
+						dialed.Abort()
+					case "listener":
+						ln.Close()
+					case "datagram socket":
+						packets.s.Close()
+					}
+				})
+				p.expect([]byte("hello"))
+			})
+		}
+	})
+}
+
+// exhaust takes all descriptors that the process may open, until restore.
+func exhaust(t *testing.T) (restore func()) {
+	t.Helper()
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	highest, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(highest)
+	low := was
+	low.Cur = uint64(highest)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	var fds []int
+	for {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		fds = append(fds, fd)
+	}
+	return func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	}
 }

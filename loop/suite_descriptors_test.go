@@ -166,8 +166,10 @@ func TestLateEventOfAReusedDescriptor(t *testing.T) {
 			p := dial(t, a)
 			victim.peer.send([]byte("late"))
 			victim.peer.Close()
+			unplug := plug(t, victim.c.Socket().FD())
 			release()
 			victim.end(loop.ErrAborted)
+			unplug()
 			p.send([]byte("hello"))
 			p.expect([]byte("hello"))
 			if len(closed) > 0 {
@@ -180,9 +182,28 @@ func TestLateEventOfAReusedDescriptor(t *testing.T) {
 	})
 }
 
-// A connection that is closed while its listener is starved of descriptors feeds it, and so does a closed listener or
-// datagram socket: in a process of one's own this is TestOutOfDescriptors. Here the ends of select's numbers.
-//
+// plug takes all free descriptors below a number, so that this one is given next when it comes free.
+func plug(t *testing.T, below int) (unplug func()) {
+	t.Helper()
+	var fds []int
+	for {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fd > below {
+			unix.Close(fd)
+			break
+		}
+		fds = append(fds, fd)
+	}
+	return func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}
+}
+
 // Clients beyond what select can hold wait in the backlog, or are refused with a line in the log; the rest is served,
 // and as they go others get in.
 func TestMoreClientsThanSelectHolds(t *testing.T) {
