@@ -3,7 +3,6 @@ package loop
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/plexor-go/plexor/sock"
 )
@@ -292,7 +291,7 @@ func (c *Conn) settle() {
 // there is none (ENOTCONN), and keeps the reset as the socket's error.
 func (c *Conn) shutError(err error) error {
 	var e *sock.Error
-	if cause := errors.Unwrap(c.sock.ConnectError()); errors.As(err, &e) && cause != nil && !errors.Is(cause, syscall.EINPROGRESS) {
+	if cause := c.sockError(); cause != nil && errors.As(err, &e) {
 		e.Err = cause
 	}
 	return fmt.Errorf("loop: %w", err)

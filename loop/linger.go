@@ -1,6 +1,9 @@
 package loop
 
 import (
+	"errors"
+	"fmt"
+	"syscall"
 	"time"
 )
 
@@ -48,9 +51,15 @@ func (c *Conn) linger() {
 	if c.is(shutDone) {
 		unacked, known := c.sock.Unacked()
 		allAcked = unacked == 0 || !known
-		if allAcked && c.is(sawEOF) {
-			c.release(nil, false)
-			return
+		if c.is(sawEOF) { // and so nothing is read that would tell of a reset
+			if err := c.sockError(); err != nil {
+				c.fail(fmt.Errorf("loop: close: %w", err))
+				return
+			}
+			if allAcked {
+				c.release(nil, false)
+				return
+			}
 		}
 	}
 	now := l.readClock()
@@ -76,6 +85,15 @@ func (c *Conn) linger() {
 	default: // output still waits; sentSome tells
 		k.timer.set(k.limit)
 	}
+}
+
+// sockError is what the system keeps as the socket's error: that the peer has reset it.
+func (c *Conn) sockError() error {
+	err := errors.Unwrap(c.sock.ConnectError())
+	if errors.Is(err, syscall.EINPROGRESS) { // what it says of a socket that is not connected any more
+		return nil
+	}
+	return err
 }
 
 // Drain closes the connection as soon as it is quiet: when nothing that the peer sent is unread, and nothing that

@@ -546,3 +546,32 @@ func exhaust(t *testing.T) (restore func()) {
 		}
 	}
 }
+
+// A peer that ended its half, and then is gone without having taken what was written before Close: that is told as soon
+// as it is known, and not as a delivery. Nothing is read from it any more, and all is in the kernel: no event tells.
+func TestCloseHearsThatThePeerIsGone(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			r := run(t, loop.Options{Driver: driver, Clock: manual()})
+			k := r.connect(network, sock.Options{SendBuffer: 200_000}, &watcher{eof: func(*loop.Conn) {}})
+			k.peer.closeWrite()
+			k.until("EOF", func() bool { return k.w.sawEOF })
+			k.do(func() {
+				write(t, k.c, pattern(150_000)) // more than the peer's window
+				k.c.Close()
+			})
+			k.until("all is in the kernel", func() bool { return k.c.Pending() == 0 })
+			k.advance(step)
+			k.notYet("while the peer has not read it")
+			k.peer.Close()
+			for at := time.Duration(0); len(k.closed) == 0; at += step {
+				if at > 2*time.Second {
+					t.Fatalf("no Closed within %v", at)
+				}
+				k.advance(step)
+				cpu(time.Millisecond) // for the network
+			}
+			k.end(syscall.ECONNRESET)
+		})
+	})
+}
