@@ -1,0 +1,256 @@
+//go:build linux || darwin || freebsd
+
+package loop_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// Many connections at once: 2,000, and on select 900, whose numbers end at 1024.
+func TestManyConnectionsAtOnce(t *testing.T) {
+	if l := fdLimit(); l < 6000 {
+		t.Skipf("the limit of open files is %d: this test needs 6000", l)
+	}
+	each(t, func(t *testing.T, driver string) {
+		n := 2000
+		if driver == "select" {
+			n = 900
+		}
+		r := run(t, loop.Options{Driver: driver})
+		a := r.serve("tcp", func() loop.Handler { return abortingEcho{} })
+		var peers []farPeer
+		for i := range n {
+			p := dialFar(t, a)
+			defer p.close()
+			peers = append(peers, p)
+			if i%500 == 499 {
+				r.turns(1)
+			}
+		}
+		r.until("all are accepted", func() bool { return r.Stats().Conns == n })
+		buf := make([]byte, 100)
+		for round := range 3 {
+			for i, p := range peers {
+				if err := p.send([]byte(fmt.Sprintf("%d %8d", round, i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, p := range peers {
+				want := fmt.Sprintf("%d %8d", round, i)
+				if got, err := p.readFull(buf[:len(want)]); err != nil || got != want {
+					t.Fatalf("connection %d got %q, %v: want %q", i, got, err, want)
+				}
+			}
+		}
+		if s := r.Stats(); s.Conns != n || s.StepBacks != 0 || s.Refused != 0 {
+			t.Errorf("%d open, %d step-backs, %d refused: want %d, 0, 0", s.Conns, s.StepBacks, s.Refused, n)
+		}
+		for _, p := range peers {
+			p.close()
+		}
+		r.until("all are gone", func() bool { return r.Stats().Conns == 0 })
+	})
+}
+
+// readFull reads until b is full.
+func (p farPeer) readFull(b []byte) (string, error) {
+	for n := 0; n < len(b); {
+		m, err := p.read(b[n:], false)
+		if err == nil && m == 0 {
+			err = io.EOF
+		}
+		if err != nil && err != unix.EAGAIN {
+			return string(b[:n]), err
+		}
+		n += max(m, 0)
+	}
+	return string(b), nil
+}
+
+// Connections that come and go leave nothing behind: no descriptor, no memory. 100,000 of them over all drivers.
+func TestConnectsAndCloses(t *testing.T) {
+	drivers := len(driverNames(t))
+	total, limit := 100_000/drivers, 15*time.Second
+	if testing.Short() {
+		total = 4000
+	}
+	each(t, func(t *testing.T, driver string) {
+		g := group(t, loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver}})
+		var accepted, closed atomic.Int64
+		listen := func(network string) sock.Addr {
+			ln, err := g.Listen(address(t, network), sock.Options{}, func(*loop.Conn) loop.Handler {
+				accepted.Add(1)
+				return &leaver{closed: &closed}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ln.Addr()
+		}
+		tcp, unix := listen("tcp"), listen("unix")
+		// some connects, from two goroutines at once: a reset, an end of the stream, a message before it.
+		some := func(n int) {
+			until := time.Now().Add(limit)
+			var all sync.WaitGroup
+			for w := range 2 {
+				all.Go(func() {
+					one := make([]byte, 1)
+					for i := w; i < n && time.Now().Before(until); i += 2 {
+						a := unix
+						if i%4 < 2 {
+							a = tcp
+						}
+						c, err := tryDial(a)
+						if err != nil {
+							t.Errorf("connect %d: %v", i, err)
+							return
+						}
+						if i%3 == 0 {
+							if _, err = c.Write(one); err == nil {
+								_, err = io.ReadFull(c, one)
+							}
+							if err != nil {
+								t.Errorf("connection %d: %v", i, err)
+							}
+						}
+						if tc, ok := c.(*net.TCPConn); ok {
+							tc.SetLinger(0) // a reset: the ports would run out otherwise
+						}
+						c.Close()
+					}
+				})
+			}
+			all.Wait()
+			eventually(t, "all are gone", func() bool { return g.Stats().Conns == 0 && accepted.Load() == closed.Load() })
+		}
+		some(2000) // so that all is there that stays
+		fds, before, start, done := openFDs(), heap(), time.Now(), accepted.Load()
+		some(total)
+		n, took := accepted.Load()-done, time.Since(start)
+		for until := time.Now().Add(5 * time.Second); openFDs() > fds && time.Now().Before(until); {
+			time.Sleep(time.Millisecond)
+		}
+		if after := openFDs(); after > fds {
+			t.Errorf("%d descriptors after %d connections: %d before; %q", after, n, fds, fdTargets())
+		}
+		if grown := heap() - before; grown > 512<<10 {
+			t.Errorf("the heap grew by %d bytes with %d connections", grown, n)
+		}
+		if s := g.Stats(); s.Accepted != accepted.Load() {
+			t.Errorf("%d counted as accepted: want %d", s.Accepted, accepted.Load())
+		}
+		t.Logf("%d connections in %v", n, took.Round(time.Millisecond))
+	})
+}
+
+// A leaver echoes, and counts its end.
+type leaver struct {
+	loop.Base
+	closed *atomic.Int64
+}
+
+func (*leaver) Data(c *loop.Conn, p []byte)      { c.Write(p) }
+func (l *leaver) Closed(c *loop.Conn, err error) { l.closed.Add(1) }
+
+// A million messages over connections that come and go at random: all that were sent come back, in order.
+func TestMillionMessages(t *testing.T) {
+	total, limit := int64(1_000_000/len(driverNames(t))), 12*time.Second
+	if testing.Short() {
+		total = 20_000
+	}
+	each(t, func(t *testing.T, driver string) {
+		seed := rand.Uint64()
+		g := group(t, loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver}})
+		var opened, closed, messages atomic.Int64
+		var addrs []sock.Addr
+		for _, network := range []string{"tcp", "unix"} {
+			ln, err := g.Listen(address(t, network), sock.Options{}, func(*loop.Conn) loop.Handler {
+				return &watcher{t: t,
+					opened: func(c *loop.Conn) { opened.Add(1) },
+					data:   func(c *loop.Conn, p []byte) { c.Write(p) },
+					closed: func(*loop.Conn, error) { closed.Add(1) },
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			addrs = append(addrs, ln.Addr())
+		}
+		until := time.Now().Add(limit)
+		var all sync.WaitGroup
+		for w := range 16 {
+			all.Go(func() {
+				rng := rand.New(rand.NewPCG(seed, uint64(w)))
+				for messages.Load() < total && time.Now().Before(until) && !t.Failed() {
+					n, err := visit(addrs[rng.IntN(len(addrs))], rng)
+					messages.Add(int64(n))
+					if err != nil {
+						t.Errorf("seed %d, worker %d: after %d messages: %v", seed, w, n, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		eventually(t, "all are gone", func() bool { return g.Stats().Conns == 0 && opened.Load() == closed.Load() })
+		t.Logf("%d messages over %d connections", messages.Load(), closed.Load())
+	})
+}
+
+// visit is one connection's life: bursts of messages of 8 bytes, each with its number, and an end of some kind.
+func visit(a sock.Addr, rng *rand.Rand) (n int, err error) {
+	c, err := tryDial(a)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	out, in := make([]byte, 8*300), make([]byte, 8*300)
+	for range rng.IntN(20) {
+		burst := 1 + rng.IntN(300)
+		for i := range burst {
+			binary.BigEndian.PutUint64(out[8*i:], uint64(n+i))
+		}
+		if _, err := c.Write(out[:8*burst]); err != nil {
+			return n, err
+		}
+		if rng.IntN(50) == 0 {
+			return n, nil // in the middle
+		}
+		if _, err := io.ReadFull(c, in[:8*burst]); err != nil {
+			return n, err
+		}
+		for i := range burst {
+			if got := binary.BigEndian.Uint64(in[8*i:]); got != uint64(n+i) {
+				return n, fmt.Errorf("message %d came back as %d", n+i, got)
+			}
+		}
+		n += burst
+	}
+	switch rng.IntN(3) {
+	case 0: // a reset
+		if tc, ok := c.(*net.TCPConn); ok {
+			tc.SetLinger(0)
+		}
+	case 1: // half closed: the other half follows
+		if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			return n, err
+		}
+		if m, err := c.Read(in); err != io.EOF {
+			return n, errors.Join(fmt.Errorf("%d bytes after the end", m), err)
+		}
+	}
+	return n, nil
+}
