@@ -210,6 +210,9 @@ func TestMillionMessages(t *testing.T) {
 	})
 }
 
+// mostBurst is how many messages are sent before the first comes back.
+const mostBurst = 40
+
 // visit is one connection's life: bursts of messages of 8 bytes, each with its number, and an end of some kind.
 func visit(a sock.Addr, rng *rand.Rand) (n int, err error) {
 	c, err := tryDial(a)
@@ -217,9 +220,9 @@ func visit(a sock.Addr, rng *rand.Rand) (n int, err error) {
 		return 0, err
 	}
 	defer c.Close()
-	out, in := make([]byte, 8*300), make([]byte, 8*300)
+	out, in := make([]byte, 8*mostBurst), make([]byte, 8*mostBurst)
 	for range rng.IntN(20) {
-		burst := 1 + rng.IntN(300)
+		burst := 1 + rng.IntN(mostBurst)
 		for i := range burst {
 			binary.BigEndian.PutUint64(out[8*i:], uint64(n+i))
 		}
