@@ -123,10 +123,30 @@ func (x *secured) read(t *coro.Task, p []byte) (int, error) {
 		if err != errNothing {
 			return 0, err
 		}
-		if err := s.await(t); err != nil && err != io.EOF { // which is TLS's to judge
+		if err := x.await(t); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// await is stream.await, but that it returns after each wake: what another reader has left in the tls.Conn, its end too,
+// is not where the stream sees it.
+func (x *secured) await(t *coro.Task) error {
+	s := &x.c.raw
+	if len(s.peek()) > 0 {
+		return nil
+	}
+	if err := s.unreadable(); err != nil {
+		if err == io.EOF {
+			return nil // which is TLS's to judge
+		}
+		return err
+	}
+	l := &s.getWaits().readers
+	if len(l.more) == 0 && !l.one.Waiting() {
+		return l.one.Park(t, "read", x)
+	}
+	return l.queue(t, "read", x)
 }
 
 // wrap is stream.wrap, but that crypto/tls has an OpError of its own, which names nobody.
