@@ -2,6 +2,7 @@ package plexor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -19,7 +20,13 @@ import (
 // it fails and says so; [Run] makes a loop for programs that have none.
 //
 // The address is "tcp://host:port" or "unix:///path", with socket options as a query (see sock.ParseAddr and
-// sock.ParseOptions). A name is looked up on a goroutine while the loop goes on, and if it has several addresses, the
+// sock.ParseOptions), or
+//
+//	tls://host:port?cert=FILE&key=FILE&fingerprint=AB:CD:…
+//
+// where the connection begins with a handshake: cert and key are the client's own certificate, if the server wants one,
+// and fingerprint is the SHA-256 of the one certificate that is trusted, whoever has signed it. Without it the system's
+// authorities, or those of Dialer.TLS, must vouch for the host. A name is looked up on a goroutine while the loop goes on, and if it has several addresses, the
 // first to answer wins (Happy Eyeballs version 2, RFC 8305). ctx bounds all of it; when Dial fails nothing is left open,
 // and the error is a *[DialError] that tells how each attempt went.
 //
@@ -37,6 +44,8 @@ type Dialer struct {
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Delay is how long an attempt has before the next one begins beside it (default 250 ms).
 	Delay time.Duration
+	// TLS is for tls:// addresses (nil: the defaults of crypto/tls). An empty ServerName is filled in from the address.
+	TLS *tls.Config
 }
 
 // A DialError tells why there is no connection.
@@ -103,9 +112,17 @@ func (d *Dialer) dial(ctx context.Context, address string) (*Conn, []error) {
 		delay = eyeballsDelay
 	}
 	w := workerOn(t.Scheduler())
-	return race(ctx, interleave(addrs), delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
+	c, errs := race(ctx, interleave(addrs), delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
 		return w.connect(ctx, a, ep.options)
 	}, func(c *Conn) { c.raw.abort(loop.ErrAborted) })
+	if errs != nil || !ep.secure() {
+		return c, errs
+	}
+	if err := ep.clientTLS(ctx, c, d.TLS); err != nil {
+		c.raw.abort(err) // it is of no use to anybody
+		return nil, []error{err}
+	}
+	return c, nil
 }
 
 // resolve finds the addresses of a name, off the loop.

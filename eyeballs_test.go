@@ -111,7 +111,7 @@ func TestRace(t *testing.T) {
 				errs   []error
 				at     time.Duration
 			}
-			begin := l.Now()
+			var begin time.Time
 			done := make(chan result, 1)
 			go func() {
 				r, err := coro.Call(t.Context(), coro.On(l), "", func(ctx context.Context) (r result, err error) {

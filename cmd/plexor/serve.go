@@ -12,7 +12,6 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/loop"
-	"github.com/plexor-go/plexor/sock"
 )
 
 // defaultOffers is what serve does when it is told nothing.
@@ -23,7 +22,7 @@ type serveCmd struct {
 	Loops  int           `placeholder:"N" help:"How many loops (default: one a core)."`
 	Spread string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
 	Drain  time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
-	Offers []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, udp://host:port or unix:///path, with options as a query. Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
+	Offers []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
 
 // Run serves until a signal.
@@ -67,7 +66,7 @@ func (s *serveCmd) Run(c *console) error {
 
 // listen says that it listens when all do, so that nobody is told of a server that is half started.
 func listen(srv *plexor.Server, offers []offer, c *console) error {
-	addrs := make([]sock.Addr, len(offers))
+	addrs := make([]string, len(offers))
 	for i, o := range offers {
 		var err error
 		if addrs[i], err = o.open(srv); err != nil {
@@ -76,7 +75,12 @@ func listen(srv *plexor.Server, offers []offer, c *console) error {
 	}
 	driver, loops := srv.Engine()
 	for i, o := range offers {
-		c.status(green, "listening", "%s %s driver=%s loops=%d", o.name, addrs[i], driver, loops)
+		line := fmt.Sprintf("%s %s driver=%s loops=%d", o.name, addrs[i], driver, loops)
+		if o.secure && !o.addr.Query.Has("cert") {
+			_, fingerprint := srv.SelfSigned()
+			line += " fingerprint=" + fingerprint
+		}
+		c.status(green, "listening", "%s", line)
 	}
 	return nil
 }

@@ -5,12 +5,12 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/plexor-go/plexor"
-	"github.com/plexor-go/plexor/sock"
 )
 
 // A service is what is done with what arrives: it returns the reply, which may reuse p.
@@ -50,23 +50,25 @@ func parseOffer(arg string) (offer, error) {
 		return offer{}, usagef("%q: unknown service %q; there are %s", arg, name, known)
 	}
 	var err error
-	if o.target, err = parseTarget(address); err == nil {
-		err = o.options.Check(o.addr)
-	}
-	if err != nil {
+	if o.target, err = parseTarget(address, "cert", "key"); err != nil {
 		return offer{}, usagef("%q: %w", arg, err)
 	}
 	return o, nil
 }
 
 // open has srv serve the offer, and returns the address that it got.
-func (o offer) open(srv *plexor.Server) (sock.Addr, error) {
+func (o offer) open(srv *plexor.Server) (string, error) {
+	var a net.Addr
+	var err error
 	if o.addr.Scheme == "udp" {
-		a, err := srv.OpenPackets(o.address(), o.packet(srv.Log))
-		return printable(o.addr.Scheme, a), err
+		a, err = srv.OpenPackets(o.address(), o.packet(srv.Log))
+	} else {
+		a, err = srv.Open(o.address(), o.handler())
 	}
-	a, err := srv.Open(o.address(), o.handler())
-	return printable(o.addr.Scheme, a), err
+	if err != nil {
+		return "", err
+	}
+	return o.listening(a), nil
 }
 
 // handler serves streams: each piece that arrives, or, with a codec, each message.

@@ -14,13 +14,20 @@ import (
 
 // A target is an address of the command line: where to listen or connect, and how to talk there.
 type target struct {
-	addr    sock.Addr
+	addr    sock.Addr // of tls:// too its scheme is tcp
+	secure  bool
 	options sock.Options
 	codec   frame.Codec // nil: bytes as they come
 }
 
-// parseTarget reads one.
-func parseTarget(address string) (t target, err error) {
+// parseTarget reads one. pair are the options of tls://; what their files hold is not looked at yet.
+func parseTarget(address string, pair ...string) (t target, err error) {
+	const scheme = "tls://"
+	if t.secure = len(address) >= len(scheme) && strings.EqualFold(address[:len(scheme)], scheme); t.secure {
+		address = "tcp://" + address[len(scheme):]
+	} else {
+		pair = nil
+	}
 	if t.addr, err = sock.ParseAddr(address); err != nil {
 		return t, err
 	}
@@ -34,11 +41,18 @@ func parseTarget(address string) (t target, err error) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(rest)) {
-		if key != "frame" {
-			return t, fmt.Errorf("unknown option %q; there are %s", key, strings.Join(append(sock.OptionKeys(), "frame"), ", "))
+		switch {
+		case key == "frame":
+		case !slices.Contains(pair, key):
+			return t, fmt.Errorf("unknown option %q; there are %s", key, strings.Join(slices.Concat(sock.OptionKeys(), []string{"frame"}, pair), ", "))
+		case len(rest[key]) > 1 || rest.Get(key) == "":
+			return t, fmt.Errorf("option %s: want one value", key)
 		}
 	}
-	return t, nil
+	if rest.Has("key") && !rest.Has("cert") {
+		return t, fmt.Errorf("option key: it is of no use without cert")
+	}
+	return t, t.options.Check(t.addr)
 }
 
 // parseCodec reads the option frame.
@@ -61,18 +75,27 @@ func (t target) address() string {
 	a := t.addr
 	a.Query = maps.Clone(a.Query)
 	a.Query.Del("frame")
+	return t.print(a)
+}
+
+// print is an address of this target's kind.
+func (t target) print(a sock.Addr) string {
+	if rest, ok := strings.CutPrefix(a.String(), "tcp://"); ok && t.secure {
+		return "tls://" + rest
+	}
 	return a.String()
 }
 
-// printable is an address of package net as it is written on the command line.
-func printable(scheme string, a net.Addr) sock.Addr {
-	switch a := a.(type) {
+// listening is the address that a server got, as it is written on the command line.
+func (t target) listening(got net.Addr) string {
+	a := sock.Addr{Scheme: t.addr.Scheme}
+	switch got := got.(type) {
 	case *net.TCPAddr:
-		return sock.FromAddrPort(scheme, a.AddrPort())
+		a = sock.FromAddrPort("tcp", got.AddrPort())
 	case *net.UDPAddr:
-		return sock.FromAddrPort(scheme, a.AddrPort())
+		a = sock.FromAddrPort("udp", got.AddrPort())
 	case *net.UnixAddr:
-		return sock.Addr{Scheme: scheme, Path: a.Name}
+		a.Path = got.Name
 	}
-	return sock.Addr{Scheme: scheme}
+	return t.print(a)
 }
