@@ -87,7 +87,7 @@ func (c *Conn) pipe(t *coro.Task, d *Conn) (n int64, err error) {
 				err = dst.unlockAnd(nil)
 			}
 		case err != nil:
-			err = dst.unwritable(err)
+			err = dst.failure(t, err)
 		}
 		if err != nil {
 			return n, dst.wrap("write", dst.unlockAnd(err))

@@ -322,12 +322,23 @@ func (s *stream) writeLocked(t *coro.Task, p []byte) (n int, err error) {
 		case err == loop.ErrFull:
 			err = s.awaitRoom(t)
 		default:
-			err = s.unwritable(err)
+			err = s.failure(t, err)
 		}
 		if err != nil {
 			return n, err
 		}
 	}
+}
+
+// failure is unwritable for who may wait. A connection that broke in this turn refuses at once, and why it did is only
+// told at the turn's end.
+func (s *stream) failure(t *coro.Task, err error) error {
+	if errors.Is(err, loop.ErrClosed) && !s.is(over|closed) {
+		if err := s.awaitRoom(t); err != nil && !s.is(over) {
+			return err
+		}
+	}
+	return s.unwritable(err)
 }
 
 // unwritable is what an error of loop.Conn.Write means to the handler.
