@@ -18,11 +18,12 @@ import (
 var defaultOffers = []string{"upper=tcp://127.0.0.1:8088", "echo=tcp://127.0.0.1:9000", "echo=udp://127.0.0.1:9000"}
 
 type serveCmd struct {
-	Driver string        `default:"auto" placeholder:"NAME" help:"What the loops wait on: auto (the best that works here), or one that 'plexor drivers' lists."`
-	Loops  int           `placeholder:"N" help:"How many loops (default: one a core)."`
-	Spread string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
-	Drain  time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
-	Offers []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
+	Driver  string        `default:"auto" placeholder:"NAME" help:"What the loops wait on: auto (the best that works here), or one that 'plexor drivers' lists."`
+	Loops   int           `placeholder:"N" help:"How many loops (default: one a core)."`
+	Spread  string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
+	Handler string        `default:"pieces" enum:"pieces,stream" help:"How a connection without frames is served: pieces (a coroutine while a piece is answered, so that who waits holds no stack) or stream (a coroutine a connection)."`
+	Drain   time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
+	Offers  []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
 
 // Run serves until a signal.
@@ -55,7 +56,7 @@ func (s *serveCmd) Run(c *console) error {
 		srv.Spread = loop.SpreadReusePort
 	}
 	defer srv.Close()
-	if err := listen(srv, offers, c); err != nil {
+	if err := listen(srv, offers, s.Handler == "stream", c); err != nil {
 		if errors.Is(err, loop.ErrUnknownDriver) {
 			return usagef("--driver=%s: %w", s.Driver, err)
 		}
@@ -65,11 +66,11 @@ func (s *serveCmd) Run(c *console) error {
 }
 
 // listen says that it listens when all do, so that nobody is told of a server that is half started.
-func listen(srv *plexor.Server, offers []offer, c *console) error {
+func listen(srv *plexor.Server, offers []offer, inStreams bool, c *console) error {
 	addrs := make([]string, len(offers))
 	for i, o := range offers {
 		var err error
-		if addrs[i], err = o.open(srv); err != nil {
+		if addrs[i], err = o.open(srv, inStreams); err != nil {
 			return err
 		}
 	}

@@ -276,3 +276,19 @@ func clog(t *testing.T, c net.Conn) {
 		}
 	}
 }
+
+// TestStreamHandler: the same services with a coroutine a connection.
+func TestStreamHandler(t *testing.T) {
+	forEachDriver(t, func(t *testing.T, driver string) {
+		s := serve(t, 2, command("serve", "--handler=stream", "--driver="+driver, "upper=tcp://127.0.0.1:0", "echo=tcp://127.0.0.1:0"))
+		upper, echo := dial(t, "tcp", s.host(0)), dial(t, "tcp", s.host(1))
+		for range 3 {
+			if got := ask(t, upper, "abc", 6); got != "ABC_SB" {
+				t.Errorf("upper: got %q", got)
+			}
+			if got := ask(t, echo, "abc", 3); got != "abc" {
+				t.Errorf("echo: got %q", got)
+			}
+		}
+	})
+}

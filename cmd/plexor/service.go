@@ -57,13 +57,13 @@ func parseOffer(arg string) (offer, error) {
 }
 
 // open has srv serve the offer, and returns the address that it got.
-func (o offer) open(srv *plexor.Server) (string, error) {
+func (o offer) open(srv *plexor.Server, inStreams bool) (string, error) {
 	var a net.Addr
 	var err error
 	if o.addr.Scheme == "udp" {
 		a, err = srv.OpenPackets(o.address(), o.packet(srv.Log))
 	} else {
-		a, err = srv.Open(o.address(), o.handler())
+		a, err = srv.Open(o.address(), o.handler(inStreams))
 	}
 	if err != nil {
 		return "", err
@@ -71,46 +71,33 @@ func (o offer) open(srv *plexor.Server) (string, error) {
 	return o.listening(a), nil
 }
 
-// handler serves streams: each piece that arrives, or, with a codec, each message.
-func (o offer) handler() plexor.Handler {
-	if o.codec != nil {
+// handler serves streams message by message, which are the pieces that arrive if there is no codec: a connection that
+// waits for the next one holds no coroutine. With inStreams a coroutine stays with each connection.
+func (o offer) handler(inStreams bool) plexor.Handler {
+	switch {
+	case o.codec != nil:
 		return plexor.Messages(o.codec, o.message)
+	case inStreams:
+		return plexor.HandlerFunc(o.stream)
 	}
+	return plexor.Messages(piece{}, o.message)
+}
+
+// stream answers each piece until the connection ends; how it ended is no news to anybody.
+func (o offer) stream(c *plexor.Conn) {
 	if o.name == "echo" {
-		return plexor.HandlerFunc(func(c *plexor.Conn) {
-			_, _ = io.Copy(c, c) // that the connection broke is no news to anybody
-		})
+		_, _ = io.Copy(c, c)
+		return
 	}
-	return plexor.HandlerFunc(func(c *plexor.Conn) {
-		_, _ = io.Copy(replier{c, o.service}, c) // likewise
-	})
-}
-
-// A reply is put together in here, and then copied by Write.
-type scratch struct{ b []byte }
-
-// Scratch beyond this size is not kept for the next one.
-const keepScratch = 64 << 10
-
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
-// A replier writes the service's reply to what is written to it.
-type replier struct {
-	w       io.Writer
-	service service
-}
-
-func (r replier) Write(p []byte) (int, error) {
-	s := scratches.Get().(*scratch)
-	s.b = r.service(append(s.b[:0], p...))
-	_, err := r.w.Write(s.b)
-	if cap(s.b) <= keepScratch {
-		scratches.Put(s)
+	for b := make([]byte, 16<<10); ; {
+		n, err := c.Read(b[:8<<10])
+		if err != nil {
+			return
+		}
+		if _, err := c.Write(o.service(b[:n])); err != nil {
+			return
+		}
 	}
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
 }
 
 // message answers one message.
