@@ -30,7 +30,8 @@ type worker struct {
 	conns    []*Conn // those that a listener accepted; each knows its place
 	tick     uint32  // counts the sweeps for idle connections
 	draining bool
-	packets  int // datagram handlers that run
+	packets  int       // datagram handlers that run
+	runners  []*runner // that wait for messages
 
 	shakes        *coro.Semaphore // TLS handshakes that may be under way; nil: there was none
 	shakesWaiting int             // for it
