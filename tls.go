@@ -60,9 +60,7 @@ func cutTLS(text string) (tcp string, ok bool) {
 // cutPair takes cert and key out of an address's query.
 func cutPair(q url.Values) (p KeyPair, err error) {
 	for _, key := range []string{"cert", "key"} {
-		if n := len(q[key]); n > 1 {
-			return p, fmt.Errorf("%s is given %d times", key, n)
-		} else if n == 1 && q.Get(key) == "" {
+		if q.Has(key) && q.Get(key) == "" {
 			return p, fmt.Errorf("%s names no file", key)
 		}
 	}

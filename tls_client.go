@@ -68,14 +68,10 @@ func pinned(cfg *tls.Config, pin []byte) {
 
 // cutFingerprint takes fingerprint out of an address's query: a SHA-256 in hexadecimal, with or without colons.
 func cutFingerprint(q url.Values) ([]byte, error) {
-	given, ok := q["fingerprint"]
-	if !ok {
+	if !q.Has("fingerprint") {
 		return nil, nil
 	}
-	if len(given) > 1 {
-		return nil, fmt.Errorf("fingerprint is given %d times", len(given))
-	}
-	pin, err := hex.DecodeString(strings.ReplaceAll(given[0], ":", ""))
+	pin, err := hex.DecodeString(strings.ReplaceAll(q.Get("fingerprint"), ":", ""))
 	if err != nil || len(pin) != sha256.Size {
 		return nil, errors.New("fingerprint is no SHA-256 in hexadecimal, as openssl x509 -fingerprint -sha256 prints it")
 	}

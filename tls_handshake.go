@@ -28,11 +28,14 @@ var (
 // A HandshakeError is why a TLS handshake failed. The connection is of no use then. Unwrap gives what package crypto/tls
 // said, or the error of the connection; for a handshake that took too long it is os.ErrDeadlineExceeded to errors.Is.
 type HandshakeError struct {
-	Reason string // what is wrong, in words, and on which side
+	Reason string // what is wrong, in words, and on which side; empty if Err says it all
 	Err    error
 }
 
 func (e *HandshakeError) Error() string {
+	if e.Reason == "" {
+		return "plexor: TLS handshake: " + e.Err.Error()
+	}
 	return "plexor: TLS handshake: " + e.Reason + ": " + e.Err.Error()
 }
 
@@ -272,7 +275,7 @@ func explain(err error, client bool) *HandshakeError {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = os.ErrDeadlineExceeded
 	}
-	reason := "it failed"
+	reason := ""
 	header, isHeader := errors.AsType[tls.RecordHeaderError](err)
 	alert, isAlert := remoteAlert(err)
 	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
