@@ -188,6 +188,7 @@ func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Con
 // Opened is of loop.Handler: it stands, and is a Conn from now on.
 func (k *attempt) Opened(lc *loop.Conn) {
 	lc.SetHandler((*events)(k.c))
+	lc.ReadOn() // for the other end may be a server's, which stops reading while it can't write
 	k.c.raw.peer = peerOf(lc.Socket())
 	k.finish(nil)
 }

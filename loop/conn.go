@@ -46,6 +46,7 @@ const (
 	broken                            // a send failed: no more output
 	wroteLate                         // the write deadline passed: Write fails until it is set anew
 	wantsNotice                       // Write refused: Writable is owed, and comes before more Data
+	duplex                            // by ReadOn: full does not keep from reading
 )
 
 func (c *Conn) is(s connState) bool { return c.state&s != 0 }
@@ -302,7 +303,21 @@ func (c *Conn) wantsRead() bool {
 	if c.is(closing) {
 		return c.state&(sawEOF|ended) == 0
 	}
-	return c.state&(paused|full|wantsNotice|sawEOF|connecting|ended) == 0
+	stops := paused | full | wantsNotice | sawEOF | connecting | ended
+	if c.is(duplex) {
+		stops &^= full | wantsNotice
+	}
+	return c.state&stops == 0
+}
+
+// ReadOn makes reading go on while the output is full, for the rest of the connection's life. It is for handlers whose
+// output is bounded by other means, as a coroutine's is that waits for room, and for one end of a connection at least
+// where both send and read at once: with two ends that stop reading until the other one reads, nothing goes on.
+func (c *Conn) ReadOn() {
+	c.state |= duplex
+	if !c.is(ended) {
+		c.loop.driver.update(c)
+	}
 }
 
 // wantsWrite tells the driver whether there is something to be sent, or to be waited for.

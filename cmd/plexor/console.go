@@ -8,8 +8,11 @@ import (
 	"golang.org/x/term"
 )
 
-// A console is where the command prints. Colour is for a terminal only, and for nobody who set NO_COLOR.
-type console struct{ out, err io.Writer }
+// A console is where the command reads and prints. Colour is for a terminal only, and for nobody who set NO_COLOR.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}
 
 // The colours, as SGR parameters (ECMA-48 section 8.3.117).
 const (

@@ -1,4 +1,4 @@
-// Command plexor serves, lists the drivers of this machine, and says what it is: see plexor --help.
+// Command plexor serves, connects, lists the drivers of this machine, and says what it is: see plexor --help.
 package main
 
 import (
@@ -25,6 +25,7 @@ type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
 	Serve   serveCmd   `cmd:"" help:"Serve echo or upper on one or more addresses, until SIGINT or SIGTERM."`
+	Dial    dialCmd    `cmd:"" help:"Connect standard input and output to an address, as nc does."`
 	Drivers driversCmd `cmd:"" help:"List what a loop can wait on here, best first, and why not where it can't."`
 }
 
@@ -49,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		// Help and the version end the program from inside the parser; what it says after that is nothing.
 		kong.Exit(func(c int) { code, ended = c, true }),
-		kong.Bind(&console{out: stdout, err: stderr}),
+		kong.Bind(&console{in: os.Stdin, out: stdout, err: stderr}),
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong
@@ -66,13 +67,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := ctx.Run(); err != nil {
-		fmt.Fprintf(stderr, "plexor: %s\n", strings.TrimPrefix(err.Error(), "plexor: "))
+		fmt.Fprintf(stderr, "plexor: %s\n", oneLine(err))
 		if errors.As(err, new(usageError)) {
 			return exitUsage
 		}
 		return exitError
 	}
 	return exitOK
+}
+
+// oneLine is an error as it is printed: joined ones side by side.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "plexor: "), "\n", "; ")
 }
 
 // version is what the build knows of itself.

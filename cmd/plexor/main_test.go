@@ -127,6 +127,21 @@ func (s *server) host(n int) string {
 	return host
 }
 
+func (s *server) port(n int) string {
+	a := s.addrs[n]
+	return a[strings.LastIndex(a, ":")+1:]
+}
+
+// fingerprint is that of the server's own certificate.
+func (s *server) fingerprint() string {
+	s.t.Helper()
+	found := s.says(`fingerprint=[0-9A-F:]+`)
+	if found == nil {
+		s.t.FailNow()
+	}
+	return strings.TrimPrefix(found[0], "fingerprint=")
+}
+
 func (s *server) signal(sig syscall.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {

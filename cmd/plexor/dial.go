@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/loop"
+)
+
+type dialCmd struct {
+	Driver  string        `default:"auto" placeholder:"NAME" help:"What the loop waits on: auto, or one that 'plexor drivers' lists."`
+	Timeout time.Duration `placeholder:"10s" help:"How long the connection may take, with the TLS handshake (default: as long as the system tries)."`
+	Address string        `arg:"" help:"tcp://host:port, tls://host:port or unix:///path, with options as a query: frame=SPEC sends each line of standard input as a message and prints each message as a line; for tls, fingerprint=SHA256 trusts one certificate alone, and cert=FILE and key=FILE are the client's own."`
+}
+
+// Run pipes standard input and output through a connection, as nc -N does: the end of the input closes this half, and the
+// command ends when the peer has closed its own as well.
+func (d *dialCmd) Run(c *console) error {
+	if d.Timeout < 0 {
+		return usagef("--timeout=%v: want a duration that is not negative", d.Timeout)
+	}
+	to, err := parseTarget(d.Address, "cert", "key", "fingerprint")
+	switch {
+	case err != nil:
+		return usagef("%q: %w", d.Address, err)
+	case to.addr.Scheme == "udp":
+		return usagef("%q: want tcp://, tls:// or unix://: udp has no connections, and no end", d.Address)
+	case to.addr.Scheme == "tcp" && to.addr.Port == 0:
+		return usagef("%q: port 0 is none to connect to", d.Address)
+	}
+	o := loop.Options{Driver: d.Driver, Log: slog.New(slog.NewTextHandler(c.err, nil))}
+	err = plexor.RunOn(context.Background(), o, func(ctx context.Context) error {
+		conn, err := d.connect(ctx, to)
+		if err != nil {
+			return err
+		}
+		p := &pipe{conn: conn, in: c.in, out: c.out, codec: to.codec}
+		if err := p.run(ctx); err != nil {
+			_ = conn.Abort() // the error is the one to tell
+			return err
+		}
+		return conn.Close()
+	})
+	if errors.Is(err, loop.ErrUnknownDriver) {
+		return usagef("--driver=%s: %w", d.Driver, err)
+	}
+	return err
+}
+
+func (d *dialCmd) connect(ctx context.Context, to target) (*plexor.Conn, error) {
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = coro.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	return plexor.Dial(ctx, to.address())
+}
+
+// A pipe is the connection and this process's ends of it. Those block, so they are read and written by coro.Await.
+type pipe struct {
+	conn  *plexor.Conn
+	in    io.Reader
+	out   io.Writer
+	codec frame.Codec // nil: bytes as they are
+}
+
+// pieceSize is how much is read at once, in bytes.
+const pieceSize = 64 << 10
+
+// run ends when both directions have. The first error ends the other one too.
+func (p *pipe) run(ctx context.Context) error {
+	send, receive := p.send, p.receive
+	if p.codec != nil {
+		send, receive = p.sendLines, p.receiveLines
+	}
+	return coro.Group(ctx, func(g *coro.Tasks) error {
+		g.GoNamed("send", func(ctx context.Context) error {
+			if err := send(ctx); err != nil {
+				return err
+			}
+			return p.conn.CloseWrite()
+		})
+		g.GoNamed("receive", receive)
+		return nil
+	})
+}
+
+func (p *pipe) send(ctx context.Context) error {
+	buf := make([]byte, pieceSize)
+	for {
+		n, end := 0, false
+		_, err := coro.Await(ctx, func() (_ struct{}, err error) {
+			if n, err = p.in.Read(buf); err == io.EOF {
+				end, err = true, nil
+			}
+			return
+		})
+		if err != nil {
+			return inputError(err)
+		}
+		if _, err := p.conn.Write(buf[:n]); err != nil || end {
+			return err
+		}
+	}
+}
+
+func inputError(err error) error { return fmt.Errorf("standard input: %w", err) }
+
+func (p *pipe) receive(ctx context.Context) error {
+	buf := make([]byte, pieceSize)
+	for {
+		n, err := p.conn.Read(buf)
+		if werr := p.print(ctx, buf[:n]); werr != nil {
+			return werr
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (p *pipe) print(ctx context.Context, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := coro.Await(ctx, func() (int, error) { return p.out.Write(b) })
+	if err != nil {
+		err = fmt.Errorf("standard output: %w", err)
+	}
+	return err
+}
+
+// sendLines makes each line a message, without its LF or CR LF; the last one needs none.
+func (p *pipe) sendLines(ctx context.Context) error {
+	w, err := frame.NewWriter(p.conn, p.codec)
+	if err != nil {
+		return err // parseCodec has passed it
+	}
+	lines := bufio.NewReaderSize(p.in, pieceSize)
+	for number := 1; ; number++ {
+		end := false
+		line, err := coro.Await(ctx, func() (line []byte, err error) {
+			line, end, err = readLine(lines, p.codec.MaxMessage())
+			return line, err
+		})
+		if err != nil {
+			return inputError(fmt.Errorf("line %d: %w", number, err))
+		}
+		if end {
+			return nil
+		}
+		if _, err := w.Write(line); err != nil {
+			return fmt.Errorf("line %d of standard input: %w", number, err)
+		}
+	}
+}
+
+// readLine reads a line of at most so many bytes; end is that of the input.
+func readLine(r *bufio.Reader, most int) (line []byte, end bool, err error) {
+	for {
+		piece, err := r.ReadSlice('\n')
+		line = append(line, piece...)
+		if len(line) > most+len("\r\n") {
+			return nil, false, fmt.Errorf("it is longer than the %d bytes of a message", most)
+		}
+		switch err {
+		case bufio.ErrBufferFull:
+			continue
+		case io.EOF:
+			return line, len(line) == 0, nil
+		case nil:
+			return bytes.TrimSuffix(line[:len(line)-1], []byte("\r")), false, nil
+		}
+		return nil, false, err
+	}
+}
+
+// receiveLines prints each message with a line feed behind it. Those of one piece are printed at once.
+func (p *pipe) receiveLines(ctx context.Context) error {
+	dec, err := frame.NewDecoder(p.codec)
+	if err != nil {
+		return err // likewise
+	}
+	buf := make([]byte, pieceSize)
+	var lines []byte
+	for {
+		n, err := p.conn.Read(buf)
+		lines = lines[:0]
+		var bad error
+		for msg, err := range dec.Feed(buf[:n]) {
+			if bad = err; err == nil {
+				lines = append(append(lines, msg...), '\n')
+			}
+		}
+		if err == io.EOF && bad == nil {
+			bad = dec.End()
+		}
+		if werr := p.print(ctx, lines); werr != nil {
+			return werr
+		}
+		switch {
+		case bad != nil:
+			return fmt.Errorf("%s: %w", p.conn, bad)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
