@@ -77,6 +77,10 @@ func TestOpenSSL(t *testing.T) {
 					if err := cmd.Start(); err != nil {
 						t.Fatal(err)
 					}
+					t.Cleanup(func() {
+						_ = cmd.Process.Kill() // if it has not ended
+						_ = cmd.Wait()
+					})
 					var got bytes.Buffer
 					r := bufio.NewReader(io.TeeReader(out, &got))
 					for _, line := range []string{"hello", "K", "again", "bye"} {
@@ -85,7 +89,8 @@ func TestOpenSSL(t *testing.T) {
 						}
 						fmt.Fprintln(in, line)
 						if line == "K" {
-							continue // s_client's command for a KeyUpdate that asks for one in return
+							stderr.says(t, "KEYUPDATE") // s_client's command for one that asks for another in return
+							continue
 						}
 						for {
 							s, err := r.ReadString('\n')
