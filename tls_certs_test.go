@@ -76,7 +76,7 @@ func TestTLSSelfSigned(t *testing.T) {
 		t.Errorf("before it is needed: %v %q", cert, fp)
 	}
 	for range 2 { // both addresses have the same
-		a, err := b.Open(tlsAddr, echo)
+		a, err := b.Open(tlsAddr, echoTLS)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestTLSAddresses(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			srv := &plexor.Server{TLS: row.tls}
 			defer srv.Close()
-			_, err := srv.Open(row.addr, echo)
+			_, err := srv.Open(row.addr, echoTLS)
 			if err == nil || !strings.Contains(err.Error(), row.says) || row.is != nil && !errors.Is(err, row.is) {
 				t.Errorf("Open(%q): %v, want %q", row.addr, err, row.says)
 			}

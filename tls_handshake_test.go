@@ -127,7 +127,7 @@ func TestTLSNotTLS(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{}, nil, echo)
+				b := serveTLS(t, driver, &plexor.Server{}, nil, echoTLS)
 				c := b.dial()
 				send(t, c, row.sends)
 				got, err := io.ReadAll(c)
@@ -147,7 +147,7 @@ func TestTLSNotTLS(t *testing.T) {
 // TestTLSUnknownCA: a client that does not trust the certificate is told of as such.
 func TestTLSUnknownCA(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		b := serveTLS(t, driver, &plexor.Server{}, nil, echo)
+		b := serveTLS(t, driver, &plexor.Server{}, nil, echoTLS)
 		if err := b.try(&tls.Config{ServerName: "plexor.test", RootCAs: newAuthority(t, "other").pool}).Handshake(); err == nil {
 			t.Error("the client trusts the server")
 		}
@@ -158,7 +158,7 @@ func TestTLSUnknownCA(t *testing.T) {
 // TestTLSProbe: who connects and goes, before or within the handshake, is worth no warning.
 func TestTLSProbe(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		b := serveTLS(t, driver, &plexor.Server{}, nil, echo)
+		b := serveTLS(t, driver, &plexor.Server{}, nil, echoTLS)
 		for _, sends := range []string{"", "\x16\x03\x01\x02"} {
 			c := b.dial()
 			send(t, c, sends)
@@ -181,7 +181,7 @@ func TestTLSSlowHandshake(t *testing.T) {
 	for _, row := range []struct{ name, first string }{{"silent", ""}, {"half a hello", "\x16\x03\x01\x02\x00\x01"}} {
 		t.Run(row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 50 * time.Millisecond}}, nil, echo)
+				b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 50 * time.Millisecond}}, nil, echoTLS)
 				good := b.connect(nil)
 				c := b.dial()
 				send(t, c, row.first)
@@ -201,7 +201,7 @@ func TestTLSSlowHandshake(t *testing.T) {
 func TestTLSFlood(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		const limit, clients = 2, 40 // and 16 may wait
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: plexor.Limits{Handshakes: limit, HandshakeTimeout: 300 * time.Millisecond}}, nil, echo)
+		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: plexor.Limits{Handshakes: limit, HandshakeTimeout: 300 * time.Millisecond}}, nil, echoTLS)
 		ends := make(chan error, clients)
 		for range clients {
 			c := b.dial()

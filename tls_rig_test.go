@@ -146,4 +146,5 @@ func (b *tlsBench) try(cfg *tls.Config) *tls.Conn {
 	return c
 }
 
-var echo = plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })
+// echoTLS is an echo.
+var echoTLS = plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })

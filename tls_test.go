@@ -24,7 +24,7 @@ func TestTLSEcho(t *testing.T) {
 	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(v), func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{}, nil, echo)
+				b := serveTLS(t, driver, &plexor.Server{}, nil, echoTLS)
 				cfg := b.client()
 				cfg.MaxVersion = v
 				c := b.connect(cfg)
