@@ -27,6 +27,15 @@
 // coro.Await runs it on a goroutine, and the stall monitor reports it, with the line, when it is forgotten. For code that
 // is to run on goroutines, [Conn.Shared] and [Server.Listen] give connections that any goroutine may use.
 //
+// # TLS
+//
+// An address tls://host:port begins each connection with a handshake, and a handler is then written as for any other; see
+// [TLS] for certificates, which may be files that change, or none at all. [Conn.StartTLS] goes over to it in the midst of a
+// connection. Bytes are as safe as without: the end of a stream is the peer's close_notify, and a connection that ends
+// without it is io.ErrUnexpectedEOF to Read; Close and CloseWrite send one. A deadline that passes leaves a Conn as usable
+// as before, and so it does with what Shared returns. The connections of [Server.Listen] at a tls address are of type
+// *tls.Conn, for net/http looks for that, and keep to its rules: one whose Write has timed out is of no more use.
+//
 // # Memory
 //
 // While it waits for its first byte, and with [Messages] whenever it waits, a connection has no coroutine and no buffer.
