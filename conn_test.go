@@ -305,6 +305,12 @@ func TestWriteWaits(t *testing.T) {
 func ask(t *testing.T, c net.Conn) int {
 	t.Helper()
 	send(t, c, "?")
+	return number(t, c)
+}
+
+// number reads such an answer.
+func number(t *testing.T, c net.Conn) int {
+	t.Helper()
 	got := make([]byte, 8)
 	if _, err := io.ReadFull(c, got); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,405 @@
+package plexor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/loop"
+)
+
+var echo = plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })
+
+var upper = plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error { return c.Send(bytes.ToUpper(msg)) })
+
+// cut is what a context's end says.
+var errCut = errors.New("the test's patience")
+
+// TestListenAndServe: it serves all of its addresses, and returns ErrServerClosed when all has ended.
+func TestListenAndServe(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		if strings.HasPrefix(p.addr, "tcp") {
+			t.Skip("its port could not be learnt")
+		}
+		b := p.serve(t, &plexor.Server{Handler: echo, Packets: plexor.PacketFunc(func(*plexor.Packet) {})}, nil)
+		served := make(chan error, 1)
+		go func() { served <- b.ListenAndServe(p.addr, p.addr+"2", "udp://127.0.0.1:0") }()
+		for _, a := range []string{p.addr, p.addr + "2"} {
+			b.addr = &net.UnixAddr{Name: strings.TrimPrefix(a, "unix://"), Net: "unix"}
+			for { // until it listens
+				c, err := net.Dial("unix", b.addr.String())
+				if err != nil {
+					time.Sleep(time.Millisecond)
+					continue
+				}
+				send(t, c, "hello")
+				want(t, c, "hello")
+				c.Close()
+				break
+			}
+		}
+		b.shutdown()
+		if err := receive(t, served, "ListenAndServe"); err != plexor.ErrServerClosed || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("ListenAndServe returned %v, want ErrServerClosed", err)
+		}
+		if err := b.ListenAndServe(p.addr); err != plexor.ErrServerClosed {
+			t.Errorf("ListenAndServe after Shutdown: %v, want ErrServerClosed", err)
+		}
+		if err := b.Wait(); err != plexor.ErrServerClosed {
+			t.Errorf("Wait after Shutdown: %v, want ErrServerClosed", err)
+		}
+	})
+}
+
+// TestServe: the server takes over listeners of package net, and closes them.
+func TestServe(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		b := p.serve(t, &plexor.Server{Handler: echo}, nil)
+		network, address, _ := strings.Cut(p.addr, "://")
+		ln, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- b.Serve(ln) }()
+		for range 3 {
+			c := dial(t, ln.Addr())
+			send(t, c, "hello")
+			want(t, c, "hello")
+		}
+		b.shutdown()
+		if err := receive(t, served, "Serve"); err != plexor.ErrServerClosed {
+			t.Errorf("Serve returned %v, want ErrServerClosed", err)
+		}
+		if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the listener was not closed: closing it says %v", err)
+		}
+		if c, err := net.Dial(ln.Addr().Network(), ln.Addr().String()); err == nil {
+			c.Close()
+			t.Error("somebody still listens")
+		}
+	})
+}
+
+type noFile struct{ net.Listener }
+
+// TestRefusedStarts: what can't be served is refused before anything listens, and says what is wrong.
+func TestRefusedStarts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	packets := plexor.PacketFunc(func(*plexor.Packet) {})
+	for _, row := range []struct {
+		name  string
+		srv   *plexor.Server
+		addrs []string
+		want  string
+	}{
+		{"no address", &plexor.Server{Handler: echo}, nil, "without an address"},
+		{"no scheme", &plexor.Server{Handler: echo}, []string{"127.0.0.1:0"}, "did you mean tcp://127.0.0.1:0?"},
+		{"unknown option", &plexor.Server{Handler: echo}, []string{"tcp://127.0.0.1:0?frame=len4"}, `unknown option "frame"`},
+		{"option of another socket", &plexor.Server{Handler: echo}, []string{"tcp://127.0.0.1:0?mode=0600"}, "does not have it"},
+		{"no handler", &plexor.Server{}, []string{"tcp://127.0.0.1:0"}, "no handler (Server.Handler)"},
+		{"no handler for streams", &plexor.Server{Packets: packets}, []string{"tcp://127.0.0.1:0"}, "streams need a Handler"},
+		{"no handler for datagrams", &plexor.Server{Handler: echo}, []string{"udp://127.0.0.1:0"}, "datagrams need a PacketHandler"},
+		{"codec", &plexor.Server{Handler: plexor.Messages(frame.Length{Bytes: 5}, nil)}, []string{"tcp://127.0.0.1:0"}, "Messages: the handler is nil"},
+		{"bad codec", &plexor.Server{Handler: plexor.Messages(frame.Length{Bytes: 5}, func(*plexor.Conn, []byte) error { return nil })},
+			[]string{"tcp://127.0.0.1:0"}, "Messages: frame: "},
+		{"nil codec", &plexor.Server{Handler: plexor.Messages(nil, func(*plexor.Conn, []byte) error { return nil })},
+			[]string{"tcp://127.0.0.1:0"}, "the codec is nil"},
+		{"limit", &plexor.Server{Handler: echo, Limits: plexor.Limits{HighWater: -1}}, []string{"tcp://127.0.0.1:0"}, "Limits.HighWater is -1"},
+		{"time limit", &plexor.Server{Handler: echo, Limits: plexor.Limits{Linger: -1}}, []string{"tcp://127.0.0.1:0"}, "Limits.Linger is -1ns"},
+		{"driver", &plexor.Server{Handler: echo, Driver: "quantum"}, []string{"tcp://127.0.0.1:0"}, "quantum"},
+		{"the second is taken", &plexor.Server{Handler: echo}, []string{"tcp://127.0.0.1:0", "tcp://" + taken.Addr().String()}, "address already in use"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			before := take()
+			if err := row.srv.ListenAndServe(row.addrs...); err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got %v, want %q", err, row.want)
+			}
+			if err := row.srv.Close(); err != nil {
+				t.Error(err)
+			}
+			if left := before.left(); left != "" {
+				t.Error(left)
+			}
+		})
+	}
+	srv := &plexor.Server{Handler: echo}
+	if err := srv.Serve(noFile{taken}); err == nil || !strings.Contains(err.Error(), "no descriptor") {
+		t.Errorf("Serve of a listener without a descriptor: %v", err)
+	}
+	if _, err := srv.Listen("udp://127.0.0.1:0"); err == nil {
+		t.Error("Listen on udp succeeded")
+	}
+	if err := srv.Shutdown(context.Background()); err != nil {
+		t.Errorf("Shutdown of what never ran: %v", err)
+	}
+	if _, err := srv.Open("tcp://127.0.0.1:0", nil); err != plexor.ErrServerClosed {
+		t.Errorf("Open after Shutdown: %v", err)
+	}
+}
+
+// TestShutdown: idle connections close, handlers that wait to read are told, each time, and may say farewell; those that
+// work go on; what was received is handled first.
+func TestShutdown(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		goOn := make(chan struct{})
+		b := p.serve(t, &plexor.Server{}, plexor.HandlerFunc(func(c *plexor.Conn) {
+			buf := make([]byte, 5)
+			for {
+				if _, err := io.ReadFull(c, buf); err != nil {
+					_, again := c.Read(buf)
+					fmt.Fprintf(c, "bye %v %v", errors.Is(err, plexor.ErrServerClosed), errors.Is(again, plexor.ErrServerClosed))
+					return
+				}
+				if string(buf) == "work!" {
+					if _, err := coro.Await(c.Context(), func() (int, error) { <-goOn; return 0, nil }); err != nil {
+						t.Errorf("Await: %v", err)
+					}
+				}
+				if _, err := c.Write(buf); err != nil {
+					t.Errorf("Write: %v", err)
+				}
+			}
+		}))
+		streams := b.addr
+		var err error
+		if b.addr, err = b.Open(p.addr+map[bool]string{true: "2", false: ""}[strings.HasPrefix(p.addr, "unix")], upper); err != nil {
+			t.Fatal(err)
+		}
+		messages, half := b.dial(), b.dial()
+		b.addr = streams
+		quiet, reads, works := b.dial(), b.dial(), b.dial()
+		send(t, messages, "hello\n")
+		want(t, messages, "HELLO\n")
+		send(t, half, "hal")
+		send(t, reads, "hello")
+		want(t, reads, "hello")
+		send(t, works, "work!hello")
+		b.await("the handlers", func(s plexor.Stats) bool { return s.Handlers == 2 && s.Conns == 5 })
+
+		ended := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeoutCause(context.Background(), patience, errCut)
+			defer cancel()
+			ended <- b.Shutdown(ctx)
+		}()
+		wantEnd(t, quiet)
+		wantEnd(t, messages)
+		want(t, reads, "bye true true")
+		wantEnd(t, reads)
+		if c, err := net.Dial(b.addr.Network(), b.addr.String()); err == nil {
+			c.Close()
+			t.Error("it still listens")
+		}
+		send(t, half, "f\n")
+		want(t, half, "HALF\n")
+		wantEnd(t, half)
+		close(goOn)
+		want(t, works, "work!hello"+"bye true true")
+		wantEnd(t, works)
+		for _, c := range []net.Conn{quiet, messages, reads, half, works} {
+			c.Close()
+		}
+		if err := receive(t, ended, "Shutdown"); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+// TestShutdownCuts: what has not ended by the limit is cut, and counted.
+func TestShutdownCuts(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		errs := make(chan error, 2)
+		b := p.serve(t, &plexor.Server{}, onConn(errs, func(c *plexor.Conn) error {
+			return coro.Sleep(c.Context(), time.Hour)
+		}))
+		for range 2 {
+			send(t, b.dial(), "x")
+		}
+		b.await("the handlers", func(s plexor.Stats) bool { return s.Handlers == 2 })
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(errCut)
+		if err := b.Shutdown(ctx); !errors.Is(err, errCut) || !strings.Contains(err.Error(), "2 connections") {
+			t.Errorf("Shutdown: %v, want %v and the number of connections", err, errCut)
+		}
+		for range 2 {
+			if err := receive(t, errs, "a handler"); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("the handler's Sleep ended with %v, want net.ErrClosed underneath", err)
+			}
+		}
+	})
+}
+
+// TestClose: handlers that wait are told, whatever they wait for, and Close returns after them.
+func TestClose(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		errs := make(chan error, 3)
+		b := p.serve(t, &plexor.Server{}, onConn(errs, func(c *plexor.Conn) error {
+			p := make([]byte, 1)
+			if _, err := c.Read(p); err != nil {
+				return err
+			}
+			var err error
+			switch p[0] {
+			case 'r':
+				_, err = c.Read(p)
+			case 'w':
+				for err == nil {
+					_, err = c.Write(make([]byte, 1<<20))
+				}
+			case 's':
+				err = coro.Sleep(c.Context(), time.Hour)
+			}
+			if !errors.Is(err, net.ErrClosed) {
+				return fmt.Errorf("%s: %w", p, err)
+			}
+			return nil
+		}))
+		for _, what := range []string{"r", "w", "s"} {
+			send(t, b.dial(), what)
+		}
+		b.await("the handlers", func(s plexor.Stats) bool { return s.Handlers == 3 })
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		if len(errs) != 3 {
+			t.Errorf("Close returned when %d of 3 handlers had", len(errs))
+		}
+		for range 3 {
+			if err := receive(t, errs, "a handler"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// refusedDial is a connection that the server resets.
+func refusedDial(t *testing.T, b *bench) {
+	t.Helper()
+	c, err := net.Dial(b.addr.Network(), b.addr.String())
+	if err != nil {
+		return // the reset was as fast as that
+	}
+	defer c.Close()
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("a connection over the limit read %d bytes, %v", n, err)
+	}
+}
+
+// TestLimits: connections over a limit are refused, each is counted, and there is room again when one ends.
+func TestLimits(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		limits  plexor.Limits
+		refused func(plexor.Stats) int64
+	}{
+		{"in all", plexor.Limits{Conns: 3}, func(s plexor.Stats) int64 { return s.RefusedConns }},
+		{"per peer", plexor.Limits{ConnsPerPeer: 3}, func(s plexor.Stats) int64 { return s.RefusedPeer }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			eachPlace(t, func(t *testing.T, p place) {
+				if strings.HasPrefix(p.addr, "unix") && row.limits.ConnsPerPeer > 0 {
+					t.Skip("peers on unix sockets have no address")
+				}
+				b := p.serve(t, &plexor.Server{Limits: row.limits}, echo)
+				var held []net.Conn
+				for range 3 {
+					c := b.dial()
+					send(t, c, "x")
+					want(t, c, "x")
+					held = append(held, c)
+				}
+				refusedDial(t, b)
+				refusedDial(t, b)
+				b.await("two refusals by this limit", func(s plexor.Stats) bool {
+					return row.refused(s) == 2 && s.Conns == 3 && s.RefusedDriver == 0
+				})
+				held[1].Close()
+				b.await("room", func(s plexor.Stats) bool { return s.Conns == 2 })
+				c := b.dial()
+				send(t, c, "x")
+				want(t, c, "x")
+			})
+		})
+	}
+}
+
+// TestIdleTimeout: by the loops' clock, a connection without a byte for so long is closed, and who waits to read is told;
+// one on which bytes move is not.
+func TestIdleTimeout(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		clock := loop.NewManualClock(time.Now())
+		errs := make(chan error, 2)
+		b := p.serve(t, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}}, onConn(errs, func(c *plexor.Conn) error {
+			_, err := io.Copy(c, c)
+			return err
+		}))
+		silent, reads, busy := b.dial(), b.dial(), b.dial()
+		for _, c := range []net.Conn{reads, busy} {
+			send(t, c, "x")
+			want(t, c, "x")
+		}
+		b.await("three connections", func(s plexor.Stats) bool { return s.Conns == 3 })
+		step := func(seconds int) {
+			for range seconds {
+				clock.Advance(time.Second)
+				send(t, busy, "x")
+				want(t, busy, "x")
+			}
+		}
+		step(7)
+		if s := b.Stats(); s.Idle != 0 || s.Conns != 3 {
+			t.Errorf("after 7 s of 8: %+v", s)
+		}
+		step(3)
+		wantEnd(t, silent)
+		wantEnd(t, reads)
+		var ne net.Error
+		if err := receive(t, errs, "the handler"); !errors.Is(err, plexor.ErrIdle) || !errors.As(err, &ne) || !ne.Timeout() {
+			t.Errorf("the handler's Copy ended with %v, want ErrIdle, a timeout", err)
+		}
+		silent.Close()
+		reads.Close()
+		b.await("their end", func(s plexor.Stats) bool { return s.Idle == 2 && s.Conns == 1 })
+		send(t, busy, "still")
+		want(t, busy, "still")
+	})
+}
+
+// TestStall: a handler that blocks its loop for 300 ms is reported, with the line that blocks.
+func TestStall(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		stalls := make(chan loop.Stall, 1)
+		b := p.serve(t, &plexor.Server{OnStall: func(s loop.Stall) { stalls <- s }}, plexor.HandlerFunc(func(c *plexor.Conn) {
+			c.Read(make([]byte, 1))
+			blocks()
+			c.Write([]byte("done"))
+		}))
+		c := b.dial()
+		send(t, c, "x")
+		want(t, c, "done")
+		s := receive(t, stalls, "the report")
+		if first, _, _ := strings.Cut(s.Stack, "\n\n"); !strings.Contains(first, "plexor_test.blocks(") || s.For < 100*time.Millisecond {
+			t.Errorf("reported after %v:\n%s\nwant the function that blocks in the first stack", s.For, s.Stack)
+		}
+		if n := b.Stats().Stalls; n != 1 {
+			t.Errorf("%d stalls are counted, want 1", n)
+		}
+	})
+}
+
+// blocks holds the loop, as a call to something that does not know of loops does.
+func blocks() { time.Sleep(300 * time.Millisecond) }
