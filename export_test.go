@@ -1,5 +1,7 @@
 package plexor
 
+import "net"
+
 // For tests, on the connection's loop.
 
 // Pending is how many bytes wait to be sent.
@@ -7,3 +9,11 @@ func Pending(c *Conn) int { return c.raw.lc.Pending() }
 
 // Unread is how many bytes are kept for the handler.
 func Unread(c *Conn) int { return len(c.raw.peek()) }
+
+// Kept is how many bytes a shared connection keeps of what came, and of what was written.
+func Kept(c net.Conn) (in, out int) {
+	s := c.(*shared)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.in) - s.from, len(s.out)
+}
