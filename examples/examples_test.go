@@ -3,11 +3,15 @@ package examples
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,5 +76,161 @@ func TestSelectors(t *testing.T) {
 				t.Fatalf("got %q, %v", reply, err)
 			}
 		}
+	}
+}
+
+// say writes a line.
+func say(t *testing.T, c net.Conn, line string) {
+	t.Helper()
+	if _, err := io.WriteString(c, line+"\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hear reads a line.
+func hear(t *testing.T, r *bufio.Reader) string {
+	t.Helper()
+	line, err := r.ReadString('\n')
+	if err != nil {
+		t.Fatalf("after %q: %v", line, err)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+func TestEcho(t *testing.T) {
+	c := dial(t, start(t, "echo", "tcp://127.0.0.1:0")).(*net.TCPConn)
+	sent := strings.Repeat("hello ", 10_000)
+	go func() {
+		_, _ = io.WriteString(c, sent) // what comes back tells
+		_ = c.CloseWrite()             // likewise
+	}()
+	if got, err := io.ReadAll(c); err != nil || string(got) != sent {
+		t.Errorf("got %d bytes, want %d: %v", len(got), len(sent), err)
+	}
+}
+
+func TestChat(t *testing.T) {
+	address := start(t, "chat", "tcp://127.0.0.1:0")
+	name := func(c net.Conn) string { return "tcp://" + c.LocalAddr().String() }
+	ann := dial(t, address)
+	annHears := bufio.NewReader(ann)
+	ben := dial(t, address)
+	benHears := bufio.NewReader(ben)
+	if got, want := hear(t, annHears), "* "+name(ben)+" came"; got != want {
+		t.Errorf("ann hears %q, want %q", got, want)
+	}
+	for range 3 {
+		say(t, ann, "hello")
+		if got, want := hear(t, benHears), name(ann)+": hello"; got != want {
+			t.Errorf("ben hears %q, want %q", got, want)
+		}
+	}
+	slow := dial(t, address).(*net.TCPConn)
+	if err := slow.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	came, went := "* "+name(slow)+" came", "* "+name(slow)+" went"
+	if a, b := hear(t, annHears), hear(t, benHears); a != came || b != came {
+		t.Errorf("ann and ben hear %q and %q, want %q", a, b, came)
+	}
+	// Ann talks, Ben listens, and the third one does not: it goes when its bound is reached, and the two stay.
+	const limit = 64 << 20 // more than any system buffers
+	long := strings.Repeat("x", 999)
+	for said, gone := 0, false; !gone; {
+		for range 50 {
+			say(t, ann, long)
+		}
+		said += 50 * len(long)
+		for left := 50; left > 0; {
+			switch line := hear(t, benHears); line {
+			case went:
+				gone = true
+			case name(ann) + ": " + long:
+				left--
+			default:
+				t.Fatalf("ben hears %.80q", line)
+			}
+		}
+		if said > limit {
+			t.Fatalf("%d bytes were said, and who does not listen is still there", said)
+		}
+	}
+	if got := hear(t, annHears); got != went {
+		t.Errorf("ann hears %q, want %q", got, went)
+	}
+	if err := ben.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, want := hear(t, annHears), "* "+name(ben)+" went"; got != want {
+		t.Errorf("ann hears %q, want %q", got, want)
+	}
+}
+
+func TestTLSProxy(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() }) // the test is over
+	// The server behind says something, ends its half, reads to the end of the other, and reports what it was.
+	heard := make(chan string, 1)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "welcome") // what the client reads tells
+			_ = c.(*net.TCPConn).CloseWrite()   // likewise
+			b, _ := io.ReadAll(c)
+			_ = c.Close()
+			heard <- string(b)
+		}
+	}()
+	address := start(t, "tlsproxy", "tls://127.0.0.1:0", "tcp://"+ln.Addr().String())
+	c := tls.Client(dial(t, address), &tls.Config{InsecureSkipVerify: true}) // the certificate is made at start
+	sent := strings.Repeat("good day ", 100_000)
+	if _, err := io.WriteString(c, "first "); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); err != nil || string(got) != "welcome" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if _, err := io.WriteString(c, sent); err != nil { // behind the end of the other half
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-heard; got != "first "+sent {
+		t.Errorf("the server got %d bytes, want %d", len(got), len("first "+sent))
+	}
+}
+
+func TestWorker(t *testing.T) {
+	address := start(t, "worker", "tcp://127.0.0.1:0")
+	busy, other := dial(t, address), dial(t, address)
+	say(t, busy, "work")
+	for range 10 { // while that is at work
+		say(t, other, "ping")
+		if got := hear(t, bufio.NewReader(other)); got != "pong" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if err := busy.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := busy.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Error("the work was done before the others were served")
+	}
+	if err := busy.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	want := sha256.Sum256([]byte("work"))
+	for range 5_000_000 {
+		want = sha256.Sum256(want[:])
+	}
+	if got := hear(t, bufio.NewReader(busy)); got != fmt.Sprintf("%x", want) {
+		t.Errorf("got %q, want %x", got, want)
 	}
 }

@@ -1,0 +1,63 @@
+// Command tlsproxy takes connections over TLS, with a certificate that it makes for itself unless the address names one,
+// and hands what they say to a server that speaks plain TCP:
+//
+//	tlsproxy tls://127.0.0.1:8443?cert=cert.pem\&key=key.pem tcp://127.0.0.1:8080
+//
+// Either side may end its half of the conversation and still listen: the end is passed on, and not more.
+package main
+
+import (
+	"context"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
+)
+
+// pass copies one direction until its end, and passes that on.
+func pass(dst, src *plexor.Conn) error {
+	if _, err := io.Copy(dst, src); err != nil {
+		return err
+	}
+	return dst.CloseWrite()
+}
+
+// proxy serves one connection, with another one to the server behind. The first error ends both directions.
+func proxy(in *plexor.Conn, server string) error {
+	ctx, cancel := coro.WithTimeout(in.Context(), 10*time.Second)
+	out, err := plexor.Dial(ctx, server)
+	cancel()
+	if err != nil {
+		return err
+	}
+	err = coro.Group(in.Context(), func(g *coro.Tasks) error {
+		g.Go(func(context.Context) error { return pass(out, in) })
+		g.Go(func(context.Context) error { return pass(in, out) })
+		return nil
+	})
+	if err != nil {
+		out.Abort()
+		return err
+	}
+	return out.Close()
+}
+
+func main() {
+	args := append(os.Args, "tls://127.0.0.1:8443", "tcp://127.0.0.1:8080")
+	srv := &plexor.Server{}
+	addr, err := srv.Open(args[1], plexor.HandlerFunc(func(c *plexor.Conn) {
+		if err := proxy(c, args[2]); err != nil {
+			log.Printf("%s: %v", c, err)
+			c.Abort()
+		}
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, fingerprint := srv.SelfSigned()
+	log.Printf("listening on tls://%s %s", addr, fingerprint)
+	log.Fatal(srv.Wait())
+}
