@@ -181,7 +181,7 @@ func TestTLSSlowHandshake(t *testing.T) {
 	for _, row := range []struct{ name, first string }{{"silent", ""}, {"half a hello", "\x16\x03\x01\x02\x00\x01"}} {
 		t.Run(row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 50 * time.Millisecond}}, nil, echoTLS)
+				b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 250 * time.Millisecond}}, nil, echoTLS)
 				good := b.connect(nil)
 				c := b.dial()
 				send(t, c, row.first)

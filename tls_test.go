@@ -162,7 +162,7 @@ func TestTLSGreeter(t *testing.T) {
 // other direction.
 func TestTLSLateWrite(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		errs := make(chan error, 1)
+		errs, late := make(chan error, 1), make(chan struct{})
 		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil, plexor.HandlerFunc(func(c *plexor.Conn) {
 			errs <- func() error {
 				if err := c.SetDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
@@ -180,6 +180,7 @@ func TestTLSLateWrite(t *testing.T) {
 						return err
 					}
 				}
+				close(late)
 				if err := c.SetDeadline(time.Time{}); err != nil {
 					return err
 				}
@@ -193,7 +194,7 @@ func TestTLSLateWrite(t *testing.T) {
 			}()
 		}))
 		c := b.connect(nil)
-		b.await("the output to be full", func(plexor.Stats) bool { time.Sleep(60 * time.Millisecond); return true })
+		receive(t, late, "a Write that times out")
 		send(t, c, "go on")
 		closeWrite(t, c)
 		got, err := io.ReadAll(c)
