@@ -370,10 +370,26 @@ func (h *messages) feed(c *Conn, dec *frame.Decoder, p []byte) error {
 		if msg == nil {
 			return nil
 		}
-		if err := h.f(c, msg); err != nil {
+		if err := h.one(c, msg); err != nil {
 			c.raw.w.handlerFailed(c, err)
 			return err
 		}
 		p = rest
 	}
+}
+
+// one handles a message, with a context of its own.
+func (h *messages) one(c *Conn, msg []byte) error {
+	ctx, cause := c.ctx, c.cause // of the handler that called ServeConn, if it asked for one
+	c.ctx, c.cause = nil, nil
+	defer func() {
+		if c.cause != nil {
+			c.cause(ErrReturned)
+		}
+		c.ctx, c.cause = ctx, cause
+		if cause != nil && c.raw.is(over|closed) {
+			cause(c.reason()) // it ended meanwhile
+		}
+	}()
+	return h.f(c, msg)
 }

@@ -129,7 +129,12 @@ func TestTLSTruncated(t *testing.T) {
 // TestTLSMessages: Messages over TLS is as without; a frame that no record ends with, and many in one.
 func TestTLSMessages(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
+		var last context.Context
 		b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+			if last != nil && !errors.Is(context.Cause(last), plexor.ErrReturned) {
+				return fmt.Errorf("the last message's context ended with %v", context.Cause(last))
+			}
+			last = c.Context()
 			if string(msg) == "tls?" {
 				return c.Send([]byte(tls.VersionName(c.ConnectionState().Version)))
 			}
