@@ -278,4 +278,9 @@ func (d *completion) writable(s *slot, cqe *uring.CQE) {
 	}
 }
 
+func (d *completion) holds(c *Conn) bool {
+	s := d.slots[c.slot]
+	return s.held != nil || s.ending != nil
+}
+
 func (d *completion) release(c *Conn, reset bool) { d.drop(d.slots[c.slot], reset) }

@@ -58,6 +58,9 @@ type driver interface {
 	// can't send now moves to c.out, copied, or is on its way in memory of the driver's (c.flight). An error means
 	// that the connection is broken.
 	write(c *Conn, extra []byte) error
+	// holds reports whether something of the connection's input, or its end, has arrived at the driver and was not
+	// told yet.
+	holds(c *Conn) bool
 	// release forgets the connection and closes its socket, by a reset if asked.
 	release(c *Conn, reset bool)
 

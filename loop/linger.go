@@ -102,7 +102,7 @@ func (c *Conn) Drain() bool {
 	if c.is(ended | closing) {
 		return true
 	}
-	if c.Pending() > 0 || c.is(connecting) {
+	if c.Pending() > 0 || c.is(connecting) || c.loop.driver.holds(c) {
 		return false
 	}
 	if unread, err := c.sock.Unread(); err == nil && unread > 0 && !c.is(sawEOF) {

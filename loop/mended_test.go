@@ -575,3 +575,45 @@ func TestCloseHearsThatThePeerIsGone(t *testing.T) {
 		})
 	})
 }
+
+// A connection of which something has arrived that its handler has not seen yet is not quiet: whoever has it by then,
+// the system or the driver.
+func TestDrainSeesWhatIsHeld(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			r := run(t, loop.Options{Driver: driver})
+			var c *loop.Conn
+			got, closed := 0, make(chan error, 1)
+			a := r.serve(network, func() loop.Handler {
+				return &watcher{t: t,
+					opened: func(o *loop.Conn) { c = o; o.Pause() },
+					data:   func(_ *loop.Conn, p []byte) { got += len(p) },
+					closed: func(_ *loop.Conn, err error) { closed <- err },
+				}
+			})
+			release := r.busy()
+			p := dial(t, a)
+			p.send([]byte("hello")) // is there when the connection is accepted
+			release()
+			r.until("Opened", func() bool { return c != nil })
+			for range 20 { // whatever the driver does with it meanwhile
+				r.do(func() {
+					if c.Drain() {
+						t.Error("Drain closed a connection with unread input")
+					}
+				})
+				if t.Failed() {
+					return
+				}
+			}
+			r.do(func() { c.Resume() })
+			r.until("Data", func() bool { return got == 5 })
+			r.until("it is quiet", func() bool { return c.Drain() })
+			p.expectEOF()
+			p.Close()
+			if err := recv(t, "Closed", closed); err != nil {
+				t.Errorf("Closed got %v: want nil", err)
+			}
+		})
+	})
+}

@@ -134,6 +134,8 @@ func (d *readiness) add(c *Conn) error {
 	return nil
 }
 
+func (d *readiness) holds(*Conn) bool { return false }
+
 func (d *readiness) release(c *Conn, reset bool) {
 	d.unwatch(c.sock.FD(), selector.Events(c.armed))
 	c.armed = 0
