@@ -226,12 +226,12 @@ func TestShutdownLimit(t *testing.T) {
 		g := group(t, loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver}})
 		ended := make(chan error, 10)
 		var accepted atomic.Int64
-		ln, err := g.Listen(address(t, "tcp"), sock.Options{}, func(*loop.Conn) loop.Handler {
+		ln, err := g.Listen(address(t, "tcp"), sock.Options{SendBuffer: 64 << 10}, func(*loop.Conn) loop.Handler {
 			if accepted.Add(1) > 3 {
 				return nil
 			}
 			return &watcher{t: t,
-				opened: func(c *loop.Conn) { c.Pause() }, // and so never reads what comes
+				opened: func(c *loop.Conn) { fill(t, c, 1<<20) }, // nobody reads it
 				closed: func(_ *loop.Conn, err error) { ended <- err },
 			}
 		})
@@ -241,7 +241,7 @@ func TestShutdownLimit(t *testing.T) {
 		var peers []*peer
 		for range 3 {
 			p := dial(t, ln.Addr())
-			p.send([]byte("anybody?"))
+			_ = p.Conn.(*net.TCPConn).SetReadBuffer(64 << 10) // or the system makes room for all of it
 			peers = append(peers, p)
 		}
 		eventually(t, "they are there", func() bool { return g.Stats().Conns == 3 })
