@@ -94,7 +94,7 @@ const (
 
 	// The buffers that all connections of a loop receive into: as many as the load was seen to need, in bytes.
 	leastReceive = 256 << 10
-	mostReceive  = 8 << 20
+	mostReceive  = 4 << 20
 	// Where the kernel fills a buffer with what several connections send, a few large ones do, and small messages lie
 	// close together; where it gives each message a buffer of its own, they are small.
 	sharedBuffer = 32 << 10

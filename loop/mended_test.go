@@ -525,7 +525,13 @@ func exhaust(t *testing.T) (restore func()) {
 	}
 	unix.Close(highest)
 	low := was
-	low.Cur = uint64(highest)
+	low.Cur = min(low.Cur, low.Max) // of the type that this system has
+	for low.Cur > 0 && int64(low.Cur) > int64(highest) {
+		low.Cur = low.Cur / 2
+	}
+	for int64(low.Cur) < int64(highest) {
+		low.Cur++
+	}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}

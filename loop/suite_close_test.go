@@ -14,13 +14,13 @@ import (
 )
 
 // advanceUntilClosed moves the clock until Closed comes; it returns its error and how far the clock was moved.
-func (k *link) advanceUntilClosed(most time.Duration) (error, time.Duration) {
+func (k *link) advanceUntilClosed(most time.Duration) (time.Duration, error) {
 	k.t.Helper()
 	for d := time.Duration(0); ; d += step {
 		k.turns(1)
 		select {
 		case err := <-k.closed:
-			return err, d
+			return d, err
 		default:
 		}
 		if d >= most {
@@ -60,7 +60,7 @@ func TestCloseWithPeerThatStays(t *testing.T) {
 					k.peer.expectAll(pattern(total))
 					k.acked()
 					k.notYet("before the peer has closed its half")
-					err, after := k.advanceUntilClosed(20 * time.Second)
+					after, err := k.advanceUntilClosed(20 * time.Second)
 					if err != nil {
 						t.Errorf("Closed got %v: want nil, for all was delivered", err)
 					}
@@ -83,7 +83,7 @@ func TestLingerLimit(t *testing.T) {
 				write(t, k.c, pattern(large))
 				k.c.Close()
 			})
-			err, after := k.advanceUntilClosed(10 * time.Second)
+			after, err := k.advanceUntilClosed(10 * time.Second)
 			if err != loop.ErrUndelivered {
 				t.Errorf("Closed got %v: want ErrUndelivered", err)
 			}
@@ -103,7 +103,7 @@ func TestLingerLimitInTheKernel(t *testing.T) {
 			write(t, k.c, []byte("hello"))
 			k.c.Close()
 		})
-		err, after := k.advanceUntilClosed(10 * time.Second)
+		after, err := k.advanceUntilClosed(10 * time.Second)
 		if err != loop.ErrUndelivered || after < 3*time.Second {
 			t.Errorf("Closed got %v after %v: want ErrUndelivered after 3s", err, after)
 		}
