@@ -240,11 +240,9 @@ func TestShutdownLimit(t *testing.T) {
 		}
 		var peers []*peer
 		for range 3 {
-			p := dial(t, ln.Addr())
-			_ = p.Conn.(*net.TCPConn).SetReadBuffer(64 << 10) // or the system makes room for all of it
-			peers = append(peers, p)
+			peers = append(peers, dialer{window: 64 << 10}.peer(t, ln.Addr()))
 		}
-		eventually(t, "they are there", func() bool { return g.Stats().Conns == 3 })
+		eventually(t, "they are there", func() bool { return accepted.Load() == 3 && g.Stats().Conns == 3 })
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(context.Background())
 		down := make(chan error)

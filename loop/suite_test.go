@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -314,13 +315,27 @@ type peer struct {
 }
 
 // tryDial connects to a.
-func tryDial(a sock.Addr) (net.Conn, error) {
+func tryDial(a sock.Addr) (net.Conn, error) { return dialer{}.dial(a) }
+
+// A dialer connects; window, if it is not 0, is the size of the peer's receive buffer, which the system would else tune to
+// more than a test's output.
+type dialer struct{ window int }
+
+func (d dialer) dial(a sock.Addr) (net.Conn, error) {
 	target := a.Path
 	if a.Scheme != "unix" {
 		ap, _ := a.AddrPort()
 		target = ap.String()
 	}
-	c, err := net.DialTimeout(a.Scheme, target, patience)
+	nd := net.Dialer{Timeout: patience}
+	if d.window > 0 {
+		nd.Control = func(_, _ string, c syscall.RawConn) (err error) {
+			return errors.Join(err, c.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, d.window)
+			}))
+		}
+	}
+	c, err := nd.Dial(a.Scheme, target)
 	if err == nil {
 		err = c.SetDeadline(time.Now().Add(patience))
 	}
@@ -329,7 +344,12 @@ func tryDial(a sock.Addr) (net.Conn, error) {
 
 func dial(t testing.TB, a sock.Addr) *peer {
 	t.Helper()
-	c, err := tryDial(a)
+	return dialer{}.peer(t, a)
+}
+
+func (d dialer) peer(t testing.TB, a sock.Addr) *peer {
+	t.Helper()
+	c, err := d.dial(a)
 	if err != nil {
 		t.Fatalf("dial %s: %v", a, err)
 	}
@@ -512,10 +532,7 @@ func (r *rig) connect(network string, o sock.Options, w *watcher) *link {
 	if err != nil {
 		r.t.Fatalf("Listen(%s): %v", a, err)
 	}
-	k.peer = dial(r.t, ln.Addr())
-	if c, ok := k.peer.Conn.(*net.TCPConn); ok {
-		_ = c.SetReadBuffer(64 << 10) // or the system tunes it to more than the test's output
-	}
+	k.peer = dialer{window: 64 << 10}.peer(r.t, ln.Addr())
 	k.c = recv(r.t, "Opened", opened)
 	r.do(func() { ln.Close() })
 	return k
