@@ -100,8 +100,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 // enter is how an operation begins: it finds the task that calls, and refuses what is not to be used, or not in this
 // way: not are flags besides the usual ones.
 func (c *Conn) enter(op string, not streamFlags) (*coro.Task, error) {
-	t, err := c.raw.self("Conn." + op)
+	t, err := c.raw.self(op)
 	if err != nil {
+		_, err = c.raw.self("Conn." + op) // put together only now: it is called with every Read and Write
 		return nil, c.misuse(op, err)
 	}
 	if c.raw.flags&(returned|givenAway|not) != 0 {
