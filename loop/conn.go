@@ -467,11 +467,10 @@ func (c *Conn) writable() {
 	}
 }
 
-// enlist and delist keep the loop's table of connections.
+// enlist and delist keep the loop's table of connections. They are counted before: see Listener.accepted.
 func (l *Loop) enlist(c *Conn) {
 	c.at = int32(len(l.conns))
 	l.conns = append(l.conns, c)
-	l.stats.conns.Add(1)
 }
 
 func (l *Loop) delist(c *Conn) {

@@ -166,22 +166,23 @@ func (ln *Listener) accepted(s sock.Socket) {
 	}
 	ln.loop.stats.accepted.Add(1)
 	to := ln.give()
+	to.stats.conns.Add(1) // at once, and until delist: the next one is given to another, and Shutdown waits for it
 	if to == ln.loop {
 		ln.adopt(to, s)
 		return
 	}
-	to.stats.conns.Add(1) // at once, so that the next one is given to another
-	if to.postAlways(func() { to.stats.conns.Add(-1); ln.adopt(to, s) }) != nil {
+	if to.postAlways(func() { ln.adopt(to, s) }) != nil {
 		to.stats.conns.Add(-1)
 		_ = s.Abort() // the loop has ended
 	}
 }
 
-// adopt makes a connection of s on loop to, whose goroutine this is.
+// adopt makes a connection of s on loop to, whose goroutine this is, and which counts it already.
 func (ln *Listener) adopt(to *Loop, s sock.Socket) {
 	if err := s.Inherit(ln.addr, ln.options); err != nil {
 		_ = s.Abort() // most likely the peer is gone
 		to.stats.refused.Add(1)
+		to.stats.conns.Add(-1)
 		return
 	}
 	c := &Conn{loop: to, sock: s}
@@ -315,6 +316,7 @@ func (l *Loop) Dial(a sock.Addr, o sock.Options, timeout time.Duration, h Handle
 	// One that is connected already, as those to Unix sockets are, also waits to be told so: nothing may arrive
 	// on it before Opened.
 	c := &Conn{loop: l, sock: s, handler: h, state: connecting}
+	l.stats.conns.Add(1)
 	l.enlist(c)
 	if err := l.driver.add(c); err != nil {
 		l.delist(c)

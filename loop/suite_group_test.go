@@ -368,3 +368,36 @@ func TestGroupCloseWhileConnecting(t *testing.T) {
 		}
 	})
 }
+
+// A connection that is handed over is counted all the way: the group's count never falls while they come.
+func TestHandedOverIsCounted(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		const clients = 300
+		g := group(t, loop.GroupOptions{Loops: 3, Options: loop.Options{Driver: driver}})
+		who := newCensus()
+		ln, err := g.Listen(address(t, "unix"), sock.Options{}, who.accept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialed := make(chan struct{})
+		go func() {
+			defer close(dialed)
+			for range clients {
+				dial(t, ln.Addr())
+			}
+		}()
+		last, least := 0, -1
+		for last < clients {
+			n := g.Stats().Conns
+			if n < last {
+				least = n
+				break
+			}
+			last = n
+		}
+		<-dialed
+		if least >= 0 {
+			t.Errorf("the count fell from %d to %d, and no connection ended", last, least)
+		}
+	})
+}
