@@ -32,7 +32,8 @@ type Listener struct {
 
 	retry    *Timer
 	pause    time.Duration
-	said     bool // the log knows of this step back
+	said     bool  // the log knows of this step back
+	saidAt   int64 // when the log was told last; 0: never
 	retrying atomic.Bool
 }
 
@@ -41,6 +42,9 @@ type Listener struct {
 const (
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
+
+	// At the limit a listener steps back and goes on with each connection that ends. The log hears of it this often.
+	sayEvery = 10 * time.Second
 )
 
 // Listen listens on a, which is a tcp or a unix address, and hands each connection to its handler. The errors
@@ -226,8 +230,8 @@ func (ln *Listener) stepBack(err error) {
 	l.starved.add(ln)
 	l.stats.stepBacks.Add(1)
 	ln.pause = min(max(2*ln.pause, firstRetry), lastRetry)
-	if !ln.said {
-		ln.said = true
+	if now := l.readClock(); !ln.said && (ln.saidAt == 0 || now-ln.saidAt >= int64(sayEvery)) {
+		ln.said, ln.saidAt = true, now
 		l.opt.Log.Warn("listener steps back until a descriptor is free", "listener", ln.addr.String(),
 			"driver", l.Driver(), "conns", len(l.conns), "err", err)
 	}

@@ -125,6 +125,8 @@ func TestOutOfDescriptors(t *testing.T) {
 				}
 				if got := log.String(); !strings.Contains(got, "steps back") || !strings.Contains(got, "accepts again") {
 					t.Errorf("the log does not say that the listener stepped back, and that it went on:\n%s", got)
+				} else if n := strings.Count(got, "\n"); n > 10 {
+					t.Errorf("%d lines in the log for %d clients:\n%.1000s", n, clients, got)
 				}
 			})
 		}
