@@ -13,7 +13,7 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// advanceUntilClosed moves the clock until Closed comes; it returns its error and how far the clock was moved.
+// advanceUntilClosed moves the clock until Closed comes; it returns how far the clock was moved, and its error.
 func (k *link) advanceUntilClosed(most time.Duration) (time.Duration, error) {
 	k.t.Helper()
 	for d := time.Duration(0); ; d += step {
