@@ -3,6 +3,7 @@ package coro
 import (
 	"context"
 	"iter"
+	"strconv"
 	"testing"
 )
 
@@ -24,6 +25,30 @@ func BenchmarkSwitch(b *testing.B) {
 		}
 		b.StopTimer()
 	})
+}
+
+// BenchmarkSwitchMany is a switch to one of many that wait, each in turn: what it costs that they are not in the caches.
+func BenchmarkSwitchMany(b *testing.B) {
+	for _, n := range []int{1, 100, 1000, 10000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			d := newBed(b, Options{})
+			ws := make([]Waiter, n)
+			d.do(func() {
+				for i := range ws {
+					d.s.Start(context.Background(), "waits", func(ctx context.Context) error {
+						for ws[i].Wait(ctx, "wake", nil) == nil {
+						}
+						return nil
+					})
+				}
+				b.ResetTimer()
+				for i := range b.N {
+					ws[i%n].Wake()
+				}
+				b.StopTimer()
+			})
+		})
+	}
 }
 
 // BenchmarkSwitchGoroutines is the same with a goroutine and two channels.

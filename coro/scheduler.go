@@ -199,6 +199,7 @@ func (s *Scheduler) board(t *Task) *worker {
 		co.task, t.co = t, co
 		co.label.Store(t)
 	}
+	prefetch(co.g, co.sp) // 0 for a new one, which does no harm
 	t.state = Running
 	s.running = t
 	if co.g != 0 && s.current.Load() != co { // a new one stores itself, once it has a goroutine

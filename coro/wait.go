@@ -3,6 +3,7 @@ package coro
 import (
 	"context"
 	"fmt"
+	"unsafe" // for the address of a variable, which is never used as one
 )
 
 // A Waiter is a place where one task waits until somebody wakes it. It is what all waiting of this package is made
@@ -172,6 +173,8 @@ func (t *Task) prepare(w *Waiter, under *scope, what string, on any) *worker {
 	t.what, t.on = what, on
 	t.since = t.scope.sched.loop.Now()
 	t.state = Waiting
+	var here byte
+	t.co.sp = uintptr(unsafe.Pointer(&here))
 	return t.co
 }
 

@@ -16,18 +16,21 @@ import (
 //	take (new or from the pool) ──▶ runs a task ⇄ parked in it ──▶ task ended ──▶ pool ──▶ stopped
 //	                                    └── Goexit: the stack is gone; the task is told, the worker dropped
 type worker struct {
+	// First what each switch uses: see Task.
+	next  func() (struct{}, bool) // resumes; returns when the coroutine parks
+	yield func(struct{}) bool     // parks; the coroutine's own
+	g     uintptr                 // its goroutine; written once, before any task runs
+	sp    uintptr                 // about where its stack ended when it parked, for prefetch alone
+	task  *Task
+	ended bool  // the task has
+	dead  bool  // by Goexit
+	look  bool  // resumed only to write down its stack
+	err   error // what the task returned
+
 	sched  *Scheduler
-	next   func() (struct{}, bool) // resumes; returns when the coroutine parks
-	stop   func()                  // ends it; for one without a task
-	yield  func(struct{}) bool     // parks; the coroutine's own
-	g      uintptr                 // its goroutine; written once, before any task runs
-	number int64                   // likewise, as the runtime prints it
-	task   *Task
+	stop   func()               // ends it; for one without a task
+	number int64                // as g, as the runtime prints it
 	label  atomic.Pointer[Task] // the task, for other goroutines
-	err    error                // what the task returned
-	ended  bool                 // the task has
-	dead   bool                 // by Goexit
-	look   bool                 // resumed only to write down its stack
 	stack  []byte
 
 	// What a task waits with, one thing at a time; here, and not in the task, so that it is used again.
