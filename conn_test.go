@@ -322,6 +322,37 @@ func number(t *testing.T, c net.Conn) int {
 	return n
 }
 
+// TestBothDirections: a handler that waits to write goes on reading in another coroutine, so that a peer which sends all
+// before it reads anything, as the handler does, is no deadlock.
+func TestBothDirections(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		const total = 16 << 20
+		_, client, done := checked(t, p, &plexor.Server{}, func(c *plexor.Conn) error {
+			if err := first(c); err != nil {
+				return err
+			}
+			return coro.Group(c.Context(), func(g *coro.Tasks) error {
+				g.Go(func(context.Context) error {
+					if _, err := c.Write(make([]byte, total)); err != nil {
+						return err
+					}
+					return c.CloseWrite()
+				})
+				if n, err := io.Copy(io.Discard, c); n != total || err != nil {
+					return fmt.Errorf("read %d bytes, %w", n, err)
+				}
+				return nil
+			})
+		})
+		send(t, client, string(make([]byte, total)))
+		closeWrite(t, client)
+		if n, err := io.Copy(io.Discard, client); n != total || err != nil {
+			t.Errorf("the peer read %d bytes, %v", n, err)
+		}
+		done()
+	})
+}
+
 // TestReadingPauses: what a peer sends to a handler that does not read is kept up to a bound; then the loop stops reading,
 // and goes on when the handler does.
 func TestReadingPauses(t *testing.T) {

@@ -58,6 +58,7 @@ func (s *Server) Listen(addr string) (*Listener, error) {
 func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
 	c := &Conn{ep: ln.ep}
 	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | givenAway, tick: w.tick}
+	lc.ReadOn() // the two directions of a net.Conn do not hold each other up
 	sh := newShared(c)
 	select {
 	case ln.queue <- sh:

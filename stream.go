@@ -451,8 +451,9 @@ func (s *stream) Close() error {
 	if s.is(closed) {
 		return s.wrap("close", net.ErrClosed)
 	}
-	if !s.shut() {
-		return nil // it was over
+	done := s.acknowledged()
+	if !s.shut() || done {
+		return nil // it was over, or whatever happens now does no harm
 	}
 	if err := s.delivered(t); err != nil {
 		return s.wrap("close", err)
@@ -481,14 +482,21 @@ const (
 	lastLook  = 100 * time.Millisecond
 )
 
+// acknowledged reports whether the peer's system has all that was written. What can't be known is taken for so.
+func (s *stream) acknowledged() bool {
+	if s.lc.Pending() > 0 {
+		return false
+	}
+	n, known := s.lc.Socket().Unacked()
+	return n == 0 || !known
+}
+
 // delivered waits until every byte is acknowledged, or will not be.
 func (s *stream) delivered(t *coro.Task) error {
 	var timer *loop.Timer
 	for step := firstLook; !s.is(over); step = min(2*step, lastLook) {
-		if s.lc.Pending() == 0 {
-			if n, known := s.lc.Socket().Unacked(); n == 0 || !known {
-				break
-			}
+		if s.acknowledged() {
+			break
 		}
 		x := s.getWaits()
 		if timer == nil {
