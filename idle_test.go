@@ -1,0 +1,104 @@
+package plexor_test
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"testing"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/frame"
+)
+
+// TestIdleCost: what a connection holds that has echoed a message and waits. With Messages that is neither a coroutine nor
+// a buffer; with a stream's handler it is its coroutine, whose stack is the smallest that there is.
+func TestIdleCost(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has costs of its own")
+	}
+	const n = 400
+	for _, row := range []struct {
+		name       string
+		h          plexor.Handler
+		coroutines int // a connection
+		stack      int // the most for one, in bytes
+		heap       int // the most for one, in bytes
+	}{
+		{"Messages", plexor.Messages(frame.Fixed{Size: 64}, func(c *plexor.Conn, msg []byte) error { return c.Send(msg) }), 0, 100, 600},
+		{"Copy", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 2200, 1900},
+		{"Read and Write", plexor.HandlerFunc(func(c *plexor.Conn) {
+			p := make([]byte, 64)
+			for {
+				if _, err := io.ReadFull(c, p); err != nil {
+					return
+				}
+				if _, err := c.Write(p); err != nil {
+					return
+				}
+			}
+		}), 1, 2200, 2000},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			eachDriver(t, func(t *testing.T, driver string) {
+				if driver == "select" {
+					t.Skip("it holds no more than FD_SETSIZE descriptors, and the clients have theirs here too")
+				}
+				b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{Loops: 1}, row.h)
+				msg := random(64, 4)
+				connect := func(n int) (cs []net.Conn) {
+					for range n {
+						c := b.dial()
+						send(t, c, string(msg))
+						want(t, c, string(msg))
+						cs = append(cs, c)
+					}
+					return cs
+				}
+				// The clients cost too: as many connections of package net, as pairs, are the same again.
+				peers := func() int {
+					ln, err := net.Listen("tcp", "127.0.0.1:0")
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer ln.Close()
+					before := held()
+					for range n / 2 {
+						c := dial(t, ln.Addr())
+						s, err := ln.Accept()
+						if err != nil {
+							t.Fatal(err)
+						}
+						t.Cleanup(func() { s.Close() })
+						_ = c
+					}
+					return held().heap - before.heap
+				}()
+				warm := connect(n / 4) // so that pools and tables have grown
+				before := held()
+				conns := connect(n)
+				after := held()
+				coroutines := after.goroutines - before.goroutines
+				stack, heap := (after.stack-before.stack)/n, (after.heap-before.heap-peers)/n
+				t.Logf("%d coroutines; %d bytes of stack and %d of heap for each of %d connections", coroutines, stack, heap, n)
+				if coroutines > row.coroutines*n || stack > row.stack || heap > row.heap {
+					t.Errorf("want at most %d coroutines, and %d bytes of stack and %d of heap a connection", row.coroutines*n, row.stack, row.heap)
+				}
+				for _, c := range append(conns, warm...) {
+					c.Close()
+				}
+			})
+		})
+	}
+}
+
+type holdings struct{ goroutines, heap, stack int }
+
+// held is what is in use after a collection. Two of them, for what has a finalizer.
+func held() holdings {
+	debug.FreeOSMemory()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return holdings{runtime.NumGoroutine(), int(m.HeapAlloc), int(m.StackInuse)}
+}

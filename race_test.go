@@ -1,0 +1,5 @@
+//go:build race
+
+package plexor_test
+
+const raceEnabled = true
