@@ -17,3 +17,6 @@ func Kept(c net.Conn) (in, out int) {
 	defer s.mu.Unlock()
 	return len(s.in) - s.from, len(s.out)
 }
+
+// Schedule makes the coroutines of servers that start from now on run in a random order, by a seed; 0 ends that.
+func Schedule(seed uint64) { scheduleSeed = seed }

@@ -98,7 +98,7 @@ func (c *Conn) share() *shared {
 		s.closed = true
 	}
 	r.lc.SetHandler(s)
-	r.lc.ReadOn() // the two directions of a net.Conn do not hold each other up
+	r.lc.ReadOn()                     // the two directions of a net.Conn do not hold each other up
 	_ = r.lc.SetDeadline(time.Time{}) // one that is over has none
 	r.wakeReaders()
 	r.wakeWriters()

@@ -234,12 +234,12 @@ func (s *stream) quiet() bool {
 // readExpired and writeExpired report whether a deadline has passed, on the loop's clock.
 func (s *stream) readExpired() bool {
 	x := s.waits
-	return x != nil && !x.readBy.IsZero() && !s.w.loop.Now().Before(x.readBy)
+	return x != nil && !x.readBy.IsZero() && s.w.passed(x.readBy)
 }
 
 func (s *stream) writeExpired() bool {
 	x := s.waits
-	return x != nil && !x.writeBy.IsZero() && !s.w.loop.Now().Before(x.writeBy)
+	return x != nil && !x.writeBy.IsZero() && s.w.passed(x.writeBy)
 }
 
 // await waits until peek has something.
@@ -252,7 +252,7 @@ func (s *stream) await(t *coro.Task) error {
 		switch {
 		case s.is(closed | givenAway):
 			return s.notOurs()
-		case s.waits != nil && s.readExpired():
+		case s.readExpired():
 			return os.ErrDeadlineExceeded
 		case len(s.peek()) > 0:
 			return nil
@@ -589,7 +589,7 @@ func (s *stream) setDeadlines(t time.Time, read, write bool) error {
 	}
 	x := s.getWaits()
 	call := t
-	if passed := !t.IsZero() && !s.w.loop.Now().Before(t); passed {
+	if !t.IsZero() && s.w.passed(t) {
 		call = time.Time{}
 	}
 	var err error

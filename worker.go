@@ -45,8 +45,11 @@ const defaultHighWater = 256 << 10
 // mostFree bounds the free lists of small things.
 const mostFree = 256
 
+// scheduleSeed, if tests set it, has the coroutines run in a random order: see coro.Options.
+var scheduleSeed uint64
+
 func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
-	sched, err := coro.New(l, coro.Options{Log: srv.Log})
+	sched, err := coro.New(l, coro.Options{Log: srv.Log, Seed: scheduleSeed})
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +131,9 @@ func (c *Conn) idle() {
 	}
 	s.end(ErrIdle)
 }
+
+// passed reports whether a time has passed, on the loop's clock.
+func (w *worker) passed(t time.Time) bool { return !w.loop.Now().Before(t) }
 
 // misuse reports whether the log is to be told of one. Any goroutine may call it.
 func (w *worker) misuse() bool { return !w.told.Swap(true) }

@@ -1,0 +1,29 @@
+package plexor_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/plexor-go/plexor"
+)
+
+// TestRandomSchedules: what is right must be right in whatever order coroutines run, and also when none is resumed inside
+// the callback that wakes it. A failure names the seed.
+func TestRandomSchedules(t *testing.T) {
+	t.Cleanup(func() { plexor.Schedule(0) })
+	seed := rand.Uint64() | 1
+	for name, test := range map[string]func(*testing.T){
+		"Halves": TestHalves, "EndFirst": TestEndFirst, "Greeter": TestGreeter, "Deadlines": TestDeadlines,
+		"CloseDelivers": TestCloseDelivers, "CloseWakes": TestCloseWakes, "WritesDoNotMix": TestWritesDoNotMix,
+		"ReadersShare": TestReadersShare, "BothDirections": TestBothDirections, "Reset": TestReset, "Panics": TestPanics,
+		"MessagesAnyPieces": TestMessagesAnyPieces, "MessagesOneAtATime": TestMessagesOneAtATime,
+		"MessagesEnds": TestMessagesEnds, "MessagesServeConn": TestMessagesServeConn, "Shutdown": TestShutdown, "Close": TestClose,
+		"Packets": TestPackets, "GivenAway": TestGivenAway, "IdleTimeout": TestIdleTimeout,
+	} {
+		t.Run(fmt.Sprintf("%s/seed %d", name, seed), func(t *testing.T) {
+			plexor.Schedule(seed)
+			test(t)
+		})
+	}
+}
