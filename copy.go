@@ -71,10 +71,7 @@ func (c *Conn) pipe(t *coro.Task, d *Conn) (n int64, err error) {
 				return n, dst.wrap("write", err)
 			}
 		}
-		p := src.peek() // lockWrite may have waited
-		if len(p) == 0 {
-			continue
-		}
+		p := src.peek() // not before, for lockWrite may have waited, and another reader been quicker
 		m, err := dst.lc.Write(p)
 		if m > 0 {
 			dst.tick = dst.w.tick

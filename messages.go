@@ -270,7 +270,7 @@ func (m *messageConn) settle(err error) {
 		} else {
 			s.shut()
 		}
-	case s.waits != nil && s.readExpired():
+	case s.readExpired():
 		s.shut()
 	default:
 		s.dropWaits()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -304,6 +305,42 @@ func TestMessagesServeConn(t *testing.T) {
 			if row.log != "" {
 				b.log.says(t, row.log, "peer=")
 			}
+		}
+	})
+}
+
+// TestMessagesDeadline: a read deadline that passes between two messages closes the connection; one that passes while a
+// message is handled does so afterwards; one that is taken back does not.
+func TestMessagesDeadline(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		b := p.serve(t, &plexor.Server{}, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+			switch string(msg) {
+			case "soon":
+				c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+			case "meanwhile":
+				c.SetReadDeadline(time.Now().Add(time.Millisecond))
+				if err := coro.Sleep(c.Context(), 5*time.Millisecond); err != nil {
+					return err
+				}
+			case "never":
+				c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+				c.SetReadDeadline(time.Time{})
+			}
+			return c.Send(msg)
+		}))
+		for _, word := range []string{"soon", "meanwhile"} {
+			c := b.dial()
+			send(t, c, word+"\n")
+			want(t, c, word+"\n")
+			wantEnd(t, c)
+			c.Close()
+		}
+		c := b.dial()
+		send(t, c, "never\n")
+		want(t, c, "never\n")
+		c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a connection without a deadline: %d, %v", n, err)
 		}
 	})
 }

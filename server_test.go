@@ -403,3 +403,26 @@ func TestStall(t *testing.T) {
 
 // blocks holds the loop, as a call to something that does not know of loops does.
 func blocks() { time.Sleep(300 * time.Millisecond) }
+
+// TestIdleStuck: a peer that neither sends nor reads, with output pending, is idle too, and is cut.
+func TestIdleStuck(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		clock := loop.NewManualClock(time.Now())
+		errs := make(chan error, 1)
+		b := p.serve(t, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}}, onConn(errs, func(c *plexor.Conn) error {
+			for {
+				if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+					return err
+				}
+			}
+		}))
+		send(t, b.dial(), "!")
+		for end := time.Now().Add(patience); len(errs) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			clock.Advance(time.Second)
+		}
+		if err := receive(t, errs, "the handler"); !errors.Is(err, plexor.ErrIdle) {
+			t.Errorf("Write ended with %v, want ErrIdle", err)
+		}
+		b.await("the end", func(s plexor.Stats) bool { return s.Idle == 1 && s.Conns == 0 })
+	})
+}
