@@ -14,10 +14,10 @@ import (
 // A Conn is a connection in the hands of coroutines: a [net.Conn] whose waits park the coroutine that calls it, while
 // the loop and its other coroutines go on.
 //
-// All methods but String are for coroutines of the connection's loop: the handler's own, and those that it starts with
-// package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with another one. Calls from
-// elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail with an error that
-// says so, and the first of them is logged. [Conn.Shared] makes a net.Conn for everybody else.
+// All methods but String and RemoteAddr are for coroutines of the connection's loop: the handler's own, and those that it
+// starts with package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with another one.
+// Calls from elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail with an error
+// that says so, and the first of them on each loop is logged. [Conn.Shared] makes a net.Conn for everybody else.
 //
 // When its handler returns, the connection is closed: what was written still goes out.
 type Conn struct {
@@ -203,8 +203,15 @@ func (c *Conn) Abort() error {
 	return nil
 }
 
-// LocalAddr is this end's address: a *net.TCPAddr or *net.UnixAddr.
-func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
+// LocalAddr is this end's address: a *net.TCPAddr or *net.UnixAddr. Once the connection is over, and after wrong use, it is
+// empty.
+func (c *Conn) LocalAddr() net.Addr {
+	if _, err := c.raw.self("Conn.LocalAddr"); err != nil {
+		_ = c.misuse("address", err) // there is nobody to return it to
+		return c.raw.noAddr()
+	}
+	return c.raw.LocalAddr()
+}
 
 // RemoteAddr is the peer's address: a *net.TCPAddr or *net.UnixAddr. Any goroutine may call it.
 func (c *Conn) RemoteAddr() net.Addr { return c.raw.remoteAddr() }

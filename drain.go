@@ -16,6 +16,8 @@ const drainEvery = 5 * time.Millisecond
 // farewell. When the last connection has ended and the last handler returned, so do the loops, and Shutdown returns nil.
 // If ctx is done before, the connections that are left are reset, and the error says how many there were and why.
 //
+// Datagrams that have come are handled first; a handler that waits meanwhile finds its socket closed when it replies.
+//
 // Connections of Shared and [Server.Listen] are their users' to close: a net/http server on it has a Shutdown of its own.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()

@@ -72,6 +72,9 @@ func TestWrongUse(t *testing.T) {
 			}
 		}
 		b.log.says(t, "wrong use", "goroutine")
+		if a := c.LocalAddr(); strings.Contains(a.String(), b.addr.String()) {
+			t.Errorf("LocalAddr from a goroutine: %v, which took a look at the socket", a)
+		}
 		if a := c.RemoteAddr(); a.Network() != b.addr.Network() || c.String() == "" {
 			t.Errorf("RemoteAddr from a goroutine: %v (%s)", a, c)
 		}
