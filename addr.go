@@ -29,3 +29,45 @@ func peerOf(s sock.Socket) netip.AddrPort {
 	}
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
+
+// LocalAddr is of net.Conn.
+func (s *stream) LocalAddr() net.Addr {
+	a, err := s.lc.LocalAddr()
+	if err != nil {
+		return s.noAddr()
+	}
+	return netAddr(a)
+}
+
+// RemoteAddr is of net.Conn.
+func (s *stream) RemoteAddr() net.Addr { return s.remoteAddr() }
+
+func (s *stream) remoteAddr() net.Addr {
+	if s.peer.IsValid() {
+		return net.TCPAddrFromAddrPort(s.peer)
+	}
+	return s.noAddr()
+}
+
+// noAddr is the address of what has none, or had none that is known.
+func (s *stream) noAddr() net.Addr {
+	if s.peer.IsValid() {
+		return &net.TCPAddr{}
+	}
+	return &net.UnixAddr{Net: "unix"}
+}
+
+func (s *stream) network() string {
+	if s.peer.IsValid() {
+		return "tcp"
+	}
+	return "unix"
+}
+
+// String is for lists of what coroutines wait for.
+func (s *stream) String() string {
+	if s.peer.IsValid() {
+		return "tcp://" + s.peer.String()
+	}
+	return "unix"
+}

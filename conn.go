@@ -188,6 +188,7 @@ func (c *Conn) Close() error {
 	if err := c.usable("close"); err != nil {
 		return err
 	}
+	c.cancel(net.ErrClosed)
 	if c.over != nil {
 		return c.over.Close()
 	}
@@ -199,6 +200,7 @@ func (c *Conn) Abort() error {
 	if err := c.usable("close"); err != nil {
 		return err
 	}
+	c.cancel(loop.ErrAborted)
 	c.raw.abort(loop.ErrAborted)
 	return nil
 }
@@ -282,11 +284,16 @@ func (c *Conn) reason() error {
 	return net.ErrClosed
 }
 
+// cancel ends the context, if anybody has it, since the connection is over.
+func (c *Conn) cancel(cause error) {
+	if c.cause != nil {
+		c.cause(cause)
+	}
+}
+
 // dropContext ends the context of a handler that has returned.
 func (c *Conn) dropContext() {
-	if c.cause != nil {
-		c.cause(ErrReturned)
-	}
+	c.cancel(ErrReturned)
 	c.base, c.ctx, c.cause = nil, nil, nil
 }
 

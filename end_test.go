@@ -192,7 +192,7 @@ func TestPanics(t *testing.T) {
 						}
 					}
 				}
-				b.log.says(t, row.says, "peer=", "conn_test.go")
+				b.log.says(t, row.says, "peer=", "end_test.go")
 				b.await("the count", func(s plexor.Stats) bool { return s.Panics == 3 && s.Handlers == 0 && s.Conns == 0 })
 			})
 		})

@@ -3,7 +3,6 @@ package plexor
 import (
 	"context"
 	"errors"
-	"net"
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/loop"
@@ -118,13 +117,7 @@ func (c *Conn) closed(err error) {
 		w.delist(c)
 		w.srv.gone(&c.raw, err)
 	}
-	if c.cause != nil {
-		why := c.raw.ended(err)
-		if c.raw.is(closed) {
-			why = net.ErrClosed
-		}
-		c.cause(why)
-	}
+	c.cancel(c.raw.ended(err)) // unless it was closed, for the first cause stays
 	if c.over != nil {
 		c.over.closed()
 	}

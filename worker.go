@@ -120,6 +120,7 @@ func (c *Conn) idle() {
 	s := &c.raw
 	s.tick = s.w.tick // it is said once
 	s.w.log.Debug("an idle connection is closed", "peer", s.String())
+	c.cancel(ErrIdle)
 	if sh, ok := s.lc.Handler().(*shared); ok {
 		sh.fail(ErrIdle)
 		s.lc.CloseWithError(ErrIdle)

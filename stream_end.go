@@ -1,0 +1,122 @@
+package plexor
+
+import (
+	"net"
+	"time"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// end closes a connection of which the handler learns by err that it is over.
+func (s *stream) end(err error) {
+	_ = s.lc.Close() // it may have ended by itself
+	s.finish(err)
+}
+
+// finish is for the loop's report that the connection is over.
+func (s *stream) finish(err error) {
+	if s.is(over) {
+		return
+	}
+	s.flags |= over
+	if !s.is(closed) {
+		s.err = s.ended(err)
+	} else {
+		s.err = err // for Close, which may wait for it
+	}
+	s.wakeReaders()
+	s.wakeWriters()
+	if s.waits != nil {
+		s.waits.closer.Wake()
+	}
+}
+
+// CloseWrite ends our half of the connection.
+func (s *stream) CloseWrite() error {
+	if _, err := s.self("Conn.CloseWrite"); err != nil {
+		return s.wrap("close", err)
+	}
+	err := s.lc.CloseWrite()
+	if err != nil {
+		err = s.wrap("close", s.unwritable(err))
+	}
+	s.wakeWriters() // the loop will not
+	return err
+}
+
+// Close is of net.Conn: it waits until the peer's system has all that was written.
+func (s *stream) Close() error {
+	t, err := s.self("Conn.Close")
+	if err != nil {
+		return s.wrap("close", err)
+	}
+	if s.is(closed) {
+		return s.wrap("close", net.ErrClosed)
+	}
+	done := s.acknowledged()
+	if !s.shut() || done {
+		return nil // it was over, or whatever happens now does no harm
+	}
+	if err := s.delivered(t); err != nil {
+		return s.wrap("close", err)
+	}
+	return nil
+}
+
+// shut closes, and waits for nothing. It reports whether there was something to close.
+func (s *stream) shut() bool {
+	s.flags |= closed
+	was := s.lc.Close() == nil
+	s.empty()
+	s.wakeReaders()
+	s.wakeWriters()
+	return was
+}
+
+// abort ends the connection at once with err.
+func (s *stream) abort(err error) {
+	s.lc.CloseWithError(err)
+}
+
+// How often Close looks whether all has arrived, of which no event tells.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 100 * time.Millisecond
+)
+
+// acknowledged reports whether the peer's system has all that was written. What can't be known is taken for so.
+func (s *stream) acknowledged() bool {
+	if s.lc.Pending() > 0 {
+		return false
+	}
+	n, known := s.lc.Socket().Unacked()
+	return n == 0 || !known
+}
+
+// delivered waits until every byte is acknowledged, or will not be.
+func (s *stream) delivered(t *coro.Task) error {
+	var timer *loop.Timer
+	for step := firstLook; !s.is(over); step = min(2*step, lastLook) {
+		if s.acknowledged() {
+			break
+		}
+		x := s.getWaits()
+		if timer == nil {
+			timer = s.w.loop.AfterFunc(step, func() { x.closer.Wake() })
+		} else {
+			timer.Reset(step)
+		}
+		if err := x.closer.Park(t, "close", s); err != nil {
+			timer.Stop()
+			return err
+		}
+	}
+	if timer != nil {
+		timer.Stop()
+	}
+	if s.is(over) {
+		return s.err
+	}
+	return nil
+}
