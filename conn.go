@@ -188,11 +188,14 @@ func (c *Conn) Close() error {
 	if err := c.usable("close"); err != nil {
 		return err
 	}
-	c.cancel(net.ErrClosed)
+	var err error
 	if c.over != nil {
-		return c.over.Close()
+		err = c.over.Close()
+	} else {
+		err = c.raw.Close()
 	}
-	return c.raw.Close()
+	c.cancel(net.ErrClosed) // not before, for it would end the very wait, in a group of that context
+	return err
 }
 
 // Abort ends the connection at once, with a reset where the protocol has one. What was not delivered may be lost.

@@ -48,6 +48,35 @@ func TestCloseDelivers(t *testing.T) {
 	})
 }
 
+// TestCloseInGroup: Close waits for the delivery in a group of the connection's context too, which it then cancels.
+func TestCloseInGroup(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		const size = 8 << 20
+		_, client, done := checked(t, p, &plexor.Server{}, func(c *plexor.Conn) error {
+			var closed, slept error
+			_ = coro.Group(c.Context(), func(g *coro.Tasks) error { // nothing in it fails
+				g.Go(func(ctx context.Context) error {
+					slept = coro.Sleep(ctx, patience)
+					return nil
+				})
+				if _, err := c.Write(make([]byte, size)); err != nil {
+					return err
+				}
+				closed = c.Close()
+				return nil
+			})
+			if closed != nil || !errors.Is(slept, net.ErrClosed) {
+				return fmt.Errorf("Close: %v; what else was in the group: %v", closed, slept)
+			}
+			return nil
+		})
+		if n, err := io.Copy(io.Discard, client); n != size || err != nil {
+			t.Errorf("got %d bytes, %v; want %d", n, err, size)
+		}
+		done()
+	})
+}
+
 // TestCloseUndelivered: Close says so when the peer does not take what was written, and after no more than the limit.
 func TestCloseUndelivered(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
