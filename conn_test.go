@@ -79,6 +79,10 @@ func TestEcho(t *testing.T) {
 			}
 		}
 	}
+	echoed := 3 << 20
+	if raceEnabled {
+		echoed = 1 << 20
+	}
 	for _, row := range []struct {
 		name string
 		echo func(c *plexor.Conn) error
@@ -138,7 +142,7 @@ func TestEcho(t *testing.T) {
 				errs := make(chan error, 1)
 				b := p.serve(t, &plexor.Server{}, onConn(errs, row.echo))
 				client := b.dial()
-				sent := random(3<<20, 1)
+				sent := random(echoed, 1)
 				wrote := make(chan error, 1)
 				go func() {
 					_, err := client.Write(sent)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +26,7 @@ func TestDeadlines(t *testing.T) {
 		return nil
 	}
 	soon := func() time.Time { return time.Now().Add(5 * time.Millisecond) }
+	late := make(chan struct{}, 1) // a Write was: the client may read
 	for _, row := range []struct {
 		name string
 		f    func(c *plexor.Conn) error
@@ -84,6 +84,7 @@ func TestDeadlines(t *testing.T) {
 			if _, err := c.Write([]byte("x")); timedOut("Write again", err) != nil {
 				return timedOut("Write again", err)
 			}
+			late <- struct{}{}
 			c.SetWriteDeadline(time.Time{})
 			fmt.Fprintf(c, "%020d", all)
 			return nil
@@ -117,7 +118,8 @@ func TestDeadlines(t *testing.T) {
 					}
 					return nil
 				})
-				if strings.HasPrefix(row.name, "a Write that waits") {
+				if row.name == "a Write that waits" {
+					receive(t, late, "a Write that is late")
 					skipped := 0
 					tail := make([]byte, 0, 64)
 					buf := make([]byte, 64<<10)

@@ -75,6 +75,7 @@ func TestServe(t *testing.T) {
 			c := dial(t, ln.Addr())
 			send(t, c, "hello")
 			want(t, c, "hello")
+			c.Close()
 		}
 		b.shutdown()
 		if err := receive(t, served, "Serve"); err != plexor.ErrServerClosed {

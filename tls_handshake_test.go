@@ -249,7 +249,8 @@ func TestTLSShutdown(t *testing.T) {
 		send(t, c, "x")
 		want(t, c, "x")
 		b.await("all", func(s plexor.Stats) bool { return s.Conns == 3 && s.Handshaking == 1 })
-		b.shutdown()
+		done := make(chan struct{})
+		go func() { defer close(done); b.shutdown() }()
 		if err := receive(t, said, "the handler"); !errors.Is(err, plexor.ErrServerClosed) {
 			t.Errorf("the handler read %v, want ErrServerClosed", err)
 		}
@@ -260,5 +261,9 @@ func TestTLSShutdown(t *testing.T) {
 				t.Error("a client read a byte")
 			}
 		}
+		for _, c := range []net.Conn{half, silent, c} {
+			c.Close()
+		}
+		receive(t, done, "the end of Shutdown")
 	})
 }
