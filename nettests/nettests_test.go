@@ -24,8 +24,9 @@ import (
 )
 
 // TestMain leaves out what a tls.Conn of crypto/tls can't do on any net.Conn: "after a Write has timed out, the TLS state
-// is corrupt and all future writes will return the same error" (its SetWriteDeadline). These tests write on. Listen gives
-// out such a Conn for a tls address, and so does our end's peer; what Conn and Shared do over TLS is not left out.
+// is corrupt and all future writes will return the same error" (its SetWriteDeadline). These tests write on, and
+// then wait for ever for what was never sent: see TestLeftOut. Listen gives out such a Conn for a tls address, and so
+// does our end's peer; what Conn and Shared do over TLS is not left out.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if skip := flag.Lookup("test.skip"); skip.Value.String() == "" {
