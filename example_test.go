@@ -19,7 +19,7 @@ import (
 // A stream, as a coroutine of its own.
 func Example() {
 	srv := &plexor.Server{Handler: plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })}
-	// As a main would: log.Fatal(srv.ListenAndServe("tcp://127.0.0.1:9000")). Here with a free port, in the background.
+	// A main would call ListenAndServe. Here it is a free port, and in the background.
 	addr, err := srv.Open("tcp://127.0.0.1:0", nil)
 	if err != nil {
 		log.Fatal(err)
@@ -36,6 +36,12 @@ func Example() {
 	// Output:
 	// "hello\n" <nil>
 	// <nil>
+}
+
+// A stream, as the whole of a main.
+func ExampleServer_ListenAndServe() {
+	srv := &plexor.Server{Handler: plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })}
+	log.Fatal(srv.ListenAndServe("tcp://127.0.0.1:9000"))
 }
 
 // Messages: an idle connection holds no stack and no buffer, and a coroutine runs only while one is handled.
@@ -63,11 +69,7 @@ func ExampleMessages() {
 
 // Concurrent work inside a handler: other coroutines on this loop, and what blocks on a goroutine off it.
 func ExampleConn_Context() {
-	type Row struct{ Name string }
-	query := func() ([]Row, error) { // stands for a database
-		time.Sleep(time.Millisecond)
-		return []Row{{"a"}, {"b"}}, nil
-	}
+	var db database // which blocks, as *sql.DB does
 	srv := &plexor.Server{Handler: plexor.GreeterFunc(func(c *plexor.Conn) {
 		ctx := c.Context()
 		err := coro.Group(ctx, func(g *coro.Tasks) error {
@@ -75,7 +77,7 @@ func ExampleConn_Context() {
 				_, err := io.WriteString(c, "one moment\n")
 				return err
 			})
-			rows, err := coro.Await(ctx, func() ([]Row, error) { return query() }) // a goroutine, off the loop
+			rows, err := coro.Await(ctx, func() ([]row, error) { return db.Query("select name") }) // a goroutine, off the loop
 			if err != nil {
 				return err
 			}
@@ -102,6 +104,16 @@ func ExampleConn_Context() {
 	// one moment
 	// 2 rows
 	// <nil>
+}
+
+type (
+	row      struct{ name string }
+	database struct{}
+)
+
+func (database) Query(string) ([]row, error) {
+	time.Sleep(time.Millisecond)
+	return []row{{"a"}, {"b"}}, nil
 }
 
 // net/http on a server's loops, unchanged.
