@@ -100,8 +100,8 @@ func (c *Conn) drain() {
 	case s.is(moved):
 		s.flags &^= moved // look again
 	case s.is(started):
-		if s.in == nil && s.waits != nil && !s.waits.readers.empty() && s.quiet() {
-			s.wakeReaders()
+		if s.in == nil && !s.readers.empty() && s.quiet() {
+			s.readers.wakeAll()
 		}
 	default:
 		if e, ok := s.lc.Handler().(*messageEvents); !ok || e.quiet() {

@@ -71,7 +71,7 @@ func (e *events) EOF(*loop.Conn) {
 		c.start()
 		return
 	}
-	c.raw.wakeReaders()
+	c.raw.readers.wakeAll()
 }
 
 func (e *events) Writable(*loop.Conn) {
@@ -104,7 +104,7 @@ func (s *stream) writable() {
 // expired has those look again whose deadline has passed.
 func (s *stream) expired(err *loop.DeadlineError) {
 	if err.Op == "read" {
-		s.wakeReaders()
+		s.readers.wakeAll()
 	} else {
 		s.wakeWriters()
 	}

@@ -100,7 +100,7 @@ func (c *Conn) share() *shared {
 	r.lc.SetHandler(s)
 	r.lc.ReadOn()                     // the two directions of a net.Conn do not hold each other up
 	_ = r.lc.SetDeadline(time.Time{}) // one that is over has none
-	r.wakeReaders()
+	r.readers.wakeAll()
 	r.wakeWriters()
 	if s.paused && len(s.in) == 0 {
 		s.kick()

@@ -21,15 +21,16 @@ import (
 //	callback ──view──▶ reader          nothing kept
 //	        └──rest──▶ inbox ──▶ reader    it was busy, or there is none
 type stream struct {
-	lc    *loop.Conn // its methods may be called at any time, over or not
-	w     *worker
-	in    *buffer // the inbox; nil: empty
-	waits *waits  // nil: nobody waits, and no deadline is set
-	err   error   // why it is over, once it is
-	peer  netip.AddrPort
-	flags streamFlags
-	tick  uint32 // worker.tick when a byte last moved
-	at    int32  // place in worker.conns
+	lc      *loop.Conn // its methods may be called at any time, over or not
+	w       *worker
+	in      *buffer // the inbox; nil: empty
+	readers line    // those that wait to read
+	waits   *waits  // nil: nobody waits for anything else, and no deadline is set
+	flags   streamFlags
+	tick    uint32 // worker.tick when a byte last moved
+	at      int32  // place in worker.conns
+	err     error  // why it is over, once it is
+	peer    netip.AddrPort
 }
 
 type streamFlags uint16
@@ -50,9 +51,8 @@ const (
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }
 
-// waits is what a stream needs while somebody waits or a deadline is set. An idle connection has none.
+// waits is what a stream needs while somebody waits to write or to close, or a deadline is set. Few connections have one.
 type waits struct {
-	readers line
 	writers line        // that wait until another's Write is done
 	room    coro.Waiter // the one whose Write it is
 	closer  coro.Waiter
@@ -75,7 +75,7 @@ func (s *stream) getWaits() *waits {
 // dropWaits gives waits back if nothing is in it.
 func (s *stream) dropWaits() {
 	x := s.waits
-	if x != nil && x.readBy.IsZero() && x.writeBy.IsZero() && !x.writing && x.readers.empty() && x.writers.empty() && !x.closer.Waiting() {
+	if x != nil && x.readBy.IsZero() && x.writeBy.IsZero() && !x.writing && x.writers.empty() && !x.closer.Waiting() {
 		s.waits = nil
 		s.w.putWaits(x)
 	}
@@ -151,22 +151,15 @@ func (s *stream) received(p []byte) {
 		return
 	}
 	s.offer(p)
-	for x := s.waits; x != nil && x == s.waits && len(s.w.view) > 0; {
-		left := len(s.w.view)
-		if !x.readers.wake() || len(s.w.view) == left {
+	for left := len(s.w.view); left > 0; left = len(s.w.view) {
+		if !s.readers.wake() || len(s.w.view) == left {
 			break
 		}
 	}
 	s.withdraw()
 }
 
-// wakeReaders and wakeWriters have all who wait look again.
-func (s *stream) wakeReaders() {
-	if s.waits != nil {
-		s.waits.readers.wakeAll()
-	}
-}
-
+// wakeWriters has all who wait to write look again.
 func (s *stream) wakeWriters() {
 	if x := s.waits; x != nil {
 		x.room.Wake()
@@ -225,10 +218,10 @@ func (s *stream) await(t *coro.Task) error {
 			return err
 		}
 		var err error
-		if l := &s.getWaits().readers; l.front() != nil {
-			err = l.front().Park(t, "read", s)
+		if front := s.readers.front(); front != nil {
+			err = front.Park(t, "read", s)
 		} else {
-			err = l.queue(t, "read", s)
+			err = s.readers.queue(t, "read", s)
 		}
 		if err != nil {
 			return err
@@ -252,8 +245,8 @@ func (s *stream) read(t *coro.Task, p []byte) (int, error) {
 // took is discard by a reader: another one may wait for the rest.
 func (s *stream) took(n int) {
 	s.discard(n)
-	if x := s.waits; x != nil && !x.readers.empty() && (len(s.peek()) > 0 || s.is(gotEOF)) {
-		x.readers.wake()
+	if !s.readers.empty() && (len(s.peek()) > 0 || s.is(gotEOF)) {
+		s.readers.wake()
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *stream) setDeadlines(t time.Time, read, write bool) error {
 		x.readBy = t
 		err = s.lc.SetReadDeadline(call)
 		if call.IsZero() {
-			x.readers.wakeAll()
+			s.readers.wakeAll()
 		}
 	}
 	if write {

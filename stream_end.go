@@ -25,7 +25,7 @@ func (s *stream) finish(err error) {
 	} else {
 		s.err = err // for Close, which may wait for it
 	}
-	s.wakeReaders()
+	s.readers.wakeAll()
 	s.wakeWriters()
 	if s.waits != nil {
 		s.waits.closer.Wake()
@@ -69,7 +69,7 @@ func (s *stream) shut() bool {
 	s.flags |= closed
 	was := s.lc.Close() == nil
 	s.empty()
-	s.wakeReaders()
+	s.readers.wakeAll()
 	s.wakeWriters()
 	return was
 }

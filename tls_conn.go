@@ -101,8 +101,8 @@ func (x *secured) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := x.read(t, p)
-	if s.waits != nil && !s.waits.readers.empty() {
-		s.waits.readers.wake() // what is left of a record is not where the stream sees it
+	if !s.readers.empty() {
+		s.readers.wake() // what is left of a record is not where the stream sees it
 	}
 	return n, x.wrap("read", err)
 }
@@ -142,11 +142,10 @@ func (x *secured) await(t *coro.Task) error {
 		}
 		return err
 	}
-	l := &s.getWaits().readers
-	if len(l.more) == 0 && !l.one.Waiting() {
-		return l.one.Park(t, "read", x)
+	if front := s.readers.front(); front != nil {
+		return front.Park(t, "read", x)
 	}
-	return l.queue(t, "read", x)
+	return s.readers.queue(t, "read", x)
 }
 
 // wrap is stream.wrap, but that crypto/tls has an OpError of its own, which names nobody.
@@ -336,7 +335,7 @@ func (x *secured) shut() {
 	s.flags |= closed
 	x.ending = s.w.loop.AfterFunc(s.w.linger(), func() { s.lc.CloseWithError(loop.ErrUndelivered) })
 	s.empty()
-	s.wakeReaders()
+	s.readers.wakeAll()
 	s.wakeWriters()
 }
 

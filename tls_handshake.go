@@ -80,7 +80,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 		err = errors.New("plexor: StartTLS on a connection that speaks TLS")
 	case s.is(closed):
 		err = net.ErrClosed
-	case s.waits != nil && (s.waits.writing || !s.waits.readers.empty()):
+	case !s.readers.empty() || s.waits != nil && s.waits.writing:
 		err = errors.New("plexor: StartTLS while another coroutine reads or writes")
 	}
 	if err != nil {
