@@ -37,6 +37,11 @@ type layer interface {
 	CloseWrite() error
 	// usable is why it can't be used now.
 	usable() error
+	// try is Read that does not wait: with nothing there it is errNothing, and await waits until trying is worth it.
+	try(p []byte) (int, error)
+	await(t *coro.Task) error
+	// wrap is stream.wrap for errors of the layer's.
+	wrap(op string, err error) error
 	// shut closes, and waits for nothing. It, writable and closed are the loop's calls.
 	shut()
 	writable()
@@ -70,12 +75,40 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// receive is Read by the engine itself.
-func (c *Conn) receive(p []byte) (int, error) {
+// receive waits until something has come, and returns at most size bytes of it in a buffer, which is the caller's to
+// give back. In contrast to Read it holds no buffer while it waits.
+func (c *Conn) receive(t *coro.Task, size int) (*buffer, error) {
 	if c.over != nil {
-		return c.over.Read(p)
+		return c.receiveOver(t, size)
 	}
-	return c.raw.Read(p)
+	if err := c.raw.await(t); err != nil {
+		return nil, c.raw.wrap("read", err)
+	}
+	b := c.raw.w.buffers.get(size)
+	b.b = b.b[:copy(b.b[:size], c.raw.peek())]
+	c.raw.took(len(b.b))
+	return b, nil
+}
+
+func (c *Conn) receiveOver(t *coro.Task, size int) (*buffer, error) {
+	if err := c.over.usable(); err != nil {
+		return nil, c.raw.wrap("read", err)
+	}
+	for {
+		b := c.raw.w.buffers.get(size)
+		n, err := c.over.try(b.b[:size])
+		if err == nil {
+			b.b = b.b[:n]
+			return b, nil
+		}
+		c.raw.w.buffers.put(b)
+		if err == errNothing {
+			err = c.over.await(t)
+		}
+		if err != nil {
+			return nil, c.over.wrap("read", err)
+		}
+	}
 }
 
 // Write takes all of p, or returns how much of it was taken and why not more. It waits while Limits.HighWater bytes

@@ -21,7 +21,7 @@ func (c *Conn) WriteTo(dst io.Writer) (n int64, err error) {
 		return 0, err
 	}
 	if c.over != nil {
-		return copyFrom(dst, c.over, c.raw.w)
+		return c.copyOver(t, dst)
 	}
 	if d, ok := dst.(*Conn); ok && d.over == nil && d.raw.w == c.raw.w && !d.raw.is(returned|givenAway) {
 		return c.pipe(t, d)
@@ -44,6 +44,25 @@ func (c *Conn) copyTo(t *coro.Task, dst io.Writer) (n int64, err error) {
 		if err == nil && m < len(p) {
 			err = io.ErrShortWrite
 		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// copyOver is copyTo from a layer.
+func (c *Conn) copyOver(t *coro.Task, dst io.Writer) (n int64, err error) {
+	for {
+		b, err := c.receiveOver(t, copyBuffer)
+		if err != nil {
+			return n, c.atEnd(err)
+		}
+		m, err := dst.Write(b.b)
+		n += int64(m)
+		if err == nil && m < len(b.b) {
+			err = io.ErrShortWrite
+		}
+		c.raw.w.buffers.put(b)
 		if err != nil {
 			return n, err
 		}

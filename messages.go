@@ -329,6 +329,10 @@ func (h *messages) ServeConn(c *Conn) {
 	if err := h.check(); err != nil {
 		panic(err)
 	}
+	t, err := c.enter("read", 0)
+	if err != nil {
+		return // the log was told
+	}
 	var dec frame.Decoder
 	if err := dec.Reset(h.codec); err != nil {
 		panic(err) // check has passed it
@@ -338,21 +342,26 @@ func (h *messages) ServeConn(c *Conn) {
 	c.raw.flags |= messaging
 	defer func() { c.msgs, c.raw.flags = was, c.raw.flags&^messaging|flags }()
 	w := c.raw.w
-	buf := w.buffers.get(messageBuffer)
-	defer func() { w.buffers.put(buf) }()
 	defer dec.End()
+	defer func() { c.raw.flags &^= halfway }()
 	for {
-		n, err := c.receive(buf.b[:messageBuffer])
-		if ferr := h.feed(c, &dec, buf.b[:n]); ferr != nil {
-			return
+		if c.raw.flags &^= halfway; dec.Buffered() > 0 {
+			c.raw.flags |= halfway
 		}
-		if err == io.EOF {
+		b, err := c.receive(t, messageBuffer)
+		switch {
+		case err == nil:
+			err = h.feed(c, &dec, b.b)
+			w.buffers.put(b)
+			if err != nil {
+				return
+			}
+		case err == io.EOF:
 			if err := dec.End(); err != nil {
 				w.refuseFrame(&c.raw, err)
 			}
 			return
-		}
-		if err != nil {
+		default:
 			w.log.Debug("a connection of messages ended", "peer", c.raw.String(), "err", err)
 			return
 		}

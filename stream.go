@@ -47,6 +47,7 @@ const (
 	messaging                         // Conn: Read is not for the handler
 	misused                           // Conn: and the log was told
 	moved                             // something arrived since Shutdown looked last
+	halfway                           // a message has begun to arrive, and Shutdown waits for its rest
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }
@@ -174,7 +175,7 @@ func (s *stream) unreadable() error {
 		return io.EOF
 	case s.is(over):
 		return s.err
-	case s.w.draining && s.is(accepted) && s.quiet():
+	case s.w.draining && s.flags&(accepted|halfway) == accepted && s.quiet():
 		return ErrServerClosed
 	}
 	return nil

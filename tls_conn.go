@@ -36,6 +36,7 @@ type secured struct {
 	c      *Conn
 	tc     *tls.Conn
 	state  secureState
+	meter  recordMeter
 	spill  *buffer // records that found no room; nil: none
 	ended  bool    // CloseWrite: close_notify was sent
 	ending *loop.Timer
@@ -100,33 +101,34 @@ func (x *secured) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	n, err := x.read(t, p)
-	if !s.readers.empty() {
-		s.readers.wake() // what is left of a record is not where the stream sees it
+	for {
+		n, err := x.try(p)
+		if err == errNothing {
+			if err = x.await(t); err == nil {
+				continue
+			}
+		}
+		return n, x.wrap("read", err)
 	}
-	return n, x.wrap("read", err)
 }
 
-func (x *secured) read(t *coro.Task, p []byte) (int, error) {
+// try reads what has arrived.
+func (x *secured) try(p []byte) (int, error) {
 	s := &x.c.raw
-	for {
-		switch {
-		case s.is(closed | givenAway):
-			return 0, s.notOurs()
-		case s.readExpired():
-			return 0, os.ErrDeadlineExceeded
-		}
-		n, err := x.tc.Read(p)
-		if n > 0 {
-			return n, nil // it repeats its errors
-		}
-		if err != errNothing {
-			return 0, err
-		}
-		if err := x.await(t); err != nil {
-			return 0, err
-		}
+	switch {
+	case s.is(closed | givenAway):
+		return 0, s.notOurs()
+	case s.readExpired():
+		return 0, os.ErrDeadlineExceeded
 	}
+	n, err := x.tc.Read(p)
+	if n > 0 {
+		err = nil // it repeats its errors
+	}
+	if err != errNothing && !s.readers.empty() {
+		s.readers.wake() // what is left of a record is not where the stream sees it
+	}
+	return n, err
 }
 
 // await is stream.await, but that it returns after each wake: what another reader has left in the tls.Conn, its end too,
@@ -136,10 +138,11 @@ func (x *secured) await(t *coro.Task) error {
 	if len(s.peek()) > 0 {
 		return nil
 	}
-	if err := s.unreadable(); err != nil {
-		if err == io.EOF {
-			return nil // which is TLS's to judge
-		}
+	switch err := s.unreadable(); {
+	case err == io.EOF:
+		return nil // which is TLS's to judge
+	case err == ErrServerClosed && !s.is(over) && x.meter.inside(): // Shutdown waits for the rest of a record
+	case err != nil:
 		return err
 	}
 	if front := s.readers.front(); front != nil {
@@ -383,10 +386,12 @@ func (r *tlsTransport) Read(p []byte) (n int, err error) {
 		var t *coro.Task
 		if t, err = s.self("Conn.Read"); err == nil {
 			n, err = s.read(t, p)
+			r.meter.pass(p[:n])
 		}
 	case len(s.peek()) > 0:
 		n = copy(p, s.peek())
-		s.discard(n) // secured.Read wakes the next
+		s.discard(n) // secured.try wakes the next
+		r.meter.pass(p[:n])
 	case s.is(gotEOF):
 		err = io.EOF
 	case s.is(over):

@@ -234,36 +234,3 @@ func TestTLSFlood(t *testing.T) {
 		want(t, c, "x")
 	})
 }
-
-// TestTLSShutdown: a drain ends a handshake that hangs, and a connection over TLS like any other.
-func TestTLSShutdown(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
-		said := make(chan error, 1)
-		b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.HandlerFunc(func(c *plexor.Conn) {
-			_, err := io.Copy(c, c)
-			fmt.Fprint(c, "farewell")
-			said <- err
-		}))
-		half, silent, c := b.dial(), b.dial(), b.connect(nil)
-		send(t, half, "\x16\x03\x01\x02\x00\x01")
-		send(t, c, "x")
-		want(t, c, "x")
-		b.await("all", func(s plexor.Stats) bool { return s.Conns == 3 && s.Handshaking == 1 })
-		done := make(chan struct{})
-		go func() { defer close(done); b.shutdown() }()
-		if err := receive(t, said, "the handler"); !errors.Is(err, plexor.ErrServerClosed) {
-			t.Errorf("the handler read %v, want ErrServerClosed", err)
-		}
-		want(t, c, "farewell")
-		wantEnd(t, c)
-		for _, c := range []net.Conn{half, silent} {
-			if _, err := c.Read(make([]byte, 1)); err == nil {
-				t.Error("a client read a byte")
-			}
-		}
-		for _, c := range []net.Conn{half, silent, c} {
-			c.Close()
-		}
-		receive(t, done, "the end of Shutdown")
-	})
-}

@@ -1,0 +1,32 @@
+package plexor
+
+// A recordMeter is told what arrives, and knows whether a record of TLS (RFC 8446 section 5.1) has arrived in part: for a
+// tls.Conn does not say what it has read and can't use yet.
+//
+//	type (1 byte)   version (2)   length (2)   as many bytes
+type recordMeter struct {
+	seen   uint8  // bytes of a header
+	length uint16 // the last two of them
+	left   uint16 // bytes of the record that are to come
+}
+
+const recordHeader = 5 // bytes
+
+func (m *recordMeter) pass(p []byte) {
+	for len(p) > 0 {
+		if m.left > 0 {
+			n := min(int(m.left), len(p))
+			m.left -= uint16(n)
+			p = p[n:]
+			continue
+		}
+		m.length = m.length<<8 | uint16(p[0])
+		p = p[1:]
+		if m.seen++; m.seen == recordHeader {
+			m.seen, m.left = 0, m.length
+		}
+	}
+}
+
+// inside reports whether a record has begun, and not ended.
+func (m *recordMeter) inside() bool { return m.seen > 0 || m.left > 0 }
