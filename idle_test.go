@@ -1,6 +1,7 @@
 package plexor_test
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"runtime"
@@ -19,16 +20,20 @@ func TestIdleCost(t *testing.T) {
 		t.Skip("the race detector has costs of its own")
 	}
 	const n = 400
+	messages := plexor.Messages(frame.Fixed{Size: 64}, func(c *plexor.Conn, msg []byte) error { return c.Send(msg) })
 	for _, row := range []struct {
 		name       string
+		scheme     string
 		h          plexor.Handler
 		coroutines int // a connection
 		stack      int // the most for one, in bytes
 		heap       int // the most for one, in bytes
 	}{
-		{"Messages", plexor.Messages(frame.Fixed{Size: 64}, func(c *plexor.Conn, msg []byte) error { return c.Send(msg) }), 0, 100, 600},
-		{"Copy", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 2600, 1900},
-		{"Read and Write", plexor.HandlerFunc(func(c *plexor.Conn) {
+		{"Messages", "tcp", messages, 0, 100, 600},
+		{"Messages over TLS", "tls", messages, 1, 8800, 9000},
+		{"Copy", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 2600, 1900},
+		{"Copy over TLS", "tls", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 4600, 9000},
+		{"Read and Write", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) {
 			p := make([]byte, 64)
 			for {
 				if _, err := io.ReadFull(c, p); err != nil {
@@ -45,11 +50,14 @@ func TestIdleCost(t *testing.T) {
 				if driver == "select" {
 					t.Skip("it holds no more than FD_SETSIZE descriptors, and the clients have theirs here too")
 				}
-				b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{Loops: 1}, row.h)
+				b := place{driver, row.scheme + "://127.0.0.1:0"}.serve(t, &plexor.Server{Loops: 1}, row.h)
 				msg := random(64, 4)
 				connect := func(n int) (cs []net.Conn) {
 					for range n {
 						c := b.dial()
+						if row.scheme == "tls" {
+							c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+						}
 						send(t, c, string(msg))
 						want(t, c, string(msg))
 						cs = append(cs, c)
@@ -64,6 +72,8 @@ func TestIdleCost(t *testing.T) {
 					}
 					defer ln.Close()
 					before := held()
+					var kept []net.Conn
+					pair := newAuthority(t, "nobody").issue("nobody")
 					for range n / 2 {
 						c := dial(t, ln.Addr())
 						s, err := ln.Accept()
@@ -71,9 +81,21 @@ func TestIdleCost(t *testing.T) {
 							t.Fatal(err)
 						}
 						t.Cleanup(func() { s.Close() })
-						_ = c
+						if row.scheme == "tls" {
+							shaken := make(chan error, 1)
+							c, s = tls.Client(c, &tls.Config{InsecureSkipVerify: true}), tls.Server(s, &tls.Config{Certificates: []tls.Certificate{pair}})
+							go func() { _, err := io.CopyN(s, s, 64); shaken <- err }()
+							send(t, c, string(msg))
+							want(t, c, string(msg))
+							if err := <-shaken; err != nil {
+								t.Fatal(err)
+							}
+							kept = append(kept, c, s)
+						}
 					}
-					return held().heap - before.heap
+					after := held()
+					runtime.KeepAlive(kept)
+					return after.heap - before.heap
 				}()
 				warm := connect(n / 4) // so that pools and tables have grown
 				before := held()
