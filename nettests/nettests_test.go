@@ -210,8 +210,7 @@ func TestConn(t *testing.T) {
 // pipe makes a server with one connection.
 func (k kind) pipe(t *testing.T, driver string) (ours, theirs net.Conn, stop func(), err error) {
 	before := runtime.NumGoroutine()
-	srv := &plexor.Server{Driver: driver, Loops: 1, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Limits: plexor.Limits{Linger: 100 * time.Millisecond}}
+	srv := &plexor.Server{Driver: driver, Loops: 1, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	conns := make(chan net.Conn, 1)
 	a, err := k.serve(srv, k.address(t), conns)
 	if err != nil {
@@ -239,8 +238,13 @@ func (k kind) pipe(t *testing.T, driver string) (ours, theirs net.Conn, stop fun
 		ours = <-conns
 	}
 	return ours, theirs, func() {
-		ours.Close()
+		done := make(chan struct{})
+		go func() { // a Conn's waits until all is delivered, or, here, the other end is gone
+			defer close(done)
+			ours.Close()
+		}()
 		theirs.Close()
+		<-done
 		if x, ok := ours.(*coroConn); ok {
 			close(x.over)
 		}
