@@ -77,10 +77,20 @@ func (d *completion) later(s *slot) {
 	}
 }
 
-// receive asks for all that comes.
+// receive asks for what comes, for about as much as a read brings (ReadBuffer). Unbounded, a multishot receive takes in
+// a mebibyte from a fast peer before anybody looks, and all of that would have to be kept when the handler does not
+// want it. So it ends after that many bytes, and is asked for again: once in 64 KiB, which costs nothing that could be
+// measured. The piece with which it ends is not cut, and ReadBudget holds with it too. Kernels that know no such bound
+// (before 6.17) receive once each time.
 func (d *completion) receive(s *slot) {
 	e := d.submission(s, opReceive)
+	piece := min(d.opt.ReadBuffer, d.opt.ReadBudget, d.bufs.Size())
+	if d.single {
+		e.RecvSelect(s.sock.FD(), receiveGroup, piece, 0)
+		return
+	}
 	e.RecvMultishot(s.sock.FD(), receiveGroup)
+	e.RecvLimits(piece, min(d.opt.ReadBuffer, d.opt.ReadBudget-piece+1))
 }
 
 // received is bytes, the end of the stream, or the end of the receive.
@@ -100,6 +110,11 @@ func (d *completion) received(s *slot, c *uring.CQE) {
 				d.resize(2 * d.limit)
 			}
 			d.later(s)
+		case unix.EINVAL:
+			if d.single {
+				d.ended(s, fmt.Errorf("loop: receive: %w", err))
+			}
+			d.single = true // and update asks again
 		default:
 			d.ended(s, fmt.Errorf("loop: receive: %w", err))
 		}
@@ -109,16 +124,13 @@ func (d *completion) received(s *slot, c *uring.CQE) {
 	}
 }
 
-// arrived hands bytes over, or holds them: copied, for the buffers are everybody's.
+// arrived hands bytes over, or holds them: copied, for the buffers are everybody's. At most one receive's bytes arrive
+// in a turn, since the next one is submitted with the next wait: so no more than ReadBudget are handed over.
 func (d *completion) arrived(s *slot, p []byte) {
 	if s.conn == nil || len(p) == 0 {
 		return
 	}
-	if s.turn != d.turn {
-		s.turn, s.got = d.turn, 0
-	}
-	if s.held == nil && s.conn.wantsRead() && int(s.got) < d.opt.ReadBudget {
-		s.got += int32(len(p))
+	if s.held == nil && s.conn.wantsRead() {
 		s.conn.received(p)
 		return
 	}
@@ -128,9 +140,6 @@ func (d *completion) arrived(s *slot, p []byte) {
 	s.held.append(p, &d.loop.blocks)
 	if s.conn.wantsRead() {
 		d.later(s)
-	}
-	if s.ops&opReceive != 0 {
-		d.cancel(s, opReceive) // it comes faster than it is handled
 	}
 }
 
@@ -153,27 +162,19 @@ func (d *completion) end(s *slot, why error) {
 	}
 }
 
-// resume hands over what was held, as far as it is wanted, and then goes on receiving.
+// resume hands over what was held, as far as it is wanted, and then goes on receiving. No more is held than one receive
+// brings, which is within ReadBudget.
 func (d *completion) resume(s *slot) {
-	if s.conn == nil {
-		return
-	}
-	s.turn, s.got = d.turn, 0
 	for s.held != nil && s.conn != nil && s.conn.wantsRead() {
-		if int(s.got) >= d.opt.ReadBudget {
-			d.later(s)
-			return
-		}
 		d.loop.views = s.held.views(d.loop.views[:0], 1)
 		p := d.loop.views[0]
-		p = p[:len(p):len(p)]
-		s.got += int32(len(p))
+		n := min(len(p), d.opt.ReadBuffer)
 		c := s.conn
-		c.received(p)
+		c.received(p[:n:n])
 		if s.conn != c {
 			return // released, and what was held with it, or so as soon as possible
 		}
-		s.held.consume(len(p), &d.loop.blocks)
+		s.held.consume(n, &d.loop.blocks)
 		if s.held.size == 0 {
 			d.loop.blocks.putQueue(s.held)
 			s.held = nil

@@ -44,11 +44,13 @@ type completion struct {
 	enabled bool
 	// Whether the kernel fills a buffer with what several connections send.
 	incremental bool
-	waker       *eventfd
-	pio         *packetIO // sends datagrams
-	group       *uring.BufRing
-	message     *uring.Message
-	memory      *uring.Arena
+	// Whether the kernel does without bounds on multishot receives; see receive.
+	single  bool
+	waker   *eventfd
+	pio     *packetIO // sends datagrams
+	group   *uring.BufRing
+	message *uring.Message
+	memory  *uring.Arena
 }
 
 // A slot is what the driver knows of an endpoint.
@@ -61,11 +63,12 @@ type slot struct {
 	from, to int32 // what is being sent of it
 	sock     sock.Socket
 	number   uint32
-	turn     uint32 // of got
-	got      int32  // bytes received in that turn
+	turn     uint32 // of taken
+	taken    int32  // connections accepted in that turn
 	ops      opSet  // under way
 	cancels  opSet  // under way, and to be cancelled
 	ending   error  // after held: io.EOF, or why the connection broke
+	queues   bool   // the system queues the datagrams that were refused
 	reset    bool
 	released bool
 	queued   bool // in again
@@ -80,6 +83,7 @@ const (
 	opPollOut
 	opAccept
 	opReceiveMessage
+	opPollError
 	opWake
 	opCancel // of no slot: a cancellation that failed, since what it was for has completed
 )
@@ -251,7 +255,14 @@ func (d *completion) dispatch() {
 	for i, s := range again {
 		again[i] = nil
 		s.queued = false
-		d.resume(s)
+		switch {
+		case s.listener != nil:
+			d.acceptOn(s)
+		case s.packet != nil:
+			d.refusals(s)
+		default:
+			d.resume(s)
+		}
 	}
 	d.spare = again[:0]
 	for i := range d.found {
@@ -293,6 +304,8 @@ func (d *completion) complete(c *uring.CQE) {
 		d.accepted(s, c)
 	case opReceiveMessage:
 		d.receivedPacket(s, c)
+	case opPollError:
+		d.refusedPacket(s, c)
 	default:
 		panic(fmt.Sprintf("loop: a completion that nobody asked for: %#x", c.UserData))
 	}

@@ -23,11 +23,12 @@ type Listener struct {
 	give    func() *Loop // who gets the next connection
 	sock    sock.Socket
 	addr    sock.Addr
-	options sock.Options // for systems where a connection does not have its listener's
-	file    sock.File    // of a unix socket
-	paused  bool         // steps back, or closed
-	armed   bool         // the driver's
-	slot    uint32       // the driver's
+	options sock.Options  // for systems where a connection does not have its listener's
+	file    sock.File     // of a unix socket
+	paused  bool          // steps back, or closed
+	armed   bool          // the driver's
+	slot    uint32        // the driver's
+	early   []sock.Socket // accepted by the driver, and no turn's yet: see Options.AcceptBudget
 	ended   bool
 
 	retry    *Timer
@@ -114,6 +115,9 @@ func (ln *Listener) end(error) {
 		ln.retry.Stop()
 	}
 	ln.loop.starved.remove(ln)
+	for len(ln.early) > 0 {
+		_ = ln.nextEarly().Abort() // as the system does with those in the backlog
+	}
 	if err := ln.file.Remove(); err != nil {
 		ln.loop.opt.Log.Warn("the listener's file is left behind", "listener", ln.addr.String(), "err", err)
 	}
@@ -124,12 +128,25 @@ func (ln *Listener) end(error) {
 
 // finish accepts what waits, for those peers have a connection, as far as they know, and stops listening.
 func (ln *Listener) finish() {
+	for len(ln.early) > 0 {
+		ln.accepted(ln.nextEarly())
+	}
 	for n := 0; n < mostBacklog && !ln.paused; n += ln.loop.opt.AcceptBudget {
 		if !ln.accept() {
 			break
 		}
 	}
 	ln.end(nil)
+}
+
+// nextEarly takes the first of those that were accepted early.
+func (ln *Listener) nextEarly() sock.Socket {
+	s := ln.early[0]
+	ln.early = ln.early[1:]
+	if len(ln.early) == 0 {
+		ln.early = nil
+	}
+	return s
 }
 
 // mostBacklog bounds what finish accepts while peers go on connecting.

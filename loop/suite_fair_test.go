@@ -33,7 +33,6 @@ func (r *rig) countTurns() (turn *int) {
 func TestFloodDoesNotStarve(t *testing.T) {
 	const budget, others = 15_000, 10 // no multiple of the buffer
 	each(t, func(t *testing.T, driver string) {
-		gap(t, driver, "io_uring", "a turn reads up to a buffer more than Options.ReadBudget")
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, ReadBudget: budget, ReadBuffer: 4 << 10})
 			turn := r.countTurns()
@@ -95,7 +94,6 @@ func TestFloodDoesNotStarve(t *testing.T) {
 func TestAcceptBudget(t *testing.T) {
 	const budget, clients = 3, 40
 	each(t, func(t *testing.T, driver string) {
-		gap(t, driver, "io_uring", "it does not know Options.AcceptBudget")
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, AcceptBudget: budget})
 			turn := r.countTurns()

@@ -82,7 +82,6 @@ func TestPeersThatNeverRead(t *testing.T) {
 	const high, buffer, constant, conns = 100_000, 64 << 10, 4 << 20, 20
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
-			gap(t, driver, "io_uring", "what arrived before a receive was cancelled is held, about 1 MiB a connection")
 			r := run(t, loop.Options{Driver: driver, HighWater: high, ReadBuffer: buffer})
 			most := 0
 			var all []*link
@@ -151,7 +150,6 @@ func heap() int {
 func TestPauseAndResume(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
-			gap(t, driver, "io_uring", "it does not know Options.ReadBuffer")
 			r := run(t, loop.Options{Driver: driver, ReadBuffer: 1000})
 			var got []byte
 			calls := 0

@@ -133,7 +133,6 @@ func TestDatagramEcho(t *testing.T) {
 // A datagram longer than the buffer is told to be; the largest there is arrives whole.
 func TestDatagramSizes(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
-		gap(t, driver, "io_uring", "a small Options.PacketSize is rounded up")
 		for _, size := range []int{0, 100} { // 0: the default, which is the largest
 			p := udpPeer(t, "127.0.0.1")
 			r := run(t, loop.Options{Driver: driver, PacketSize: size})
@@ -176,7 +175,6 @@ func TestDatagramSizes(t *testing.T) {
 // send to another one.
 func TestRefusalIsOnePeers(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
-		gap(t, driver, "io_uring", "refusals are not told unless something else arrives")
 		good := udpPeer(t, "127.0.0.1")
 		var nobodies []netip.AddrPort
 		for range 5 {

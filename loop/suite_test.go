@@ -130,14 +130,6 @@ func each(t *testing.T, test func(t *testing.T, driver string)) {
 	}
 }
 
-// gap skips what a driver does not hold yet.
-func gap(t *testing.T, driver, which, why string) {
-	t.Helper()
-	if driver == which && os.Getenv("PLEXOR_LOOP_GAPS") == "" {
-		t.Skipf("a gap of %s: %s (PLEXOR_LOOP_GAPS=1 runs it)", driver, why)
-	}
-}
-
 // streams runs a test once over TCP and once over a Unix socket.
 func streams(t *testing.T, test func(t *testing.T, network string)) {
 	for _, network := range []string{"tcp", "unix"} {

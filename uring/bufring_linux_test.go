@@ -108,6 +108,41 @@ func TestRecvSelect(t *testing.T) {
 	}
 }
 
+// TestRecvLimits: no piece is larger than asked, the operation ends with the piece that reaches the total, and the rest
+// stays in the socket.
+func TestRecvLimits(t *testing.T) {
+	onEach(t, func(t *testing.T, r *Ring) {
+		for name, inc := range map[string]bool{"whole buffers": false, "incremental": true} {
+			bufs := newBufRing(t, r, BufRingOptions{Entries: 8, Size: 16, Incremental: inc})
+			a, b := newPair(t)
+			write(t, b, "0123456789")
+			for round, row := range []struct {
+				piece, total int
+				want         string
+			}{{3, 3, "012"}, {3, 5, "345678"}, {5, 1, "9"}} {
+				s := get(t, r, 1)
+				s.RecvMultishot(a, bufs.Group())
+				s.RecvLimits(row.piece, row.total)
+				got, longest := "", 0
+				for more := true; more; {
+					c := next(t, r)
+					if c.Errno() == unix.EINVAL {
+						t.Skip("the kernel does not bound multishot receives: that came with Linux 6.17")
+					}
+					p := bufs.Data(&c)
+					got, longest = got+string(p), max(longest, len(p))
+					bufs.Release(c.BufferID())
+					more = c.More()
+				}
+				if got != row.want || longest > row.piece {
+					t.Errorf("%s, round %d: received %q, the longest piece %d: want %q, at most %d", name, round, got, longest, row.want, row.piece)
+				}
+			}
+			ok(t, bufs.Close())
+		}
+	})
+}
+
 func TestIncremental(t *testing.T) {
 	onEach(t, func(t *testing.T, r *Ring) {
 		bufs := newBufRing(t, r, BufRingOptions{Entries: 2, Size: 10, Incremental: true})

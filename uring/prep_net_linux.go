@@ -100,6 +100,14 @@ func (s *SQE) RecvMultishot(fd int, group uint16) {
 	s.Flags |= SQEBufferSelect
 }
 
+// RecvLimits bounds a RecvMultishot (Linux 6.17, -EINVAL before): a completion has at most piece bytes, and the
+// operation ends, with a completion without [CQE.More], once total bytes or more were received; the last piece is not
+// cut for that, so that it is at most total + piece - 1. 0 is no bound. A multishot receive fills buffers for as long as
+// there is data, whether or not anybody reads its completions: total is how much that may be.
+func (s *SQE) RecvLimits(piece, total int) {
+	s.Len, s.FileIndex = length(piece), length(total)
+}
+
 // RecvBundle turns a RecvSelect or RecvMultishot into one that may fill several buffers of the group at once (Linux
 // 6.10): Res counts all bytes, and the buffers are those that follow the first in the ring: [BufRing.Segments].
 func (s *SQE) RecvBundle() { s.IOPrio |= bundle }

@@ -1,0 +1,123 @@
+package loop
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/plexor-go/plexor/uring"
+	"golang.org/x/sys/unix"
+)
+
+// Datagrams come by a multishot receive into buffers of their own, made with the first socket, since a datagram has to
+// lie in one buffer whole. They are sent by sendmmsg, a batch a call, which no ring does better.
+
+// packetHead is what a received datagram has before it in its buffer.
+const packetHead = 256
+
+func (d *completion) addPacket(p *PacketConn) error {
+	if d.pio == nil {
+		if err := d.makePacketBuffers(); err != nil {
+			return err
+		}
+	}
+	s := d.slotFor(p.sock)
+	s.packet = p
+	p.slot = s.number
+	v, err := unix.GetsockoptInt(s.sock.FD(), unix.IPPROTO_IP, unix.IP_RECVERR) // sock sets it; one that was inherited may not have it
+	s.queues = err == nil && v != 0
+	d.receivePackets(s)
+	d.pollError(s)
+	return nil
+}
+
+func (d *completion) makePacketBuffers() (err error) {
+	if d.memory, err = uring.NewArena(4096); err != nil {
+		return err
+	}
+	d.message = uring.Alloc[uring.Message](d.memory)
+	d.message.UseAddress()
+	n := 1
+	for n < d.opt.PacketBatch {
+		n *= 2
+	}
+	d.group, err = d.ring.NewBufRing(uring.BufRingOptions{Group: packetGroup, Entries: n, Start: d.opt.PacketBatch,
+		Size: packetHead + d.opt.PacketSize})
+	if err != nil {
+		return err
+	}
+	d.pio = newPacketIO(d.opt)
+	return nil
+}
+
+func (d *completion) receivePackets(s *slot) {
+	if s.ops&opReceiveMessage != 0 {
+		return
+	}
+	e := d.submission(s, opReceiveMessage)
+	e.RecvmsgMultishot(s.sock.FD(), packetGroup, d.message, 0)
+}
+
+// pollError waits for refusals (ICMP errors, in the socket's queue of them). The receive hears of one by an error of its
+// own only if no send has taken that error before.
+func (d *completion) pollError(s *slot) {
+	d.submission(s, opPollError).PollMultishot(s.sock.FD(), unix.POLLERR)
+}
+
+// refusedPacket is such a refusal, or the end of that wait.
+func (d *completion) refusedPacket(s *slot, c *uring.CQE) {
+	if s.packet == nil {
+		return
+	}
+	d.refusals(s)
+	if !c.More() && c.Res >= 0 { // else there is something wrong with the descriptor, which the receive tells
+		d.pollError(s)
+	}
+}
+
+// refusals reads what there is of them, in portions, until there are none, for the poll tells of new ones only.
+func (d *completion) refusals(s *slot) {
+	if d.pio.refusals(s.packet) {
+		d.later(s)
+	}
+}
+
+// receivedPacket is a datagram, or a sign that one was refused.
+func (d *completion) receivedPacket(s *slot, c *uring.CQE) {
+	p := s.packet
+	if c.HasBuffer() {
+		if m, ok := d.message.ParseRecvmsg(d.group.Data(c)); ok && p != nil {
+			p.loop.stats.packetsIn.Add(1)
+			peer := m.From()
+			n := min(len(m.Payload), d.opt.PacketSize) // the buffer has room for a little more
+			p.handler.Packet(p, m.Payload[:n:n], netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), m.PayloadLen > n || m.Flags&unix.MSG_TRUNC != 0)
+		}
+		d.group.Release(c.BufferID())
+	}
+	if s.packet == nil {
+		return
+	}
+	switch errno := c.Errno(); errno {
+	case 0, unix.ECANCELED, unix.ENOBUFS:
+	case unix.EBADF, unix.ENOTSOCK:
+		p.end(fmt.Errorf("loop: datagram socket: receive: %w", errno))
+		return
+	default:
+		if !s.queues { // else the queue has it, and the poll tells
+			p.refused(netip.AddrPort{}, errno)
+		}
+	}
+	if !c.More() {
+		d.receivePackets(s)
+	}
+}
+
+func (d *completion) readPackets(p *PacketConn) bool { return d.pio.receive(p) }
+func (d *completion) writePacket(p *PacketConn)      { d.pio.send(p) }
+
+func (d *completion) updatePacket(p *PacketConn) {
+	if s := d.slots[p.slot]; p.blocked && s.ops&opPollOut == 0 {
+		d.submission(s, opPollOut).PollAdd(s.sock.FD(), unix.POLLOUT)
+	}
+}
+
+func (d *completion) releasePacket(p *PacketConn) { d.drop(d.slots[p.slot], false) }
