@@ -98,8 +98,8 @@ func (s *stream) acknowledged() bool {
 func (s *stream) delivered(t *coro.Task) error {
 	var timer *loop.Timer
 	for step := firstLook; !s.is(over); step = min(2*step, lastLook) {
-		if s.acknowledged() {
-			break
+		if n, known := s.lc.Socket().Unacked(); s.lc.Pending() == 0 && (known && n == 0 || !known && timer == nil) {
+			break // what was known before and is not now is of a socket that is gone, as finish is about to tell
 		}
 		x := s.getWaits()
 		if timer == nil {
