@@ -6,6 +6,7 @@ import "math/bits"
 // Larger ones, and those beyond the bound, are the collector's.
 type bufferPool struct {
 	free [bufferClasses][]*buffer
+	out  int // buffers that were got and not put back
 }
 
 // A buffer holds bytes from[from:].
@@ -28,6 +29,7 @@ func classOf(n int) int {
 
 // get returns an empty buffer with room for n bytes.
 func (p *bufferPool) get(n int) *buffer {
+	p.out++
 	k := classOf(n)
 	if k >= bufferClasses {
 		return &buffer{b: make([]byte, 0, n)}
@@ -43,6 +45,7 @@ func (p *bufferPool) get(n int) *buffer {
 
 // put takes a buffer back, whose bytes nobody may use any more. One that grew by append finds its place too.
 func (p *bufferPool) put(b *buffer) {
+	p.out--
 	size := cap(b.b)
 	k := bits.Len(uint(size)) - 1 - smallestBuffer
 	if k < 0 || k >= bufferClasses || size != 1<<(k+smallestBuffer) || len(p.free[k])*size >= keepBuffers {

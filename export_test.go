@@ -18,5 +18,13 @@ func Kept(c net.Conn) (in, out int) {
 	return len(s.in) - s.from, len(s.out)
 }
 
+// Buffers is how many buffers are in use by connections and handlers, of a server that has ended.
+func Buffers(s *Server) (n int) {
+	for _, w := range s.workers {
+		n += w.buffers.out
+	}
+	return n
+}
+
 // Schedule makes the coroutines of servers that start from now on run in a random order, by a seed; 0 ends that.
 func Schedule(seed uint64) { scheduleSeed = seed }

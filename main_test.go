@@ -120,6 +120,9 @@ func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench 
 		if s := srv.Stats(); s.Conns != 0 || s.Handlers != 0 {
 			t.Errorf("after Close: %+v, want no Conns and no Handlers", s)
 		}
+		if n := plexor.Buffers(srv); n != 0 {
+			t.Errorf("after Close: %d buffers are still in use", n)
+		}
 		if left := before.left(); left != "" {
 			t.Error(left)
 		}
