@@ -142,6 +142,10 @@ func probeCompletion() DriverInfo {
 
 // newCompletion makes the ring disabled, for it belongs to the thread that enables it, which start does.
 func newCompletion(l *Loop) (driver, error) {
+	// A filter may let a ring be made and not be used. That must show here, where there is still a choice.
+	if err := uring.Available(); err != nil {
+		return nil, err
+	}
 	ring, err := uring.New(uring.Options{Entries: submissions, CQEntries: completions,
 		Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun | uring.SetupSubmitAll | uring.SetupDisabled, NoIOWait: true})
 	if err != nil { // Linux before 6.15 does not know NoIOWait

@@ -119,6 +119,7 @@ func openDriver(name string, l *Loop) (driver, error) {
 		if selErr != nil {
 			return nil, fmt.Errorf("loop: no driver works here: %w; %w", err, selErr)
 		}
+		l.fallback = err
 		return newReadiness(s, &l.opt), nil
 	case name == completionName:
 		if os.Getenv(noIOUring) != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,12 +56,17 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	}
 	g := &Group{spread: o.Spread, errs: make([]error, o.Loops)}
 	err := g.makeLoops(o)
-	if err == nil && g.loops[len(g.loops)-1].Driver() != g.Driver() {
-		// What the best driver needs has run out on the way (io_uring's memory, say): then all take the next best.
-		o.Driver = g.loops[len(g.loops)-1].Driver()
-		g.closeLoops()
-		g.loops = nil
-		err = g.makeLoops(o)
+	if err == nil {
+		if i := slices.IndexFunc(g.loops, func(l *Loop) bool { return l.Driver() != g.Driver() }); i > 0 {
+			// What the best driver needs has run out on the way (io_uring's memory, say): then all take the next best.
+			l := g.loops[i]
+			l.opt.Log.Warn("the first loops had a better driver, but there is not enough of it for all; all take the next best",
+				"driver", l.Driver(), "not", g.Driver(), "loops", o.Loops, "err", l.fallback)
+			o.Driver = l.Driver()
+			g.closeLoops()
+			g.loops = nil
+			err = g.makeLoops(o)
+		}
 	}
 	if err != nil {
 		g.closeLoops()

@@ -17,6 +17,8 @@ type Loop struct {
 	opt    Options
 	driver driver
 	group  *Group // nil when the loop runs alone
+	// Why "auto" did not take the best driver; nil if it did.
+	fallback error
 
 	// Of the loop's goroutine.
 	start   time.Time
