@@ -1,18 +1,51 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/selector"
 )
 
-type driversCmd struct{}
+type driversCmd struct {
+	NoIOUring bool `name:"no-io-uring" help:"Leave io_uring alone, as serve does with the same flag."`
+}
+
+const ioUring = "io_uring"
+
+var (
+	errSwitchedOff = errors.New("switched off by --no-io-uring")
+	errNoDriver    = errors.New("no driver works here; 'plexor drivers' tells why")
+)
+
+// drivers lists what a loop can wait on; with noIOUring without so much as trying io_uring.
+func drivers(noIOUring bool) []loop.DriverInfo {
+	if !noIOUring {
+		return loop.Drivers()
+	}
+	ds := []loop.DriverInfo{{Name: ioUring, Err: errSwitchedOff}}
+	for _, a := range selector.Available() {
+		ds = append(ds, loop.DriverInfo{Name: a.Name, Err: a.Err})
+	}
+	return ds
+}
+
+// best is the name of the first that works.
+func best(ds []loop.DriverInfo) (string, error) {
+	for _, d := range ds {
+		if d.Err == nil {
+			return d.Name, nil
+		}
+	}
+	return "", errNoDriver
+}
 
 // Run prints a line a driver: its name, and yes with what it found, or no and the reason.
-func (driversCmd) Run(c *console) error {
+func (cmd driversCmd) Run(c *console) error {
 	chosen := false
-	for _, d := range loop.Drivers() {
+	for _, d := range drivers(cmd.NoIOUring) {
 		if d.Err != nil {
 			fmt.Fprintf(c.out, "%-8s %s   %v\n", d.Name, c.paint(c.out, yellow, "no"), d.Err)
 			continue
@@ -29,7 +62,7 @@ func (driversCmd) Run(c *console) error {
 		fmt.Fprintln(c.out, strings.TrimRight(line, " "))
 	}
 	if !chosen {
-		return fmt.Errorf("no driver works here")
+		return errNoDriver
 	}
 	return nil
 }

@@ -18,12 +18,13 @@ import (
 var defaultOffers = []string{"upper=tcp://127.0.0.1:8088", "echo=tcp://127.0.0.1:9000", "echo=udp://127.0.0.1:9000"}
 
 type serveCmd struct {
-	Driver  string        `default:"auto" placeholder:"NAME" help:"What the loops wait on: auto (the best that works here), or one that 'plexor drivers' lists."`
-	Loops   int           `placeholder:"N" help:"How many loops (default: one a core)."`
-	Spread  string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
-	Handler string        `default:"pieces" enum:"pieces,stream" help:"How a connection without frames is served: pieces (a coroutine while a piece is answered, so that who waits holds no stack) or stream (a coroutine a connection)."`
-	Drain   time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
-	Offers  []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
+	Driver    string        `default:"auto" placeholder:"NAME" help:"What the loops wait on: auto (the best that works here), or one that 'plexor drivers' lists."`
+	NoIOUring bool          `name:"no-io-uring" help:"Do not use io_uring, whatever auto would take. The environment variable PLEXOR_NO_IO_URING, set to anything, does the same."`
+	Loops     int           `placeholder:"N" help:"How many loops (default: one a core)."`
+	Spread    string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
+	Handler   string        `default:"pieces" enum:"pieces,stream" help:"How a connection without frames is served: pieces (a coroutine while a piece is answered, so that who waits holds no stack) or stream (a coroutine a connection)."`
+	Drain     time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
+	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
 
 // Run serves until a signal.
@@ -33,6 +34,9 @@ func (s *serveCmd) Run(c *console) error {
 	}
 	if s.Drain < 0 {
 		return usagef("--drain=%v: want a duration that is not negative", s.Drain)
+	}
+	if s.NoIOUring && s.Driver == ioUring {
+		return usagef("--no-io-uring and --driver=%s exclude each other", ioUring)
 	}
 	args := s.Offers
 	if len(args) == 0 {
@@ -51,7 +55,14 @@ func (s *serveCmd) Run(c *console) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
-	srv := &plexor.Server{Driver: s.Driver, Loops: s.Loops, Log: slog.New(slog.NewTextHandler(c.err, nil))}
+	driver := s.Driver
+	if s.NoIOUring && driver == "auto" {
+		var err error
+		if driver, err = best(drivers(true)); err != nil {
+			return err
+		}
+	}
+	srv := &plexor.Server{Driver: driver, Loops: s.Loops, Log: slog.New(slog.NewTextHandler(c.err, nil))}
 	if s.Spread == "reuseport" {
 		srv.Spread = loop.SpreadReusePort
 	}
