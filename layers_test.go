@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"loop"},
 	{"coro"},
 	{"."}, // the root: package plexor
+	{"load"},
 	{"cmd/plexor", "soak"},
 }
 
@@ -30,7 +31,7 @@ var layers = [][]string{
 var alone = []string{"sock", "selector", "uring", "frame"}
 
 // core is the number of the first line that may use modules other than golang.org/x/sys.
-var core = slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, "cmd/plexor") })
+var core = slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, "load") })
 
 // examples/ may import every layer below the command, like any user's program.
 const examples = "examples/"

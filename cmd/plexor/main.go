@@ -1,4 +1,4 @@
-// Command plexor serves, connects, lists the drivers of this machine, and says what it is: see plexor --help.
+// Command plexor serves, connects, puts load on servers, lists the drivers of this machine, and says what it is: see plexor --help.
 package main
 
 import (
@@ -26,6 +26,7 @@ type cli struct {
 
 	Serve   serveCmd   `cmd:"" help:"Serve echo or upper on one or more addresses, until SIGINT or SIGTERM."`
 	Dial    dialCmd    `cmd:"" help:"Connect standard input and output to an address, as nc does."`
+	Bench   benchCmd   `cmd:"" help:"Put load on an address, check what comes back, and report rates and latencies."`
 	Drivers driversCmd `cmd:"" help:"List what a loop can wait on here, best first, and why not where it can't."`
 }
 

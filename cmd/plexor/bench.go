@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/plexor-go/plexor/load"
+	"github.com/plexor-go/plexor/loop"
+)
+
+type benchCmd struct {
+	Conns     int           `default:"50" placeholder:"N" help:"How many connections at once (default ${default})."`
+	Depth     int           `default:"1" placeholder:"N" help:"How many messages may be under way on each (default ${default})."`
+	Size      int           `default:"64" placeholder:"BYTES" help:"The length of a message (default ${default})."`
+	Duration  time.Duration `short:"d" placeholder:"10s" help:"How long to measure (default 10s, or without end if --requests is given)."`
+	Requests  int64         `short:"n" placeholder:"N" help:"How many messages to send in all."`
+	Rate      float64       `placeholder:"N" help:"How many messages are due each second, over all connections; latencies count from the time at which each was due. Without it a connection sends when it has its answer."`
+	Warmup    time.Duration `placeholder:"1s" help:"How long to send before measuring."`
+	RampUp    time.Duration `placeholder:"5s" help:"The time over which the connections are made, each of which sends at once."`
+	Think     time.Duration `placeholder:"10ms" help:"How long a connection waits after an answer before it sends again."`
+	Reconnect bool          `help:"Make a connection for each message; the latency counts from its beginning."`
+	Frame     string        `placeholder:"SPEC" help:"Send messages in frames: len4, line, varint and others, as in frame=SPEC of an address."`
+	Expect    string        `default:"echo" enum:"echo,upper" help:"What the server does: echo (the default), or upper as plexor serve does it. Every byte that comes back is compared."`
+	Insecure  bool          `help:"Trust any certificate of a tls:// address; fingerprint=SHA256 in the address trusts one."`
+	Timeout   time.Duration `placeholder:"5s" help:"How long to wait for a connection, or for an answer (default 5s, over udp 1s)."`
+	Loops     int           `default:"1" placeholder:"N" help:"How many event loops share the connections (default ${default})."`
+	Driver    string        `default:"auto" placeholder:"NAME" help:"What the loops wait on: auto, or one that 'plexor drivers' lists."`
+	JSON      bool          `name:"json" help:"Print the result as JSON on standard output."`
+	Address   string        `arg:"" help:"tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC; for tls, fingerprint=SHA256, and cert=FILE and key=FILE for the client's own."`
+}
+
+// Run loads the address, prints what came of it, and fails if bytes were wrong or connections were lost.
+func (b *benchCmd) Run(c *console) error {
+	o, err := b.options()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	res, err := load.Run(ctx, o)
+	switch {
+	case errors.Is(err, load.ErrOptions):
+		return usageError{err}
+	case errors.Is(err, loop.ErrUnknownDriver):
+		return usagef("--driver=%s: %w", b.Driver, err)
+	case err != nil:
+		return err
+	}
+	if b.JSON {
+		enc := json.NewEncoder(c.out)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(res); err != nil {
+			return fmt.Errorf("standard output: %w", err)
+		}
+	} else {
+		fmt.Fprintf(c.out, "%d messages in %.3f s, %.0f a second\n", res.Messages, res.Seconds, res.Rate)
+	}
+	return res.Err()
+}
+
+// options are those of package load.
+func (b *benchCmd) options() (load.Options, error) {
+	o := load.Options{
+		Conns: b.Conns, Depth: b.Depth, Size: b.Size, Duration: b.Duration, Requests: b.Requests, Warmup: b.Warmup, RampUp: b.RampUp,
+		Rate: b.Rate, Think: b.Think, Reconnect: b.Reconnect, Timeout: b.Timeout, Loops: b.Loops, Driver: b.Driver,
+		Expect: load.Expect(b.Expect), Insecure: b.Insecure,
+	}
+	to, err := parseTarget(b.Address, "cert", "key", "fingerprint")
+	if err != nil {
+		return o, usagef("%q: %w", b.Address, err)
+	}
+	o.Address, o.Codec = to.address(), to.codec
+	if b.Frame != "" {
+		if to.codec != nil {
+			return o, usagef("--frame=%s: the address says frame= as well", b.Frame)
+		}
+		if o.Codec, err = parseCodec(to.addr, []string{b.Frame}); err != nil {
+			return o, usagef("--frame=%s: %w", b.Frame, err)
+		}
+	}
+	return o, nil
+}
