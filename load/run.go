@@ -14,11 +14,13 @@ import (
 
 // A run is what the loops of one Run have in common.
 type run struct {
-	opt     Options
-	target  target
-	payload *payload
-	epoch   time.Time // what all times are counted from, in nanoseconds
-	workers []*worker
+	opt    Options
+	target target
+	// serverName is the host as it was given, for which a certificate must be good.
+	serverName string
+	payload    *payload
+	epoch      time.Time // what all times are counted from, in nanoseconds
+	workers    []*worker
 
 	connected chan struct{} // each worker sends once: all its connections stand, or never will
 	done      chan struct{} // each worker sends once: nothing more will be answered
@@ -47,7 +49,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
-	r.target.addr = addrs[0]
+	r.serverName, r.target.addr = r.target.addr.Host, addrs[0]
 	g, err := loop.NewGroup(loop.GroupOptions{Loops: r.opt.Loops, Options: r.loopOptions()})
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)

@@ -149,6 +149,13 @@ func (s *session) answered(n int, at int64, ok bool, now int64) {
 	}
 }
 
+// missed is the link's: n messages will not be answered any more, but the link goes on.
+func (s *session) missed(n int) {
+	s.flight -= n
+	s.w.flight -= int64(n)
+	s.w.lostMessages += int64(n)
+}
+
 // progress goes on after answers.
 func (s *session) progress(now int64) {
 	s.heard = now
