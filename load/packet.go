@@ -61,12 +61,20 @@ func (p *packets) send(n int, at int64) {
 	left := p.w.now()
 	for range n {
 		number := p.next
-		p.next = p.id(p.next + 1)
+		for p.under(number) { // of few numbers; the depth leaves half of them free
+			number = p.id(number + 1)
+		}
+		p.next = p.id(number + 1)
 		m := p.message(number)
 		p.flight[number] = departure{at, left}
 		p.w.out += int64(len(m))
 		_, _ = p.sock.WriteTo(m, p.peer) // what does not leave is lost, and missed in time
 	}
+}
+
+func (p *packets) under(number uint32) bool {
+	_, ok := p.flight[number]
+	return ok
 }
 
 // message is a datagram's content, until the next call.

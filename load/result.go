@@ -121,7 +121,7 @@ func (r *Result) Err() error {
 	case r.Connected == 0 && r.NotConnected > 0:
 		return fail("no connection could be made; is the server there, and is the address right?")
 	case r.Wrong > 0:
-		return fail("%d of %d answers were wrong: the server did not send back what --expect=%s means", r.Wrong, r.Wrong+r.Messages, r.Expect)
+		return fail("%d of %d answers were wrong, by the service %s", r.Wrong, r.Wrong+r.Messages, r.Expect)
 	case r.NotConnected > 0:
 		return fail("%d of %d connections could not be made", r.NotConnected, r.NotConnected+r.Connected)
 	case r.LostConns > 0:

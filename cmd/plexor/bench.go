@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,18 +33,34 @@ type benchCmd struct {
 	Loops     int           `default:"1" placeholder:"N" help:"How many event loops share the connections (default ${default})."`
 	Driver    string        `default:"auto" placeholder:"NAME" help:"What the loops wait on: auto, or one that 'plexor drivers' lists."`
 	JSON      bool          `name:"json" help:"Print the result as JSON on standard output."`
+	Plot      string        `placeholder:"FILE" help:"Draw the latencies into this file, as SVG."`
+	Quiet     bool          `short:"q" help:"Show no progress."`
 	Address   string        `arg:"" help:"tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC; for tls, fingerprint=SHA256, and cert=FILE and key=FILE for the client's own."`
 }
 
-// Run loads the address, prints what came of it, and fails if bytes were wrong or connections were lost.
+// Run loads the address, prints what came of it, and fails if bytes were wrong or connections were lost. The first
+// SIGINT or SIGTERM ends the load and prints what there is; a second one ends the command.
 func (b *benchCmd) Run(c *console) error {
 	o, err := b.options()
 	if err != nil {
 		return err
 	}
+	var plot *os.File
+	if b.Plot != "" {
+		if plot, err = os.Create(b.Plot); err != nil { // before the load, which may take its time
+			return fmt.Errorf("--plot: %w", err)
+		}
+		defer plot.Close()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)
+	clear := func() {}
+	if !b.Quiet {
+		o.Progress, clear = c.progress()
+	}
 	res, err := load.Run(ctx, o)
+	clear()
 	switch {
 	case errors.Is(err, load.ErrOptions):
 		return usageError{err}
@@ -52,16 +69,27 @@ func (b *benchCmd) Run(c *console) error {
 	case err != nil:
 		return err
 	}
-	if b.JSON {
-		enc := json.NewEncoder(c.out)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(res); err != nil {
-			return fmt.Errorf("standard output: %w", err)
-		}
-	} else {
-		fmt.Fprintf(c.out, "%d messages in %.3f s, %.0f a second\n", res.Messages, res.Seconds, res.Rate)
+	if err := b.print(c, res); err != nil {
+		return fmt.Errorf("standard output: %w", err)
 	}
-	return res.Err()
+	failed := res.Err()
+	if plot == nil {
+		return failed
+	}
+	if err := errors.Join(res.WriteSVG(plot), plot.Close()); err != nil {
+		_ = os.Remove(b.Plot) // it is no picture
+		return cmp.Or(failed, fmt.Errorf("--plot=%s: %w", b.Plot, err))
+	}
+	return failed
+}
+
+func (b *benchCmd) print(c *console, res *load.Result) error {
+	if !b.JSON {
+		return c.report(res)
+	}
+	enc := json.NewEncoder(c.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(res)
 }
 
 // options are those of package load.
