@@ -200,6 +200,8 @@ func (o *Options) check(t *target) error {
 		return wrong("warm-up: with a number of requests all of them are measured")
 	case o.Reconnect && o.Depth > 1:
 		return wrong("depth: a connection for each message has one message under way, not %d", o.Depth)
+	case o.Reconnect && o.RampUp > 0:
+		return wrong("ramp-up: with a connection for each message there are none to make before")
 	case o.Reconnect && t.packets():
 		return wrong("reconnect: udp has no connections")
 	case o.Insecure && !t.secure:

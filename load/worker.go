@@ -74,7 +74,7 @@ const mostConnecting = 16
 // connect makes the sessions and begins to connect them.
 func (w *worker) connect() {
 	w.from, w.end, w.errors = forEver, forEver, make(map[string]int64)
-	if w.opt.Requests > 0 && w.opt.RampUp > 0 {
+	if w.opt.Requests > 0 && w.rampsUp() {
 		w.from = w.now() // all are measured
 	}
 	w.origin = w.now()
@@ -83,15 +83,21 @@ func (w *worker) connect() {
 		w.sessions = append(w.sessions, newSession(w, i))
 	}
 	w.sweepEvery(sweepEvery(w.opt.Timeout))
-	if w.opt.RampUp > 0 && !w.opt.Reconnect {
+	if w.rampsUp() {
 		w.rampUp()
 		return
 	}
 	w.connectMore()
 }
 
-// connectMore connects the next sessions.
+// rampsUp reports whether each connection begins when it stands.
+func (w *worker) rampsUp() bool { return w.opt.RampUp > 0 }
+
+// connectMore connects the next sessions, unless they come one by one.
 func (w *worker) connectMore() {
+	if w.rampsUp() {
+		return
+	}
 	for w.next < w.count && w.connecting < mostConnecting && w.phase != over {
 		w.connectNext()
 	}
@@ -134,7 +140,7 @@ func (w *worker) opened(s *session) {
 	}
 	w.connecting--
 	w.settle()
-	if w.phase == sending || w.opt.RampUp > 0 {
+	if w.phase == sending || w.rampsUp() {
 		s.start(w.now())
 	}
 	w.connectMore()
@@ -169,7 +175,7 @@ func (w *worker) begin(from, end int64) {
 	if end < forEver {
 		w.loop.AfterFunc(time.Duration(end-now), w.drain)
 	}
-	if w.opt.RampUp == 0 || w.opt.Reconnect {
+	if !w.rampsUp() {
 		w.origin = now
 		for _, s := range w.sessions {
 			s.start(now)
