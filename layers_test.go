@@ -23,17 +23,21 @@ var layers = [][]string{
 	{"loop"},
 	{"coro"},
 	{"."}, // the root: package plexor
-	{"load"},
+	{"ipc/shm"},
+	{"ipc"},
+	{"proc"},
+	{"load", "models"},
+	{"compare"},
 	{"cmd/plexor", "soak"},
 }
 
 // alone are packages that import nothing of ours, whatever stands above them.
 var alone = []string{"sock", "selector", "uring", "frame"}
 
-// core is the number of the first line that may use modules other than golang.org/x/sys.
-var core = slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, "load") })
+// core is the number of the first line that may use modules other than golang.org/x/sys: the one after the root's.
+var core = slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, ".") }) + 1
 
-// examples/ may import every layer below the command, like any user's program.
+// examples/ may import every layer below the command, like any user's program, and on the command's own line.
 const examples = "examples/"
 
 // A pkg is what go list tells of a package.
@@ -147,7 +151,7 @@ func ours(path string) (name string, ok bool) {
 
 func layerOf(name string) int {
 	if name == "examples" || strings.HasPrefix(name, examples) {
-		return core
+		return slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, "cmd/plexor") })
 	}
 	return slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, name) })
 }
