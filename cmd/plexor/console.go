@@ -16,6 +16,7 @@ type console struct {
 
 // The colours, as SGR parameters (ECMA-48 section 8.3.117).
 const (
+	bold   = "1"
 	green  = "32"
 	yellow = "33"
 	faint  = "2"

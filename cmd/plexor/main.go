@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/plexor-go/plexor/models"
 )
 
 // The exit codes.
@@ -28,6 +30,9 @@ type cli struct {
 	Dial    dialCmd    `cmd:"" help:"Connect standard input and output to an address, as nc does."`
 	Bench   benchCmd   `cmd:"" help:"Put load on an address, check what comes back, and report rates and latencies."`
 	Drivers driversCmd `cmd:"" help:"List what a loop can wait on here, best first, and why not where it can't."`
+	Compare compareCmd `cmd:"" help:"Measure the same service on every I/O model, and write a report with charts."`
+
+	CompareModel compareModelCmd `cmd:"" hidden:"" help:"Serve a model for compare, until standard input ends."`
 }
 
 // A usageError is a mistake on the command line.
@@ -38,7 +43,10 @@ func (e usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	models.RunWorker()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is main with its world as arguments.
 func run(args []string, stdout, stderr io.Writer) int {

@@ -13,10 +13,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/models"
 )
 
 // The tests run the command as a process of its own: this test binary, told by its environment to be plexor.
 func TestMain(m *testing.M) {
+	models.RunWorker()
 	if os.Getenv("BE_PLEXOR") == "1" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
