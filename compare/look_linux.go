@@ -14,7 +14,6 @@ import (
 
 // A usage is what a server's processes have used up to a moment: the main process and all that it started.
 type usage struct {
-	at       time.Time
 	pids     []int
 	cpu      time.Duration
 	switches int64
@@ -30,7 +29,6 @@ func look(pid int) (u usage, err error) {
 	if u.pids, err = family(pid); err != nil {
 		return u, err
 	}
-	u.at = time.Now()
 	for _, p := range u.pids {
 		cpu, err := cpuTime(p)
 		if err != nil {

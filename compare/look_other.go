@@ -11,7 +11,6 @@ import (
 
 // A usage is what a server's processes have used up to a moment.
 type usage struct {
-	at                     time.Time
 	pids                   []int
 	cpu                    time.Duration
 	switches               int64

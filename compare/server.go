@@ -3,9 +3,11 @@ package compare
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -17,6 +19,13 @@ import (
 // greeting is what the process of a model prints before its address.
 const greeting = "serving "
 
+// A server's process counts its answers in memory that it shares with whoever measures: it has it as this descriptor, if
+// the environment variable is there.
+const (
+	countKey  = "PLEXOR_COMPARE_COUNT"
+	countFile = 3
+)
+
 // ServeModel is the server's process: it serves the model on a free port of this machine, says on out where, and ends when
 // in does. So it also ends when whoever started it is killed.
 func ServeModel(ctx context.Context, m models.Model, s models.Service, clients int, in io.Reader, out io.Writer) error {
@@ -26,7 +35,16 @@ func ServeModel(ctx context.Context, m models.Model, s models.Service, clients i
 		_, _ = io.Copy(io.Discard, in) // its end is all that matters
 		cancel(nil)
 	}()
+	var count *models.Counter
+	if os.Getenv(countKey) != "" {
+		var err error
+		if count, err = models.OpenCounter(os.NewFile(countFile, "counter")); err != nil {
+			return err
+		}
+		defer count.Close()
+	}
 	err := m.Serve(ctx, models.Job{
+		Counter: count,
 		Addr:    sock.Addr{Scheme: "tcp", Host: "127.0.0.1"},
 		Service: s,
 		Clients: clients,
@@ -57,6 +75,7 @@ type server struct {
 	said  *tail
 	addr  string
 	ended chan struct{}
+	count *models.Counter // nil: there is none on this system
 }
 
 // start starts the process and waits until it serves.
@@ -74,7 +93,14 @@ func start(ctx context.Context, cmd *exec.Cmd) (*server, error) {
 		return nil, err
 	}
 	s.stdin = in
+	if s.count, err = models.NewCounter(); err == nil {
+		cmd.ExtraFiles = []*os.File{s.count.File()}
+		cmd.Env = append(cmd.Environ(), countKey+"=1")
+	} else if !errors.Is(err, errors.ErrUnsupported) {
+		return nil, err
+	}
 	if err := cmd.Start(); err != nil {
+		s.closeCount()
 		return nil, err
 	}
 	lines := make(chan string, 1)
@@ -93,6 +119,7 @@ func start(ctx context.Context, cmd *exec.Cmd) (*server, error) {
 			return s, nil
 		}
 		<-s.ended
+		s.closeCount()
 		return nil, fmt.Errorf("it did not start: %s", s.said.or(s.cmd.ProcessState.String()))
 	case <-time.After(startLimit):
 		err = fmt.Errorf("it did not serve within %v", startLimit)
@@ -100,11 +127,19 @@ func start(ctx context.Context, cmd *exec.Cmd) (*server, error) {
 		err = ctx.Err()
 	}
 	s.kill()
+	s.closeCount()
 	return nil, err
+}
+
+func (s *server) closeCount() {
+	if s.count != nil {
+		_ = s.count.Close() // its memory is gone either way
+	}
 }
 
 // stop ends the process and says what was wrong with it.
 func (s *server) stop() error {
+	defer s.closeCount()
 	_ = s.stdin.Close() // it may have ended by itself
 	select {
 	case <-s.ended:
@@ -117,6 +152,8 @@ func (s *server) stop() error {
 	}
 	return nil
 }
+
+func (s *server) pid() int { return s.cmd.Process.Pid }
 
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill() // it may have ended by itself

@@ -66,6 +66,8 @@ type Job struct {
 	Clients int
 	// Ready is called once, with the address that was got, when clients are served. It may be nil.
 	Ready func(sock.Addr)
+	// Counter counts the pieces that were answered, if it is not nil. It stays the caller's.
+	Counter *Counter
 	// Log gets what nobody else is told (default slog.Default()).
 	Log *slog.Logger
 }
@@ -107,6 +109,9 @@ func (m Model) serveChecked(ctx context.Context, j Job) error {
 	}
 	if err := m.Check(); err != nil {
 		return err
+	}
+	if j.Counter != nil {
+		j.Service.count = j.Counter.n
 	}
 	if j.Log == nil {
 		j.Log = slog.Default()

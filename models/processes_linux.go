@@ -18,7 +18,11 @@ import (
 const (
 	workerListener = 3
 	workerLifeline = 4 // a pipe whose other end the master holds: its end is the master's
+	workerCounter  = 5 // only if somebody counts
 )
+
+// countKey is the environment variable by which a worker knows that it has a counter.
+const countKey = "PLEXOR_MODELS_COUNT"
 
 // checkProcesses also keeps a program that forgot RunWorker from starting itself again and again.
 func checkProcesses() error {
@@ -38,6 +42,12 @@ func RunWorker() {
 		return
 	}
 	s, err := FindService(name)
+	if err == nil && os.Getenv(countKey) != "" {
+		var c *Counter
+		if c, err = OpenCounter(os.NewFile(workerCounter, "counter")); err == nil {
+			s.count = c.n
+		}
+	}
 	if err == nil {
 		go func() {
 			_, _ = os.NewFile(workerLifeline, "lifeline").Read(make([]byte, 1)) // nothing is ever written to it
@@ -71,6 +81,7 @@ type master struct {
 	service  Service
 	listener *os.File
 	lifeline *os.File // the workers' end
+	counter  *Counter
 }
 
 func serveProcesses(ctx context.Context, j Job) error {
@@ -78,7 +89,7 @@ func serveProcesses(ctx context.Context, j Job) error {
 	if err != nil {
 		return err
 	}
-	m := master{service: j.Service, listener: os.NewFile(uintptr(ln), "listener")}
+	m := master{service: j.Service, counter: j.Counter, listener: os.NewFile(uintptr(ln), "listener")}
 	defer m.listener.Close()
 	addr, err := ln.LocalAddr()
 	if err != nil {
@@ -136,6 +147,10 @@ func (m *master) keep(ctx context.Context, ready func()) error {
 		// A worker serves one client at a time; more threads that run Go code would be of no use to it.
 		cmd.Env = append(os.Environ(), workerKey+"="+m.service.Name, "GOMAXPROCS=1")
 		cmd.ExtraFiles = []*os.File{m.listener, m.lifeline}
+		if m.counter != nil {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, m.counter.File())
+			cmd.Env = append(cmd.Env, countKey+"=1")
+		}
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -4,22 +4,29 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // A Service is what is done with what arrives. It keeps nothing of a connection.
 type Service struct {
 	Name  string
 	reply func(p []byte) []byte
+	count *atomic.Uint64 // of answers; nil: nobody wants to know
 }
 
 // The services. Both answer pieces: what one read got, wherever the network cut it.
 var (
-	Echo  = Service{"echo", func(p []byte) []byte { return p }} // sends back what came
-	Upper = Service{"upper", upper}                             // in upper case (a to z), with _SB behind each piece
+	Echo  = Service{Name: "echo", reply: func(p []byte) []byte { return p }} // sends back what came
+	Upper = Service{Name: "upper", reply: upper}                             // in upper case (a to z), with _SB behind each piece
 )
 
 // Reply answers a piece. The reply may be in p, which the service may change and append to.
-func (s Service) Reply(p []byte) []byte { return s.reply(p) }
+func (s Service) Reply(p []byte) []byte {
+	if s.count != nil {
+		s.count.Add(1)
+	}
+	return s.reply(p)
+}
 
 const suffix = "_SB"
 

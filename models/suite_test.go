@@ -31,6 +31,7 @@ func TestModels(t *testing.T) {
 			t.Run("upper", func(t *testing.T) { testOneClient(t, m, Upper, "hello, WORLD\x00\xff", "HELLO, WORLD\x00\xff_SB") })
 			t.Run("one after the other", func(t *testing.T) { testSequence(t, m) })
 			t.Run("several at once", func(t *testing.T) { testSeveral(t, m) })
+			t.Run("count", func(t *testing.T) { testCount(t, m) })
 			t.Run("half-close", func(t *testing.T) { testHalfClose(t, m) })
 			t.Run("slow reader", func(t *testing.T) { testSlowReader(t, m) })
 			t.Run("reset", func(t *testing.T) { testReset(t, m) })
@@ -141,6 +142,30 @@ func testSeveral(t *testing.T, m Model) {
 			if err := exchange(c, fmt.Sprintf("client %d", i), fmt.Sprintf("CLIENT %d_SB", i)); err != nil {
 				t.Fatalf("round %d, client %d of %d: %v", round, i, n, err)
 			}
+		}
+	}
+}
+
+// testCount: whoever measures sees each answer, at the latest when it has come.
+func testCount(t *testing.T, m Model) {
+	count, err := NewCounter()
+	if err != nil {
+		t.Skip(err)
+	}
+	b := serve(t, m, Job{Service: Echo, Clients: 1, Counter: count})
+	t.Cleanup(func() {
+		b.stop()
+		if err := count.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := b.dial()
+	for want := range uint64(5) {
+		if got := count.Load(); got != want {
+			t.Errorf("after %d answers the counter has %d", want, got)
+		}
+		if err := exchange(c, "hello", "hello"); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
