@@ -22,11 +22,8 @@ func isTerminal(w io.Writer) bool {
 // plainEvery is how often progress is told where it can't be drawn.
 const plainEvery = time.Second
 
-// barWidth is that of the progress bar, in columns, and histogramWidth that of the histogram's longest bar.
-const (
-	barWidth       = 24
-	histogramWidth = 40
-)
+// histogramWidth is that of the histogram's longest bar, in columns.
+const histogramWidth = 40
 
 // progress returns what shows it on standard error, and what clears it away: on a terminal one line drawn anew, and
 // elsewhere a line a second.
@@ -48,8 +45,7 @@ func progressLine(p load.Progress, bar bool) string {
 	line := fmt.Sprintf("%s %.1f s", p.Phase, p.Elapsed.Seconds())
 	if p.Phase == "measuring" {
 		if bar {
-			full := int(p.Fraction * barWidth)
-			line += " [" + strings.Repeat("█", min(full, barWidth)) + strings.Repeat("░", max(barWidth-full, 0)) + "]"
+			line += " " + progressBar(p.Fraction)
 		}
 		line += fmt.Sprintf(" %3.0f %%", min(p.Fraction, 1)*100)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -30,9 +29,6 @@ func newBar(c *console) *compareBar {
 	return b
 }
 
-// barWidth is how many columns the bar itself has.
-const barWidth = 20
-
 func (b *compareBar) show(p compare.Progress) {
 	last := ""
 	if d := p.Last; d != nil {
@@ -52,8 +48,7 @@ func (b *compareBar) show(p compare.Progress) {
 		}
 		return
 	}
-	full := barWidth * p.Done / max(1, p.Total)
-	line := fmt.Sprintf("%s%s %d/%d, %s left  %s", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), p.Done, p.Total, left, last)
+	line := fmt.Sprintf("%s %d/%d, %s left  %s", progressBar(float64(p.Done)/float64(max(1, p.Total))), p.Done, p.Total, left, last)
 	for utf8.RuneCountInString(line) >= b.width {
 		_, n := utf8.DecodeLastRuneInString(line)
 		line = line[:len(line)-n]

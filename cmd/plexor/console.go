@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -33,4 +34,13 @@ func (c *console) paint(w io.Writer, sgr, s string) string {
 // status prints a line on standard error, with its first word in colour.
 func (c *console) status(sgr, word, format string, args ...any) {
 	fmt.Fprintf(c.err, "%s %s\n", c.paint(c.err, sgr, word), fmt.Sprintf(format, args...))
+}
+
+// barWidth is that of progress bars, in columns.
+const barWidth = 24
+
+// progressBar is drawn for a share that is done, between 0 and 1.
+func progressBar(share float64) string {
+	full := min(max(int(share*barWidth), 0), barWidth)
+	return strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
 }
