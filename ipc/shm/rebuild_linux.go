@@ -1,0 +1,126 @@
+package shm
+
+import "slices"
+
+// rebuild makes the lists and counts anew from the states of the slots, and gives back what the dead had, and what the
+// party had whose token is given (noToken: none). It is done whenever a party has died, or leaves with items taken. It
+// may itself be cut off anywhere, and is then done again by who takes the lock. The caller holds the lock.
+//
+// It reads every slot: some 5 ns each, and 1 µs for each party that lives.
+func (r *Ring) rebuild(leaving uint32) error {
+	r.step("rebuild: begun")
+	var (
+		verdicts = map[uint32]bool{noToken: false}
+		inUse    = make([]bool, r.shape.slots)
+		full     []uint32
+		busy     uint32 // items that are taken
+		next     = r.head.seq.Load()
+	)
+	lives := func(token uint32) bool {
+		v, ok := verdicts[token]
+		if !ok {
+			v = token != leaving && r.alive(token)
+			verdicts[token] = v
+		}
+		return v
+	}
+	for i := range r.shape.slots {
+		s := r.slot(i)
+		st := s.state.Load()
+		switch kindOf(st) {
+		case slotFree:
+			continue
+		case slotWriting:
+			if !lives(tokenOf(st)) {
+				r.step("rebuild: a half item to be freed")
+				s.state.Store(slotFree)
+				continue
+			}
+		case slotTaken:
+			if lives(tokenOf(st)) {
+				busy++
+				break
+			}
+			r.step("rebuild: an item to be given back")
+			s.state.Store(stateOf(slotFull, noToken, deliveriesOf(st)))
+			full = append(full, i)
+		case slotFull:
+			full = append(full, i)
+		default:
+			return r.breakDown("slot %d has the state %#x", i, st)
+		}
+		next = max(next, s.seq.Load()+1)
+		if err := r.walk(i, s.length.load(), func(j uint32) error {
+			if inUse[j] {
+				return r.breakDown("slot %d belongs to two items", j)
+			}
+			inUse[j] = true
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(full, func(a, b uint32) int {
+		if r.slot(a).seq.Load() < r.slot(b).seq.Load() {
+			return -1
+		}
+		return 1
+	})
+	r.step("rebuild: lists")
+	r.head.seq.Store(next)
+	r.head.readyHead.set(none)
+	r.head.readyTail.set(none)
+	for _, i := range slices.Backward(full) {
+		r.slot(i).link.set(r.head.readyHead.load())
+		if r.head.readyHead.set(i); r.head.readyTail.load() == none {
+			r.head.readyTail.set(i)
+		}
+	}
+	r.head.ready.Store(uint32(len(full)))
+	r.head.undone.Store(uint32(len(full)) + busy)
+	free := uint32(0)
+	r.head.freeHead.set(none)
+	for i := r.shape.slots; i > 0; i-- {
+		if !inUse[i-1] {
+			r.slot(i - 1).link.set(r.head.freeHead.load())
+			r.head.freeHead.set(i - 1)
+			free++
+		}
+	}
+	r.head.free.Store(free)
+	r.bury()
+	for kind := range r.head.waiting {
+		r.wakeAll(kind)
+	}
+	r.step("rebuild: done")
+	return nil
+}
+
+// walk calls f with each slot of the item that begins in slot i.
+func (r *Ring) walk(i, length uint32, f func(uint32) error) error {
+	if length > r.shape.maxItem {
+		return r.breakDown("slot %d has an item of %d bytes, and at most %d may be", i, length, r.shape.maxItem)
+	}
+	for left := r.shape.slotsFor(length); ; left-- {
+		if i >= r.shape.slots {
+			return r.breakDown("an item goes on in slot %d, and there are %d", i, r.shape.slots)
+		}
+		next := r.slot(i).chain.load() // f may make it another's
+		if err := f(i); err != nil {
+			return err
+		}
+		if left == 1 {
+			return nil
+		}
+		i = next
+	}
+}
+
+// breakDown marks the ring corrupt for all, and is the error that says why.
+func (r *Ring) breakDown(format string, args ...any) error {
+	r.head.broken.Store(1)
+	for kind := range r.head.waiting {
+		r.wakeAll(kind)
+	}
+	return corrupt(format, args...)
+}
