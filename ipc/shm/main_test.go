@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 func play(part string) error {
+	armSteps()
 	f := os.NewFile(3, "ring")
 	r, err := OpenFile(f)
 	if err != nil {
@@ -105,31 +106,29 @@ func goroutines() (stacks []string) {
 	return stacks
 }
 
-// start starts a child that plays a part on the ring. Its standard error comes out at the end, with the test's.
-func start(t testing.TB, r *Ring, part string, env ...string) *exec.Cmd {
+// child is a process to play a part on the ring. Its standard error comes out with the test's.
+func child(t testing.TB, r *Ring, part string, env ...string) *exec.Cmd {
 	t.Helper()
 	f, err := r.File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = f.Close() }() // the child has it
+	t.Cleanup(func() { _ = f.Close() }) // the child has it
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = append(append(os.Environ(), childEnv+"="+part), env...)
 	cmd.ExtraFiles = []*os.File{f}
 	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// start starts a child.
+func start(t testing.TB, r *Ring, part string, env ...string) *exec.Cmd {
+	t.Helper()
+	cmd := child(t, r, part, env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	return cmd
-}
-
-// wantKilled waits for a child that is to be killed.
-func wantKilled(t testing.TB, cmd *exec.Cmd) {
-	t.Helper()
-	err := cmd.Wait()
-	if s := cmd.ProcessState.String(); s != "signal: killed" {
-		t.Fatalf("the child ended with %q (%v), want it killed", s, err)
-	}
 }
 
 func make1(t testing.TB, o Options) *Ring {
