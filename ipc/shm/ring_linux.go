@@ -400,7 +400,7 @@ func (r *Ring) giveUp(op string, items []Item, f func(i uint32, st state, length
 		}
 		for k := range some {
 			item := &some[len(some)-1-k]
-			if item.state == 0 || item.slot >= r.shape.slots || r.slot(item.slot).state.Load() != item.state ||
+			if tokenOf(item.state) != r.token || item.slot >= r.shape.slots || r.slot(item.slot).state.Load() != item.state ||
 				r.slot(item.slot).seq.Load() != item.seq {
 				strangers++
 				continue
