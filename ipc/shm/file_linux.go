@@ -120,7 +120,7 @@ func OpenFile(f *os.File) (*Ring, error) {
 			r, err = attach(own, op)
 		}
 	}); e != nil {
-		return nil, &Error{Op: op, Err: e}
+		return nil, &Error{Op: op, Err: os.ErrClosed} // which it says in words of its own, and for nothing else
 	}
 	return r, err
 }
