@@ -1,0 +1,525 @@
+package ipc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pythons are the versions of Python that are on the PATH.
+func pythons(t *testing.T) (paths []string) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, name := range []string{"python3", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		out, err := exec.Command(path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").Output()
+		if version := strings.TrimSpace(string(out)); err == nil && !seen[version] {
+			seen[version] = true
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		t.Skip("there is no python3 to talk to")
+	}
+	return paths
+}
+
+// eachPython runs f with the first Python in each family, with and without a key, and with the others, which are there
+// for their handshakes, over tcp with a key.
+func eachPython(t *testing.T, f func(t *testing.T, path, address string, key []byte)) {
+	for i, path := range pythons(t) {
+		for _, family := range []string{"tcp", "unix"} {
+			for _, key := range []string{"", "secret"} {
+				if i > 0 && (family != "tcp" || key == "") {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%s/key=%s", path[strings.LastIndexByte(path, '/')+1:], family, key), func(t *testing.T) {
+					tidy(t)
+					address := "tcp://127.0.0.1:0"
+					if family == "unix" {
+						address = "unix://" + socketPath(t)
+					}
+					var k []byte
+					if key != "" {
+						k = []byte(key)
+					}
+					f(t, path, address, k)
+				})
+			}
+		}
+	}
+}
+
+// pythonPrologue reads the arguments: an address and a key.
+const pythonPrologue = `
+import sys
+from multiprocessing.connection import Client, Listener
+from multiprocessing import AuthenticationError
+family, address, key = sys.argv[1], sys.argv[2], (sys.argv[3] or None)
+if family == "tcp":
+    host, port = address.rsplit(":", 1)
+    address = (host, int(port))
+key = key and key.encode()
+`
+
+// python starts a script, and returns what it prints and what waits for its end.
+func python(t *testing.T, path, script, address string, key []byte) (out *bufio.Reader, wait func()) {
+	t.Helper()
+	family, at, _ := strings.Cut(address, "://")
+	cmd := exec.Command(path, "-c", pythonPrologue+script, family, at, string(key))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	r, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, cmd)
+	return bufio.NewReader(r), func() {
+		t.Helper()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("python: %v\n%s", err, stderr.String())
+		}
+	}
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// TestPythonClient: Python's Client sends, receives, and closes.
+func TestPythonClient(t *testing.T) {
+	eachPython(t, func(t *testing.T, path, address string, key []byte) {
+		ctx := limited(t)
+		l, err := ListenPython(address, PythonOptions{AuthKey: key, Log: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		_, wait := python(t, path, `
+if key:
+    try:
+        Client(address, authkey=b"wrong")
+        raise SystemExit("a wrong key was taken")
+    except AuthenticationError:
+        pass
+with Client(address, authkey=key) as c:
+    for m in [b"", b"a", b"x" * 16384, b"y" * 16385, b"z" * 3000000]:
+        c.send_bytes(m)
+        r = c.recv_bytes()
+        assert r == m.upper(), (len(m), len(r))
+`, l.Addr(), key)
+		c, err := l.Accept(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for {
+			msg, err := c.RecvBytes(ctx)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.SendBytes(ctx, bytes.ToUpper(msg)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wait()
+	})
+}
+
+// TestPythonListener: Python's Listener accepts us.
+func TestPythonListener(t *testing.T) {
+	eachPython(t, func(t *testing.T, path, address string, key []byte) {
+		ctx := limited(t)
+		out, wait := python(t, path, `
+with Listener(address, authkey=key) as l:
+    print("%s:%d" % l.address if family == "tcp" else l.address, flush=True)
+    if key:
+        try:
+            l.accept()
+            raise SystemExit("a wrong key was taken")
+        except AuthenticationError:
+            pass
+    with l.accept() as c:
+        try:
+            while True:
+                c.send_bytes(c.recv_bytes().upper())
+        except EOFError:
+            pass
+`, address, key)
+		at, err := out.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		scheme, _, _ := strings.Cut(address, "://")
+		address = scheme + "://" + strings.TrimSpace(at)
+		if key != nil {
+			if c, err := DialPython(ctx, address, PythonOptions{AuthKey: []byte("wrong")}); !errors.Is(err, ErrAuth) {
+				t.Fatalf("with a wrong key: %v, %v, want ErrAuth", c, err)
+			}
+		}
+		c, err := DialPython(ctx, address, PythonOptions{AuthKey: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for _, n := range []int{0, 1, smallMessage, smallMessage + 1, 16384, 16385, 3 << 20} {
+			msg := bytes.Repeat([]byte("a"), n)
+			if err := c.SendBytes(ctx, msg); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := c.RecvBytes(ctx); err != nil || !bytes.Equal(got, bytes.ToUpper(msg)) {
+				t.Fatalf("message of %d bytes: got %d, %v", n, len(got), err)
+			}
+		}
+		c.Close()
+		wait()
+	})
+}
+
+// A sim is a Python of one form or the other, written after CPython's source for the tests alone.
+type sim struct {
+	modern bool
+	c      net.Conn
+	key    []byte
+}
+
+func (s sim) send(p []byte) error {
+	_, err := s.c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(p))), p...))
+	return err
+}
+
+func (s sim) recv() ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(s.c, head[:]); err != nil {
+		return nil, err
+	}
+	p := make([]byte, binary.BigEndian.Uint32(head[:]))
+	_, err := io.ReadFull(s.c, p)
+	return p, err
+}
+
+func (s sim) mac(msg []byte, modern bool) []byte {
+	h := hmac.New(md5.New, s.key)
+	if modern {
+		h = hmac.New(sha256.New, s.key)
+	}
+	h.Write(msg)
+	return h.Sum(nil)
+}
+
+func (s sim) deliver() error {
+	msg := make([]byte, 20)
+	if s.modern {
+		msg = make([]byte, 40)
+	}
+	rand.Read(msg)
+	if s.modern {
+		msg = append([]byte("{sha256}"), msg...)
+	}
+	if err := s.send(append([]byte("#CHALLENGE#"), msg...)); err != nil {
+		return err
+	}
+	reply, err := s.recv()
+	if err != nil {
+		return err
+	}
+	want := s.mac(msg, false)
+	if s.modern && len(reply) != 16 {
+		want = append([]byte("{sha256}"), s.mac(msg, true)...)
+	}
+	if !bytes.Equal(reply, want) {
+		s.send([]byte("#FAILURE#"))
+		return ErrAuth
+	}
+	return s.send([]byte("#WELCOME#"))
+}
+
+func (s sim) answer() error {
+	msg, err := s.recv()
+	if err != nil {
+		return err
+	}
+	msg, ok := bytes.CutPrefix(msg, []byte("#CHALLENGE#"))
+	if !ok {
+		return fmt.Errorf("no challenge: %q", msg)
+	}
+	reply := s.mac(msg, false)
+	if s.modern && len(msg) != 20 {
+		reply = append([]byte("{sha256}"), s.mac(msg, true)...)
+	}
+	if err := s.send(reply); err != nil {
+		return err
+	}
+	verdict, err := s.recv()
+	if err != nil {
+		return err
+	}
+	if string(verdict) != "#WELCOME#" {
+		return ErrAuth
+	}
+	return nil
+}
+
+// TestPythonForms: either form of Python, in either part, with the right key and with wrong ones.
+func TestPythonForms(t *testing.T) {
+	for _, form := range []struct {
+		name   string
+		modern bool
+	}{{"until 3.11", false}, {"from 3.12", true}} {
+		for _, key := range []struct {
+			name, key string
+			ok        bool
+		}{{"right", "secret", true}, {"wrong", "guess", false}} {
+			t.Run("client "+form.name+", key "+key.name, func(t *testing.T) {
+				tidy(t)
+				l, err := ListenPython("tcp://127.0.0.1:0", PythonOptions{AuthKey: []byte("secret"), Log: quiet})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				nc, err := net.Dial("tcp", strings.TrimPrefix(l.Addr(), "tcp://"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				nc.SetDeadline(time.Now().Add(patience))
+				s := sim{form.modern, nc, []byte(key.key)}
+				err = s.answer()
+				if err == nil {
+					err = s.deliver()
+				}
+				if key.ok != (err == nil) || !key.ok && !errors.Is(err, ErrAuth) {
+					t.Fatalf("handshake: %v", err)
+				}
+				if key.ok {
+					c, err := l.Accept(limited(t))
+					if err != nil {
+						t.Fatal(err)
+					}
+					c.Close()
+				}
+			})
+			t.Run("listener "+form.name+", key "+key.name, func(t *testing.T) {
+				tidy(t)
+				nl, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nl.Close()
+				theirs := make(chan error, 1)
+				go func() {
+					nc, err := nl.Accept()
+					if err != nil {
+						theirs <- err
+						return
+					}
+					defer nc.Close()
+					nc.SetDeadline(time.Now().Add(patience))
+					s := sim{form.modern, nc, []byte(key.key)}
+					if err = s.deliver(); err == nil {
+						err = s.answer()
+					}
+					theirs <- err
+				}()
+				c, err := DialPython(limited(t), "tcp://"+nl.Addr().String(), PythonOptions{AuthKey: []byte("secret")})
+				if key.ok != (err == nil) || !key.ok && !errors.Is(err, ErrAuth) {
+					t.Errorf("DialPython: %v", err)
+				}
+				if err == nil {
+					c.Close()
+				}
+				if err := receive(t, theirs, "the listener"); key.ok != (err == nil) {
+					t.Errorf("the listener: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// TestPythonMutual: a listener that lets everybody in, but does not know the key, is refused.
+func TestPythonMutual(t *testing.T) {
+	tidy(t)
+	nl, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nl.Close()
+	go func() {
+		nc, err := nl.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(patience))
+		s := sim{true, nc, []byte("unknown")}
+		s.send(append([]byte("#CHALLENGE#{sha256}"), make([]byte, 40)...))
+		s.recv()
+		s.send([]byte("#WELCOME#")) // whatever it was
+		s.answer()
+	}()
+	if c, err := DialPython(limited(t), "tcp://"+nl.Addr().String(), PythonOptions{AuthKey: []byte("secret")}); !errors.Is(err, ErrAuth) {
+		t.Errorf("DialPython: %v, %v, want ErrAuth", c, err)
+	}
+}
+
+// TestPythonAnswers: what is no handshake is refused, on either side.
+func TestPythonAnswers(t *testing.T) {
+	challenge := append([]byte(challengeDigest), make([]byte, 40)...)
+	for _, row := range []struct{ name, answer string }{
+		{"empty", ""}, {"short", "abc"}, {"15 bytes", strings.Repeat("x", 15)}, {"16 bytes", strings.Repeat("x", 16)},
+		{"unknown digest", "{crc32}" + strings.Repeat("x", 32)}, {"no digest", "{}" + strings.Repeat("x", 32)},
+		{"not closed", "{sha256" + strings.Repeat("x", 32)}, {"no mac", "{sha256}"}, {"wrong mac", "{sha256}" + strings.Repeat("x", 32)},
+		{"truncated mac", "{sha256}" + string(mac(digests["sha256"], []byte("k"), challenge))[:31]},
+	} {
+		if err := verify([]byte("k"), challenge, []byte(row.answer)); err == nil {
+			t.Errorf("%s: verify(%q) = nil", row.name, row.answer)
+		}
+	}
+	for name := range digests {
+		full := append([]byte("{"+name+"}"), make([]byte, 40)...)
+		reply, err := answer([]byte("k"), append([]byte(challengeMark), full...))
+		if err == nil {
+			err = verify([]byte("k"), full, reply)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, row := range []struct{ name, msg string }{
+		{"empty", ""}, {"no mark", strings.Repeat("x", 60)}, {"short", challengeMark + strings.Repeat("x", 19)},
+		{"no digest", challengeMark + strings.Repeat("x", 21)}, {"unknown digest", challengeMark + "{crc32}" + strings.Repeat("x", 40)},
+	} {
+		if reply, err := answer([]byte("k"), []byte(row.msg)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: answer(%q) = %q, %v, want ErrMalformed", row.name, row.msg, reply, err)
+		}
+	}
+}
+
+// TestPythonSilent: clients that say nothing hold up nobody, and are gone when their time is up.
+func TestPythonSilent(t *testing.T) {
+	tidy(t)
+	key := []byte("secret")
+	l, err := ListenPython("tcp://127.0.0.1:0", PythonOptions{AuthKey: key, HandshakeTimeout: 50 * time.Millisecond, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var silent []net.Conn
+	for range maxHandshakes + 10 { // the first ones have to go for the last
+		nc, err := net.Dial("tcp", strings.TrimPrefix(l.Addr(), "tcp://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(patience))
+		silent = append(silent, nc)
+	}
+	c, err := DialPython(limited(t), l.Addr(), PythonOptions{AuthKey: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	a, err := l.Accept(limited(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for i, nc := range silent {
+		if _, err := io.Copy(io.Discard, nc); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("client %d is still connected", i)
+		}
+	}
+}
+
+// TestPythonBounds: before the key is proved a message has 256 bytes at most, and after it what was agreed.
+func TestPythonBounds(t *testing.T) {
+	tidy(t)
+	key := []byte("secret")
+	l, err := ListenPython("tcp://127.0.0.1:0", PythonOptions{AuthKey: key, MaxMessage: 1000, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	nc, err := net.Dial("tcp", strings.TrimPrefix(l.Addr(), "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	s := sim{true, nc, key}
+	if _, err := s.recv(); err != nil {
+		t.Fatal(err)
+	}
+	s.c.Write([]byte{0, 0, 1, 1}) // 257 bytes are to come
+	if _, err := io.Copy(io.Discard, nc); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("257 bytes before the handshake were waited for")
+	}
+	c, err := DialPython(limited(t), l.Addr(), PythonOptions{AuthKey: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	a, err := l.Accept(limited(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.SendBytes(limited(t), make([]byte, 1001)); err == nil {
+		t.Error("1001 bytes were sent")
+	}
+	if err := c.SendBytes(limited(t), make([]byte, 1001)); err != nil {
+		t.Error(err)
+	}
+	if got, err := a.RecvBytes(limited(t)); err == nil {
+		t.Errorf("received %d bytes", len(got))
+	}
+}
+
+func TestPythonRefusals(t *testing.T) {
+	tidy(t)
+	for _, row := range []struct {
+		name, address string
+		o             PythonOptions
+	}{
+		{"empty key", "tcp://127.0.0.1:0", PythonOptions{AuthKey: []byte{}}},
+		{"datagrams", "udp://127.0.0.1:0", PythonOptions{}},
+		{"no address", "127.0.0.1:0", PythonOptions{}},
+		{"negative size", "tcp://127.0.0.1:0", PythonOptions{MaxMessage: -1}},
+	} {
+		if l, err := ListenPython(row.address, row.o); err == nil {
+			l.Close()
+			t.Errorf("%s: ListenPython took it", row.name)
+		}
+	}
+	l, err := ListenPython("tcp://127.0.0.1:0", PythonOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error, 1)
+	go func() { _, err := l.Accept(context.Background()); waits <- err }()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := receive(t, waits, "Accept"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v, want net.ErrClosed", err)
+	}
+}
