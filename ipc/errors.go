@@ -14,6 +14,22 @@ var (
 	ErrBroken = errors.New("the pipe can't send any more: a message was cancelled half sent")
 	// ErrMalformed is what came and is no message of the protocol.
 	ErrMalformed = errors.New("malformed")
+	// ErrGone is a call to a manager whose connection ended before it was answered. What it asked for may have been done.
+	ErrGone = errors.New("the manager is gone")
+	// ErrKind is a name that stands for something else, or for one of another size.
+	ErrKind = errors.New("wrong kind")
+	// ErrLimit is what would be more than a bound of the manager allows; the text names it.
+	ErrLimit = errors.New("limit reached")
+	// ErrIndex is a place that a list does not have.
+	ErrIndex = errors.New("index out of range")
+	// ErrNotHeld is the release of what the client does not hold: given back already, or held by another one.
+	ErrNotHeld = errors.New("not held")
+	// ErrBarrierBroken is a wait at a barrier one of whose parties is gone.
+	ErrBarrierBroken = errors.New("broken barrier")
+	// ErrInUse is the removal of what somebody holds, waits for or watches.
+	ErrInUse = errors.New("in use")
+	// ErrLost is a watch some of whose events were dropped: read the value anew. The watch goes on.
+	ErrLost = errors.New("events were lost")
 )
 
 // An Error is an operation that failed.

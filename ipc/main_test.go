@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,20 +149,48 @@ func limited(t testing.TB) context.Context {
 
 // eachCaller runs f as a goroutine, and as a coroutine on a loop.
 func eachCaller(t *testing.T, f func(t *testing.T, ctx context.Context)) {
-	t.Run("goroutine", func(t *testing.T) {
-		tidy(t)
-		f(t, limited(t))
-	})
-	t.Run("coroutine", func(t *testing.T) {
-		tidy(t)
-		err := plexor.Run(limited(t), func(ctx context.Context) error {
-			f(t, ctx)
-			return nil
+	for _, caller := range []string{"goroutine", "coroutine"} {
+		t.Run(caller, func(t *testing.T) {
+			tidy(t)
+			runAs(t, caller, func(ctx context.Context) error {
+				f(t, ctx)
+				return nil
+			})
 		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
+	}
+}
+
+// runAs runs f as this goroutine, or as a coroutine on a loop of its own.
+func runAs(t *testing.T, caller string, f func(ctx context.Context) error) {
+	t.Helper()
+	run := f
+	if caller == "coroutine" {
+		run = func(ctx context.Context) error { return plexor.Run(ctx, f) }
+	}
+	if err := run(limited(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// plexorClosed is what a second Close of a Manager returns.
+var plexorClosed = plexor.ErrServerClosed
+
+// A logBook is what is logged.
+type logBook struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.Write(p)
+}
+
+func (l *logBook) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.String()
 }
 
 // receive waits for what a goroutine reports.

@@ -37,20 +37,33 @@ func await(ctx context.Context, op string, f func(ctx context.Context) error) er
 		w     coro.Waiter
 		err   error
 		ended = make(chan struct{})
+		over  bool // the loop's own
 	)
 	go func() {
 		err = f(inner)
 		close(ended)
-		wake(t.Scheduler().Loop(), func() { w.Wake() })
+		wake(t.Scheduler().Loop(), func() {
+			over = true
+			w.Wake()
+		})
 	}()
 	if cause := w.Wait(ctx, op, nil); cause != nil {
-		// f is told, and waited for, so that nothing of it is under way when the caller goes on. That holds up the loop
-		// for the switch to a goroutine and back.
+		// f is told, and waited for, so that nothing of it is under way when the caller goes on.
 		cancel(cause)
+		_ = coro.Shield(ctx, endTime, func(ctx context.Context) error { // it fails if the loop ends
+			if over {
+				return nil
+			}
+			return w.Wait(ctx, op, nil)
+		})
 		<-ended
 	}
 	return err
 }
+
+// endTime is how long a coroutine waits for what it has cancelled without holding up its loop. It takes microseconds, or
+// cancelTime where a manager does not answer.
+const endTime = 2 * cancelTime
 
 // retryPost is how long to wait when a loop's queue of posted functions is full.
 const retryPost = time.Millisecond
