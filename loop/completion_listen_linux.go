@@ -35,7 +35,7 @@ func (d *completion) accepted(s *slot, c *uring.CQE) {
 	switch {
 	case c.Res >= 0 && l == nil:
 		_ = sock.Socket(c.Res).Abort() // its listener was closed
-	case c.Res >= 0 && d.mayAccept(s):
+	case c.Res >= 0 && (l.leaving || d.mayAccept(s)):
 		l.accepted(sock.Socket(c.Res))
 	case c.Res >= 0:
 		l.early = append(l.early, sock.Socket(c.Res))
@@ -46,6 +46,7 @@ func (d *completion) accepted(s *slot, c *uring.CQE) {
 	}
 	if s.listener != nil && !c.More() {
 		d.updateListener(s.listener)
+		s.listener.left()
 	}
 }
 
@@ -73,5 +74,7 @@ func (d *completion) acceptOn(s *slot) {
 		d.updateListener(l)
 	}
 }
+
+func (d *completion) accepting(l *Listener) bool { return d.slots[l.slot].ops&opAccept != 0 }
 
 func (d *completion) releaseListener(l *Listener) { d.drop(d.slots[l.slot], false) }

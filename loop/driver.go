@@ -67,6 +67,8 @@ type driver interface {
 	addListener(l *Listener) error
 	// updateListener is told that l.paused may have changed.
 	updateListener(l *Listener)
+	// accepting reports whether a paused listener may still be given a connection; left is called when no more.
+	accepting(l *Listener) bool
 	releaseListener(l *Listener)
 
 	addPacket(s *PacketConn) error

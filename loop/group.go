@@ -207,6 +207,16 @@ func (g *Group) ListenOn(o sock.Options, accept AcceptFunc, sockets ...sock.Sock
 		Discard(sockets...)
 		return nil, fmt.Errorf("loop: ListenOn with %d sockets: want 1 to %d, one a loop at most", len(sockets), len(g.loops))
 	}
+	return g.listenOn(o, accept, false, sockets...)
+}
+
+// ListenShared takes over a descriptor of a socket that listens and that other processes have too: at its end, and
+// when ListenShared fails, the file of a unix socket is left to them. Whoever accepts first has the connection.
+func (g *Group) ListenShared(o sock.Options, accept AcceptFunc, s sock.Socket) (*GroupListener, error) {
+	return g.listenOn(o, accept, true, s)
+}
+
+func (g *Group) listenOn(o sock.Options, accept AcceptFunc, shared bool, sockets ...sock.Socket) (*GroupListener, error) {
 	gl := &GroupListener{}
 	for i, s := range sockets {
 		l := g.loops[i]
@@ -217,8 +227,8 @@ func (g *Group) ListenOn(o sock.Options, accept AcceptFunc, sockets ...sock.Sock
 		}
 		var ln *Listener
 		var err error
-		if doErr := l.Do(func() { ln, err = l.listenOn(s, o, accept, give) }); doErr != nil {
-			discard(s)
+		if doErr := l.Do(func() { ln, err = l.listenOn(s, o, accept, give, shared) }); doErr != nil {
+			giveUp(s, shared)
 			err = doErr // the loop has ended
 		}
 		if err != nil {
@@ -322,6 +332,36 @@ func (l *Loop) stopListening() {
 	for s := range l.socks {
 		s.finish()
 	}
+}
+
+// LeaveListening ends all listeners and datagram sockets, for a process that shares them with others: what waits in the
+// backlogs is left to those. When it returns, nothing more is accepted; connections go on, and so do the loops. Of
+// datagram sockets, what has arrived is handled.
+func (g *Group) LeaveListening() {
+	for _, l := range g.loops {
+		for left := -1; left != 0; {
+			if l.Do(func() { left = l.leaveListening() }) != nil {
+				break // a loop that has ended listens no more
+			}
+			if left > 0 {
+				time.Sleep(leaveEvery)
+			}
+		}
+	}
+	for _, l := range g.loops {
+		_ = l.Do(func() {}) // what was handed over meanwhile has arrived before this has
+	}
+}
+
+// leaveEvery is how often LeaveListening looks whether the driver is done.
+const leaveEvery = time.Millisecond
+
+// leaveListening reports how many are left, that the driver is not done with.
+func (l *Loop) leaveListening() int {
+	for s := range l.socks {
+		s.leave()
+	}
+	return len(l.socks)
 }
 
 // drain closes the connections that are quiet.

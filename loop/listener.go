@@ -30,6 +30,7 @@ type Listener struct {
 	slot    uint32        // the driver's
 	early   []sock.Socket // accepted by the driver, and no turn's yet: see Options.AcceptBudget
 	ended   bool
+	leaving bool // ends as soon as the driver accepts no more
 
 	retry    *Timer
 	pause    time.Duration
@@ -58,14 +59,14 @@ func (l *Loop) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*Listener
 	if err != nil {
 		return nil, err
 	}
-	return l.listenOn(s, o, accept, func() *Loop { return l })
+	return l.listenOn(s, o, accept, func() *Loop { return l }, false)
 }
 
-// listenOn takes s over.
-func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop) (*Listener, error) {
+// listenOn takes s over. The file of one that is shared is left to others.
+func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop, shared bool) (*Listener, error) {
 	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o}
 	var err error
-	if ln.addr, err = s.LocalAddr(); err == nil {
+	if ln.addr, err = s.LocalAddr(); err == nil && !shared {
 		ln.file, err = sock.FileOf(s)
 	}
 	if err == nil && accept == nil {
@@ -78,7 +79,7 @@ func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give f
 		err = l.driver.addListener(ln)
 	}
 	if err != nil {
-		discard(s)
+		giveUp(s, shared)
 		return nil, fmt.Errorf("loop: listen on %s: %w", ln.addr, err)
 	}
 	l.socks[ln] = struct{}{}
@@ -91,6 +92,15 @@ func discard(s sock.Socket) {
 		_ = file.Remove()
 	}
 	_ = s.Close()
+}
+
+// giveUp is discard, but for the file of a shared socket, which is others'.
+func giveUp(s sock.Socket, shared bool) {
+	if shared {
+		_ = s.Close() // the error that led here is told
+		return
+	}
+	discard(s)
 }
 
 // Addr is the address that the listener got, with its port. Any goroutine may call it.
@@ -147,6 +157,27 @@ func (ln *Listener) nextEarly() sock.Socket {
 		ln.early = nil
 	}
 	return s
+}
+
+// leave stops listening, and leaves what waits in the backlog to those that share the socket. What the driver is about
+// to accept is taken in, for nobody else will get it.
+func (ln *Listener) leave() {
+	if ln.ended || ln.leaving {
+		return
+	}
+	ln.leaving, ln.paused = true, true
+	for len(ln.early) > 0 {
+		ln.accepted(ln.nextEarly())
+	}
+	ln.loop.driver.updateListener(ln)
+	ln.left()
+}
+
+// left ends a listener that leaves once nothing more can come.
+func (ln *Listener) left() {
+	if ln.leaving && !ln.loop.driver.accepting(ln) {
+		ln.end(nil)
+	}
 }
 
 // mostBacklog bounds what finish accepts while peers go on connecting.
@@ -261,7 +292,7 @@ func (ln *Listener) stepBack(err error) {
 // stepForward tries again.
 func (ln *Listener) stepForward() {
 	ln.retrying.Store(false)
-	if ln.ended || !ln.paused {
+	if ln.ended || ln.leaving || !ln.paused {
 		return
 	}
 	ln.loop.starved.remove(ln)

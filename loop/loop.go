@@ -58,6 +58,7 @@ type Loop struct {
 type endpoint interface {
 	end(err error) // at once
 	finish()       // after what has arrived already
+	leave()        // to those that share the socket
 }
 
 // A notice is a handler's call that was put off to the end of the turn, so that no handler runs inside a call

@@ -168,6 +168,9 @@ func (s *PacketConn) finish() {
 	s.flushAndEnd()
 }
 
+// leave is finish: of those that share the socket, one handles what has arrived.
+func (s *PacketConn) leave() { s.finish() }
+
 func (s *PacketConn) flushAndEnd() {
 	if s.ended {
 		return

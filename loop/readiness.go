@@ -174,6 +174,9 @@ func (d *readiness) updateListener(l *Listener) {
 	l.armed = !l.armed
 }
 
+// accepting is false: connections are accepted by calls alone.
+func (d *readiness) accepting(*Listener) bool { return false }
+
 func (d *readiness) releaseListener(l *Listener) {
 	if l.armed {
 		d.unwatch(l.sock.FD(), selector.Read)
