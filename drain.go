@@ -50,6 +50,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
+// StopListening ends the listeners, and leaves what waits in their backlogs to the processes that share them (see Bind): it
+// is how one of several leaves without a connection being refused. Connections go on; Shutdown then ends those. When it
+// returns, nothing more is accepted. A server that shares its sockets with nobody calls Shutdown alone, which takes in
+// what waits.
+func (s *Server) StopListening() {
+	s.mu.Lock()
+	g := s.group
+	s.mu.Unlock()
+	s.closeListeners()
+	if g != nil {
+		g.LeaveListening()
+	}
+}
+
 // left says what there is still when a shutdown ends early. Handlers are of interest where no connection is.
 func left(conns, handlers int) string {
 	if conns > 0 {

@@ -90,6 +90,29 @@ func (ep *endpoint) check() error {
 	return nil
 }
 
+// bind makes the sockets, or has them given.
+func (ep *endpoint) bind() ([]sock.Socket, error) {
+	if ep.srv.Bind == nil {
+		return ep.srv.group.Bind(ep.addr, ep.options)
+	}
+	s, err := ep.srv.Bind(ep.text)
+	if err != nil {
+		return nil, fmt.Errorf("plexor: %s: %w", ep.text, err)
+	}
+	return []sock.Socket{s}, nil
+}
+
+// discard closes sockets of bind that are not used after all.
+func (ep *endpoint) discard(sockets []sock.Socket) {
+	if ep.srv.Bind == nil {
+		loop.Discard(sockets...)
+		return
+	}
+	for _, s := range sockets {
+		_ = s.Close() // what led here is told
+	}
+}
+
 // listen takes over the sockets, which are bound.
 func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 	g := ep.srv.group
@@ -100,7 +123,12 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 		ep.local = netAddr(ep.pc.Addr())
 		return nil
 	}
-	if ep.ln, err = g.ListenOn(ep.options, ep.accept, sockets...); err != nil {
+	if ep.srv.Bind != nil {
+		ep.ln, err = g.ListenShared(ep.options, ep.accept, sockets[0])
+	} else {
+		ep.ln, err = g.ListenOn(ep.options, ep.accept, sockets...)
+	}
+	if err != nil {
 		return err
 	}
 	ep.local = netAddr(ep.ln.Addr())

@@ -41,7 +41,7 @@ func (s *Server) Listen(addr string) (*Listener, error) {
 	if ep.secure() {
 		ep.handler = listenerTLS{ln}
 	}
-	sockets, err := s.group.Bind(ep.addr, ep.options)
+	sockets, err := ep.bind()
 	if err == nil {
 		err = ep.listen(sockets)
 	}

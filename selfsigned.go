@@ -83,6 +83,15 @@ func (s *Server) SelfSigned() (cert *tls.Certificate, fingerprint string) {
 	return s.own.cert, s.own.fingerprint
 }
 
+// NewSelfSigned makes a certificate as a server does that has none, for localhost, this machine's name and the given
+// hosts, and its fingerprint. It is for several processes that are to show the same one: put it into TLS.Config.
+func NewSelfSigned(hosts ...string) (cert tls.Certificate, print string, err error) {
+	if cert, err = selfSigned(time.Now(), hosts...); err != nil {
+		return cert, "", err
+	}
+	return cert, fingerprint(cert), nil
+}
+
 // ownCertificate makes the server's own certificate when it is first needed.
 func (s *Server) ownCertificate(host string) (tls.Certificate, error) {
 	s.own.mu.Lock()

@@ -31,6 +31,11 @@ type Server struct {
 	Driver string
 	Loops  int
 	Spread loop.Spread
+	// Bind, if set, gives the sockets to listen on, in place of making them: for a process that shares them with others,
+	// as package proc's workers do. It is called with an address as it was given to one of the methods, and returns a
+	// descriptor of a socket that is bound to it and non-blocking (and listens, unless it is udp), which the server takes
+	// over. The file of a unix socket is left to the others, and [Server.StopListening] leaves the backlog to them.
+	Bind func(addr string) (sock.Socket, error)
 	// Stall is how long a handler may hold its loop before it is reported, with the line that does it (default 100 ms;
 	// negative: never), and OnStall gets the report in place of the log.
 	Stall   time.Duration
@@ -168,17 +173,17 @@ func (s *Server) open(addrs []string, h Handler, p PacketHandler) (got []net.Add
 	}
 	bound := make([][]sock.Socket, len(eps))
 	for i, ep := range eps {
-		if bound[i], err = s.group.Bind(ep.addr, ep.options); err != nil {
-			for _, sockets := range bound[:i] {
-				loop.Discard(sockets...)
+		if bound[i], err = ep.bind(); err != nil {
+			for i, sockets := range bound[:i] {
+				eps[i].discard(sockets)
 			}
 			return nil, s.closedOr(err)
 		}
 	}
 	for i, ep := range eps {
 		if err = ep.listen(bound[i]); err != nil {
-			for _, sockets := range bound[i+1:] {
-				loop.Discard(sockets...)
+			for j, sockets := range bound[i+1:] {
+				eps[i+1+j].discard(sockets)
 			}
 			for _, ep := range eps[:i] {
 				ep.close()
