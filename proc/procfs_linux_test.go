@@ -1,0 +1,100 @@
+package proc_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// subreap makes this process the parent of what its masters leave, so that it can look, and wait, for them.
+func subreap() {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		panic(err)
+	}
+}
+
+// A process is what /proc says of one.
+type process struct {
+	pid, parent int
+	state       string
+	name        string
+}
+
+func processes() (ps []process) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // it has just gone
+		}
+		open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+		f := strings.Fields(string(stat[end+1:]))
+		parent, err := strconv.Atoi(f[1])
+		if err != nil {
+			panic(err)
+		}
+		ps = append(ps, process{pid, parent, f[0], string(stat[open+1 : end])})
+	}
+	return ps
+}
+
+// mine are the processes of a master: those that carry its mark in their environment. A zombie has none.
+func (m *running) mine() (ps []process) {
+	for _, p := range processes() {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
+		if err == nil && bytes.Contains(env, []byte(m.id)) {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// zombies are the dead children of a process.
+func zombies(parent int) (n int) {
+	for _, p := range processes() {
+		if p.parent == parent && p.state == "Z" {
+			n++
+		}
+	}
+	return n
+}
+
+// clean wants that nothing of the master is left, after a while.
+func (m *running) clean() {
+	m.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		left := m.mine()
+		for _, p := range processes() { // what a master left when it was killed, or replaced, is ours
+			if p.parent == os.Getpid() && p.state == "Z" && (m.cmd.ProcessState == nil || p.pid != m.cmd.Process.Pid) && m.knows(p.pid) {
+				_, _ = unix.Wait4(p.pid, nil, 0, nil) // what counts is that it has ended
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			m.t.Errorf("processes are left behind: %+v", left)
+			for _, p := range left {
+				_ = unix.Kill(p.pid, unix.SIGKILL)
+			}
+			return
+		}
+	}
+}
+
+// knows reports whether the log has told of a process.
+func (m *running) knows(pid int) bool {
+	return m.count(fmt.Sprintf(`pid=%d\b`, pid)) > 0
+}

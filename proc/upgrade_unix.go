@@ -1,0 +1,114 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd
+
+package proc
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+// An upgrade starts the program that stands in our file by now, as a second master on the same sockets. Both serve,
+// until somebody ends one of them: the old one by TERM, when the new one does well, or the new one when it does not.
+
+func (m *master) upgrade() {
+	if m.another() {
+		m.Log.Warn("no upgrade: there is a second master already; end one of the two first")
+		return
+	}
+	if err := m.startSuccessor(); err != nil {
+		m.Log.Error("upgrade failed", "err", err)
+	}
+}
+
+func (m *master) startSuccessor() error {
+	self, err := running()
+	if err != nil {
+		return err
+	}
+	if err := m.pid.rename(m.PIDFile + oldSuffix); err != nil {
+		return err
+	}
+	next := &job{Role: roleSuccessor, Notify: os.Getenv(notifySocket)}
+	for _, s := range m.sockets {
+		if s.file.Path() != "" {
+			next.Owned = append(next.Owned, s.name())
+		}
+	}
+	env := []string{fmt.Sprintf("%s=%d", listenFDs, len(m.sockets)), listenNames + "=" + m.names()}
+	if m.notes.name != "" {
+		env = append(env, notifySocket+"="+m.notes.name)
+	}
+	c, err := start{
+		name: "successor", path: self, stdin: 0, sockets: m.sockets, env: environ(env...),
+		job:   job{Role: roleExec, Path: calledAs, Next: next},
+		hello: message{Kind: msgHello},
+		heard: func(c *child, msg message) { m.post(func() { m.successorHeard(c, msg) }) },
+		ended: func(c *child, st *os.ProcessState) { m.post(func() { m.successorEnded(c, st) }) },
+	}.begin()
+	if err != nil {
+		m.restorePIDFile()
+		return err
+	}
+	m.successor = c
+	m.Log.Info("upgrade: a new master was started", "pid", c.pid, "program", calledAs)
+	return nil
+}
+
+func (m *master) successorHeard(c *child, msg message) {
+	if msg.Kind == msgReady && c == m.successor {
+		m.Log.Info("upgrade: the new master is ready; TERM ends this one", "pid", c.pid)
+	}
+}
+
+func (m *master) successorEnded(c *child, state *os.ProcessState) {
+	m.successor = nil
+	m.Log.Warn("upgrade: the new master has ended; this one goes on", "pid", c.pid, "why", c.why(state))
+	m.restorePIDFile()
+	m.notify(fmt.Sprintf("MAINPID=%d", os.Getpid()))
+}
+
+func (m *master) restorePIDFile() {
+	if err := m.pid.rename(m.PIDFile); err != nil {
+		m.Log.Error("the pid file has kept its old name", "err", err)
+	}
+}
+
+// A predecessor is the master that started this one, as long as it lives.
+type predecessor struct {
+	control *os.File
+	done    sync.WaitGroup
+}
+
+// watchPredecessor calls ended, on a goroutine of its own, when it has.
+func watchPredecessor(fd int, ended func()) *predecessor {
+	p := &predecessor{control: os.NewFile(uintptr(fd), "control")}
+	p.done.Go(func() {
+		_, _ = io.Copy(io.Discard, p.control) // it ends with the other's process, or by close
+		ended()
+	})
+	return p
+}
+
+// ready tells it that we are.
+func (p *predecessor) ready() {
+	_ = json.NewEncoder(p.control).Encode(message{Kind: msgReady}) // it may have ended just now
+}
+
+func (p *predecessor) close() {
+	_ = p.control.Close()
+	p.done.Wait()
+}
+
+func (m *master) predecessorEnded() {
+	if m.predecessor == nil {
+		return
+	}
+	m.predecessor.close()
+	m.predecessor = nil
+	if m.stopping == "" {
+		m.Log.Info("upgrade: the old master has ended; this one goes on alone")
+	}
+}
