@@ -91,7 +91,10 @@ func begin() {
 		_ = os.Setenv(listenPID, strconv.Itoa(os.Getpid())) // for others who look for it; it fails for bad names alone
 		os.Exit(work(mine))
 	case roleExec:
-		fmt.Fprintln(os.Stderr, become(mine))
+		err := become(mine)
+		if json.NewEncoder(os.NewFile(uintptr(mine.Control), "control")).Encode(message{Kind: msgFailed, Text: err.Error()}) != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 		os.Exit(1)
 	case roleSuccessor:
 		// Its main goes on, and comes to Run.

@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -130,7 +129,7 @@ func notifies(w *proc.Worker) error {
 
 // A running is a master under test.
 type running struct {
-	t     *testing.T
+	t     testing.TB
 	cmd   *exec.Cmd
 	addrs []string
 	id    string
@@ -142,7 +141,7 @@ type running struct {
 }
 
 // start starts a master; the program is this test binary unless told otherwise.
-func (s setup) start(t *testing.T, change ...func(*exec.Cmd)) *running {
+func (s setup) start(t testing.TB, change ...func(*exec.Cmd)) *running {
 	t.Helper()
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -197,7 +196,7 @@ func (s setup) start(t *testing.T, change ...func(*exec.Cmd)) *running {
 }
 
 // ready starts a master and waits until it says that it is.
-func (s setup) ready(t *testing.T, change ...func(*exec.Cmd)) *running {
+func (s setup) ready(t testing.TB, change ...func(*exec.Cmd)) *running {
 	t.Helper()
 	m := s.start(t, change...)
 	line := m.says(`READY .*`)
@@ -347,5 +346,3 @@ func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
-
-var _ = filepath.Join

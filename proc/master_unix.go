@@ -59,8 +59,8 @@ func (c *Master) run(ctx context.Context) (err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR2)
 	defer signal.Stop(signals)
-	defer m.close()
 	if err := m.open(); err != nil {
+		m.close()
 		return err
 	}
 	for n := range c.Workers {
@@ -82,6 +82,7 @@ func (c *Master) run(ctx context.Context) (err error) {
 			m.stop(Drain)
 		}
 	}
+	m.close()
 	m.Log.Info("master ended", "pid", os.Getpid())
 	return m.err
 }

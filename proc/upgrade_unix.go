@@ -58,15 +58,19 @@ func (m *master) startSuccessor() error {
 }
 
 func (m *master) successorHeard(c *child, msg message) {
-	if msg.Kind == msgReady && c == m.successor {
+	switch {
+	case c != m.successor:
+	case msg.Kind == msgFailed:
+		c.failed = msg.Text
+	case msg.Kind == msgReady:
 		m.Log.Info("upgrade: the new master is ready; TERM ends this one", "pid", c.pid)
 	}
 }
 
 func (m *master) successorEnded(c *child, state *os.ProcessState) {
 	m.successor = nil
-	m.Log.Warn("upgrade: the new master has ended; this one goes on", "pid", c.pid, "why", c.why(state))
 	m.restorePIDFile()
+	m.Log.Warn("upgrade: the new master has ended; this one goes on", "pid", c.pid, "why", c.why(state))
 	m.notify(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 }
 
