@@ -23,6 +23,12 @@ func (d *completion) updateListener(l *Listener) {
 		d.later(s)
 	case s.ops&opAccept == 0:
 		e := d.submission(s, opAccept)
+		if l.shared {
+			// One at a time: whoever asks anew waits behind the others. A multishot accept keeps its place in the
+			// socket's queue of those that wait, of whom the first one is woken: it would get every connection.
+			e.Accept(s.sock.FD(), nil, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			return
+		}
 		e.AcceptMultishot(s.sock.FD(), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	}
 }

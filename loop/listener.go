@@ -30,6 +30,7 @@ type Listener struct {
 	slot    uint32        // the driver's
 	early   []sock.Socket // accepted by the driver, and no turn's yet: see Options.AcceptBudget
 	ended   bool
+	shared  bool // with other processes
 	leaving bool // ends as soon as the driver accepts no more
 
 	retry    *Timer
@@ -64,7 +65,7 @@ func (l *Loop) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*Listener
 
 // listenOn takes s over. The file of one that is shared is left to others.
 func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop, shared bool) (*Listener, error) {
-	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o}
+	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o, shared: shared}
 	var err error
 	if ln.addr, err = s.LocalAddr(); err == nil && !shared {
 		ln.file, err = sock.FileOf(s)
