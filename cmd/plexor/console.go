@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/plexor-go/plexor/proc"
 	"golang.org/x/term"
 )
 
@@ -13,6 +14,7 @@ import (
 type console struct {
 	in       io.Reader
 	out, err io.Writer
+	worker   *proc.Worker // nil: the process is none
 }
 
 // The colours, as SGR parameters (ECMA-48 section 8.3.117).

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/plexor-go/plexor/models"
+	"github.com/plexor-go/plexor/proc"
 )
 
 // The exit codes.
@@ -45,31 +46,19 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 func main() {
 	models.RunWorker()
+	proc.Main() // a worker goes no further
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run is main with its world as arguments.
 func run(args []string, stdout, stderr io.Writer) int {
-	code, ended := exitOK, false
-	parser, err := kong.New(&cli{},
-		kong.Name("plexor"),
-		kong.Description("An event-driven networking engine for Go."),
-		kong.Vars{"version": version() + "\n"},
-		kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		// Help and the version end the program from inside the parser; what it says after that is nothing.
-		kong.Exit(func(c int) { code, ended = c, true }),
-		kong.Bind(&console{in: os.Stdin, out: stdout, err: stderr}),
-	)
-	if err != nil {
-		panic(err) // the struct above is wrong
-	}
+	parser, ended := newParser(&console{in: os.Stdin, out: stdout, err: stderr})
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	ctx, err := parser.Parse(args)
-	if ended {
-		return code
+	if *ended >= 0 {
+		return *ended
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "plexor: %v (plexor --help tells more)\n", err)
@@ -83,6 +72,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	return exitOK
+}
+
+// newParser makes the parser. Help and the version end the program from inside it; then ended is the exit code, and
+// what the parser says after that is nothing.
+func newParser(c *console) (parser *kong.Kong, ended *int) {
+	ended = new(int)
+	*ended = -1
+	parser, err := kong.New(&cli{},
+		kong.Name("plexor"),
+		kong.Description("An event-driven networking engine for Go."),
+		kong.Vars{"version": version() + "\n"},
+		kong.Writers(c.out, c.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(code int) { *ended = code }),
+		kong.Bind(c),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	return parser, ended
 }
 
 // oneLine is an error as it is printed: joined ones side by side.

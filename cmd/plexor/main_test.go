@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/models"
+	"github.com/plexor-go/plexor/proc"
 )
 
 // The tests run the command as a process of its own: this test binary, told by its environment to be plexor.
 func TestMain(m *testing.M) {
 	models.RunWorker()
+	proc.Main()
 	if os.Getenv("BE_PLEXOR") == "1" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
@@ -48,7 +50,7 @@ type server struct {
 	more chan struct{} // closed, and made anew, with each line
 }
 
-var listening = regexp.MustCompile(`^listening (\w+) (\S+) driver=(\w+) loops=(\d+)(?: fingerprint=([0-9A-F:]+))?$`)
+var listening = regexp.MustCompile(`^listening (\w+) (\S+) driver=(\w+) loops=(\d+)(?: fingerprint=([0-9A-F:]+))?(?: workers=\d+)?$`)
 
 // serve starts cmd and waits until its n services listen.
 func serve(t *testing.T, n int, cmd *exec.Cmd) *server {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,6 +23,8 @@ type serveCmd struct {
 	Spread    string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
 	Handler   string        `default:"pieces" enum:"pieces,stream" help:"How a connection without frames is served: pieces (a coroutine while a piece is answered, so that who waits holds no stack) or stream (a coroutine a connection)."`
 	Drain     time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
+	Workers   int           `placeholder:"N" help:"Serve by N processes that share the sockets; this one is then their master: HUP reloads, TTIN and TTOU are one more and one fewer, USR2 upgrades, TERM drains, INT is quick. Default: serve in this process."`
+	PIDFile   string        `name:"pid-file" placeholder:"FILE" help:"Where the master of --workers writes its process id."`
 	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
 
@@ -38,6 +39,9 @@ func (s *serveCmd) Run(c *console) error {
 	if s.NoIOUring && s.Driver == ioUring {
 		return usagef("--no-io-uring and --driver=%s exclude each other", ioUring)
 	}
+	if err := s.checkWorkers(); err != nil {
+		return err
+	}
 	args := s.Offers
 	if len(args) == 0 {
 		args = defaultOffers
@@ -51,9 +55,9 @@ func (s *serveCmd) Run(c *console) error {
 		offers = append(offers, o)
 	}
 
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
+	if s.Workers > 0 && c.worker == nil {
+		return s.runMaster(offers, c)
+	}
 
 	driver := s.Driver
 	if s.NoIOUring && driver == "auto" {
@@ -62,11 +66,17 @@ func (s *serveCmd) Run(c *console) error {
 			return err
 		}
 	}
-	srv := &plexor.Server{Driver: driver, Loops: s.Loops, Log: slog.New(slog.NewTextHandler(c.err, nil))}
+	srv := &plexor.Server{Driver: driver, Loops: s.loops(), Log: s.log(c)}
 	if s.Spread == "reuseport" {
 		srv.Spread = loop.SpreadReusePort
 	}
 	defer srv.Close()
+	if c.worker != nil {
+		return s.runWorker(srv, offers, c.worker)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	if err := listen(srv, offers, s.Handler == "stream", c); err != nil {
 		if errors.Is(err, loop.ErrUnknownDriver) {
 			return usagef("--driver=%s: %w", s.Driver, err)
@@ -88,7 +98,7 @@ func listen(srv *plexor.Server, offers []offer, inStreams bool, c *console) erro
 	driver, loops := srv.Engine()
 	for i, o := range offers {
 		line := fmt.Sprintf("%s %s driver=%s loops=%d", o.name, addrs[i], driver, loops)
-		if o.secure && !o.addr.Query.Has("cert") {
+		if o.ownCertificate() {
 			_, fingerprint := srv.SelfSigned()
 			line += " fingerprint=" + fingerprint
 		}

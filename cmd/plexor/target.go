@@ -70,6 +70,9 @@ func parseCodec(a sock.Addr, specs []string) (frame.Codec, error) {
 	return c, nil
 }
 
+// ownCertificate reports whether it is tls:// without a certificate, so that the server makes one.
+func (t target) ownCertificate() bool { return t.secure && !t.addr.Query.Has("cert") }
+
 // address is the text that package plexor takes: without what only the command knows.
 func (t target) address() string {
 	a := t.addr
