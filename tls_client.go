@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/plexor-go/plexor/coro"
 )
@@ -48,6 +50,23 @@ func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) err
 		pinned(cfg, ep.pin)
 	}
 	return c.startTLS(ctx, cfg)
+}
+
+// rootsLoaded: package x509 has the system's authorities.
+var rootsLoaded atomic.Bool
+
+// loadRoots has package x509 read the system's authorities, some hundred files or kilobytes, before the first handshake
+// does so and holds up the loop.
+func loadRoots(ctx context.Context) error {
+	if rootsLoaded.Load() {
+		return nil
+	}
+	_, err := coro.Await(ctx, func() (struct{}, error) {
+		_, _ = x509.SystemCertPool() // what is wrong with it the handshake will tell
+		rootsLoaded.Store(true)
+		return struct{}{}, nil
+	})
+	return err
 }
 
 // pinned makes cfg trust the certificate with this SHA-256 alone. The pin stands for the whole chain of trust, which is

@@ -71,7 +71,12 @@ func (c *Conn) StartTLS(cfg *tls.Config) error {
 // startTLS is StartTLS with a context that bounds it.
 func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	s := &c.raw
+	client := !s.is(accepted)
+	if client && cfg != nil && cfg.RootCAs == nil && !cfg.InsecureSkipVerify {
+		err = loadRoots(ctx)
+	}
 	switch {
+	case err != nil:
 	case s.is(messaging):
 		err = errors.New("plexor: StartTLS in a handler of Messages: upgrade in a HandlerFunc, and let it call the ServeConn of Messages")
 	case cfg == nil:
@@ -86,7 +91,6 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	if err != nil {
 		return s.wrap("starttls", err)
 	}
-	client := !s.is(accepted)
 	if client && cfg.Renegotiation != tls.RenegotiateNever {
 		return s.wrap("starttls", errors.New("plexor: Renegotiation of a tls.Config is not supported"))
 	}

@@ -1,0 +1,33 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestDialRoots: the system's authorities are read off the loop, however long that takes. Here it takes as long as a pipe
+// in their place is open for writing, and nobody reports that a loop is held.
+func TestDialRoots(t *testing.T) {
+	s := serve(t, 1, command("serve", "echo=tls://127.0.0.1:0"))
+	pipe := filepath.Join(t.TempDir(), "roots.pem")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skipf("no named pipes here: %v", err)
+	}
+	t.Setenv("SSL_CERT_FILE", pipe)
+	t.Setenv("SSL_CERT_DIR", t.TempDir()) // with none
+	f, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(300*time.Millisecond, func() { f.Close() }).Stop()
+	code, _, stderr := dialled(t, "", s.addrs[0])
+	if code != 1 || !strings.Contains(stderr, "unknown authority") || strings.Contains(stderr, "holds its loop") {
+		t.Errorf("exit %d, standard error %q; want 1, an unknown authority, and no loop that is held", code, stderr)
+	}
+}
