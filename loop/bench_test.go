@@ -5,6 +5,7 @@ package loop_test
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -134,6 +135,47 @@ func BenchmarkPost(b *testing.B) {
 			f := func() {}
 			for range b.N {
 				r.do(f)
+			}
+		})
+	}
+}
+
+// BenchmarkWake is how long a posted function takes to run on a loop that waits, posted by another goroutine and by
+// another loop: the median and the 99th percentile.
+func BenchmarkWake(b *testing.B) {
+	for _, driver := range driverNames(b) {
+		measure := func(name string, from func(f func())) {
+			b.Run(driver+"/from a "+name, func(b *testing.B) {
+				r := run(b, loop.Options{Driver: driver})
+				start := time.Now()
+				took := make([]time.Duration, 0, b.N)
+				ran := make(chan struct{})
+				var posted time.Duration
+				f := func() {
+					took = append(took, time.Since(start)-posted)
+					ran <- struct{}{}
+				}
+				for range b.N {
+					for t := time.Now(); time.Since(t) < 20*time.Microsecond; { // it waits again by then
+					}
+					from(func() {
+						posted = time.Since(start)
+						if err := r.Post(f); err != nil {
+							b.Error(err)
+						}
+					})
+					<-ran
+				}
+				slices.Sort(took)
+				b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-us")
+				b.ReportMetric(float64(took[len(took)*99/100])/1e3, "p99-us")
+			})
+		}
+		measure("goroutine", func(f func()) { f() })
+		other := run(b, loop.Options{Driver: driver})
+		measure("loop", func(f func()) {
+			if err := other.Post(f); err != nil {
+				b.Error(err)
 			}
 		})
 	}
