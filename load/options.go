@@ -1,6 +1,8 @@
 package load
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -117,7 +119,7 @@ type target struct {
 
 func (t *target) packets() bool { return t.addr.Scheme == "udp" }
 
-// parseTarget reads an address. The options of tls are left to plexor.Dial.
+// parseTarget reads an address. The files that a tls address names are left to plexor.Dial.
 func parseTarget(address string) (t target, err error) {
 	const scheme = "tls://"
 	tcp := address
@@ -138,6 +140,11 @@ func parseTarget(address string) (t target, err error) {
 		return t, wrong("address %q: unknown options %v; there are %s", address, rest, strings.Join(sock.OptionKeys(), ", "))
 	case t.addr.Scheme != "unix" && t.addr.Port == 0:
 		return t, wrong("address %q: port 0 is none to connect to", address)
+	}
+	if pin := rest.Get("fingerprint"); pin != "" {
+		if b, err := hex.DecodeString(strings.ReplaceAll(pin, ":", "")); err != nil || len(b) != sha256.Size {
+			return t, wrong("address %q: fingerprint is no SHA-256 in hexadecimal", address)
+		}
 	}
 	t.options = o
 	return t, nil

@@ -133,15 +133,12 @@ func (r *run) run(ctx context.Context, g *loop.Group) (*Result, error) {
 	r.each((*worker).connect)
 	await("connecting", r.connected, 0)
 	if !interrupted {
-		from := r.now()
-		end := int64(forEver)
-		if r.opt.Requests == 0 {
-			from += int64(r.opt.Warmup)
-		}
+		start := r.now()
+		from, end := start+int64(r.opt.Warmup), int64(forEver)
 		if r.opt.Duration > 0 {
 			end = from + int64(r.opt.Duration)
 		}
-		r.each(func(w *worker) { w.begin(from, end) })
+		r.each(func(w *worker) { w.begin(start, from, end) })
 		await("measuring", r.done, end-from)
 	}
 	r.each((*worker).finish)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ func TestRate(t *testing.T) {
 
 // gate holds answers up: those of the time between from and from + d after the first message.
 func gate(from, d time.Duration) func(s *server, c net.Conn) {
-	begun := make(chan time.Time, 1)
+	begun := sync.OnceValue(time.Now)
 	return func(s *server, c net.Conn) {
 		buf := make([]byte, 4096)
 		for {
@@ -162,14 +163,7 @@ func gate(from, d time.Duration) func(s *server, c net.Conn) {
 			if err != nil {
 				return
 			}
-			var first time.Time
-			select {
-			case first = <-begun:
-			default:
-				first = time.Now()
-			}
-			begun <- first
-			if now := time.Since(first); now >= from && now < from+d {
+			if now := time.Since(begun()); now >= from && now < from+d {
 				select {
 				case <-time.After(from + d - now):
 				case <-s.stop:

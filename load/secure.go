@@ -43,8 +43,12 @@ func (x *secure) run(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
+		var dial *plexor.DialError
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
 			err = errTimeout
+		case errors.As(err, &dial) && len(dial.Errs) == 1:
+			err = dial.Errs[0] // the address is known
 		}
 		x.st.ended(err)
 		return nil

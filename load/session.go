@@ -64,7 +64,7 @@ func (s *session) opened() {
 func (s *session) start(now int64) {
 	if w := s.w; w.gap > 0 {
 		s.due = w.origin + int64(float64(s.index)*w.gap)
-		if late := now - s.due; late > 0 { // it was not there before, so nobody waited for it
+		if late := now - s.due; late > 0 && w.rampsUp() { // it was not there before, so nobody waited for it
 			period := s.period()
 			s.due += (late + period - 1) / period * period
 		}

@@ -165,8 +165,8 @@ func (w *worker) settle() {
 	}
 }
 
-// begin starts the load. Answers are measured from then on until end.
-func (w *worker) begin(from, end int64) {
+// begin starts the load, whose schedule began at start. Answers are measured from from until end.
+func (w *worker) begin(start, from, end int64) {
 	now := w.now()
 	if w.from == forEver {
 		w.from = from
@@ -176,7 +176,7 @@ func (w *worker) begin(from, end int64) {
 		w.loop.AfterFunc(time.Duration(end-now), w.drain)
 	}
 	if !w.rampsUp() {
-		w.origin = now
+		w.origin = start
 		for _, s := range w.sessions {
 			s.start(now)
 		}
