@@ -3,6 +3,7 @@ package load
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -27,8 +28,8 @@ type run struct {
 }
 
 // Run puts load on a server until the end that the options say, or until ctx is cancelled, and reports. It returns an
-// error, and no Result, only if nothing could be begun: mistakes in the options (ErrOptions), a name that can't be
-// resolved, a driver that does not work here. All else is in the Result. Any goroutine that is no loop's may call it;
+// error, and no Result, only if there is nothing to report: mistakes in the options (ErrOptions), a name that can't be
+// resolved, a driver that does not work here or that fails. All else is in the Result. Any goroutine that is no loop's may call it;
 // nothing of the run is left when it returns.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	r := &run{epoch: time.Now()}
@@ -111,7 +112,7 @@ const partingTime = time.Second
 // run goes through the phases.
 func (r *run) run(ctx context.Context, g *loop.Group) (*Result, error) {
 	ended := make(chan struct{})
-	go func() { _ = g.Wait(); close(ended) }() // the error is asked for again below
+	go func() { _ = g.Wait(); close(ended) }() // its error is asked for again below
 	interrupted := false
 	await := func(phase string, each <-chan struct{}, span int64) {
 		look := time.NewTicker(progressEvery)
@@ -144,10 +145,10 @@ func (r *run) run(ctx context.Context, g *loop.Group) (*Result, error) {
 	r.each((*worker).finish)
 	res := r.result(interrupted)
 	r.part(g)
-	if err := g.Close(); err != nil {
-		return nil, fmt.Errorf("load: %w", err)
+	if err := errors.Join(g.Close(), g.Wait()); err != nil {
+		return nil, fmt.Errorf("load: a loop failed: %w", err)
 	}
-	return res, g.Wait()
+	return res, nil
 }
 
 // forEver is the end of a run without a duration.

@@ -3,7 +3,6 @@ package load
 import (
 	"bytes"
 	"fmt"
-	"time"
 
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/loop"
@@ -32,7 +31,6 @@ type stream struct {
 	whole  int // messages that wait for the marker behind them
 	marked int // bytes of a marker that have come
 	dec    *frame.Decoder
-	frames []byte // of what is sent, reused
 }
 
 // A writer takes bytes to send.
@@ -112,8 +110,7 @@ func (st *stream) ended(err error) {
 		return
 	}
 	st.s = nil
-	switch {
-	case err == nil:
+	if err == nil {
 		err = errClosed
 	}
 	if st.open {
@@ -313,6 +310,3 @@ func (st *stream) advance() {
 }
 
 var _ loop.Handler = (*stream)(nil)
-
-// closeTime is how long a TLS connection may take to say goodbye.
-const closeTime = time.Second
