@@ -70,6 +70,14 @@ func TestBadServers(t *testing.T) {
 		}), Options{Requests: 20, Conns: 1, Codec: codec(t, "len4")}, Result{Messages: 16, Wrong: 4}, "4 of 20 answers were wrong"},
 		{"longer messages", framed(t, "len4", func(_ int, m []byte) []byte { return append(m, 'x') }), Options{Requests: 20, Codec: codec(t, "len4")}, Result{Wrong: 20}, "20 of 20 answers were wrong"},
 		{"two answers", framed(t, "len4", func(_ int, m []byte) []byte { return append(append(bytes.Clone(m), 0, 0, 0, 64), m...) }), Options{Requests: 20, Codec: codec(t, "len4")}, Result{Wrong: 20}, "wrong"},
+		{"a message too many", func(_ *server, c net.Conn) {
+			buf := make([]byte, 68)
+			if _, err := io.ReadFull(c, buf); err == nil {
+				_, _ = c.Write(append(buf, buf...)) // it fails if the client is gone, as it may be
+			}
+			_, _ = io.Copy(io.Discard, c)
+		}, Options{Requests: 20, Codec: codec(t, "len4")}, Result{Messages: 2, Wrong: 2, LostConns: 2}, "nobody had sent"},
+		{"a wrong marker in frames", framed(t, "len4", func(_ int, m []byte) []byte { return append(upperOf(m)[:len(m)], "_SX"...) }), Options{Requests: 20, Expect: ExpectUpper, Codec: codec(t, "len4")}, Result{Wrong: 20}, "20 of 20 answers were wrong"},
 		{"another codec", framed(t, "len4", same), Options{Requests: 2, Codec: codec(t, "varint"), Timeout: 200 * time.Millisecond}, Result{LostConns: 2, LostMessages: 2}, "lost"},
 		{"reset", reset, Options{Requests: 20}, Result{LostConns: 2, LostMessages: 2}, "connection reset"},
 		{"closed", func(_ *server, c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 64)) }, Options{Requests: 20}, Result{LostConns: 2, LostMessages: 2}, "the server closed the connection"},
@@ -197,6 +205,11 @@ func TestDatagrams(t *testing.T) {
 				send(p)
 			}
 		}, Options{Conns: 50, Rate: 2000}, func(r *Result) bool { return r.LostMessages >= 50 && r.LostMessages < 100 && r.Messages > 400 }, ""},
+		{"few numbers and loss", func(n int, p []byte, send func([]byte)) {
+			if n%10 != 3 {
+				send(p)
+			}
+		}, Options{Conns: 10, Depth: 8, Size: 1}, func(r *Result) bool { return r.LostMessages >= 50 && r.Messages > 400 }, ""},
 		{"twice", func(_ int, p []byte, send func([]byte)) { send(p); send(p) }, Options{Conns: 1}, func(r *Result) bool { return r.Messages > 450 && r.Stray > 400 }, ""},
 		{"the other way round", func(n int, p []byte, send func([]byte)) {
 			if n%2 == 0 {

@@ -59,8 +59,9 @@ func TestSummary(t *testing.T) {
 	slices.Sort(all)
 	var res Result
 	res.summarize(h)
+	// The histogram is exact to 0.1 %; its quantiles may be those of the value next to ours.
 	near := func(name string, got float64, want int64) {
-		if w := float64(want) / 1e3; got < w*0.997 || got > w*1.003 {
+		if w := float64(want) / 1e3; got < w*0.98 || got > w*1.02 {
 			t.Errorf("seed %d: %s is %v µs, want %v", seed, name, got, w)
 		}
 	}
