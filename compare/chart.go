@@ -58,21 +58,25 @@ func styleOf(model string) style {
 
 // The size of a chart, in points, and of its parts.
 const (
-	chartWidth  = 640
-	chartHeight = 360
-	legendWidth = 96
-	textSize    = 11
+	chartWidth  = 560
+	chartHeight = 350
+	legendWidth = 112
+	textSize    = 12
 )
 
 // chart draws the metric against the connections; nil means that there is nothing to draw.
 func (r *Report) chart(m Metric) ([]byte, error) {
 	p := plot.New()
 	p.BackgroundColor = color.Transparent
+	// The vertical axis' label stands above: there it is read without turning the head, and the library would leave a
+	// long one beside a logarithmic axis more room than there is.
+	p.Title.Text = m.Title + ", " + m.Unit
+	p.Title.Padding = 10
+	p.Title.TextStyle.Font.Size = textSize
 	p.X.Label.Text = "connections"
-	p.Y.Label.Text = m.Title + ", " + m.Unit
 	legend := plot.NewLegend()
 	legend.Top, legend.Left = true, true
-	legend.Padding = 4
+	legend.Padding = 6
 	legend.ThumbnailWidth = 30
 	legend.TextStyle.Font.Size = textSize
 	grid := plotter.NewGrid() // beneath the lines
@@ -106,8 +110,8 @@ func (r *Report) chart(m Metric) ([]byte, error) {
 
 	svg := vgsvg.NewWith(vgsvg.UseWH(chartWidth, chartHeight))
 	whole := draw.New(svg)
-	p.Draw(draw.Crop(whole, 2, -legendWidth-12, 4, -6))
-	legend.Draw(draw.Crop(whole, chartWidth-legendWidth, 0, 0, -6))
+	p.Draw(draw.Crop(whole, 2, -legendWidth-14, 4, -4))
+	legend.Draw(draw.Crop(whole, chartWidth-legendWidth, 0, 0, -30))
 	var b bytes.Buffer
 	if _, err := svg.WriteTo(&b); err != nil {
 		return nil, fmt.Errorf("compare: draw %s: %w", m.Key, err)
@@ -154,7 +158,7 @@ func (r *Report) xAxis(p *plot.Plot) {
 }
 
 // logFrom is how many times the least value the greatest must be for a scale on which equal ratios are equal lengths.
-const logFrom = 15
+const logFrom = 8
 
 // yAxis is linear from 0, or logarithmic where the values are too far apart for that.
 func yAxis(p *plot.Plot, m Metric, ys []float64) {
@@ -164,7 +168,7 @@ func yAxis(p *plot.Plot, m Metric, ys []float64) {
 		p.Y.Tick.Marker = linearTicks{}
 		return
 	}
-	p.Y.Label.Text += " (logarithmic)"
+	p.Title.Text += ", logarithmic"
 	p.Y.Scale = plot.LogScale{}
 	p.Y.Tick.Marker = logTicks{}
 	p.Y.Min, p.Y.Max = least/1.3, most*1.3

@@ -114,7 +114,7 @@ var Metrics = []Metric{
 		"Each connection sends its next message when it has the answer. With one connection this is how fast a message goes there and back; with many, how much the server gets done.",
 		func(s *Sample) *float64 { return &s.Rate }},
 	{keyP50, "Latency, median", "µs", "p50 µs", false, 0.1,
-		"Half of the messages had their answer within this time. It rises with the connections since their messages wait for each other: connections divided by throughput.",
+		"Half of the messages had their answer within this time. It rises with the connections, since their messages wait for each other: where all are served alike it is the connections divided by the throughput, and where it is far below that, some connections wait much longer than others.",
 		func(s *Sample) *float64 { return &s.P50 }},
 	{keyP99, "Latency, 99th percentile", "µs", "p99 µs", false, 0.1,
 		"One message in a hundred took longer than this. A model that serves some connections late shows here before it shows anywhere else.",

@@ -15,15 +15,15 @@ import (
 // CheckDir makes the directory if it is not there, and finds out whether files can be made in it.
 func CheckDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("compare: make the report's directory: %w", err)
+		return fmt.Errorf("compare: make the directory %s for the report: %w", dir, err)
 	}
 	f, err := os.CreateTemp(dir, ".report-*")
 	if err != nil {
-		return fmt.Errorf("compare: write into the report's directory: %w", err)
+		return fmt.Errorf("compare: write the report into %s: %w", dir, err)
 	}
 	_ = f.Close() // nothing was written
 	if err := os.Remove(f.Name()); err != nil {
-		return fmt.Errorf("compare: write into the report's directory: %w", err)
+		return fmt.Errorf("compare: write the report into %s: %w", dir, err)
 	}
 	return nil
 }
@@ -84,8 +84,10 @@ var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 		}
 		return "no"
 	},
-	"when":    func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
-	"minutes": func(s float64) string { return time.Duration(s * float64(time.Second)).Round(time.Second).String() },
+	"when": func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
+	"minutes": func(s float64) string {
+		return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond).String()
+	},
 }).Parse(pageText))
 
 // A chartOf is a metric with its chart, for the page.
