@@ -212,14 +212,14 @@ func (r *round) connected(wait func(time.Duration) bool) bool {
 // readLoad reads what the load's process printed.
 func readLoad(cmd *exec.Cmd, err error, out []byte, said *tail) (*Load, error) {
 	if err != nil {
-		return nil, fmt.Errorf("the load failed: %s", said.or(err.Error()))
+		return nil, fmt.Errorf("the load failed: %s", said.last(err.Error()))
 	}
 	l := &Load{}
 	if err := json.Unmarshal(out, l); err != nil {
 		return nil, fmt.Errorf("read what %s printed: %w", cmd.Path, err)
 	}
 	if l.Rate <= 0 {
-		return nil, fmt.Errorf("the load ended without one answer: %s", said.or("no reason was given"))
+		return nil, fmt.Errorf("the load ended without one answer: %s", said.last("no reason was given"))
 	}
 	return l, nil
 }

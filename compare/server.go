@@ -171,6 +171,15 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// last is the last line that was said, or else instead: before it may stand how far the process had come.
+func (t *tail) last(instead string) string {
+	lines := strings.Split(strings.TrimSpace(string(t.said)), "\n")
+	if s := lines[len(lines)-1]; s != "" {
+		return s
+	}
+	return instead
+}
+
 // or is what was said, in one line, or else instead.
 func (t *tail) or(instead string) string {
 	if s := strings.TrimSpace(string(t.said)); s != "" {

@@ -49,14 +49,21 @@ func RunWorker() {
 		}
 	}
 	if err == nil {
-		go func() {
-			_, _ = os.NewFile(workerLifeline, "lifeline").Read(make([]byte, 1)) // nothing is ever written to it
-			os.Exit(0)
-		}()
+		go endWithMaster()
 		err = work(s)
 	}
 	fmt.Fprintf(os.Stderr, "models: worker: %v\n", err)
 	os.Exit(1)
+}
+
+// endWithMaster waits, in a blocking call as all of a worker does: a file of package os would bring Go's poller along,
+// and with it system calls that are none of the model's.
+func endWithMaster() {
+	for {
+		if _, err := unix.Read(workerLifeline, make([]byte, 1)); err != unix.EINTR { // nothing is ever written to it
+			os.Exit(0)
+		}
+	}
 }
 
 func work(s Service) error {
