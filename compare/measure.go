@@ -20,10 +20,14 @@ type Load struct {
 }
 
 const (
-	// warmup is the time before the load is measured.
-	warmup = 100 * time.Millisecond
+	// The load warms up for this long before it is measured, and longer with more connections: those that the server has
+	// not accepted yet stand already for whoever made them.
+	leastWarmup   = 100 * time.Millisecond
+	warmupPerConn = 300 * time.Microsecond
+	// settle is how long the server serves all of them before it is looked at.
+	settle = 50 * time.Millisecond
 	// window is the part of the measured time between the two looks at the server.
-	window = 0.6
+	window = 0.6 // the rest is for how late processes are to begin
 	// leastCount is how long the load is under which system calls are counted, or more: countShare of the round's time.
 	leastCount = 250 * time.Millisecond
 	countShare = 0.25
@@ -162,12 +166,12 @@ func (r *round) holds(files int, messages uint64) error {
 	return nil
 }
 
-// load runs the load generator. When all connections stand and the warm-up is over it calls during, which may wait, for
+// load runs the load generator. When the server has all connections it calls during, which may wait, for
 // less time than the load takes; wait reports whether the load still runs.
 func (r *round) load(ctx context.Context, d time.Duration, during func(wait func(time.Duration) bool)) (*Load, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, d+loadLimit, fmt.Errorf("the load did not end within %v after its %v", loadLimit, d))
 	defer cancel()
-	cmd := r.Load(r.srv.addr, r.conns, warmup, d)
+	cmd := r.Load(r.srv.addr, r.conns, leastWarmup+time.Duration(r.conns)*warmupPerConn, d)
 	var out bytes.Buffer
 	var said tail
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -187,7 +191,7 @@ func (r *round) load(ctx context.Context, d time.Duration, during func(wait func
 			return false
 		}
 	}
-	if r.srv.count != nil && len(r.idle.pids) > 0 && r.connected(wait) && wait(warmup) {
+	if r.srv.count != nil && len(r.idle.pids) > 0 && r.connected(wait) && wait(settle) {
 		during(wait)
 	}
 	<-ended

@@ -37,10 +37,10 @@ func serveBusy(ctx context.Context, j Job) error {
 	}()
 	for buf := newBuffer(); ctx.Err() == nil; {
 		s, err := ln.Accept()
-		switch {
-		case err == nil:
+		for ; err == nil; s, err = ln.Accept() {
 			conns = append(conns, &busyConn{s: s})
-		case err != sock.ErrWouldBlock && !sock.Aborted(err) && !sock.Exhausted(err):
+		}
+		if err != sock.ErrWouldBlock && !sock.Aborted(err) && !sock.Exhausted(err) {
 			return &sock.Error{Op: "accept a connection", Err: err}
 		}
 		conns = slices.DeleteFunc(conns, func(c *busyConn) bool { return c.visit(j.Service, buf) })
