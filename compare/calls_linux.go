@@ -44,12 +44,8 @@ func canCount() error {
 	return c.addThread(os.Getpid())
 }
 
-// countCalls begins to count the calls of the process and its children.
-func countCalls(pid int) (*callCounter, error) {
-	pids, err := family(pid)
-	if err != nil {
-		return nil, err
-	}
+// countCalls begins to count the calls of the processes.
+func countCalls(pids []int) (*callCounter, error) {
 	c, err := newCounter()
 	if err != nil {
 		return nil, err

@@ -24,12 +24,11 @@ type usage struct {
 	mainOwn  int64 // those of the main process
 }
 
-// look looks at the process and its children.
-func look(pid int) (u usage, err error) {
-	if u.pids, err = family(pid); err != nil {
-		return u, err
-	}
-	for _, p := range u.pids {
+// look looks at the processes, of which the main one comes first. It is to be quick: where the machine is full of load,
+// the time for it is dear.
+func look(pids []int) (u usage, err error) {
+	u.pids = pids
+	for i, p := range pids {
 		cpu, err := cpuTime(p)
 		if err != nil {
 			return u, err
@@ -38,29 +37,18 @@ func look(pid int) (u usage, err error) {
 		if err := u.addStatus(p); err != nil {
 			return u, err
 		}
-		if p == pid {
+		if i == 0 {
 			u.mainOwn = u.own
 		}
 	}
-	u.files, err = countFilesOf(u.pids)
+	u.files, err = countFiles(pids)
 	return u, err
 }
 
-// family is the process with all its descendants. Those that end meanwhile are left out.
+// family is the process with its children, of which each thread has a list of those that it started
+// (proc_tid_children(5)). No model's children have children.
 func family(pid int) (pids []int, err error) {
 	pids = []int{pid}
-	for i := 0; i < len(pids); i++ {
-		children, err := childrenOf(pids[i])
-		if err != nil && i == 0 {
-			return nil, err
-		}
-		pids = append(pids, children...)
-	}
-	return pids, nil
-}
-
-// childrenOf reads the list that each thread has of those that it started (proc_tid_children(5)).
-func childrenOf(pid int) (pids []int, err error) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return nil, fmt.Errorf("list the server's threads: %w", err)
@@ -124,16 +112,8 @@ func field(status []byte, name string) int64 {
 	return 0
 }
 
-// countFiles is how many descriptors the process and its children have open.
-func countFiles(pid int) (int, error) {
-	pids, err := family(pid)
-	if err != nil {
-		return 0, err
-	}
-	return countFilesOf(pids)
-}
-
-func countFilesOf(pids []int) (n int, err error) {
+// countFiles is how many descriptors the processes have open.
+func countFiles(pids []int) (n int, err error) {
 	for i, p := range pids {
 		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p))
 		if err != nil && i == 0 {

@@ -20,7 +20,8 @@ type usage struct {
 
 var errNoProc = fmt.Errorf("it is read from /proc, which %s does not have as Linux has it: %w", runtime.GOOS, errors.ErrUnsupported)
 
-func look(int) (usage, error)     { return usage{}, errNoProc }
-func countFiles(int) (int, error) { return 0, errNoProc }
+func family(int) ([]int, error)     { return nil, errNoProc }
+func look([]int) (usage, error)     { return usage{}, errNoProc }
+func countFiles([]int) (int, error) { return 0, errNoProc }
 
 func (m *Machine) look() {}

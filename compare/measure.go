@@ -27,7 +27,7 @@ const (
 	// settle is how long the server serves all of them before it is looked at.
 	settle = 50 * time.Millisecond
 	// window is the part of the measured time between the two looks at the server.
-	window = 0.6 // the rest is for how late processes are to begin
+	window = 0.5 // the rest is for how late processes are to begin
 	// leastCount is how long the load is under which system calls are counted, or more: countShare of the round's time.
 	leastCount = 250 * time.Millisecond
 	countShare = 0.25
@@ -54,7 +54,11 @@ func measure(ctx context.Context, o Options, model string, conns int) (s Sample,
 		}
 	}()
 	r := round{Options: o, srv: srv, conns: conns, Sample: Sample{missing: map[string]error{}}}
-	if r.idle, err = look(srv.pid()); err != nil {
+	pids, err := family(srv.cmd.Process.Pid)
+	if err == nil {
+		r.idle, err = look(pids)
+	}
+	if err != nil {
 		r.miss(err, keyCPU, keyMemory, keySwitches, keyCalls)
 	}
 	d := o.Duration / time.Duration(o.Rounds)
@@ -80,16 +84,17 @@ func (r *round) underLoad(ctx context.Context, d time.Duration) error {
 	var before, after uint64
 	err := errWindow
 	res, loadErr := r.load(ctx, d, func(wait func(time.Duration) bool) {
+		begun := time.Now()
 		before = r.srv.count.Load()
-		if from, err = look(r.srv.pid()); err != nil {
+		if from, err = look(r.idle.pids); err != nil {
 			return
 		}
 		err = errWindow
-		if !wait(time.Duration(window * float64(d))) {
+		if !wait(time.Duration(window*float64(d)) - time.Since(begun)) {
 			return
 		}
 		after = r.srv.count.Load()
-		if to, err = look(r.srv.pid()); err == nil {
+		if to, err = look(r.idle.pids); err == nil {
 			err = r.holds(to.files, after-before)
 		}
 	})
@@ -122,7 +127,7 @@ func (r *round) countCalls(ctx context.Context, d time.Duration) error {
 	var calls, messages uint64
 	_, loadErr := r.load(ctx, d, func(wait func(time.Duration) bool) {
 		var c *callCounter
-		if c, err = countCalls(r.srv.pid()); err != nil {
+		if c, err = countCalls(r.idle.pids); err != nil {
 			return
 		}
 		defer c.close()
@@ -138,7 +143,7 @@ func (r *round) countCalls(ctx context.Context, d time.Duration) error {
 		messages = r.srv.count.Load() - started
 		if calls, err = c.read(); err == nil {
 			calls -= before
-			if files, err = countFiles(r.srv.pid()); err == nil {
+			if files, err = countFiles(r.idle.pids); err == nil {
 				err = r.holds(files, messages)
 			}
 		}
@@ -204,7 +209,7 @@ func (r *round) load(ctx context.Context, d time.Duration, during func(wait func
 // connected waits until the server has a descriptor for each connection.
 func (r *round) connected(wait func(time.Duration) bool) bool {
 	for {
-		if n, err := countFiles(r.srv.pid()); err != nil || n >= r.idle.files+r.conns {
+		if n, err := countFiles(r.idle.pids); err != nil || n >= r.idle.files+r.conns {
 			return err == nil
 		}
 		if !wait(5 * time.Millisecond) {

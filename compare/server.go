@@ -153,8 +153,6 @@ func (s *server) stop() error {
 	return nil
 }
 
-func (s *server) pid() int { return s.cmd.Process.Pid }
-
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill() // it may have ended by itself
 	_ = s.stdin.Close()
