@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// start builds the program in a folder, runs it, and returns the address that it logs.
-func start(t *testing.T, folder string, args ...string) string {
+// build builds the program in a folder, and returns its file.
+func build(t *testing.T, folder string) string {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("no go command here to build the examples with")
@@ -26,7 +26,13 @@ func start(t *testing.T, folder string, args ...string) string {
 	if out, err := exec.Command("go", "build", "-o", bin, "./"+folder).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(bin, args...)
+	return bin
+}
+
+// start builds the program in a folder, runs it, and returns the address that it logs.
+func start(t *testing.T, folder string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(build(t, folder), args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
