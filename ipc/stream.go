@@ -37,7 +37,8 @@ type stream struct {
 	most      int               // descriptors that may come with one message; 0: none is taken
 	fds       []int             // came, and belong to messages that are not complete yet
 	bad       error             // why nothing can be received any more
-	credit    int               // of looking again and again before waiting: see spin
+	looking   credit            // see linger
+	lingering credit
 	read      recvCall
 }
 
@@ -48,7 +49,7 @@ var recvBuffers = sync.Pool{New: func() any { return new([recvBuffer]byte) }}
 
 // newStream takes nc over; on an error it closes it.
 func newStream(nc net.Conn, codec frame.Codec, most int) (*stream, error) {
-	s := &stream{nc: nc, codec: codec, most: most, sending: newGate(), receiving: newGate(), credit: maxCredit}
+	s := &stream{nc: nc, codec: codec, most: most, sending: newGate(), receiving: newGate(), looking: maxCredit, lingering: maxCredit}
 	err := s.dec.Reset(codec)
 	if err == nil {
 		c, ok := nc.(syscall.Conn)
@@ -134,13 +135,25 @@ func (s *stream) next(ctx context.Context, op string) ([]byte, error) {
 type recvCall struct {
 	once func(fd uintptr) bool // made once, so that no call allocates it
 	s    *stream
-	poll bool // do not wait
+	how  waiting
 	n    int
 	err  error
 }
 
+// waiting is how a call waits that finds nothing.
+type waiting int
+
+const (
+	never     waiting = iota
+	lingering         // up to a millisecond, by the system call
+	parked            // by Go's poller
+)
+
 func (r *recvCall) try(fd uintptr) bool {
 	s := r.s
+	if r.how == lingering {
+		pollIn(fd)
+	}
 	if s.buf == nil {
 		s.buf = recvBuffers.Get().(*[recvBuffer]byte)
 	}
@@ -153,7 +166,7 @@ func (r *recvCall) try(fd uintptr) bool {
 	}
 	if r.err == sock.ErrWouldBlock {
 		s.giveBack() // who waits holds no buffer
-		return r.poll
+		return r.how != parked
 	}
 	return true
 }
@@ -167,16 +180,20 @@ func (s *stream) fill(ctx context.Context, op string) error {
 		return s.bad
 	}
 	r := &s.read
-	r.s, r.poll = s, true
-	if err := s.raw.Read(r.once); err != nil {
-		return err
+	r.s = s
+	t := task(ctx, op)
+	if t != nil { // a coroutine first tries by itself
+		r.how = never
+		if err := s.raw.Read(r.once); err != nil {
+			return err
+		}
 	}
-	if r.err == sock.ErrWouldBlock {
-		err := await(ctx, op, func(ctx context.Context) error {
-			if err := s.spin(ctx); err != nil || r.err != sock.ErrWouldBlock {
+	if t == nil || r.err == sock.ErrWouldBlock {
+		err := awaitFor(t, ctx, op, func(ctx context.Context) error {
+			if err := s.linger(ctx); err != nil || r.err != sock.ErrWouldBlock {
 				return err
 			}
-			r.poll = false
+			r.how = parked
 			return interruptible(ctx, s.nc.SetReadDeadline, func() error { return s.raw.Read(r.once) })
 		})
 		if err != nil {
@@ -195,38 +212,71 @@ func (s *stream) fill(ctx context.Context, op string) error {
 	return nil
 }
 
-// Two processes that talk by turns wait for each other for a few microseconds, and it takes several times as long for a
-// thread to go to sleep and be woken. So who is about to wait looks again and again first, for a bounded time, as the
-// runtime's own locks do; and only as long as that was worth it the last times, so that a receiver whose messages
-// come rarely sleeps at once. (Round trip of 64 bytes: 30 µs without this, 8 with it, where both processes have a core.)
+// Two processes that talk by turns wait for each other some microseconds at a time. Go's poller takes several times that to
+// put a goroutine to sleep and to wake it again, through other threads. So who is about to wait first looks again and again
+// for some microseconds, in which the answer comes if the other process has a processor to itself; then blocks in poll(2) on
+// its thread for up to a millisecond, for a thread in a system call is woken by the sender's own, and often runs next on the
+// same processor; and goes to Go's poller when nothing has come. Each of the first two is done only as long as it was worth
+// it the last times: on a busy machine the first soon stops, and a receiver whose messages come rarely goes to Go's
+// poller at once.
 const (
-	spinTime  = 25 * time.Microsecond
-	maxCredit = 16 // vain spins until the next that are not worth it any more
-	spinAgain = 64 // then one wait of so many tries whether it has become so
+	lookTime  = 12 * time.Microsecond
+	maxCredit = 16 // vain tries until the next ones are not made any more
+	tryAgain  = 64 // then one of so many tries whether it has become worth it
 )
 
-// spin tries to receive until there is something, or it is time to sleep.
-func (s *stream) spin(ctx context.Context) error {
-	if s.credit < 0 || runtime.GOMAXPROCS(0) == 1 {
-		if s.credit++; s.credit == 0 {
-			s.credit = 1 // of the next vain one
+// A credit tells whether something is worth trying.
+type credit int
+
+// try is asked before.
+func (c *credit) try() bool {
+	if *c < 0 {
+		if *c++; *c == 0 {
+			*c = 1 // of the next vain one
 		}
-		return nil
+		return false
 	}
-	done := ctx.Done()
-	for begin := time.Now(); time.Since(begin) < spinTime; {
-		if err := s.raw.Read(s.read.once); err != nil || s.read.err != sock.ErrWouldBlock {
-			s.credit = min(s.credit+1, maxCredit)
+	return runtime.GOMAXPROCS(0) > 1
+}
+
+// note is told how it went.
+func (c *credit) note(worth bool) {
+	if worth {
+		*c = min(*c+1, maxCredit)
+	} else if *c--; *c <= 0 {
+		*c = -tryAgain
+	}
+}
+
+// linger receives what comes soon. If nothing does, the call's error is ErrWouldBlock.
+func (s *stream) linger(ctx context.Context) error {
+	r := &s.read
+	r.err = sock.ErrWouldBlock
+	if s.looking.try() {
+		r.how = never
+		for begin := time.Now(); ; {
+			if err := s.raw.Read(r.once); err != nil {
+				return err
+			}
+			if r.err != sock.ErrWouldBlock {
+				s.looking.note(true)
+				return nil
+			}
+			if time.Since(begin) > lookTime {
+				break
+			}
+		}
+		s.looking.note(false)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if s.lingering.try() {
+		r.how = lingering
+		if err := s.raw.Read(r.once); err != nil {
 			return err
 		}
-		select {
-		case <-done:
-			return context.Cause(ctx)
-		default:
-		}
-	}
-	if s.credit--; s.credit <= 0 {
-		s.credit = -spinAgain
+		s.lingering.note(r.err != sock.ErrWouldBlock)
 	}
 	return nil
 }

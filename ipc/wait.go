@@ -27,7 +27,11 @@ func task(ctx context.Context, op string) *coro.Task {
 // await returns, f has. Its error is f's; where the caller's context, or the task, was cancelled it is f's too, or the
 // cause if f returned none for that: what f has done by then is done.
 func await(ctx context.Context, op string, f func(ctx context.Context) error) error {
-	t := task(ctx, op)
+	return awaitFor(task(ctx, op), ctx, op, f)
+}
+
+// awaitFor is await for a task that is known.
+func awaitFor(t *coro.Task, ctx context.Context, op string, f func(ctx context.Context) error) error {
 	if t == nil {
 		return f(ctx)
 	}

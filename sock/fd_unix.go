@@ -23,7 +23,13 @@ func sysSendFD(s Socket, fds []int, data []byte) (int, error) {
 }
 
 func sysRecvFD(s Socket, buf []byte, most int) (fds []int, n int, err error) {
-	control := make([]byte, unix.CmsgSpace(4*most))
+	var room [96]byte // on the stack, for as many as are usual
+	control := room[:]
+	if need := unix.CmsgSpace(4 * most); need <= len(room) {
+		control = room[:need]
+	} else {
+		control = make([]byte, need)
+	}
 	var controlled, flags int
 	for {
 		n, controlled, flags, _, err = unix.Recvmsg(s.FD(), buf, control, recvFDFlags)
