@@ -160,8 +160,8 @@ func (ln *Listener) nextEarly() sock.Socket {
 	return s
 }
 
-// leave stops listening, and leaves what waits in the backlog to those that share the socket. What the driver is about
-// to accept is taken in, for nobody else will get it.
+// leave stops listening, and leaves what comes to those that share the socket. What the driver is about to accept is
+// taken in, for nobody else will get it.
 func (ln *Listener) leave() {
 	if ln.ended || ln.leaving {
 		return
@@ -174,11 +174,21 @@ func (ln *Listener) leave() {
 	ln.left()
 }
 
-// left ends a listener that leaves once nothing more can come.
+// left ends a listener that leaves once nothing more can come from the driver. Of those that share the socket the kernel may
+// have woken this one for a connection just as it went to leave, and then nobody else knows of that one; so what waits
+// now is taken in.
 func (ln *Listener) left() {
-	if ln.leaving && !ln.loop.driver.accepting(ln) {
-		ln.end(nil)
+	if ln.ended || !ln.leaving || ln.loop.driver.accepting(ln) {
+		return
 	}
+	for n := ln.loop.opt.AcceptBudget; n > 0; n-- {
+		s, err := ln.sock.Accept()
+		if err != nil {
+			break // nobody waits, or there is no room for them here
+		}
+		ln.accepted(s)
+	}
+	ln.end(nil)
 }
 
 // mostBacklog bounds what finish accepts while peers go on connecting.
