@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,23 @@ func processes() (ps []process) {
 		ps = append(ps, process{pid, parent, f[0], string(stat[open+1 : end])})
 	}
 	return ps
+}
+
+// children are the processes that a process has, whichever of its threads started them.
+func children(parent int) (pids []int) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	if err != nil {
+		panic(err)
+	}
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // the thread may have ended just now
+		for _, f := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(f); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }
 
 // mine are the processes of a master: those that carry its mark in their environment. A zombie has none.
