@@ -23,12 +23,14 @@ type child struct {
 	started time.Time
 	readyAt time.Time // zero: it is not
 	leaving bool      // it was told to end
-	killed  string    // why we killed it
 	failed  string    // what it said of its failure
 	timer   *time.Timer
-	control *os.File // its goroutines\'
+	control *os.File // for its goroutines
 
 	out chan message // to tell it
+
+	mu     sync.Mutex
+	killed string // why we killed it
 }
 
 // mostTold is how many messages may wait for a child to read them: it is told of its start and at most of three ways to end.
@@ -36,14 +38,14 @@ const mostTold = 8
 
 // A start is how a child is started.
 type start struct {
-	name    string
-	number  int
-	job     job
-	env     []string
-	sockets []*shared
-	stdin   uintptr
-	hello   message
-	path    string
+	name   string
+	number int
+	job    job
+	env    []string
+	files  []uintptr // from firstFD on
+	stdin  uintptr
+	hello  message
+	path   string
 
 	heard func(c *child, m message)          // on a goroutine of its own, as are the other two
 	ended func(c *child, s *os.ProcessState) // after the last heard
@@ -55,11 +57,8 @@ func (s start) begin() (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proc: start %s: %w", s.name, err)
 	}
-	files := []uintptr{s.stdin, 1, 2}
-	for _, k := range s.sockets {
-		files = append(files, uintptr(k.sock.FD()))
-	}
-	s.job.Control, s.job.Sockets = len(files), len(s.sockets)
+	files := append([]uintptr{s.stdin, 1, 2}, s.files...)
+	s.job.Control, s.job.Sockets = len(files), len(s.files)
 	if s.job.Next != nil {
 		s.job.Next.Control, s.job.Next.Sockets = s.job.Control, s.job.Sockets
 	}
@@ -144,11 +143,13 @@ func (c *child) say(m message) {
 	}
 }
 
-// kill ends the child at once, and notes why.
+// kill ends the child at once, and notes why, unless that is "". Any goroutine may call it.
 func (c *child) kill(why string) {
+	c.mu.Lock()
 	if c.killed == "" {
 		c.killed = why
 	}
+	c.mu.Unlock()
 	_ = c.proc.Kill() // it may have ended just now
 }
 
@@ -166,6 +167,8 @@ func (c *child) stopTimer() {
 
 // why says how the child ended.
 func (c *child) why(s *os.ProcessState) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case c.killed != "":
 		return c.killed

@@ -45,6 +45,7 @@ type message struct {
 	Number int      `json:",omitempty"` // msgHello: of the worker
 	Config []byte   `json:",omitempty"`
 	Addrs  []string `json:",omitempty"`
+	Size   int      `json:",omitempty"` // of a pool's worker: the greatest message
 
 	Mode  Mode          `json:",omitempty"` // msgStop
 	Limit time.Duration `json:",omitempty"` // of msgHello: for a worker that is told by nobody
@@ -90,6 +91,8 @@ func begin() {
 	case roleWorker:
 		_ = os.Setenv(listenPID, strconv.Itoa(os.Getpid())) // for others who look for it; it fails for bad names alone
 		os.Exit(work(mine))
+	case rolePool:
+		os.Exit(poolWork(mine))
 	case roleExec:
 		err := become(mine)
 		if json.NewEncoder(os.NewFile(uintptr(mine.Control), "control")).Encode(message{Kind: msgFailed, Text: err.Error()}) != nil {

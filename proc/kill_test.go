@@ -3,13 +3,19 @@
 package proc_test
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/proc"
 )
 
 var killTime = flag.Duration("kill", 4*time.Second, "how long each test that kills processes at random goes on (a minute for the long run)")
@@ -92,5 +98,67 @@ func TestKillMaster(t *testing.T) {
 	m.ends(syscall.SIGTERM)
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestKillPool: the workers of a pool are killed at random under load, thousands of times in a long run, and each call is
+// accounted for: it has its result, or, if it was tried as often as it may be, the reason.
+func TestKillPool(t *testing.T) {
+	r := killSeed(t)
+	for _, tries := range []int{1 << 30, 2} {
+		t.Run(fmt.Sprintf("tries %d", tries), func(t *testing.T) {
+			p := newPool(t, proc.PoolOptions{Workers: 3, Tries: tries, Queue: 16})
+			end := make(chan struct{})
+			var callers sync.WaitGroup
+			var right, lost, wrong atomic.Int64
+			for i := range 6 {
+				callers.Go(func() {
+					for n := i; ; n += 6 {
+						select {
+						case <-end:
+							return
+						default:
+						}
+						got, err := square.Call(t.Context(), p, n)
+						e, isLost := errors.AsType[*proc.LostError](err)
+						switch {
+						case err == nil && got == n*n:
+							right.Add(1)
+						case isLost && e.Tries == tries:
+							lost.Add(1)
+						default:
+							wrong.Add(1)
+							t.Errorf("square(%d) = %d, %v", n, got, err)
+							return
+						}
+					}
+				})
+			}
+			kills := 0
+			for stop := time.Now().Add(*killTime / 2); time.Now().Before(stop); {
+				time.Sleep(time.Duration(r.IntN(4000)) * time.Microsecond) // the moments are what is random
+				for _, pid := range children(os.Getpid()) {
+					if r.IntN(3) == 0 && syscall.Kill(pid, syscall.SIGKILL) == nil {
+						kills++
+					}
+				}
+			}
+			close(end)
+			callers.Wait()
+			s := p.Stats()
+			t.Logf("%d kills; of %d calls %d were answered and %d lost: %+v", kills, s.Done, right.Load(), lost.Load(), s)
+			if n := right.Load() + lost.Load() + wrong.Load(); s.Done != n || s.Left != 0 {
+				t.Errorf("the pool counts %+v, and the callers %d", s, n)
+			}
+			if tries > 2 && lost.Load() > 0 {
+				t.Errorf("%d calls were lost", lost.Load())
+			}
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+			if left := children(os.Getpid()); len(left) > 0 {
+				t.Errorf("processes are left: %v", left)
+			}
+		})
 	}
 }

@@ -91,6 +91,9 @@ func runMaster(text string) int {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		panic(err)
 	}
+	if begun, ok := strings.CutPrefix(s.Entry, "pool "); ok {
+		return poolMaster(begun)
+	}
 	m := &proc.Master{Entry: s.Entry, Workers: s.Workers, Addrs: s.Addrs, PIDFile: s.PIDFile, Config: []byte(s.Driver),
 		ReadyTimeout: s.ReadyTimeout, Drain: s.Drain, Backoff: s.Backoff, Steady: s.Steady, Deaths: s.Deaths,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("master", os.Getpid()),

@@ -184,7 +184,7 @@ func (m *master) worker(number int) (*child, error) {
 		env = append(env, notifySocket+"="+m.notes.name)
 	}
 	c, err := start{
-		name: fmt.Sprintf("worker %d", number), number: number, path: path, stdin: m.null.Fd(), sockets: m.sockets,
+		name: fmt.Sprintf("worker %d", number), number: number, path: path, stdin: m.null.Fd(), files: m.files(),
 		env: environ(env...), job: job{Role: roleWorker, Entry: m.Entry},
 		hello: message{Kind: msgHello, Number: number, Config: m.Config, Addrs: m.Addrs, Limit: m.Drain},
 		heard: func(c *child, msg message) { m.post(func() { m.heard(c, msg) }) },
@@ -203,6 +203,14 @@ func (m *master) worker(number int) (*child, error) {
 		})
 	})
 	return c, nil
+}
+
+// files are the sockets' descriptors.
+func (m *master) files() (fds []uintptr) {
+	for _, s := range m.sockets {
+		fds = append(fds, uintptr(s.sock.FD()))
+	}
+	return fds
 }
 
 func (m *master) names() string {

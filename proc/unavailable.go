@@ -22,4 +22,6 @@ func (w *Worker) Ready(status string) error { return ErrUnavailable }
 // Bind gives the descriptor that is bound to one of Addrs.
 func (w *Worker) Bind(addr string) (sock.Socket, error) { return sock.None, ErrUnavailable }
 
+func (p *Pool) start() error { return ErrUnavailable }
+
 func isPackets(string) bool { return false }

@@ -42,7 +42,7 @@ func (m *master) startSuccessor() error {
 		env = append(env, notifySocket+"="+m.notes.name)
 	}
 	c, err := start{
-		name: "successor", path: self, stdin: 0, sockets: m.sockets, env: environ(env...),
+		name: "successor", path: self, stdin: 0, files: m.files(), env: environ(env...),
 		job:   job{Role: roleExec, Path: calledAs, Next: next},
 		hello: message{Kind: msgHello},
 		heard: func(c *child, msg message) { m.post(func() { m.successorHeard(c, msg) }) },

@@ -1,0 +1,296 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// PoolOptions are the choices of a pool. The zero value of each field means its default.
+type PoolOptions struct {
+	// Workers is how many processes there are (default one a core, at most MaxWorkers).
+	Workers int
+	// Queue is how many calls may wait for a worker (default 1024): Submit waits then.
+	Queue int
+	// Tries is how often a call is begun whose worker dies (default 3). So a function may run more than once, as
+	// far as its worker came; 1 means that it does not.
+	Tries int
+	// Limit is how long a call may take, from its beginning in a worker (default: no limit). Its worker is killed then, and
+	// replaced.
+	Limit time.Duration
+	// Grace is how long a call may go on whose context has ended (default 1 s). Its worker is killed then, and replaced.
+	Grace time.Duration
+	// MaxMessage is the greatest size in bytes of an argument or a result, encoded (default 16 MiB).
+	MaxMessage int
+	// Log hears of workers that died (default slog.Default()).
+	Log *slog.Logger
+}
+
+const (
+	defaultPoolQueue = 1024
+	defaultTries     = 3
+	defaultGrace     = time.Second
+	defaultMessage   = 16 << 20
+)
+
+// ErrPoolClosed is why a call fails that a pool did not begin before it was closed.
+var ErrPoolClosed = errors.New("proc: the pool is closed")
+
+// A CallError is an error that a function returned, or its panic, as it came over from the worker: its text alone.
+type CallError struct {
+	Func string // with its types
+	Text string
+}
+
+func (e *CallError) Error() string { return fmt.Sprintf("proc: %s: %s", e.Func, e.Text) }
+
+// A LostError is a call whose workers died, as often as it was tried.
+type LostError struct {
+	Func  string
+	Tries int
+	Cause string // of the last one's death
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("proc: %s: its worker died each of the %d times that it was tried; at last: %s", e.Func, e.Tries, e.Cause)
+}
+
+// A LimitError is a call that took longer than PoolOptions.Limit. It is a timeout.
+type LimitError struct {
+	Func  string
+	Limit time.Duration
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("proc: %s: it took longer than the pool's limit of %v, and its worker was killed", e.Func, e.Limit)
+}
+
+// Timeout says that it is one, and Unwrap that errors.Is finds context.DeadlineExceeded.
+func (e *LimitError) Timeout() bool { return true }
+func (e *LimitError) Unwrap() error { return context.DeadlineExceeded }
+
+// A Pool is worker processes that run calls of functions: on all cores, and safe from what they do. It is known to what a
+// [Func] is asked to do. All methods may be called by any goroutine, and Shutdown by coroutines too.
+type Pool struct {
+	opt    PoolOptions
+	window int
+
+	queue   chan *task
+	again   chan *task // whose worker died
+	closing chan struct{}
+	end     sync.Once
+	workers sync.WaitGroup
+
+	mu    sync.Mutex
+	left  int           // tasks that are not finished
+	empty chan struct{} // closed when there are none and the pool drains; nil: it does not
+	stats PoolStats
+}
+
+// PoolStats are a pool's counts since its start.
+type PoolStats struct {
+	Done   int64 // calls that have their result, whatever it is
+	Deaths int64 // workers that died, or were killed
+	Again  int64 // calls that were begun again
+	Left   int   // calls that are waiting or running now
+}
+
+// NewPool starts the workers. It must be called after [Main]. Whoever makes a pool closes it.
+func NewPool(o PoolOptions) (*Pool, error) {
+	for _, f := range []struct {
+		name string
+		v    *int
+		def  int
+	}{
+		{"Workers", &o.Workers, min(cores(), MaxWorkers)},
+		{"Queue", &o.Queue, defaultPoolQueue},
+		{"Tries", &o.Tries, defaultTries},
+		{"MaxMessage", &o.MaxMessage, defaultMessage},
+	} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+		if *f.v < 0 {
+			return nil, fmt.Errorf("proc: PoolOptions.%s is %d: it must be positive, or 0 for the default of %d", f.name, *f.v, f.def)
+		}
+	}
+	if o.Workers > MaxWorkers {
+		return nil, fmt.Errorf("proc: PoolOptions.Workers is %d: there can be %d", o.Workers, MaxWorkers)
+	}
+	if o.Limit < 0 || o.Grace < 0 {
+		return nil, fmt.Errorf("proc: PoolOptions.Limit is %v and Grace %v: they must not be negative", o.Limit, o.Grace)
+	}
+	if o.Grace == 0 {
+		o.Grace = defaultGrace
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if err := mustMain(); err != nil {
+		return nil, err
+	}
+	p := &Pool{opt: o, window: o.Workers + o.Queue, queue: make(chan *task, o.Queue), again: make(chan *task, 2*o.Workers), closing: make(chan struct{})}
+	if err := p.start(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Stats returns the counts.
+func (p *Pool) Stats() PoolStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Left = p.left
+	return s
+}
+
+// Close ends the pool: what has not begun fails with ErrPoolClosed, and what runs as well, after its worker has been killed.
+// When it returns, the workers have been waited for. Closing again changes nothing.
+func (p *Pool) Close() error {
+	p.end.Do(func() { close(p.closing) })
+	p.workers.Wait()
+	for {
+		select {
+		case t := <-p.queue:
+			t.finish(nil, ErrPoolClosed)
+		case t := <-p.again:
+			t.finish(nil, ErrPoolClosed)
+		default:
+			return nil
+		}
+	}
+}
+
+// Shutdown waits until all calls have their results, and closes the pool. New calls fail meanwhile. If ctx is done before, the
+// pool is closed at once, and the error is the cause.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	p.mu.Lock()
+	if p.empty == nil {
+		p.empty = make(chan struct{})
+		if p.left == 0 {
+			close(p.empty)
+		}
+	}
+	empty := p.empty
+	p.mu.Unlock()
+	err := wait(ctx, "proc: pool shutdown", empty)
+	if err != nil {
+		err = fmt.Errorf("proc: pool shutdown: %d calls were not done: %w", p.Stats().Left, err)
+	}
+	return errors.Join(err, p.Close())
+}
+
+// submit queues a call.
+func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	if p.empty != nil {
+		p.mu.Unlock()
+		return nil, ErrPoolClosed
+	}
+	p.left++
+	p.mu.Unlock()
+	t := newTask(ctx, name, in)
+	t.pool = p
+	select {
+	case <-p.closing:
+		t.finish(nil, ErrPoolClosed)
+		return nil, ErrPoolClosed
+	case p.queue <- t:
+	default:
+		err := block(ctx, "proc: submit "+name, func(ctx context.Context) error {
+			select {
+			case p.queue <- t:
+				return nil
+			case <-p.closing:
+				return ErrPoolClosed
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+		if err != nil {
+			t.finish(nil, err)
+			return nil, err
+		}
+	}
+	select {
+	case <-p.closing: // Close may have looked already
+		t.finish(nil, ErrPoolClosed)
+	default:
+	}
+	t.watch()
+	return t, nil
+}
+
+// finished counts a task out.
+func (p *Pool) finished() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Done++
+	if p.left--; p.left == 0 && p.empty != nil {
+		close(p.empty)
+	}
+}
+
+// A task is a call on its way. It is finished once, by whoever comes first: its worker, its context, or the pool's end.
+type task struct {
+	ctx   context.Context
+	name  string
+	in    []byte
+	pool  *Pool
+	tries int // its worker's
+
+	once   sync.Once
+	done   chan struct{}
+	out    []byte // once done, as err
+	err    error
+	forget func() bool // of the watch on ctx
+	mu     sync.Mutex  // of forget
+}
+
+func newTask(ctx context.Context, name string, in []byte) *task {
+	return &task{ctx: ctx, name: name, in: in, done: make(chan struct{})}
+}
+
+// watch fails the task when its context ends, also while it waits for a worker.
+func (t *task) watch() {
+	if t.ctx.Done() == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.finished() {
+		t.forget = context.AfterFunc(t.ctx, func() { t.finish(nil, context.Cause(t.ctx)) })
+	}
+}
+
+func (t *task) finish(out []byte, err error) {
+	t.once.Do(func() {
+		t.out, t.err = out, err
+		close(t.done)
+		t.mu.Lock()
+		forget := t.forget
+		t.mu.Unlock()
+		if forget != nil {
+			forget()
+		}
+		if t.pool != nil {
+			t.pool.finished()
+		}
+	})
+}
+
+func (t *task) finished() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
