@@ -57,6 +57,10 @@ func TestMain(m *testing.M) {
 		os.Exit(runMaster(text))
 	}
 	subreap()
+	// Under the race detector each process waits a second before it ends, unless told otherwise.
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
+		panic(err)
+	}
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // the runtime's poller keeps descriptors from here on
 		_ = l.Close()
 	}
@@ -130,6 +134,9 @@ func notifies(w *proc.Worker) error {
 	return nil
 }
 
+// masters are the processes that somebody waits for.
+var masters sync.Map
+
 // A running is a master under test.
 type running struct {
 	t     testing.TB
@@ -165,6 +172,7 @@ func (s setup) start(t testing.TB, change ...func(*exec.Cmd)) *running {
 	if err := m.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	masters.Store(m.cmd.Process.Pid, true)
 	_ = w.Close() // the master has it
 	read := make(chan struct{})
 	go func() {
@@ -179,6 +187,7 @@ func (s setup) start(t testing.TB, change ...func(*exec.Cmd)) *running {
 	}()
 	go func() {
 		_ = m.cmd.Wait() // the test looks at ProcessState
+		masters.Delete(m.cmd.Process.Pid)
 		close(m.ended)
 	}()
 	t.Cleanup(func() {

@@ -39,6 +39,7 @@ func TestServe(t *testing.T) {
 						t.Errorf("%s: %+v answers, want a worker of master %d", m.addrs[i], a, m.cmd.Process.Pid)
 					}
 				}
+				_ = c.Close() // it was answered
 			}
 			m.ends(syscall.SIGTERM)
 			if exists(path) || exists(s.PIDFile) {

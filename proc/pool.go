@@ -190,7 +190,7 @@ func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error
 		return nil, err
 	}
 	p.mu.Lock()
-	if p.empty != nil {
+	if p.empty != nil || p.isClosing() {
 		p.mu.Unlock()
 		return nil, ErrPoolClosed
 	}
@@ -199,9 +199,6 @@ func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error
 	t := newTask(ctx, name, in)
 	t.pool = p
 	select {
-	case <-p.closing:
-		t.finish(nil, ErrPoolClosed)
-		return nil, ErrPoolClosed
 	case p.queue <- t:
 	default:
 		err := block(ctx, "proc: submit "+name, func(ctx context.Context) error {
@@ -226,6 +223,15 @@ func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error
 	}
 	t.watch()
 	return t, nil
+}
+
+func (p *Pool) isClosing() bool {
+	select {
+	case <-p.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // finished counts a task out.

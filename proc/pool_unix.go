@@ -84,6 +84,7 @@ func (p *Pool) keep(number int) {
 		t := p.next(gone)
 		switch {
 		case t != nil && w == nil:
+			t.tries++
 			p.lost(t, "it can't be started")
 		case t != nil && p.run(w, t):
 			deaths = 0
@@ -107,15 +108,6 @@ func (p *Pool) keep(number int) {
 
 // hopeless is how many times in a row a worker dies, or can't be started, until calls are told so rather than left waiting.
 const hopeless = 8
-
-func (p *Pool) isClosing() bool {
-	select {
-	case <-p.closing:
-		return true
-	default:
-		return false
-	}
-}
 
 // pause waits before a worker is started again; false says that the pool ends.
 func (p *Pool) pause(deaths int) bool {
@@ -227,9 +219,6 @@ func (p *Pool) died(w *poolWorker) {
 
 // lost is a task whose worker died: it goes to another, or fails.
 func (p *Pool) lost(t *task, why string) {
-	if t.tries == 0 {
-		t.tries++
-	}
 	switch {
 	case t.finished():
 		return

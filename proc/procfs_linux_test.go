@@ -95,7 +95,7 @@ func (m *running) clean() {
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		left := m.mine()
 		for _, p := range processes() { // what a master left when it was killed, or replaced, is ours
-			if p.parent == os.Getpid() && p.state == "Z" && (m.cmd.ProcessState == nil || p.pid != m.cmd.Process.Pid) && m.knows(p.pid) {
+			if _, waited := masters.Load(p.pid); p.parent == os.Getpid() && p.state == "Z" && !waited {
 				_, _ = unix.Wait4(p.pid, nil, 0, nil) // what counts is that it has ended
 			}
 		}
@@ -110,9 +110,4 @@ func (m *running) clean() {
 			return
 		}
 	}
-}
-
-// knows reports whether the log has told of a process.
-func (m *running) knows(pid int) bool {
-	return m.count(fmt.Sprintf(`pid=%d\b`, pid)) > 0
 }
