@@ -37,8 +37,7 @@ type stream struct {
 	most      int               // descriptors that may come with one message; 0: none is taken
 	fds       []int             // came, and belong to messages that are not complete yet
 	bad       error             // why nothing can be received any more
-	looking   credit            // see linger
-	lingering credit
+	lingering credit            // see linger
 	read      recvCall
 }
 
@@ -49,7 +48,7 @@ var recvBuffers = sync.Pool{New: func() any { return new([recvBuffer]byte) }}
 
 // newStream takes nc over; on an error it closes it.
 func newStream(nc net.Conn, codec frame.Codec, most int) (*stream, error) {
-	s := &stream{nc: nc, codec: codec, most: most, sending: newGate(), receiving: newGate(), looking: maxCredit, lingering: maxCredit}
+	s := &stream{nc: nc, codec: codec, most: most, sending: newGate(), receiving: newGate(), lingering: maxCredit}
 	err := s.dec.Reset(codec)
 	if err == nil {
 		c, ok := nc.(syscall.Conn)
@@ -213,14 +212,12 @@ func (s *stream) fill(ctx context.Context, op string) error {
 }
 
 // Two processes that talk by turns wait for each other some microseconds at a time. Go's poller takes several times that to
-// put a goroutine to sleep and to wake it again, through other threads. So who is about to wait first looks again and again
-// for some microseconds, in which the answer comes if the other process has a processor to itself; then blocks in poll(2) on
+// put a goroutine to sleep and to wake it again, through other threads. So who is about to wait first blocks in poll(2) on
 // its thread for up to a millisecond, for a thread in a system call is woken by the sender's own, and often runs next on the
-// same processor; and goes to Go's poller when nothing has come. Each of the first two is done only as long as it was worth
-// it the last times: on a busy machine the first soon stops, and a receiver whose messages come rarely goes to Go's
-// poller at once.
+// same processor; and goes to Go's poller when nothing has come. The first is done only as long as it was worth it the last
+// times, so that a receiver whose messages come rarely goes to Go's poller at once. (To look again and again for some
+// microseconds before that, as locks do, was tried: on two cores that others use too it took half as long again.)
 const (
-	lookTime  = 12 * time.Microsecond
 	maxCredit = 16 // vain tries until the next ones are not made any more
 	tryAgain  = 64 // then one of so many tries whether it has become worth it
 )
@@ -252,22 +249,6 @@ func (c *credit) note(worth bool) {
 func (s *stream) linger(ctx context.Context) error {
 	r := &s.read
 	r.err = sock.ErrWouldBlock
-	if s.looking.try() {
-		r.how = never
-		for begin := time.Now(); ; {
-			if err := s.raw.Read(r.once); err != nil {
-				return err
-			}
-			if r.err != sock.ErrWouldBlock {
-				s.looking.note(true)
-				return nil
-			}
-			if time.Since(begin) > lookTime {
-				break
-			}
-		}
-		s.looking.note(false)
-	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
