@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -239,4 +241,42 @@ func TestWorker(t *testing.T) {
 	if got := hear(t, bufio.NewReader(busy)); got != fmt.Sprintf("%x", want) {
 		t.Errorf("got %q, want %x", got, want)
 	}
+}
+
+// TestPrefork: two worker processes answer, and one that is killed is replaced.
+func TestPrefork(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("worker processes are for Unix")
+	}
+	address := start(t, "prefork", "tcp://127.0.0.1:0")
+	who := func() (worker, pid int, err error) {
+		c := dial(t, address)
+		say(t, c, "hello")
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err == nil {
+			_, err = fmt.Sscanf(line, "worker %d, process %d: hello\n", &worker, &pid)
+		}
+		return worker, pid, err
+	}
+	worker, pid, err := who()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		w, is, err := who()
+		if err != nil {
+			continue // it was accepted by the one that died
+		}
+		if w == worker && is != pid {
+			return
+		}
+	}
+	t.Errorf("worker %d has not come back", worker)
 }
