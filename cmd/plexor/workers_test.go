@@ -1,0 +1,104 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestWorkers: each kind of address by worker processes, on each driver, through a reload, and to the end.
+func TestWorkers(t *testing.T) {
+	forEachDriver(t, func(t *testing.T, driver string) {
+		dir := t.TempDir()
+		path, pid := filepath.Join(dir, "sock"), filepath.Join(dir, "pid")
+		s := serve(t, 4, command("serve", "--driver="+driver, "--workers=2", "--pid-file="+pid,
+			"upper=tcp://127.0.0.1:0", "echo=tcp://127.0.0.1:0?frame=line", "echo=udp://127.0.0.1:0", "echo=unix://"+path))
+		if got, err := os.ReadFile(pid); err != nil || string(got) != fmt.Sprintln(s.cmd.Process.Pid) {
+			t.Errorf("the pid file has %q, %v; want %d", got, err, s.cmd.Process.Pid)
+		}
+		all := func() {
+			t.Helper()
+			for i, network := range []string{"tcp", "tcp", "udp", "unix"} {
+				c := dial(t, network, s.host(i))
+				want := "hello\n"
+				if i == 0 {
+					want = "HELLO\n_SB"
+				}
+				if got := ask(t, c, "hello\n", len(want)); got != want {
+					t.Errorf("%s: got %q, want %q", s.addrs[i], got, want)
+				}
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		s.addrs[1] = strings.TrimSuffix(s.addrs[1], "?frame=line")
+		all()
+		s.signal(syscall.SIGHUP)
+		s.says(`reload done`)
+		all()
+		s.signal(syscall.SIGTERM)
+		if code := s.exit(); code != 0 {
+			t.Errorf("exit %d after SIGTERM, want 0", code)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	})
+}
+
+// TestWorkersTLS: all workers show the same certificate, whose fingerprint the master tells.
+func TestWorkersTLS(t *testing.T) {
+	s := serve(t, 1, command("serve", "--workers=2", "upper=tls://127.0.0.1:0"))
+	for range 8 { // both workers, most likely
+		code, stdout, stderr := dialled(t, "hello", s.addrs[0]+"?fingerprint="+s.fingerprint())
+		ends(t, 0, "", code, stderr)
+		if stdout != "HELLO_SB" {
+			t.Errorf("got %q", stdout)
+		}
+	}
+}
+
+// TestWorkersLog: what a worker logs names it.
+func TestWorkersLog(t *testing.T) {
+	s := serve(t, 1, command("serve", "--workers=1", "echo=tcp://127.0.0.1:0?frame=len4"))
+	c := dial(t, "tcp", strings.TrimSuffix(s.host(0), "?frame=len4")).(*net.TCPConn)
+	if _, err := c.Write([]byte("\xff\xff\xff\xff")); err != nil {
+		t.Fatal(err)
+	}
+	s.says(`(?m)^.*bad frame.* worker=1.*$|^.*worker=1.*bad frame.*$`)
+}
+
+// TestWorkersDie: one that is killed is replaced, and the master tells of it.
+func TestWorkersDie(t *testing.T) {
+	s := serve(t, 1, command("serve", "--workers=1", "echo=tcp://127.0.0.1:0"))
+	found := s.says(`worker started.*pid=\d+`)
+	var pid int
+	if _, err := fmt.Sscanf(found[0][strings.Index(found[0], "pid="):], "pid=%d", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.says(`(?s)worker died.*signal: killed.*worker ready`)
+	if got := ask(t, dial(t, "tcp", s.host(0)), "hello", 5); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestWorkersBadCertificate: what is wrong is found by a worker, and said by the master.
+func TestWorkersBadCertificate(t *testing.T) {
+	out, err := command("serve", "--workers=1", "echo=tls://127.0.0.1:0?cert=/none/there.pem").CombinedOutput()
+	e, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || e.ExitCode() != exitError || !strings.Contains(string(out), "/none/there.pem") || !strings.Contains(string(out), "could not start") {
+		t.Errorf("it ended with %v, want exit %d and the file's name:\n%s", err, exitError, out)
+	}
+}
