@@ -287,7 +287,7 @@ func TestBenchReport(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		if !regexp.MustCompile("\r\x1b\\[Kmeasuring 0\\.\\d s \\[█+░+\\] +\\d+ %").Match(out) || !strings.Contains(string(out), "\r\x1b[Ktcp://") {
+		if !regexp.MustCompile("\r\x1b\\[Kmeasuring 0\\.\\d s █+░+ +\\d+ %").Match(out) || !strings.Contains(string(out), "\r\x1b[Ktcp://") {
 			t.Errorf("no bar that is drawn anew and cleared: %q", out)
 		}
 	})
