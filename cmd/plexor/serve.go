@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -74,6 +75,7 @@ func (s *serveCmd) Run(c *console) error {
 	if c.worker != nil {
 		return s.runWorker(srv, offers, c.worker)
 	}
+	defer coro.DumpOnQuit()()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -291,4 +292,17 @@ func TestStreamHandler(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestQuit: SIGQUIT tells what the coroutines wait for, and then what Go tells of its goroutines.
+func TestQuit(t *testing.T) {
+	s := serve(t, 1, command("serve", "--loops=1", "--handler=stream", "echo=tcp://127.0.0.1:0"))
+	c := dial(t, "tcp", s.host(0))
+	ask(t, c, "hello", 5)
+	s.signal(syscall.SIGQUIT)
+	s.says(`(?m)^coroutine \d+ \[waiting: read tcp://` + regexp.QuoteMeta(c.LocalAddr().String()) + `\b.*\] plexor handler`)
+	s.says(`(?m)^goroutine 1 `)
+	if code := s.exit(); code != exitUsage {
+		t.Errorf("exit %d, want %d, Go's own for SIGQUIT", code, exitUsage)
+	}
 }
