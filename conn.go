@@ -214,8 +214,8 @@ func (c *Conn) CloseWrite() error {
 }
 
 // Close closes the connection: what was written goes out, what the peer still sends is dropped. It waits until the
-// peer's system has acknowledged every byte and then returns nil. If that is not so within Limits.Linger, or the
-// connection breaks before, it returns the error, which is loop.ErrUndelivered to errors.Is in the first case. Reads and
+// peer's system has acknowledged every byte and then returns nil. If the peer takes nothing more for as long as
+// Limits.Linger, or the connection breaks before, it returns the error, which is loop.ErrUndelivered to errors.Is in the first case. Reads and
 // Writes that wait fail with net.ErrClosed. A handler that just returns closes too, without waiting.
 func (c *Conn) Close() error {
 	if err := c.usable("close"); err != nil {

@@ -30,8 +30,8 @@ type Limits struct {
 	// HighWater is how many bytes of output may wait on one connection (default 256 KiB): Write waits from there on,
 	// and reading pauses.
 	HighWater int
-	// Linger is how long the closing of a connection waits for the peer to acknowledge what was written (default
-	// 10 s).
+	// Linger is how long the closing of a connection waits for the peer to acknowledge more of what was written (default
+	// 10 s): one that reads slowly gets all, up to 30 times as long.
 	Linger time.Duration
 	// Accepts is how many connections of a [Server.Listen] may wait for Accept (default 1024). Those beyond it are
 	// reset.

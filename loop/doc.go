@@ -36,7 +36,7 @@
 // read and dropped, for a socket closed with unread input answers with a reset, which destroys what is on its
 // way to the peer (RFC 1122 section 4.2.2.13, RFC 2525 section 2.17). The connection ends, and Closed is called
 // with nil, when the peer's system has acknowledged every byte and the peer has closed its half too, for which
-// it has a second. If the bytes have not been acknowledged within [Options].Linger, Closed gets
+// it has a second. If no more of the bytes was acknowledged within [Options].Linger, Closed gets
 // [ErrUndelivered]. [Conn.Abort] resets the connection at once.
 //
 // # Bounds

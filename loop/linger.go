@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"math"
 	"syscall"
 	"time"
 )
@@ -10,7 +11,9 @@ import (
 // A closer is what a connection needs between Close and its end, if it does not end at once.
 type closer struct {
 	timer Timer
-	limit int64         // by then every byte must be acknowledged
+	left  int           // bytes that were not acknowledged at the last look
+	limit int64         // by then another byte must be
+	last  int64         // by then every byte must be
 	eofBy int64         // all is acknowledged; by then the peer should have closed its half; 0: not yet known
 	step  time.Duration // until the next look
 }
@@ -22,8 +25,8 @@ const (
 )
 
 // Close ends the connection gracefully (see the package's text on closing). The handler hears nothing more but
-// Closed, which comes with nil once all that was written is delivered, and at the latest after Options.Linger and
-// a second. A second Close returns ErrClosed and changes nothing.
+// Closed, which comes with nil once all that was written is delivered. It waits for that as long as the peer goes on reading:
+// see Options.Linger. A second Close returns ErrClosed and changes nothing.
 func (c *Conn) Close() error {
 	if c.is(closing | ended) {
 		return ErrClosed
@@ -47,9 +50,10 @@ func (c *Conn) Close() error {
 // is in the kernel or in c.out by now.
 func (c *Conn) linger() {
 	l := c.loop
+	unacked, known := c.sock.Unacked()
+	left := c.Pending() + unacked
 	allAcked := false
 	if c.is(shutDone) {
-		unacked, known := c.sock.Unacked()
 		allAcked = unacked == 0 || !known
 		if c.is(sawEOF) { // and so nothing is read that would tell of a reset
 			if err := c.sockError(); err != nil {
@@ -65,9 +69,12 @@ func (c *Conn) linger() {
 	now := l.readClock()
 	k := c.closer
 	if k == nil {
-		k = &closer{limit: after(now, l.opt.Linger), step: firstLook}
+		k = &closer{left: left, limit: after(now, l.opt.Linger), last: after(now, min(l.opt.Linger, math.MaxInt64/mostLingers)*mostLingers), step: firstLook}
 		k.timer = Timer{loop: l, f: c.linger}
 		c.closer = k
+	}
+	if left < k.left {
+		k.left, k.limit = left, min(after(now, l.opt.Linger), k.last)
 	}
 	if allAcked && k.eofBy == 0 {
 		k.eofBy = now + int64(lingerForEOF)

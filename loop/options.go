@@ -32,7 +32,8 @@ type Options struct {
 	// PacketQueue is how many bytes of datagrams may wait to be sent by one socket (default 1 MiB).
 	PacketQueue int
 
-	// Linger bounds how long Close waits for the peer to acknowledge what was written (default 10 s).
+	// Linger bounds how long Close waits for the peer to acknowledge more of what was written (default 10 s): a peer that
+	// reads slowly gets all, up to 30 times as long.
 	Linger time.Duration
 	// Stall is how long a handler may hold the loop before it is reported, once, with its stack (default
 	// 100 ms). Negative: never.
@@ -64,6 +65,7 @@ const (
 
 	// After Close, once all is acknowledged: how long the peer has to close its half.
 	lingerForEOF = time.Second
+	mostLingers  = 30 // how many times Options.Linger the closing of a connection may take whose peer reads slowly
 )
 
 // withDefaults checks o and fills it in.

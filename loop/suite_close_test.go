@@ -4,6 +4,7 @@ package loop_test
 
 import (
 	"errors"
+	"io"
 	"net"
 	"syscall"
 	"testing"
@@ -89,6 +90,37 @@ func TestLingerLimit(t *testing.T) {
 			}
 			if after < 3*time.Second || after > 3*time.Second+2*step {
 				t.Errorf("Closed came after %v: want 3s, the limit", after)
+			}
+		})
+	})
+}
+
+// A peer that reads on, if slowly, gets everything: the limit counts from when it last took something.
+func TestLingerWhileReading(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		streams(t, func(t *testing.T, network string) {
+			r := run(t, loop.Options{Driver: driver, Clock: manual(), Linger: 3 * time.Second})
+			k := r.connect(network, sock.Options{}, &watcher{})
+			k.do(func() {
+				write(t, k.c, pattern(large))
+				k.c.Close()
+			})
+			got := make([]byte, large)
+			for n := 0; n < 6; n++ { // twelve seconds in all
+				part := got[n*large/8 : (n+1)*large/8]
+				if _, err := io.ReadFull(k.peer, part); err != nil {
+					t.Fatalf("part %d: %v", n, err)
+				}
+				k.advance(2 * time.Second)
+				k.turns(2)
+			}
+			if _, err := io.ReadFull(k.peer, got[6*large/8:]); err != nil {
+				t.Fatalf("the rest: %v", err)
+			}
+			same(t, got, pattern(large))
+			k.peer.Close()
+			if _, err := k.advanceUntilClosed(10 * time.Second); err != nil {
+				t.Errorf("Closed got %v: want nil", err)
 			}
 		})
 	})
