@@ -277,12 +277,6 @@ func (m *running) ends(sig syscall.Signal) {
 	}
 }
 
-// host is the n-th address without its scheme.
-func (m *running) host(n int) string {
-	_, host, _ := strings.Cut(m.addrs[n], "://")
-	return host
-}
-
 // An answer is who answered.
 type answer struct{ master, worker, pid int }
 
