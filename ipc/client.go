@@ -23,8 +23,6 @@ type Client struct {
 	path string
 	most int // the greatest size of a request
 
-	ended sync.WaitGroup // the goroutine that reads
-
 	mu      sync.Mutex
 	next    uint64
 	calls   map[uint64]*call
@@ -64,7 +62,6 @@ func DialManager(ctx context.Context, path string, token []byte) (*Client, error
 		}
 		return nil, failed(op, err)
 	}
-	c.ended.Go(c.read)
 	return c, nil
 }
 
@@ -115,28 +112,58 @@ const maxManagerMessage = 1 << 30
 // net.ErrClosed, as does a second Close.
 func (c *Client) Close() error {
 	err := c.s.close()
-	c.ended.Wait()
+	c.fail(net.ErrClosed)
 	return failed("close the client of "+c.path, err)
 }
 
-// read hands out the replies, until the connection ends.
-func (c *Client) read() {
-	ctx := context.Background()
-	_ = c.s.receiving.enter(ctx, "") // nobody else does
-	defer c.s.doneReceiving()
+// Nobody reads replies but those who wait for one: whoever finds that nobody else does reads, hands out what is for
+// others, and leaves when its own has come; then another one that waits goes on. So a call that is alone is answered
+// without a switch between goroutines (25 µs in place of 40 for the setting of a key), and a client that waits for nothing has
+// no goroutine. Replies to come are bounded by calls, and events by the manager.
+
+// wait waits until something is in ready, and reads meanwhile if nobody else does. It is for goroutines.
+func (c *Client) wait(ctx context.Context, op string, ready chan struct{}) error {
 	for {
-		msg, err := c.s.next(ctx, "")
+		select {
+		case <-ready:
+			return nil
+		default:
+		}
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case c.s.receiving <- struct{}{}:
+		}
+		err := c.lead(ctx, op, ready)
+		c.s.doneReceiving()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// lead reads until something is in ready. The caller is inside c.s.receiving.
+func (c *Client) lead(ctx context.Context, op string, ready chan struct{}) error {
+	for len(ready) == 0 {
+		msg, err := c.s.next(ctx, op)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		var id uint64
 		var rp reply
 		if err == nil {
 			id, rp, err = readReply(bytes.Clone(msg))
 		}
 		if err != nil {
-			c.fail(err)
-			return
+			c.fail(err) // so that something is in ready
+			_ = c.s.nc.Close()
+			return nil
 		}
 		c.hand(id, rp)
 	}
+	return nil
 }
 
 func (c *Client) hand(id uint64, rp reply) {
@@ -194,9 +221,9 @@ func (c *Client) begin(ca *call) (id uint64, err error) {
 func (c *Client) drop(id uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, is := c.calls[id]
+	_, waits := c.calls[id]
 	delete(c.calls, id)
-	return is
+	return waits
 }
 
 // request sends a request.
@@ -220,7 +247,7 @@ func (c *Client) request(ctx context.Context, op string, id uint64, what byte, s
 	}
 	err := c.s.send(ctx, op, p, nil, nil)
 	if c.s.broken != nil {
-		_ = c.s.nc.Close() // half a request is out: nothing more can be said, and read says so to all
+		_ = c.s.nc.Close() // half a request is out: nothing more can be said; who reads says so to all
 	}
 	return err
 }
@@ -256,12 +283,11 @@ func (c *Client) finish(ctx context.Context, op string, id uint64, ca *call, wha
 		return reply{}, err
 	}
 	err := await(ctx, op, func(ctx context.Context) error {
-		select {
-		case <-ca.ch:
-			return nil
-		case <-ctx.Done():
-			return c.cancel(ctx, op, id, ca)
+		err := c.wait(ctx, op, ca.ch)
+		if err != nil {
+			c.cancel(ctx, op, id, ca)
 		}
+		return err
 	})
 	rp, cerr := ca.rp, ca.err
 	ca.rp, ca.err = reply{}, nil
@@ -276,23 +302,19 @@ func (c *Client) finish(ctx context.Context, op string, id uint64, ca *call, wha
 }
 
 // cancel takes a call back, and waits for its reply, which is that it was cancelled, or that it came too late for that.
-func (c *Client) cancel(ctx context.Context, op string, id uint64, ca *call) error {
+func (c *Client) cancel(ctx context.Context, op string, id uint64, ca *call) {
 	cause := context.Cause(ctx)
 	short, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
-	if err := c.request(short, op, id, kindCancel, nil); err == nil {
-		select {
-		case <-ca.ch:
-			return cause
-		case <-short.Done():
-		}
+	if err := c.request(short, op, id, kindCancel, nil); err == nil && c.wait(short, op, ca.ch) == nil {
+		return
 	}
-	_ = c.s.nc.Close() // read fails, and so does every call
+	c.fail(fmt.Errorf("it did not answer within %v", cancelTime))
+	_ = c.s.nc.Close() // nobody may take replies for those of other calls
 	<-ca.ch
 	if ca.err != nil {
-		ca.err = fmt.Errorf("%w: %w: it did not answer within %v", cause, ca.err, cancelTime)
+		ca.err = fmt.Errorf("%w: %w", cause, ca.err)
 	}
-	return cause
 }
 
 // codeError is the error that a code stands for.

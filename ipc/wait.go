@@ -16,12 +16,18 @@ import (
 
 // task is the coroutine that calls with ctx; nil for a goroutine.
 func task(ctx context.Context, op string) *coro.Task {
+	if ctx.Value(offLoop{}) != nil {
+		return nil
+	}
 	t, err := coro.Self(ctx, op)
 	if err != nil {
 		return nil
 	}
 	return t
 }
+
+// offLoop marks the context of what await runs for a coroutine, so that task need not find out who calls.
+type offLoop struct{}
 
 // await calls f, which may block until its context is done, and must then return soon. A coroutine parks meanwhile. When
 // await returns, f has. Its error is f's; where the caller's context, or the task, was cancelled it is f's too, or the
@@ -44,7 +50,7 @@ func awaitFor(t *coro.Task, ctx context.Context, op string, f func(ctx context.C
 		over  bool // the loop's own
 	)
 	go func() {
-		err = f(inner)
+		err = f(context.WithValue(inner, offLoop{}, true))
 		close(ended)
 		wake(t.Scheduler().Loop(), func() {
 			over = true

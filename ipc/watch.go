@@ -200,14 +200,7 @@ func (x *Watch[E]) Next(ctx context.Context) (e E, err error) {
 			return e, err
 		}
 		if err == nil {
-			err = await(ctx, op, func(ctx context.Context) error {
-				select {
-				case <-w.more:
-					return nil
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				}
-			})
+			err = await(ctx, op, func(ctx context.Context) error { return w.c.wait(ctx, op, w.more) })
 		}
 		if err != nil {
 			return e, &Error{op, err}
