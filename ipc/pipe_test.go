@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -215,7 +216,7 @@ func TestPipeBounds(t *testing.T) {
 			t.Errorf("got %d bytes, %v, want ErrTooLong", len(got), err)
 		}
 	}
-	for _, o := range []Options{{MaxMessage: -1}, {MaxMessage: 1 << 31}, {MaxFiles: 254}} {
+	for _, o := range []Options{{MaxMessage: -1}, {MaxMessage: math.MaxInt32}, {MaxFiles: 254}} {
 		if p, _, err := NewPipe(o); err == nil {
 			p.Close()
 			t.Errorf("NewPipe(%+v) took it", o)
