@@ -44,8 +44,13 @@ func start(t *testing.T, folder string, args ...string) string {
 	}
 	lines := bufio.NewScanner(stderr)
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed, as it should be
+		// An interrupt ends each of them, and lets the one that has workers wait for those.
+		if cmd.Process.Signal(os.Interrupt) != nil {
+			_ = cmd.Process.Kill() // a system without
+		}
+		late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+		defer late.Stop()
+		_ = cmd.Wait() // it was interrupted
 	})
 	address := regexp.MustCompile(`listening on \w+://(\S+)`)
 	for lines.Scan() {

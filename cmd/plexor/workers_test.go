@@ -65,6 +65,7 @@ func TestWorkersTLS(t *testing.T) {
 			t.Errorf("got %q", stdout)
 		}
 	}
+	s.terminate()
 }
 
 // TestWorkersLog: what a worker logs names it.
@@ -75,6 +76,7 @@ func TestWorkersLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.says(`(?m)^.*bad frame.* worker=1.*$|^.*worker=1.*bad frame.*$`)
+	s.terminate()
 }
 
 // TestWorkersDie: one that is killed is replaced, and the master tells of it.
@@ -91,6 +93,16 @@ func TestWorkersDie(t *testing.T) {
 	s.says(`(?s)worker died.*signal: killed.*worker ready`)
 	if got := ask(t, dial(t, "tcp", s.host(0)), "hello", 5); got != "hello" {
 		t.Errorf("got %q", got)
+	}
+	s.terminate()
+}
+
+// terminate ends a master, who waits for its workers: killed, it would leave them to somebody else.
+func (s *server) terminate() {
+	s.t.Helper()
+	s.signal(syscall.SIGTERM)
+	if code := s.exit(); code != 0 {
+		s.t.Errorf("exit %d after SIGTERM, want 0", code)
 	}
 }
 
