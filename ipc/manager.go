@@ -71,6 +71,9 @@ func (o ManagerOptions) check() (ManagerOptions, error) {
 			*f.field = f.value
 		}
 	}
+	if o.MaxMessage > maxManagerMessage {
+		return o, fmt.Errorf("ManagerOptions.MaxMessage is %d: it must be %d at most", o.MaxMessage, maxManagerMessage)
+	}
 	if o.HandshakeTimeout < 0 {
 		return o, fmt.Errorf("ManagerOptions.HandshakeTimeout is %v: it must be positive", o.HandshakeTimeout)
 	}

@@ -24,9 +24,10 @@ func sysSendFD(s Socket, fds []int, data []byte) (int, error) {
 
 func sysRecvFD(s Socket, buf []byte, most int) (fds []int, n int, err error) {
 	var room [96]byte // on the stack, for as many as are usual
-	need := unix.CmsgSpace(4 * most)
-	control := room[:min(need, len(room))]
-	if need > len(room) {
+	var control []byte
+	if need := unix.CmsgSpace(4 * most); need <= len(room) {
+		control = room[:need]
+	} else {
 		control = make([]byte, need)
 	}
 	var controlled, flags int
