@@ -57,6 +57,12 @@ func newStream(nc net.Conn, codec frame.Codec, most int) (*stream, error) {
 		} else {
 			s.raw, err = c.SyscallConn()
 		}
+		if err == nil {
+			var perr error
+			if err = s.raw.Control(func(fd uintptr) { perr = prepare(fd) }); err == nil {
+				err = perr
+			}
+		}
 	}
 	if err != nil {
 		_ = nc.Close() // nobody has used it
@@ -144,25 +150,25 @@ type waiting int
 
 const (
 	never     waiting = iota
-	lingering         // up to a millisecond, by the system call
+	lingering         // for lingerTime, in the system call
 	parked            // by Go's poller
 )
 
 func (r *recvCall) try(fd uintptr) bool {
 	s := r.s
-	if r.how == lingering {
-		pollIn(fd)
-	}
 	if s.buf == nil {
 		s.buf = recvBuffers.Get().(*[recvBuffer]byte)
 	}
-	if s.most == 0 {
+	var fds []int
+	switch {
+	case r.how == lingering:
+		fds, r.n, r.err = recvLingering(fd, s.buf[:], s.most)
+	case s.most == 0:
 		r.n, r.err = sock.Socket(fd).Recv(s.buf[:])
-	} else {
-		var fds []int
+	default:
 		fds, r.n, r.err = sock.Socket(fd).RecvFD(s.buf[:], s.most)
-		s.fds = append(s.fds, fds...)
 	}
+	s.fds = append(s.fds, fds...)
 	if r.err == sock.ErrWouldBlock {
 		s.giveBack() // who waits holds no buffer
 		return r.how != parked
@@ -212,14 +218,15 @@ func (s *stream) fill(ctx context.Context, op string) error {
 }
 
 // Two processes that talk by turns wait for each other some microseconds at a time. Go's poller takes several times that to
-// put a goroutine to sleep and to wake it again, through other threads. So who is about to wait first blocks in poll(2) on
-// its thread for up to a millisecond, for a thread in a system call is woken by the sender's own, and often runs next on the
-// same processor; and goes to Go's poller when nothing has come. The first is done only as long as it was worth it the last
-// times, so that a receiver whose messages come rarely goes to Go's poller at once. (To look again and again for some
+// put a goroutine to sleep and to wake it again, through other threads. So who is about to wait first blocks in a system call
+// on its thread for about a millisecond, for a thread in a system call is woken by the sender's own, and often runs next on
+// the same processor; and goes to Go's poller when nothing has come. The first is done only as long as it was worth it the
+// last times, so that a receiver whose messages come rarely goes to Go's poller at once. (To look again and again for some
 // microseconds before that, as locks do, was tried: on two cores that others use too it took half as long again.)
 const (
-	maxCredit = 16 // vain tries until the next ones are not made any more
-	tryAgain  = 64 // then one of so many tries whether it has become worth it
+	lingerTime = time.Millisecond
+	maxCredit  = 16 // vain tries until the next ones are not made any more
+	tryAgain   = 64 // then one of so many tries whether it has become worth it
 )
 
 // A credit tells whether something is worth trying.
