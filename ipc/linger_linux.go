@@ -23,6 +23,18 @@ func prepare(fd uintptr) error {
 
 // recvLingering is RecvFD, or Recv if most is 0, that waits for lingerTime, which the kernel rounds up to its ticks.
 func recvLingering(fd uintptr, buf []byte, most int) (fds []int, n int, err error) {
+	if most == 0 {
+		n, err := unix.Read(int(fd), buf) // it allocates nothing, as Recvfrom does
+		switch {
+		case err == unix.EINTR:
+			return nil, 0, sock.ErrWouldBlock
+		case err != nil:
+			return nil, 0, err
+		case n == 0:
+			return nil, 0, io.EOF
+		}
+		return nil, n, nil
+	}
 	var room [96]byte // on the stack, for as many as are usual
 	var control []byte
 	if need := unix.CmsgSpace(4 * most); need <= len(room) {

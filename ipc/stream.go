@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -187,23 +188,18 @@ func (s *stream) fill(ctx context.Context, op string) error {
 	r := &s.read
 	r.s = s
 	t := task(ctx, op)
-	if t != nil { // a coroutine first tries by itself
+	var err error
+	if t == nil {
+		err = s.linger(ctx)
+	} else { // a coroutine tries by itself, and lingers on a goroutine
 		r.how = never
-		if err := s.raw.Read(r.once); err != nil {
-			return err
-		}
+		err = s.raw.Read(r.once)
 	}
-	if t == nil || r.err == sock.ErrWouldBlock {
-		err := awaitFor(t, ctx, op, func(ctx context.Context) error {
-			if err := s.linger(ctx); err != nil || r.err != sock.ErrWouldBlock {
-				return err
-			}
-			r.how = parked
-			return interruptible(ctx, s.nc.SetReadDeadline, func() error { return s.raw.Read(r.once) })
-		})
-		if err != nil {
-			return err
-		}
+	if err == nil && r.err == sock.ErrWouldBlock {
+		err = s.fillLater(t, ctx, op)
+	}
+	if err != nil {
+		return err
 	}
 	if r.err != nil {
 		if s.bad = r.err; r.err != io.EOF {
@@ -228,6 +224,20 @@ const (
 	maxCredit  = 16 // vain tries until the next ones are not made any more
 	tryAgain   = 64 // then one of so many tries whether it has become worth it
 )
+
+// fillLater waits for as long as it takes.
+func (s *stream) fillLater(t *coro.Task, ctx context.Context, op string) error {
+	r := &s.read
+	return awaitFor(t, ctx, op, func(ctx context.Context) error {
+		if t != nil {
+			if err := s.linger(ctx); err != nil || r.err != sock.ErrWouldBlock {
+				return err
+			}
+		}
+		r.how = parked
+		return interruptible(ctx, s.nc.SetReadDeadline, func() error { return s.raw.Read(r.once) })
+	})
+}
 
 // A credit tells whether something is worth trying.
 type credit int
