@@ -41,6 +41,14 @@ func (s *stuffed) Writable(c *loop.Conn) {
 	c.Abort()
 }
 
+// Closed comes in place of Writable if the reset was met by a receive that was under way before Pause.
+func (s *stuffed) Closed(_ *loop.Conn, err error) {
+	select {
+	case s.writable <- err:
+	default: // Writable was there
+	}
+}
+
 // TestBrokenWhileFull: who waits for Writable on a connection that it does not read learns that it is broken.
 func TestBrokenWhileFull(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
