@@ -83,20 +83,8 @@ func TestCompareModel(t *testing.T) {
 	}
 }
 
-// hasBench skips a test that puts load on servers where this command has no load generator.
-func hasBench(t *testing.T) {
-	t.Helper()
-	if code, _, _ := result("bench", "--help"); code != 0 {
-		t.Skip("this plexor has no bench to load the models with")
-	}
-	if runtime.GOOS != "linux" {
-		t.Skip("the processes are told to end by closing their standard input, which is tried on Linux")
-	}
-}
-
 // TestCompare measures two models for real.
 func TestCompare(t *testing.T) {
-	hasBench(t)
 	dir := filepath.Join(t.TempDir(), "new")
 	cmd := command("compare", "--models=blocking,goroutines", "--conns=1,4", "-d", "400ms", "--service=upper", "--out", dir)
 	var stdout, stderr strings.Builder
@@ -143,7 +131,6 @@ func results(t *testing.T, dir string) *compare.Report {
 
 // TestCompareInterrupted: an interrupt ends it early, and what was measured is reported.
 func TestCompareInterrupted(t *testing.T) {
-	hasBench(t)
 	dir := t.TempDir()
 	cmd := command("compare", "--models=goroutines", "--conns=1,2", "-d", "600ms", "--out", dir)
 	stderr, err := cmd.StderrPipe()
