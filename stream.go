@@ -189,16 +189,9 @@ func (s *stream) notOurs() error {
 	return net.ErrClosed
 }
 
-// quiet reports whether the system has nothing that the peer sent, nor the loop anything for the peer, which would
-// keep that from sending; and whether nothing came since Shutdown looked last, for then more is on its way. What can't be
-// known is taken for nothing.
-func (s *stream) quiet() bool {
-	if s.is(moved) || s.lc.Pending() > 0 {
-		return false
-	}
-	n, err := s.lc.Socket().Unread()
-	return n == 0 || err != nil
-}
+// quiet reports whether nothing that the peer sent is unread, nor anything waits for the peer, which would keep that from
+// sending; and whether nothing came since Shutdown looked last, for then more is on its way.
+func (s *stream) quiet() bool { return !s.is(moved) && s.lc.Quiet() }
 
 // await waits until peek has something.
 //

@@ -165,23 +165,11 @@ func (d *completion) end(s *slot, why error) {
 // resume hands over what was held, as far as it is wanted, and then goes on receiving. No more is held than one receive
 // brings, which is within ReadBudget.
 func (d *completion) resume(s *slot) {
-	for s.held != nil && s.conn != nil && s.conn.wantsRead() {
-		d.loop.views = s.held.views(d.loop.views[:0], 1)
-		p := d.loop.views[0]
-		n := min(len(p), d.opt.ReadBuffer)
-		c := s.conn
-		c.received(p[:n:n])
-		if s.conn != c {
-			return // released, and what was held with it, or so as soon as possible
-		}
-		s.held.consume(n, &d.loop.blocks)
-		if s.held.size == 0 {
-			d.loop.blocks.putQueue(s.held)
-			s.held = nil
-		}
+	if s.held != nil && s.conn != nil && s.conn.handOver(s.held) {
+		s.held = nil
 	}
 	if s.conn == nil {
-		return
+		return // released, and what was held with it, or so as soon as possible
 	}
 	if s.held == nil && s.ending != nil && s.conn.wantsRead() {
 		d.end(s, s.ending)
@@ -279,9 +267,10 @@ func (d *completion) writable(s *slot, cqe *uring.CQE) {
 	}
 }
 
+// holds is true for all while completions are handed out: whose they are is not looked at.
 func (d *completion) holds(c *Conn) bool {
 	s := d.slots[c.slot]
-	return s.held != nil || s.ending != nil
+	return s.held != nil || s.ending != nil || len(d.found) > 0
 }
 
 func (d *completion) release(c *Conn, reset bool) { d.drop(d.slots[c.slot], reset) }

@@ -7,7 +7,9 @@ import (
 	"runtime"
 	"slices"
 	"time"
+	"unsafe"
 
+	"github.com/plexor-go/plexor/internal/prefetch"
 	"github.com/plexor-go/plexor/sock"
 	"github.com/plexor-go/plexor/uring"
 )
@@ -269,9 +271,40 @@ func (d *completion) dispatch() {
 		}
 	}
 	d.spare = again[:0]
+	var ahead lookahead
+	many := len(d.loop.conns) >= manyConns
 	for i := range d.found {
+		if many {
+			d.prefetch(i, &ahead)
+		}
 		d.complete(&d.found[i])
 	}
+	d.found = d.found[:0]
+}
+
+// prefetch looks ahead of the completion found[i].
+func (d *completion) prefetch(i int, ahead *lookahead) {
+	if s := d.slotOf(i + aheadSlot); s != nil {
+		prefetch.Bytes(unsafe.Pointer(s), unsafe.Sizeof(*s))
+	}
+	if s := d.slotOf(i + aheadConn); s != nil && s.conn != nil {
+		s.conn.prefetch()
+	}
+	var c *Conn
+	if s := d.slotOf(i + aheadOfCall); s != nil {
+		c = s.conn
+	}
+	ahead.next(c)
+}
+
+// slotOf is the slot of the completion found[i]; nil if there is none.
+func (d *completion) slotOf(i int) *slot {
+	if i < len(d.found) {
+		if n := uint32(d.found[i].UserData); n < uint32(len(d.slots)) {
+			return d.slots[n]
+		}
+	}
+	return nil
 }
 
 // resize brings more buffers into use, or fewer.
@@ -388,8 +421,7 @@ func (d *completion) drop(s *slot, reset bool) {
 // gone closes the descriptor, for the kernel is done with it.
 func (d *completion) gone(s *slot) {
 	if s.held != nil {
-		s.held.drop(&d.loop.blocks)
-		d.loop.blocks.putQueue(s.held)
+		d.loop.dropHeld(s.held)
 	}
 	if s.reset {
 		_ = s.sock.Abort() // it is gone whatever that says

@@ -352,6 +352,39 @@ func (c *Conn) received(p []byte) {
 	}
 }
 
+// handOver is received for what a driver held, for as long as the connection wants to read; it reports whether all of q is
+// gone then, and q is given back. If the connection ends meanwhile, q is gone too.
+func (c *Conn) handOver(q *output) bool {
+	l := c.loop
+	for q.size > 0 && c.wantsRead() {
+		l.views = q.views(l.views[:0], 1)
+		p := l.views[0]
+		n := min(len(p), l.opt.ReadBuffer)
+		l.handing = q
+		c.received(p[:n:n])
+		l.handing = nil
+		if c.is(ended) {
+			l.dropHeld(q)
+			return true
+		}
+		q.consume(n, &l.blocks)
+	}
+	if q.size > 0 {
+		return false
+	}
+	l.blocks.putQueue(q)
+	return true
+}
+
+// dropHeld gives back what a driver held for a connection that has ended; if its handler has some of it just now, it stays
+// until the handler returns.
+func (l *Loop) dropHeld(q *output) {
+	if q != l.handing {
+		q.drop(&l.blocks)
+		l.blocks.putQueue(q)
+	}
+}
+
 // receivedEOF is told by the driver that the peer closed its half.
 func (c *Conn) receivedEOF() {
 	c.state |= sawEOF

@@ -109,12 +109,22 @@ func (c *Conn) Drain() bool {
 	if c.is(ended | closing) {
 		return true
 	}
-	if c.Pending() > 0 || c.is(connecting) || c.loop.driver.holds(c) {
-		return false
-	}
-	if unread, err := c.sock.Unread(); err == nil && unread > 0 && !c.is(sawEOF) {
+	if c.is(connecting) || !c.Quiet() {
 		return false
 	}
 	_ = c.Close() // it was open
 	return true
+}
+
+// Quiet reports whether nothing that the peer sent is unread, in the system or on its way to the handler, and nothing that
+// was written waits. Where the system does not tell what is unread (see sock.Socket.Unread), that counts as nothing.
+func (c *Conn) Quiet() bool {
+	if c.is(ended) {
+		return true
+	}
+	if c.Pending() > 0 || c.loop.driver.holds(c) {
+		return false
+	}
+	unread, err := c.sock.Unread()
+	return err != nil || unread == 0 || c.is(sawEOF)
 }

@@ -35,6 +35,7 @@ type Loop struct {
 	arena   []byte // what this turn wrote, until the turn ends
 	blocks  blockPool
 	views   [][]byte // for vectored writes
+	handing *output  // a handler has bytes of it; nil: none
 	onEnd   []func()
 	ended   bool     // those of onEnd have run
 	starved *starved // listeners that wait for a descriptor, shared by the loops of a group
@@ -125,6 +126,9 @@ func (l *Loop) Driver() string { return l.driver.name() }
 
 // Now is the loop's time, read once a turn.
 func (l *Loop) Now() time.Time { return l.start.Add(time.Duration(l.now)) }
+
+// Uptime is how long the loop had been there at Now; it is always positive, and costs less than Now.
+func (l *Loop) Uptime() time.Duration { return time.Duration(l.now) }
 
 // readClock reads the clock; a turn's own time stays what it was.
 func (l *Loop) readClock() int64 { return max(int64(l.opt.Clock.Now().Sub(l.start)), l.now) }

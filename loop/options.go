@@ -15,7 +15,8 @@ type Options struct {
 	// HighWater is how many bytes of output may wait for one connection (default 256 KiB). From there on Write
 	// refuses with ErrFull, and reading from the connection pauses, until half of them have gone.
 	HighWater int
-	// ReadBuffer is the size of the loop's read buffer, and so the largest piece that Data gets (default 64 KiB).
+	// ReadBuffer is the largest piece that Data gets, in bytes (default 64 KiB). A loop on a selector has a buffer of twice
+	// that size, for all its connections.
 	ReadBuffer int
 	// ReadBudget is how many bytes are read from one connection in a turn before the others have theirs
 	// (default 256 KiB).

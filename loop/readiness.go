@@ -10,21 +10,51 @@ import (
 )
 
 // readiness is the driver over a multiplexer: it is told that a descriptor is ready, and then reads or writes.
+//
+// Connections that are ready are read one after the other, and then their handlers are called, one after the other: up to
+// readAtOnce at a time, into one buffer. A system call leaves little of what the processor had learnt of the code before
+// it, and so it costs less to have many of them in a row, and then many calls of handlers, than to have them by turns; and
+// while one handler runs, what the next ones need is fetched (see Prefetcher).
+//
+// The price: a handler may keep another connection from reading whose bytes have been read by then. They are held, and come
+// first when it wants them.
 type readiness struct {
 	sel   *selector.Selector
 	opt   *Options
 	ready []selector.Ready
 	buf   []byte // every connection's reads
+	used  int    // of it, by batch
+	batch []arrival
+	held  map[*Conn]*holding
+	again []*Conn // of held: they want to read again
+	spare []*Conn
 	arena []byte
 	pio   *packetIO
 }
 
-// readyAtOnce is how many descriptors one wait reports at most; the rest come with the next.
-const readyAtOnce = 512
+// An arrival is what was read of a connection and is to be handed over.
+type arrival struct {
+	conn *Conn
+	p    []byte
+}
 
+// A holding is what was read of a connection that then did not want to read.
+type holding struct {
+	bytes  *output
+	queued bool // in again
+}
+
+const (
+	// readyAtOnce is how many descriptors one wait reports at most; the rest come with the next.
+	readyAtOnce = 512
+	// readAtOnce is how many connections are read before their handlers are called; fewer if ReadBuffer bytes came.
+	readAtOnce = 64
+)
+
+// newReadiness makes the buffer twice as large as a read, so that none is smaller for what others had before it.
 func newReadiness(s *selector.Selector, o *Options) *readiness {
-	return &readiness{sel: s, opt: o, ready: make([]selector.Ready, 0, readyAtOnce), buf: make([]byte, o.ReadBuffer),
-		arena: make([]byte, 0, corkArena)}
+	return &readiness{sel: s, opt: o, ready: make([]selector.Ready, 0, readyAtOnce), buf: make([]byte, 2*o.ReadBuffer),
+		batch: make([]arrival, 0, readAtOnce), held: make(map[*Conn]*holding), arena: make([]byte, 0, corkArena)}
 }
 
 func (d *readiness) name() string       { return d.sel.Name() }
@@ -35,11 +65,15 @@ func (d *readiness) wake() error        { return d.sel.Wake() }
 func (d *readiness) close() error       { return d.sel.Close() }
 
 func (d *readiness) wait(timeout time.Duration) (err error) {
+	if len(d.again) > 0 {
+		timeout = 0
+	}
 	d.ready, err = d.sel.Select(timeout, d.ready)
 	return err
 }
 
 func (d *readiness) dispatch() {
+	d.resume()
 	for i := range d.ready {
 		r := &d.ready[i]
 		switch e := r.Data.(type) {
@@ -52,6 +86,7 @@ func (d *readiness) dispatch() {
 		}
 		r.Data = nil
 	}
+	d.deliver()
 	d.ready = d.ready[:0]
 }
 
@@ -67,25 +102,112 @@ func (d *readiness) conn(c *Conn, ready selector.Events) {
 	if ready&selector.Read == 0 {
 		return
 	}
-	for left := d.opt.ReadBudget; left > 0 && c.wantsRead(); {
-		n, err := c.sock.Recv(d.buf[:min(left, len(d.buf))])
-		switch {
-		case err == nil:
-			c.received(d.buf[:n])
-			if n < len(d.buf) { // most likely there is no more; if there is, the selector says so
-				return
-			}
-			left -= n
-		case err == io.EOF:
-			c.receivedEOF()
-			return
-		case err == sock.ErrWouldBlock:
-			return
+	if len(d.batch) == readAtOnce || d.used > d.opt.ReadBuffer {
+		d.deliver()
+	}
+	if d.reads(c) {
+		d.read(c)
+	}
+}
+
+// reads reports whether c may be read from.
+func (d *readiness) reads(c *Conn) bool {
+	return c.wantsRead() && (len(d.held) == 0 || d.held[c] == nil)
+}
+
+// read reads once, for the batch, and on if that was not all.
+func (d *readiness) read(c *Conn) {
+	limit := min(d.opt.ReadBuffer, d.opt.ReadBudget)
+	n := d.recv(c, limit)
+	if n < limit { // most likely there is no more; if there is, the selector says so
+		return
+	}
+	d.deliver()
+	for left := d.opt.ReadBudget - n; left > 0 && n == limit && d.reads(c); left -= n {
+		limit = min(left, d.opt.ReadBuffer)
+		n = d.recv(c, limit)
+		d.deliver()
+	}
+}
+
+// recv adds to the batch what one call receives, and returns how much that is. The end of the stream, and errors, are
+// told at once.
+func (d *readiness) recv(c *Conn, limit int) int {
+	n, err := c.sock.Recv(d.buf[d.used:][:limit])
+	switch err {
+	case nil:
+		d.batch = append(d.batch, arrival{c, d.buf[d.used : d.used+n : d.used+n]})
+		d.used += n
+		return n
+	case io.EOF:
+		c.receivedEOF()
+	case sock.ErrWouldBlock:
+	default:
+		c.fail(fmt.Errorf("loop: receive: %w", err))
+	}
+	return 0
+}
+
+// deliver hands the batch over.
+func (d *readiness) deliver() {
+	var ahead lookahead
+	many := len(d.batch) > 0 && len(d.batch[0].conn.loop.conns) >= manyConns
+	for i := range d.batch {
+		if many {
+			d.prefetch(i, &ahead)
+		}
+		a := &d.batch[i]
+		switch c := a.conn; {
+		case c.is(ended):
+		case c.wantsRead():
+			c.received(a.p)
 		default:
-			c.fail(fmt.Errorf("loop: receive: %w", err))
-			return
+			h := &holding{bytes: c.loop.blocks.getQueue()}
+			h.bytes.append(a.p, &c.loop.blocks)
+			d.held[c] = h
+		}
+		a.conn = nil
+	}
+	d.batch, d.used = d.batch[:0], 0
+}
+
+// prefetch looks ahead of batch[i]; that a connection was just read from has brought it in already.
+func (d *readiness) prefetch(i int, ahead *lookahead) {
+	var c *Conn
+	if i += aheadOfCall; i < len(d.batch) {
+		c = d.batch[i].conn
+	}
+	ahead.next(c)
+}
+
+// later has what is held of c handed over in the next dispatch: not here, for this may be inside a handler's call.
+func (d *readiness) later(c *Conn) {
+	if h := d.held[c]; !h.queued {
+		h.queued = true
+		d.again = append(d.again, c)
+	}
+}
+
+// resume hands over what was held, as far as it is wanted, and then goes on reading.
+func (d *readiness) resume() {
+	if len(d.again) == 0 {
+		return
+	}
+	again := d.again
+	d.again = d.spare[:0]
+	for i, c := range again {
+		again[i] = nil
+		h := d.held[c]
+		if h == nil {
+			continue // released
+		}
+		h.queued = false
+		if c.handOver(h.bytes) && !c.is(ended) {
+			delete(d.held, c)
+			d.update(c)
 		}
 	}
+	d.spare = again[:0]
 }
 
 func (d *readiness) write(c *Conn, extra []byte) error { return c.writeNow(extra) }
@@ -93,8 +215,11 @@ func (d *readiness) write(c *Conn, extra []byte) error { return c.writeNow(extra
 // update makes the selector watch for what the connection wants now.
 func (d *readiness) update(c *Conn) {
 	var want selector.Events
-	if c.wantsRead() {
+	switch {
+	case d.reads(c):
 		want |= selector.Read
+	case c.wantsRead():
+		d.later(c)
 	}
 	if c.wantsWrite() {
 		want |= selector.Write
@@ -134,11 +259,16 @@ func (d *readiness) add(c *Conn) error {
 	return nil
 }
 
-func (d *readiness) holds(*Conn) bool { return false }
+// holds is true for all while a batch is made or handed over: whose bytes are in it is not looked at.
+func (d *readiness) holds(c *Conn) bool { return len(d.batch) > 0 || d.held[c] != nil }
 
 func (d *readiness) release(c *Conn, reset bool) {
 	d.unwatch(c.sock.FD(), selector.Events(c.armed))
 	c.armed = 0
+	if h := d.held[c]; h != nil {
+		c.loop.dropHeld(h.bytes)
+		delete(d.held, c)
+	}
 	// The descriptor is gone whatever close says, and nobody could do anything about it.
 	if reset {
 		_ = c.sock.Abort()
