@@ -3,8 +3,10 @@ package plexor
 import (
 	"context"
 	"errors"
+	"unsafe"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/prefetch"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -40,6 +42,8 @@ func greeter(h Handler) bool {
 // events are the loop's calls for a Conn with a coroutine of its own.
 type events Conn
 
+var _ loop.Prefetcher = (*events)(nil)
+
 func (e *events) Opened(*loop.Conn) {
 	c := (*Conn)(e)
 	switch {
@@ -61,6 +65,15 @@ func (e *events) Data(_ *loop.Conn, p []byte) {
 	c.start()
 	if !c.raw.is(givenAway) {
 		c.raw.withdraw()
+	}
+}
+
+// Prefetch is of loop.Prefetcher: the connection, and then the coroutine that waits for its bytes.
+func (e *events) Prefetch(step int) {
+	if step == 0 {
+		prefetch.Bytes(unsafe.Pointer(e), unsafe.Sizeof(*e))
+	} else {
+		e.raw.readers.one.Prefetch(step - 1)
 	}
 }
 

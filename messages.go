@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"unsafe"
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/prefetch"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -98,6 +100,13 @@ func (e *messageEvents) Data(_ *loop.Conn, p []byte) {
 	}
 	s.withdraw()
 	m.settle(nil)
+}
+
+// Prefetch is of loop.Prefetcher: the connection is all that there is.
+func (e *messageEvents) Prefetch(step int) {
+	if step == 0 {
+		prefetch.Bytes(unsafe.Pointer(e), unsafe.Sizeof(*e))
+	}
 }
 
 func (e *messageEvents) EOF(*loop.Conn) {

@@ -78,8 +78,10 @@ func (t *Task) info(stack bool) Info {
 		if t.state == Waiting {
 			i.On = describe(t.on)
 		}
-		if !t.since.IsZero() {
-			i.Since, i.For = t.since, t.scope.sched.loop.Now().Sub(t.since)
+		if t.since != 0 {
+			l := t.scope.sched.loop
+			i.For = l.Uptime() - t.since
+			i.Since = l.Now().Add(-i.For)
 		}
 	}
 	if co := t.co; stack && co != nil {

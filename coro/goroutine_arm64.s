@@ -6,10 +6,11 @@ TEXT ·goroutine(SB), NOSPLIT, $0-8
 	MOVD R0, ret+0(FP)
 	RET
 
-// func prefetch(gp, sp uintptr)
-TEXT ·prefetch(SB), NOSPLIT, $0-16
+// func prefetch(gp, sp uintptr, cold *[4]uintptr)
+TEXT ·prefetch(SB), NOSPLIT, $0-24
 	MOVD gp+0(FP), R0
 	MOVD sp+8(FP), R1
+	MOVD cold+16(FP), R2
 	SUB $128, R1
 	PRFM (R0), PLDL1KEEP
 	PRFM 64(R0), PLDL1KEEP
@@ -24,4 +25,10 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	PRFM 320(R1), PLDL1KEEP
 	PRFM 384(R1), PLDL1KEEP
 	PRFM 448(R1), PLDL1KEEP
+	LDP (R2), (R3, R4)
+	LDP 16(R2), (R5, R6)
+	PRFM (R3), PLDL1KEEP
+	PRFM (R4), PLDL1KEEP
+	PRFM (R5), PLDL1KEEP
+	PRFM (R6), PLDL1KEEP
 	RET

@@ -168,10 +168,26 @@ func (s *Scheduler) step() {
 	batch := s.ready
 	s.ready, s.spare = s.spare[:0], nil
 	for i, t := range batch {
+		if s.live >= manyTasks {
+			lookAhead(batch[i:])
+		}
 		batch[i] = nil
 		s.run(t)
 	}
 	s.spare = batch[:0]
+}
+
+// manyTasks is from how many tasks on a switch is prepared ahead: with fewer, all that they consist of stays in the
+// processor's caches.
+const manyTasks = 128
+
+// lookAhead makes a step for each of those that come after the first of ts, which runs now.
+func lookAhead(ts []*Task) {
+	for step := range PrefetchSteps {
+		if i := PrefetchSteps - step; i < len(ts) {
+			ts[i].prefetch(step)
+		}
+	}
 }
 
 // run switches to t and returns when it waits or has ended. It is called by loop code alone.
@@ -199,7 +215,10 @@ func (s *Scheduler) board(t *Task) *worker {
 		co.task, t.co = t, co
 		co.label.Store(t)
 	}
-	prefetch(co.g, co.sp) // 0 for a new one, which does no harm
+	if s.live >= manyTasks && !co.near {
+		co.prefetch()
+	}
+	co.near = false
 	t.state = Running
 	s.running = t
 	if co.g != 0 && s.current.Load() != co { // a new one stores itself, once it has a goroutine

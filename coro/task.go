@@ -24,7 +24,7 @@ type Task struct {
 	cause     error  // why the wait ended; nil: by Wake
 	what      string // it waits for
 	on        any
-	since     time.Time
+	since     time.Duration // it waits, as Loop.Uptime has it; 0: it does not
 	follows   *follower
 
 	scope scope // the whole of it: the context that f gets

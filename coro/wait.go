@@ -3,7 +3,9 @@ package coro
 import (
 	"context"
 	"fmt"
-	"unsafe" // for the address of a variable, which is never used as one
+	"unsafe" // for addresses to prefetch, which are never used as such
+
+	fetch "github.com/plexor-go/plexor/internal/prefetch"
 )
 
 // A Waiter is a place where one task waits until somebody wakes it. It is what all waiting of this package is made
@@ -61,6 +63,31 @@ func (w *Waiter) Wake() bool {
 		s.leave(t, co)
 	}
 	return true
+}
+
+// Prefetch has the processor fetch what Wake will need, in PrefetchSteps steps: each looks at what the step before has
+// fetched, so let some time pass in between. It changes nothing, and is for the loop's own.
+func (w *Waiter) Prefetch(step int) {
+	if t := w.task; t != nil {
+		t.prefetch(step)
+	}
+}
+
+// PrefetchSteps is how many steps a Prefetch has.
+const PrefetchSteps = 3
+
+// prefetch is Waiter.Prefetch: the task, its worker, and what the runtime keeps of that.
+func (t *Task) prefetch(step int) {
+	co := t.co
+	switch {
+	case step == 0:
+		fetch.Bytes(unsafe.Pointer(t), unsafe.Offsetof(t.scope)+64)
+	case co == nil:
+	case step == 1:
+		fetch.Bytes(unsafe.Pointer(co), unsafe.Offsetof(co.sched))
+	case step == 2:
+		co.prefetch()
+	}
 }
 
 // wakeLater is Wake that never switches: for what is not done with its own affairs.
@@ -171,7 +198,7 @@ func (t *Task) prepare(w *Waiter, under *scope, what string, on any) *worker {
 	}
 	w.task, t.wait, t.under = t, w, under
 	t.what, t.on = what, on
-	t.since = t.scope.sched.loop.Now()
+	t.since = t.scope.sched.loop.Uptime()
 	t.state = Waiting
 	var here byte
 	t.co.sp = uintptr(unsafe.Pointer(&here))
@@ -198,7 +225,7 @@ func (t *Task) interrupt(cause error) {
 
 // yield lets the others run.
 func (t *Task) yield() {
-	t.what, t.on, t.since = "its turn", nil, t.scope.sched.loop.Now()
+	t.what, t.on, t.since = "its turn", nil, t.scope.sched.loop.Uptime()
 	t.scope.sched.enqueue(t)
 	t.co.park()
 }

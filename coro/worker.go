@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+	"unsafe" // for addresses to prefetch, which are never used as such
 
 	"github.com/plexor-go/plexor/loop"
 )
@@ -25,7 +26,11 @@ type worker struct {
 	ended bool  // the task has
 	dead  bool  // by Goexit
 	look  bool  // resumed only to write down its stack
+	near  bool  // prefetch was called since it parked
 	err   error // what the task returned
+
+	// Where iter.Pull keeps what a switch uses, for prefetch alone; see closureAt.
+	cold [4]uintptr
 
 	sched  *Scheduler
 	stop   func()               // ends it; for one without a task
@@ -47,11 +52,24 @@ var errGoexit = errors.New("coro: Goexit in a coroutine")
 func (s *Scheduler) newWorker() *worker {
 	co := &worker{sched: s}
 	co.next, co.stop = iter.Pull(co.body)
+	at, captured := closureAt(unsafe.Pointer(&co.next))
+	co.cold = [4]uintptr{at, captured[0], captured[1]}
 	return co
+}
+
+// closureAt is the address of a function value's closure, and the first two words of what it captures: for those of
+// iter.Pull (next, yield) the addresses of its state and of the runtime's coroutine. They are hints for prefetch, never
+// followed, so that it does no harm if another version of Go has other things there; there must be two of them, which
+// -race (checkptr) checks.
+func closureAt(f unsafe.Pointer) (at uintptr, captured [2]uintptr) {
+	closure := *(*unsafe.Pointer)(f)
+	words := (*[3]uintptr)(closure)
+	return uintptr(closure), [2]uintptr(words[1:])
 }
 
 func (co *worker) body(yield func(struct{}) bool) {
 	co.yield = yield
+	co.cold[3], _ = closureAt(unsafe.Pointer(&yield))
 	co.g = goroutine()
 	co.number = goroutineNumber()
 	co.sched.current.Store(co)
@@ -101,6 +119,13 @@ func (co *worker) park() {
 
 // writeDown is what a coroutine does that was resumed for its stack alone.
 func (co *worker) writeDown() { co.stack = debug.Stack() }
+
+// prefetch hints that the coroutine will be resumed. With thousands of them little of what a switch needs is in the caches,
+// and one after the other these loads are most of what it costs.
+func (co *worker) prefetch() {
+	co.near = true
+	prefetch(co.g, co.sp, &co.cold)
+}
 
 // take gets a worker for a task: the one that was used last, since its stack is in the caches.
 func (s *Scheduler) take() *worker {
