@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"time"
+	"unsafe" // for an address to prefetch
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/prefetch"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -21,13 +23,19 @@ import (
 //
 // When its handler returns, the connection is closed: what was written still goes out.
 type Conn struct {
-	raw   stream
+	// First what each message uses: see prefetch.
 	over  layer // between the face and raw; nil: nothing
+	raw   stream
 	ep    *endpoint
 	msgs  *messages       // nil: its handler is not one of Messages
 	base  context.Context // the handler's task
 	ctx   context.Context // what Context returned; nil: nobody asked
 	cause context.CancelCauseFunc
+}
+
+// prefetch has the processor fetch what each message uses of the connection.
+func (c *Conn) prefetch() {
+	prefetch.Bytes(unsafe.Pointer(c), unsafe.Offsetof(c.raw)+unsafe.Offsetof(c.raw.at))
 }
 
 // A layer is a protocol between a Conn and its stream, as TLS is: it is used as the Conn is, by coroutines, and does

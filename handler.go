@@ -3,10 +3,8 @@ package plexor
 import (
 	"context"
 	"errors"
-	"unsafe"
 
 	"github.com/plexor-go/plexor/coro"
-	"github.com/plexor-go/plexor/internal/prefetch"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -71,7 +69,7 @@ func (e *events) Data(_ *loop.Conn, p []byte) {
 // Prefetch is of loop.Prefetcher: the connection, and then the coroutine that waits for its bytes.
 func (e *events) Prefetch(step int) {
 	if step == 0 {
-		prefetch.Bytes(unsafe.Pointer(e), unsafe.Sizeof(*e))
+		(*Conn)(e).prefetch()
 	} else {
 		e.raw.readers.one.Prefetch(step - 1)
 	}

@@ -16,7 +16,6 @@ TEXT ·prefetch(SB), NOSPLIT, $0-24
 	PREFETCHT0 128(AX) // the status
 	PREFETCHT0 192(AX) // the thread that it is locked to
 	PREFETCHT0 384(AX) // the argument of the switch
-	PREFETCHT0 -128(BX)
 	PREFETCHT0 -64(BX)
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)

@@ -21,14 +21,15 @@ import (
 // package context, and so cost nothing but their memory; for those that are, a context of the standard library is
 // made (std) and cancelled along, so that context.Cause, WithCancel and AfterFunc work as on their own kind.
 type scope struct {
-	sched *Scheduler
-	task  *Task           // who waits in it; nil: the scheduler's root
-	ctx   context.Context // what it was derived from: its values, and, if foreign, cancellation
-	done  atomic.Pointer[cancellation]
-	std   atomic.Pointer[standard]
+	// First what each wait looks at: see Task.
+	sched   *Scheduler
+	done    atomic.Pointer[cancellation]
+	foreign bool // ctx can be cancelled and is not the parent
+	watched bool // this one, or one above it, is foreign
 
-	foreign bool        // ctx can be cancelled and is not the parent
-	watched bool        // this one, or one above it, is foreign
+	task    *Task           // who waits in it; nil: the scheduler's root
+	ctx     context.Context // what it was derived from: its values, and, if foreign, cancellation
+	std     atomic.Pointer[standard]
 	unwatch func() bool // ends the watch of ctx
 	timer   *loop.Timer
 	due     time.Time // of the timer

@@ -12,8 +12,8 @@ import (
 // A Task is a function that runs as a coroutine. Any goroutine may call ID, Done, Err, Cancel and String; Wait is for
 // coroutines of the same loop, and OnEnd for all of the loop's own.
 type Task struct {
-	// First what each switch uses, so that it is in few cache lines: with many coroutines that is most of what a switch
-	// costs. The first line ends with cause, the second with follows; scope begins with what else is used.
+	// First what each switch uses, so that it is in two cache lines: with many coroutines that is most of what a switch
+	// costs. The first line ends with cause, the second with the first fields of scope.
 	co        *worker // while it runs
 	cur       *scope  // the innermost
 	wait      *Waiter // nil: it does not wait
@@ -38,7 +38,12 @@ type Task struct {
 	waiters   list[int] // in Wait
 	ended     atomic.Pointer[chan struct{}]
 	next, pre *Task // of those that live
+
+	_ [384 - 336]byte // to a multiple of a cache line, so that two lines are two
 }
+
+// hotTask is how much of a Task each switch uses, in bytes.
+const hotTask = 128
 
 // over is the Done of tasks that have ended.
 var over = func() *chan struct{} {

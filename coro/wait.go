@@ -78,10 +78,11 @@ const PrefetchSteps = 3
 
 // prefetch is Waiter.Prefetch: the task, its worker, and what the runtime keeps of that.
 func (t *Task) prefetch(step int) {
-	co := t.co
-	switch {
-	case step == 0:
-		fetch.Bytes(unsafe.Pointer(t), unsafe.Offsetof(t.scope)+64)
+	if step == 0 { // without a look at it
+		fetch.Bytes(unsafe.Pointer(t), hotTask)
+		return
+	}
+	switch co := t.co; {
 	case co == nil:
 	case step == 1:
 		fetch.Bytes(unsafe.Pointer(co), unsafe.Offsetof(co.sched))

@@ -43,6 +43,8 @@ type worker struct {
 	timer   *loop.Timer
 	sleeper Waiter
 	nap     time.Duration
+
+	_ [256 - 216]byte // to a multiple of a cache line
 }
 
 // errGoexit ends a coroutine in which Goexit was called. Left alone, iter.Pull would pass the Goexit on to its caller

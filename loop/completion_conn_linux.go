@@ -10,11 +10,15 @@ import (
 )
 
 // A sendArena is memory that a turn's output stands in while it is sent. There are as many as have something under
-// way, which is two at most times: the kernel is done with one when the next turn's completions have been read.
+// way, which is two at most times: the kernel is done with one when the next turn's completions have been read. A turn
+// that writes much has more.
 type sendArena struct {
 	memory *uring.Memory
 	users  int // sends under way
 }
+
+// mostArenas bounds them: 4 MiB in all.
+const mostArenas = 16
 
 // nextArena keeps the arena if nothing of it is being sent, and else takes one of which nothing is.
 func (d *completion) nextArena() []byte {
@@ -22,7 +26,7 @@ func (d *completion) nextArena() []byte {
 		d.arena = d.idleArena()
 	}
 	if d.arena == nil {
-		return nil // no memory: Write then makes blocks, and they are sent by system calls
+		return nil // there are enough, or no memory: Write then makes blocks, and they are sent by system calls
 	}
 	return d.arena.memory.Bytes()[:0]
 }
@@ -32,6 +36,9 @@ func (d *completion) idleArena() *sendArena {
 		if a.users == 0 {
 			return a
 		}
+	}
+	if len(d.arenas) == mostArenas {
+		return nil
 	}
 	memory, err := uring.Map(corkArena)
 	if err != nil {

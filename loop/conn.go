@@ -99,6 +99,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return 0, c.refusal()
 	}
 	if int(c.corkLen)+len(p) <= corkLimit {
+		if l := c.loop; len(l.arena)+len(p) > cap(l.arena) && c.out == nil && cap(l.arena) > 0 {
+			if l.sendCorked(); c.state&(full|broken|ended) != 0 {
+				return 0, c.refusal()
+			}
+		}
 		c.cork(p)
 		if c.out != nil && c.out.size >= c.loop.opt.HighWater {
 			if err := c.send(nil); err != nil { // the mark holds within a turn too
@@ -152,7 +157,7 @@ func (c *Conn) cork(p []byte) {
 	case fits && int(c.corkOff+c.corkLen) == len(l.arena):
 		c.corkLen += int32(len(p))
 		l.arena = append(l.arena, p...)
-	default: // others wrote in between, or the arena is full
+	default: // others wrote in between, or the driver has no arena
 		c.keep(c.takeCorked())
 		c.keep(p)
 	}

@@ -230,18 +230,23 @@ func (l *Loop) unfinished() bool {
 
 // flush ends the cork: one system call a connection.
 func (l *Loop) flush() {
-	for i := 0; i < len(l.dirty); i++ { // it does not grow meanwhile, for no handler runs
+	l.sendCorked()
+	for i, s := range l.packets {
+		l.packets[i] = nil
+		s.flush()
+	}
+	l.packets = l.packets[:0]
+}
+
+// sendCorked sends what the turn has written so far, and empties the arena. It is also for a turn that has filled it.
+func (l *Loop) sendCorked() {
+	for i := 0; i < len(l.dirty); i++ { // it does not grow meanwhile, for no handler is called
 		c := l.dirty[i]
 		l.dirty[i] = nil
 		c.flush()
 	}
 	l.dirty = l.dirty[:0]
 	l.arena = l.driver.nextArena()
-	for i, s := range l.packets {
-		l.packets[i] = nil
-		s.flush()
-	}
-	l.packets = l.packets[:0]
 }
 
 // tell makes the calls that were put off. Those that are put off meanwhile come in the next round.
