@@ -6,6 +6,6 @@ TEXT ·goroutine(SB), NOSPLIT, $0-4
 	MOVL AX, ret+0(FP)
 	RET
 
-// func prefetch(gp, sp uintptr, cold *[4]uintptr)
-TEXT ·prefetch(SB), NOSPLIT, $0-12
+// func prefetchSwitch(gp, sp uintptr, cold *[4]uintptr)
+TEXT ·prefetchSwitch(SB), NOSPLIT, $0-12
 	RET

@@ -6,8 +6,8 @@ TEXT ·goroutine(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// func prefetch(gp, sp uintptr, cold *[4]uintptr)
-TEXT ·prefetch(SB), NOSPLIT, $0-24
+// func prefetchSwitch(gp, sp uintptr, cold *[4]uintptr)
+TEXT ·prefetchSwitch(SB), NOSPLIT, $0-24
 	MOVQ gp+0(FP), AX
 	MOVQ sp+8(FP), BX
 	MOVQ cold+16(FP), CX

@@ -6,8 +6,8 @@ TEXT ·goroutine(SB), NOSPLIT, $0-8
 	MOVD R0, ret+0(FP)
 	RET
 
-// func prefetch(gp, sp uintptr, cold *[4]uintptr)
-TEXT ·prefetch(SB), NOSPLIT, $0-24
+// func prefetchSwitch(gp, sp uintptr, cold *[4]uintptr)
+TEXT ·prefetchSwitch(SB), NOSPLIT, $0-24
 	MOVD gp+0(FP), R0
 	MOVD sp+8(FP), R1
 	MOVD cold+16(FP), R2

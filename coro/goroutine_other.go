@@ -5,4 +5,4 @@ package coro
 // goroutine identifies the calling goroutine while it lives: by its number, which costs a microsecond or two.
 func goroutine() uintptr { return uintptr(goroutineNumber()) }
 
-func prefetch(gp, sp uintptr, cold *[4]uintptr) {}
+func prefetchSwitch(gp, sp uintptr, cold *[4]uintptr) {}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"unsafe" // for addresses to prefetch, which are never used as such
 
-	fetch "github.com/plexor-go/plexor/internal/prefetch"
+	"github.com/plexor-go/plexor/internal/prefetch"
 )
 
 // A Waiter is a place where one task waits until somebody wakes it. It is what all waiting of this package is made
@@ -79,13 +79,13 @@ const PrefetchSteps = 3
 // prefetch is Waiter.Prefetch: the task, its worker, and what the runtime keeps of that.
 func (t *Task) prefetch(step int) {
 	if step == 0 { // without a look at it
-		fetch.Bytes(unsafe.Pointer(t), hotTask)
+		prefetch.Bytes(unsafe.Pointer(t), hotTask)
 		return
 	}
 	switch co := t.co; {
 	case co == nil:
 	case step == 1:
-		fetch.Bytes(unsafe.Pointer(co), unsafe.Offsetof(co.sched))
+		prefetch.Bytes(unsafe.Pointer(co), unsafe.Offsetof(co.sched))
 	case step == 2:
 		co.prefetch()
 	}

@@ -126,7 +126,7 @@ func (co *worker) writeDown() { co.stack = debug.Stack() }
 // and one after the other these loads are most of what it costs.
 func (co *worker) prefetch() {
 	co.near = true
-	prefetch(co.g, co.sp, &co.cold)
+	prefetchSwitch(co.g, co.sp, &co.cold)
 }
 
 // take gets a worker for a task: the one that was used last, since its stack is in the caches.

@@ -171,7 +171,7 @@ func (d *readiness) deliver() {
 	d.batch, d.used = d.batch[:0], 0
 }
 
-// prefetch looks ahead of batch[i]; that a connection was just read from has brought it in already.
+// prefetch looks ahead of batch[i]. The connections themselves were looked at when they were read from.
 func (d *readiness) prefetch(i int, ahead *lookahead) {
 	var c *Conn
 	if i += aheadOfCall; i < len(d.batch) {
