@@ -50,7 +50,17 @@ type layer interface {
 	await(t *coro.Task) error
 	// wrap is stream.wrap for errors of the layer's.
 	wrap(op string, err error) error
-	// shut closes, and waits for nothing. It, writable and closed are the loop's calls.
+	// pull reads what has arrived, size bytes at most, into a buffer of the layer's; with nothing there the error is
+	// errNothing. pulled is what is in that buffer, take takes n bytes of it, and drop gives the buffer back. inside
+	// reports whether anything has come that is neither taken nor can be pulled yet. All are for the loop too.
+	pull(size int) error
+	pulled() []byte
+	take(n int)
+	drop()
+	inside() bool
+	// notify tells the peer that nothing more comes.
+	notify() error
+	// shut closes, and waits for nothing. It, notify, writable and closed are the loop's calls.
 	shut()
 	writable()
 	closed()

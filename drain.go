@@ -118,8 +118,12 @@ func (c *Conn) drain() {
 			s.readers.wakeAll()
 		}
 	default:
-		if e, ok := s.lc.Handler().(*messageEvents); !ok || e.quiet() {
+		switch e, ok := s.lc.Handler().(*messageEvents); {
+		case ok && !e.quiet():
+		case c.over == nil:
 			s.lc.Drain()
+		case s.quiet():
+			c.over.shut() // behind a close_notify
 		}
 	}
 }

@@ -183,7 +183,7 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	if ep.shared != nil && !ep.secure() {
 		return ep.shared.accepted(w, lc, peer)
 	}
-	if m, ok := ep.handler.(*messages); ok && !ep.secure() {
+	if m, ok := ep.handler.(*messages); ok {
 		return m.accept(ep, w, lc, peer)
 	}
 	c := &Conn{ep: ep}

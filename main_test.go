@@ -2,6 +2,7 @@ package plexor_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -92,6 +93,14 @@ func eachPlace(t *testing.T, f func(t *testing.T, p place)) {
 	})
 }
 
+// eachMessagePlace is eachPlace, and a tls address on each driver, where connections of Messages go other ways.
+func eachMessagePlace(t *testing.T, f func(t *testing.T, p place)) {
+	eachPlace(t, f)
+	eachDriver(t, func(t *testing.T, driver string) {
+		t.Run("tls", func(t *testing.T) { f(t, place{driver, tlsAddr}) })
+	})
+}
+
 // A place is where a test takes place.
 type place struct{ driver, addr string }
 
@@ -100,6 +109,7 @@ type bench struct {
 	t *testing.T
 	*plexor.Server
 	addr net.Addr
+	tls  bool // at addr
 	log  *logBook
 }
 
@@ -135,6 +145,7 @@ func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench 
 		if b.addr, err = srv.Open(p.addr, h); err != nil {
 			t.Fatal(err)
 		}
+		b.tls = p.addr == tlsAddr
 	}
 	return b
 }
@@ -143,6 +154,18 @@ func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench 
 func (b *bench) dial() net.Conn {
 	b.t.Helper()
 	return dial(b.t, b.addr)
+}
+
+// dialMessages is dial, with TLS where the server speaks it.
+func (b *bench) dialMessages() net.Conn {
+	b.t.Helper()
+	c := b.dial()
+	if !b.tls {
+		return c
+	}
+	tc := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	b.t.Cleanup(func() { tc.Close() })
+	return tc
 }
 
 func dial(t *testing.T, a net.Addr) net.Conn {

@@ -54,6 +54,9 @@ func (h *messages) check() error {
 //
 //	Data ──▶ next: is a message complete? ──no──▶ the decoder keeps the beginning of one, if any
 //	             └─yes──▶ a coroutine: f(message), next, f(message), …, until there is none
+//
+// Over TLS it begins with a handshake, which has a coroutine of its own, and next reads what TLS makes of what came: see
+// tls_messages.go.
 type messageConn struct {
 	Conn
 	dec frame.Decoder
@@ -62,9 +65,10 @@ type messageConn struct {
 
 // A messageRun is what there is besides while messages are handled.
 type messageRun struct {
-	msg []byte  // in buf, or in the decoder's own buffer, where it stays until the decoder is asked for the next
-	buf *buffer // nil: in the decoder's
+	msg []byte  // in buf, or in the decoder's own buffer or the layer's, where it stays until the next is asked for
+	buf *buffer // nil: in one of those
 	bad error   // what came next was no message
+	end error   // over TLS: of the stream, io.EOF or what broke it
 }
 
 // messageEvents are the loop's calls for it.
@@ -73,6 +77,9 @@ type messageEvents messageConn
 func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
 	m := &messageConn{Conn: Conn{ep: ep, msgs: h}}
 	m.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | messaging, tick: w.tick}
+	if ep.secure() {
+		m.raw.flags |= unshaken
+	}
 	if err := m.dec.Reset(h.codec); err != nil {
 		panic(err) // check has passed it
 	}
@@ -80,26 +87,36 @@ func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.Add
 	return (*messageEvents)(m)
 }
 
-func (e *messageEvents) Opened(*loop.Conn) {}
+func (e *messageEvents) Opened(*loop.Conn) {
+	if e.raw.is(unshaken) {
+		e.awaitHello()
+	}
+}
 
 func (e *messageEvents) Data(_ *loop.Conn, p []byte) {
 	m := (*messageConn)(e)
 	s := &m.raw
 	s.tick = s.w.tick
-	if m.run != nil {
+	switch {
+	case s.is(unshaken):
+		m.hello(p)
+	case m.run != nil:
 		s.keep(p)
-		return
+	default:
+		s.offer(p)
+		m.arrived()
+		s.withdraw()
 	}
-	s.offer(p)
-	run := s.w.getRun()
-	m.run = run
+}
+
+// arrived has what has come handled.
+func (m *messageConn) arrived() {
+	m.run = m.raw.w.getRun()
 	if m.next() {
 		m.start()
-		s.withdraw()
-		return
+	} else {
+		m.settle(nil)
 	}
-	s.withdraw()
-	m.settle(nil)
 }
 
 // Prefetch is of loop.Prefetcher: the connection is all that there is.
@@ -112,15 +129,22 @@ func (e *messageEvents) Prefetch(step int) {
 func (e *messageEvents) EOF(*loop.Conn) {
 	m := (*messageConn)(e)
 	m.raw.flags |= gotEOF
-	if m.run == nil {
-		m.settle(nil)
+	switch {
+	case m.raw.is(unshaken):
+		m.helloEnd()
+	case m.run == nil:
+		m.arrived()
 	}
 }
 
-func (e *messageEvents) Writable(*loop.Conn) { e.raw.writable() }
+func (e *messageEvents) Writable(lc *loop.Conn) { (*events)(&e.Conn).Writable(lc) }
 
-func (e *messageEvents) Expired(_ *loop.Conn, err *loop.DeadlineError) {
+func (e *messageEvents) Expired(lc *loop.Conn, err *loop.DeadlineError) {
 	m := (*messageConn)(e)
+	if m.raw.is(unshaken) {
+		(*events)(&m.Conn).Expired(lc, err)
+		return
+	}
 	m.raw.expired(err)
 	if m.run == nil {
 		m.settle(nil)
@@ -130,21 +154,24 @@ func (e *messageEvents) Expired(_ *loop.Conn, err *loop.DeadlineError) {
 func (e *messageEvents) Closed(_ *loop.Conn, err error) {
 	m := (*messageConn)(e)
 	m.Conn.closed(err)
-	if m.run == nil {
+	if m.run == nil && !m.raw.is(unshaken) {
 		m.settle(nil)
 	}
 }
 
 // quiet reports whether nothing that the peer sent is left to handle.
 func (e *messageEvents) quiet() bool {
-	return e.run == nil && e.raw.in == nil && e.dec.Buffered() == 0
+	return e.run == nil && e.raw.in == nil && e.dec.Buffered() == 0 && (e.over == nil || !e.over.inside())
 }
 
 // next takes the next message, if there is one, out of what has arrived, and keeps it for the handler.
 func (m *messageConn) next() bool {
 	s := &m.raw
-	if s.is(closed) {
+	if s.is(closed | givenAway) {
 		return false
+	}
+	if m.over != nil {
+		return m.nextOver()
 	}
 	p := s.peek()
 	inside := m.dec.Buffered() > 0 // then the decoder copies the rest of the frame behind its beginning
@@ -259,13 +286,23 @@ func (m *messageConn) handled(err error) {
 // settle goes from handling messages to waiting for one, or to the end.
 func (m *messageConn) settle(err error) {
 	s := &m.raw
-	var bad error
+	var bad, end error
+	if m.over == nil && s.is(gotEOF) {
+		end = io.EOF
+	}
 	if m.run != nil {
 		bad = m.run.bad
+		if m.over != nil {
+			end = m.run.end
+		}
 		s.w.putRun(m.run)
 		m.run = nil
 	}
 	switch {
+	case s.is(givenAway):
+		if err != nil && !m.report(err) {
+			s.w.handlerFailed(&m.Conn, err)
+		}
 	case err != nil && m.report(err):
 		s.abort(err)
 	case err != nil:
@@ -273,27 +310,39 @@ func (m *messageConn) settle(err error) {
 	case bad != nil:
 		m.badFrame(bad)
 	case s.is(closed | over):
-	case s.is(gotEOF):
-		if err := m.dec.End(); err != nil {
-			m.badFrame(err)
-		} else {
-			s.shut()
-		}
+	case end != nil:
+		m.streamEnded(end)
 	case s.readExpired():
-		s.shut()
+		m.shut()
 	default:
 		s.dropWaits()
 		return
 	}
-	s.empty()
+	if !s.is(givenAway) {
+		s.empty()
+	}
 	s.dropWaits()
+	if m.over != nil {
+		m.over.drop()
+	}
 	_ = m.dec.End() // gives its buffer back; what is wrong with it was said
+}
+
+// streamEnded closes after the stream's end, which is io.EOF, or what broke the layer above it.
+func (m *messageConn) streamEnded(end error) {
+	if end != io.EOF {
+		m.raw.w.log.Debug("a connection of messages ended", "peer", m.raw.String(), "err", m.over.wrap("read", end))
+	} else if err := m.dec.End(); err != nil {
+		m.badFrame(err)
+		return
+	}
+	m.shut()
 }
 
 func (m *messageConn) failed(err error) {
 	m.raw.w.handlerFailed(&m.Conn, err)
 	if !m.raw.is(closed) {
-		m.raw.shut()
+		m.shut()
 	}
 }
 
@@ -312,7 +361,7 @@ func (w *worker) handlerFailed(c *Conn, err error) {
 func (m *messageConn) badFrame(err error) {
 	m.raw.w.refuseFrame(&m.raw, err)
 	if !m.raw.is(closed) {
-		m.raw.shut()
+		m.shut()
 	}
 }
 
@@ -332,8 +381,8 @@ func (w *worker) refuseFrame(s *stream, err error) {
 // messageBuffer is what is read at once where messages are read from a coroutine of their own, in bytes.
 const messageBuffer = 4 << 10
 
-// ServeConn handles the messages of a connection that has a coroutine already: one over TLS, or one whose HandlerFunc
-// calls this after other things were said.
+// ServeConn handles the messages of a connection that has a coroutine already, whose HandlerFunc calls this after other
+// things were said.
 func (h *messages) ServeConn(c *Conn) {
 	if err := h.check(); err != nil {
 		panic(err)

@@ -52,7 +52,7 @@ func TestMessagesAnyPieces(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			eachPlace(t, func(t *testing.T, p place) {
+			eachMessagePlace(t, func(t *testing.T, p place) {
 				b := p.serve(t, &plexor.Server{Limits: plexor.Limits{HighWater: 32 << 10}}, plexor.Messages(frame.Length{Bytes: 4}, row.h))
 				r := rand.New(rand.NewPCG(seed, seed))
 				var stream []byte
@@ -63,7 +63,7 @@ func TestMessagesAnyPieces(t *testing.T) {
 						stream = append(stream, byte(r.Uint32()))
 					}
 				}
-				client := b.dial()
+				client := b.dialMessages()
 				wrote := make(chan error, 1)
 				go func() {
 					left := stream
@@ -91,7 +91,7 @@ func TestMessagesAnyPieces(t *testing.T) {
 
 // TestMessagesOneAtATime: while one message of a connection is handled the next waits, and other connections go on.
 func TestMessagesOneAtATime(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
+	eachMessagePlace(t, func(t *testing.T, p place) {
 		goOn := new(coro.Event)
 		busy := 0
 		b := p.serve(t, &plexor.Server{Loops: 1}, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
@@ -110,7 +110,7 @@ func TestMessagesOneAtATime(t *testing.T) {
 			}
 			return c.Send(msg)
 		}))
-		first, other := b.dial(), b.dial()
+		first, other := b.dialMessages(), b.dialMessages()
 		send(t, first, "wait\nwait\nand\n")
 		b.await("the handler", func(s plexor.Stats) bool { return s.Handlers == 1 })
 		send(t, first, "then\nwai")
@@ -124,7 +124,7 @@ func TestMessagesOneAtATime(t *testing.T) {
 
 // TestMessagesContext: a context a message.
 func TestMessagesContext(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
+	eachMessagePlace(t, func(t *testing.T, p place) {
 		var last context.Context
 		b := p.serve(t, &plexor.Server{Loops: 1}, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
 			if last != nil && !errors.Is(context.Cause(last), plexor.ErrReturned) {
@@ -136,7 +136,7 @@ func TestMessagesContext(t *testing.T) {
 			}
 			return c.Send(msg)
 		}))
-		client := b.dial()
+		client := b.dialMessages()
 		send(t, client, "a\nb\n")
 		want(t, client, "a\nb\n")
 		send(t, client, "c\n")
@@ -164,7 +164,7 @@ func TestMessagesEnds(t *testing.T) {
 		{"an answer too long", "long\n", "", false, []string{"failed", "message too long"}, func(s plexor.Stats) int64 { return s.Failed }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			eachPlace(t, func(t *testing.T, p place) {
+			eachMessagePlace(t, func(t *testing.T, p place) {
 				b := p.serve(t, &plexor.Server{}, plexor.Messages(frame.Line{Max: 50}, func(c *plexor.Conn, msg []byte) error {
 					switch string(msg) {
 					case "fail":
@@ -191,7 +191,7 @@ func TestMessagesEnds(t *testing.T) {
 					}
 					return c.Send(bytes.ToUpper(msg))
 				}))
-				client := b.dial()
+				client := b.dialMessages()
 				send(t, client, row.sent)
 				if row.end {
 					closeWrite(t, client)
@@ -216,7 +216,7 @@ func TestMessagesEnds(t *testing.T) {
 // TestMessagesFlood: a peer that sends and never reads is held up; what is kept for it has a bound; and when it reads, all
 // answers are there.
 func TestMessagesFlood(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
+	eachMessagePlace(t, func(t *testing.T, p place) {
 		const n, size = 3000, 5000
 		var c1 *plexor.Conn
 		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: 64 << 10}}, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
@@ -231,7 +231,7 @@ func TestMessagesFlood(t *testing.T) {
 			c1 = c
 			return c.Send(msg)
 		}))
-		client, other := b.dial(), b.dial()
+		client, other := b.dialMessages(), b.dialMessages()
 		line := strings.Repeat("x", size) + "\n"
 		wrote := make(chan error, 1)
 		go func() {
@@ -269,7 +269,7 @@ func TestMessagesFlood(t *testing.T) {
 
 // TestMessagesServeConn: a stream's handler that goes over to messages.
 func TestMessagesServeConn(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
+	eachMessagePlace(t, func(t *testing.T, p place) {
 		messages := plexor.Messages(frame.Line{Max: 50}, func(c *plexor.Conn, msg []byte) error {
 			if _, err := c.Read(msg); !errors.Is(err, plexor.ErrMessages) {
 				return fmt.Errorf("Read: %v", err)
@@ -296,7 +296,7 @@ func TestMessagesServeConn(t *testing.T) {
 			{"HIa\nfail\n", "A\nbye", "I said so"},
 			{"HI" + strings.Repeat("x", 51), "bye", "too long"},
 		} {
-			client := b.dial()
+			client := b.dialMessages()
 			send(t, client, row.sent)
 			closeWrite(t, client)
 			if got, err := io.ReadAll(client); string(got) != row.read || err != nil {
@@ -312,7 +312,7 @@ func TestMessagesServeConn(t *testing.T) {
 // TestMessagesDeadline: a read deadline that passes between two messages closes the connection; one that passes while a
 // message is handled does so afterwards; one that is taken back does not.
 func TestMessagesDeadline(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
+	eachMessagePlace(t, func(t *testing.T, p place) {
 		b := p.serve(t, &plexor.Server{}, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
 			switch string(msg) {
 			case "soon":
@@ -329,13 +329,13 @@ func TestMessagesDeadline(t *testing.T) {
 			return c.Send(msg)
 		}))
 		for _, word := range []string{"soon", "meanwhile"} {
-			c := b.dial()
+			c := b.dialMessages()
 			send(t, c, word+"\n")
 			want(t, c, word+"\n")
 			wantEnd(t, c)
 			c.Close()
 		}
-		c := b.dial()
+		c := b.dialMessages()
 		send(t, c, "never\n")
 		want(t, c, "never\n")
 		c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))

@@ -48,6 +48,7 @@ const (
 	misused                           // Conn: and the log was told
 	moved                             // something arrived since Shutdown looked last
 	halfway                           // a message has begun to arrive, and Shutdown waits for its rest
+	unshaken                          // Conn: of Messages, and its TLS handshake is not done
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }

@@ -38,6 +38,7 @@ type secured struct {
 	state  secureState
 	meter  recordMeter
 	spill  *buffer // records that found no room; nil: none
+	plain  *buffer // what pull has read; nil: nothing
 	ended  bool    // CloseWrite: close_notify was sent
 	ending *loop.Timer
 	err    error // why it is of no use: failed

@@ -1,6 +1,7 @@
 package plexor
 
 import (
+	"bytes"
 	"crypto/tls"
 	"net"
 	"sync"
@@ -18,13 +19,16 @@ type sharedTLS struct {
 	mu sync.Mutex // a Write at a time; the one that waits ends by the deadline, or Close
 
 	ended atomic.Bool // CloseWrite
+
+	leftMu sync.Mutex
+	left   []byte // what Messages had read, and not handled
 }
 
 // share is of layer: it goes on over the shared connection.
 func (x *secured) share(raw net.Conn) net.Conn {
 	x.give(raw.(*shared))
 	x.pushing = true
-	return &sharedTLS{sh: x.sh, tc: x.tc}
+	return &sharedTLS{sh: x.sh, tc: x.tc, left: bytes.Clone(x.pulled())}
 }
 
 // give makes sh what the tls.Conn is above.
@@ -42,11 +46,24 @@ func (s *sharedTLS) Read(p []byte) (int, error) {
 	if err := s.sh.readableNow(); err != nil {
 		return 0, err // though there may be plain text left
 	}
+	if n := s.takeLeft(p); n > 0 {
+		return n, nil
+	}
 	n, err := s.tc.Read(p)
 	if n > 0 {
 		return n, nil // it repeats its errors
 	}
 	return n, s.wrap("read", err)
+}
+
+func (s *sharedTLS) takeLeft(p []byte) int {
+	s.leftMu.Lock()
+	defer s.leftMu.Unlock()
+	n := copy(p, s.left)
+	if s.left = s.left[n:]; len(s.left) == 0 {
+		s.left = nil
+	}
+	return n
 }
 
 func (s *sharedTLS) wrap(op string, err error) error {

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/frame"
 )
 
 // tool is a program of the system, with a deadline; without it the test is skipped.
@@ -43,22 +44,37 @@ func (a *authority) caFile() string {
 
 // TestOpenSSL: openssl s_client, with each version, a new session and a resumed one, and a KeyUpdate that the server answers.
 func TestOpenSSL(t *testing.T) {
-	for _, v := range []string{"-tls1_2", "-tls1_3"} {
-		t.Run(v, func(t *testing.T) {
+	lines := plexor.HandlerFunc(func(c *plexor.Conn) {
+		r := bufio.NewReader(c)
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(c, "resumed=%v %s", c.ConnectionState().DidResume, strings.ToUpper(line))
+			if line == "bye\n" {
+				return
+			}
+		}
+	})
+	messages := plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+		err := c.Send(fmt.Appendf(nil, "resumed=%v %s", c.ConnectionState().DidResume, strings.ToUpper(string(msg))))
+		if err == nil && string(msg) == "bye" {
+			err = c.Close()
+		}
+		return err
+	})
+	for _, row := range []struct {
+		v, name string
+		h       plexor.Handler
+	}{
+		{"-tls1_2", "a stream", lines}, {"-tls1_3", "a stream", lines},
+		{"-tls1_2", "messages", messages}, {"-tls1_3", "messages", messages},
+	} {
+		v := row.v
+		t.Run(v+"/"+row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.HandlerFunc(func(c *plexor.Conn) {
-					r := bufio.NewReader(c)
-					for {
-						line, err := r.ReadString('\n')
-						if err != nil {
-							return
-						}
-						fmt.Fprintf(c, "resumed=%v %s", c.ConnectionState().DidResume, strings.ToUpper(line))
-						if line == "bye\n" {
-							return
-						}
-					}
-				}))
+				b := serveTLS(t, driver, &plexor.Server{}, nil, row.h)
 				session := filepath.Join(t.TempDir(), "session")
 				args := []string{"s_client", v, "-connect", b.addr.String(), "-CAfile", b.ca.caFile(), "-verify_return_error",
 					"-verify_hostname", "plexor.test", "-servername", "plexor.test"}

@@ -130,6 +130,9 @@ func (c *Conn) idle() {
 		s.lc.CloseWithError(ErrIdle)
 		return
 	}
+	if c.over != nil {
+		_ = c.over.notify() // best effort
+	}
 	s.end(ErrIdle)
 }
 
