@@ -94,7 +94,7 @@ func loadPair(p KeyPair) (*tls.Certificate, pairState, error) {
 }
 
 func certError(p KeyPair, err error) error {
-	return fmt.Errorf("plexor: TLS certificate %s with key %s: %w", p.CertFile, p.keyFile(), err)
+	return fmt.Errorf("TLS certificate %s with key %s: %w", p.CertFile, p.keyFile(), err)
 }
 
 // onCoroutine marks a handshake's context whose callbacks run on a coroutine, and may wait with that context.

@@ -63,7 +63,7 @@ func (e *DialError) Error() string {
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(err.Error())
+		b.WriteString(strings.TrimPrefix(err.Error(), "plexor: "))
 	}
 	return b.String()
 }

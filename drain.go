@@ -29,6 +29,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.closeListeners()
 	g.StopListening()
+	s.mu.Lock()
+	s.closeFiles() // else they would take in connections that nobody accepts
+	s.mu.Unlock()
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
 	for {
@@ -88,7 +91,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// closeFiles closes what was given to Serve. The caller holds mu.
+// closeFiles closes what was given to Serve; whether a unix socket's file goes with it is package net's to know. The caller
+// holds mu.
 func (s *Server) closeFiles() {
 	for _, f := range s.files {
 		_ = f.Close() // its duplicate, from which the loops accepted, is closed already

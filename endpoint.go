@@ -24,6 +24,7 @@ type endpoint struct {
 	handler Handler       // of streams
 	packets PacketHandler // of datagrams
 	shared  *Listener     // in place of handler: connections go to its Accept
+	foreign bool          // the socket, and a unix one's file, belong to somebody else: a net.Listener of Serve
 
 	pair KeyPair     // of a tls address: its own
 	pin  []byte      // of one that is dialled: the SHA-256 of the certificate that is trusted
@@ -38,8 +39,8 @@ type endpoint struct {
 func parseEndpoint(text string) (*endpoint, error) {
 	ep := &endpoint{text: text}
 	var err error
-	tcp, secure := cutTLS(text)
-	if ep.addr, err = sock.ParseAddr(tcp); err != nil {
+	secure := false
+	if ep.addr, secure, err = ParseAddr(text); err != nil {
 		return nil, fmt.Errorf("plexor: %w", err)
 	}
 	if secure {
@@ -62,6 +63,23 @@ func parseEndpoint(text string) (*endpoint, error) {
 		return nil, fmt.Errorf("plexor: %s: %w", text, err)
 	}
 	return ep, nil
+}
+
+// ParseAddr reads an address as Server and Dial take it: one of sock.ParseAddr's, or one that begins with tls://, which is
+// a tcp address that speaks TLS. The error is a *sock.AddrError. Options of the query are left alone.
+func ParseAddr(text string) (a sock.Addr, secure bool, err error) {
+	tcp, secure := cutTLS(text)
+	a, err = sock.ParseAddr(tcp)
+	if e, ok := errors.AsType[*sock.AddrError](err); ok {
+		e.Addr = text
+		switch {
+		case secure:
+			e.Problem = strings.ReplaceAll(e.Problem, "tcp://", tlsScheme)
+		case e.Scheme != "":
+			e.Problem = fmt.Sprintf("unknown scheme %q: it is tcp, tls, udp or unix", e.Scheme)
+		}
+	}
+	return a, secure, err
 }
 
 // secure reports whether the connections begin with a TLS handshake.
@@ -123,7 +141,7 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 		ep.local = netAddr(ep.pc.Addr())
 		return nil
 	}
-	if ep.srv.Bind != nil {
+	if ep.srv.Bind != nil || ep.foreign {
 		ep.ln, err = g.ListenShared(ep.options, ep.accept, sockets[0])
 	} else {
 		ep.ln, err = g.ListenOn(ep.options, ep.accept, sockets...)
@@ -151,7 +169,7 @@ func (ep *endpoint) inherit(ln net.Listener) error {
 	if !ok {
 		return fmt.Errorf("plexor: Serve: a %T has no descriptor for the loops to accept from: give it a *net.TCPListener or *net.UnixListener", ln)
 	}
-	ep.text = ln.Addr().String()
+	ep.text, ep.foreign = ln.Addr().String(), true
 	if err := ep.check(); err != nil {
 		return err
 	}

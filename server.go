@@ -207,7 +207,9 @@ func (s *Server) closedOr(err error) error {
 
 // Serve serves the connections of ln, which must be one of package net's for tcp or unix, with Handler, until Shutdown
 // or Close; it then returns ErrServerClosed. The server takes ln over, and closes it. It is accepted from by the loops,
-// by way of a duplicate of its descriptor.
+// by way of a duplicate of its descriptor. The file of a unix socket is removed if closing ln does so, as it is with package
+// net: that of a net.Listen is, unless SetUnlinkOnClose says otherwise, and that of a net.FileListener, which somebody
+// else has made (systemd, a parent process), is not.
 func (s *Server) Serve(ln net.Listener) error {
 	ep := &endpoint{srv: s, handler: s.Handler}
 	if err := ep.inherit(ln); err != nil {

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +91,78 @@ func TestServe(t *testing.T) {
 		if c, err := net.Dial(ln.Addr().Network(), ln.Addr().String()); err == nil {
 			c.Close()
 			t.Error("somebody still listens")
+		}
+	})
+}
+
+// TestServeInherited: the file of a unix socket goes with a listener that has made it, as with package net, and stays with
+// one that somebody else has made, who then goes on.
+func TestServeInherited(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("unix sockets are untested on windows")
+	}
+	eachDriver(t, func(t *testing.T, driver string) {
+		for _, row := range []struct {
+			name string
+			of   func(t *testing.T, made *net.UnixListener) net.Listener
+			goes bool // the file
+		}{
+			{"its own", func(t *testing.T, made *net.UnixListener) net.Listener { return made }, true},
+			{"its own, which is to stay", func(t *testing.T, made *net.UnixListener) net.Listener {
+				made.SetUnlinkOnClose(false)
+				return made
+			}, false},
+			{"inherited", func(t *testing.T, made *net.UnixListener) net.Listener {
+				f, err := made.File()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				ln, err := net.FileListener(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return ln
+			}, false},
+		} {
+			t.Run(row.name, func(t *testing.T) {
+				dir, err := os.MkdirTemp("", "plexor") // shorter than t.TempDir, for a socket's path is bounded
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { os.RemoveAll(dir) })
+				path := filepath.Join(dir, "s")
+				made, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { made.Close() })
+				ln := row.of(t, made)
+				b := place{driver, ""}.serve(t, &plexor.Server{Handler: echo}, nil)
+				served := make(chan error, 1)
+				go func() { served <- b.Serve(ln) }()
+				c := dial(t, made.Addr())
+				send(t, c, "hello")
+				want(t, c, "hello")
+				c.Close()
+				b.shutdown()
+				if err := receive(t, served, "Serve"); err != plexor.ErrServerClosed {
+					t.Errorf("Serve returned %v, want ErrServerClosed", err)
+				}
+				if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) != row.goes {
+					t.Errorf("the socket's file afterwards: %v, want gone=%v", err, row.goes)
+				}
+				if row.name == "inherited" {
+					c := dial(t, made.Addr()) // whose maker listens on
+					s, err := made.Accept()
+					if err != nil {
+						t.Fatal(err)
+					}
+					send(t, s, "hello")
+					want(t, c, "hello")
+					s.Close()
+				}
+			})
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -121,13 +122,8 @@ func (t *target) packets() bool { return t.addr.Scheme == "udp" }
 
 // parseTarget reads an address. The files that a tls address names are left to plexor.Dial.
 func parseTarget(address string) (t target, err error) {
-	const scheme = "tls://"
-	tcp := address
-	if t.secure = len(address) >= len(scheme) && strings.EqualFold(address[:len(scheme)], scheme); t.secure {
-		tcp = "tcp://" + address[len(scheme):]
-	}
-	if t.addr, err = sock.ParseAddr(tcp); err != nil {
-		return t, wrong("address %q: %v", address, err)
+	if t.addr, t.secure, err = plexor.ParseAddr(address); err != nil {
+		return t, wrong("%v", err)
 	}
 	o, rest, err := sock.ParseOptions(t.addr.Query)
 	if err == nil {

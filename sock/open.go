@@ -30,7 +30,7 @@ func (a Addr) endpoint() endpoint {
 func (a Addr) checked(op string) (Addr, error) {
 	c, err := ParseAddr(a.String())
 	if err == nil && a.Scheme == "unix" && (a.Host != "" || a.Port != 0) || err == nil && a.Scheme != "unix" && a.Path != "" {
-		err = &AddrError{a.String(), "a unix address has a path alone, and the others have none"}
+		err = &AddrError{Addr: a.String(), Problem: "a unix address has a path alone, and the others have none"}
 	}
 	if err != nil {
 		return a, &Error{Op: op, Addr: a.String(), Err: err}
@@ -257,7 +257,7 @@ func Connect(a Addr, o Options) (s Socket, connected bool, err error) {
 		err = o.checkConnect()
 	}
 	if err == nil && a.Scheme != "unix" && a.Port == 0 {
-		err = &AddrError{a.String(), "port 0 is none to connect to"}
+		err = &AddrError{Addr: a.String(), Problem: "port 0 is none to connect to"}
 	}
 	if err != nil {
 		return None, false, &Error{Op: "connect", Addr: a.String(), Err: err}

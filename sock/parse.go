@@ -13,6 +13,7 @@ import (
 type AddrError struct {
 	Addr    string // as it was given
 	Problem string // what is wrong, and where it is known what was meant
+	Scheme  string // the scheme that is unknown, if that is what is wrong: for packages that know more of them
 }
 
 func (e *AddrError) Error() string { return fmt.Sprintf("address %q: %s", e.Addr, e.Problem) }
@@ -41,10 +42,16 @@ var maxUnixPath = func() int {
 // IP addresses come out in their canonical form, the scheme in lower case. The error is an *AddrError.
 func ParseAddr(s string) (Addr, error) {
 	a, problem := parseAddr(s)
-	if problem != "" {
-		return Addr{}, &AddrError{Addr: s, Problem: problem}
+	if problem == "" {
+		return a, nil
 	}
-	return a, nil
+	e := &AddrError{Addr: s, Problem: problem}
+	switch a.Scheme {
+	case "", "tcp", "udp", "unix":
+	default:
+		e.Scheme = a.Scheme
+	}
+	return Addr{}, e
 }
 
 func parseAddr(s string) (a Addr, problem string) {
@@ -54,19 +61,18 @@ func parseAddr(s string) (a Addr, problem string) {
 	if p := strayByte(s); p != "" {
 		return a, p
 	}
-	scheme, rest, problem := splitScheme(s)
-	if problem != "" {
+	var rest string
+	if a.Scheme, rest, problem = splitScheme(s); problem != "" {
 		return a, problem
 	}
-	a.Scheme = scheme
 	rest, query, _ := strings.Cut(rest, "?")
 	if a.Query, problem = parseQuery(query); problem != "" {
 		return a, problem
 	}
-	if scheme == "unix" {
+	if a.Scheme == "unix" {
 		a.Path, problem = parsePath(rest)
 	} else {
-		a.Host, a.Port, problem = parseHostPort(scheme, rest)
+		a.Host, a.Port, problem = parseHostPort(a.Scheme, rest)
 	}
 	return a, problem
 }
@@ -103,7 +109,7 @@ func splitScheme(s string) (scheme, rest, problem string) {
 	case "tcp4", "udp4", "tcp6", "udp6":
 		return "", "", fmt.Sprintf("unknown scheme %q: write %s, the host decides between IPv4 and IPv6 (0.0.0.0 and [::] are all of each)", scheme, scheme[:3])
 	}
-	return "", "", fmt.Sprintf("unknown scheme %q: it is tcp, udp or unix", scheme)
+	return scheme, "", fmt.Sprintf("unknown scheme %q: it is tcp, udp or unix", scheme)
 }
 
 // guesses are what somebody who forgot the scheme can have meant.

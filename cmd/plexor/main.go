@@ -61,7 +61,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return *ended
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "plexor: %v (plexor --help tells more)\n", err)
+		what := strings.TrimSuffix(err.Error(), ` but got "EOL" (<EOL>)`) // a flag at the end without its value
+		fmt.Fprintf(stderr, "plexor: %s (plexor --help tells more)\n", what)
 		return exitUsage
 	}
 	if err := ctx.Run(); err != nil {

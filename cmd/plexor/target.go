@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -22,14 +23,11 @@ type target struct {
 
 // parseTarget reads one. pair are the options of tls://; what their files hold is not looked at yet.
 func parseTarget(address string, pair ...string) (t target, err error) {
-	const scheme = "tls://"
-	if t.secure = len(address) >= len(scheme) && strings.EqualFold(address[:len(scheme)], scheme); t.secure {
-		address = "tcp://" + address[len(scheme):]
-	} else {
-		pair = nil
-	}
-	if t.addr, err = sock.ParseAddr(address); err != nil {
+	if t.addr, t.secure, err = plexor.ParseAddr(address); err != nil {
 		return t, err
+	}
+	if !t.secure {
+		pair = nil
 	}
 	var rest url.Values
 	if t.options, rest, err = sock.ParseOptions(t.addr.Query); err != nil {
