@@ -22,8 +22,16 @@ import (
 // patience is how long a test waits for what must come; nothing waits that long when all is well.
 const patience = 30 * time.Second
 
+// childEnv has the test binary play a part in a process of its own: a name of children, and an argument behind a space.
+const childEnv = "PLEXOR_TEST_CHILD"
+
+var children = map[string]func(arg string) int{}
+
 // TestMain looks for what the tests as a whole left behind.
 func TestMain(m *testing.M) {
+	if part, arg, _ := strings.Cut(os.Getenv(childEnv), " "); part != "" {
+		os.Exit(children[part](arg))
+	}
 	// The runtime's network poller takes descriptors with the first socket, and keeps them.
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		l.Close()
