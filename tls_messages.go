@@ -33,8 +33,8 @@ func (m *messageConn) helloEnd() {
 	}
 }
 
-// shake starts the coroutine of the handshake. Its stack grows to 8 KiB, and goes back to the pool with it: the next
-// handshake finds it grown, and the collector halves it if there is none.
+// shake starts the coroutine of the handshake. Its stack grows to 16 KiB, and goes back to the pool with it: the next
+// handshake finds it grown, and if there is none the collector halves it, down to 4 KiB.
 func (m *messageConn) shake() {
 	w := m.raw.w
 	m.raw.flags |= started
