@@ -460,7 +460,11 @@ func TestIdleTimeout(t *testing.T) {
 func TestStall(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		stalls := make(chan loop.Stall, 1)
-		b := p.serve(t, &plexor.Server{OnStall: func(s loop.Stall) { stalls <- s }}, plexor.HandlerFunc(func(c *plexor.Conn) {
+		b := p.serve(t, &plexor.Server{OnStall: func(s loop.Stall) {
+			if strings.Contains(s.Stack, "plexor_test.blocks(") { // a loaded machine can hold a loop too
+				stalls <- s
+			}
+		}}, plexor.HandlerFunc(func(c *plexor.Conn) {
 			c.Read(make([]byte, 1))
 			blocks()
 			c.Write([]byte("done"))
@@ -472,8 +476,8 @@ func TestStall(t *testing.T) {
 		if first, _, _ := strings.Cut(s.Stack, "\n\n"); !strings.Contains(first, "plexor_test.blocks(") || s.For < 100*time.Millisecond {
 			t.Errorf("reported after %v:\n%s\nwant the function that blocks in the first stack", s.For, s.Stack)
 		}
-		if n := b.Stats().Stalls; n != 1 {
-			t.Errorf("%d stalls are counted, want 1", n)
+		if n := b.Stats().Stalls; n < 1 {
+			t.Errorf("%d stalls are counted, want at least 1", n)
 		}
 	})
 }

@@ -192,7 +192,7 @@ func TestTLSIdleNotify(t *testing.T) {
 				c := tls.Client(raw, cfg)
 				send(t, c, "X\n")
 				want(t, c, "X\n")
-				for b.Stats().Idle == 0 {
+				for end := time.Now().Add(patience); b.Stats().Idle == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 					clock.Advance(time.Second)
 				}
 				wantEnd(t, c)
