@@ -18,27 +18,22 @@ import (
 // goes any more in either way; or well, and then both directions work. The next wait of its task fails in any case. Its
 // place among Limits.Handshakes, here the only one, is free again.
 func TestStartTLSCancelled(t *testing.T) {
-	type moment struct {
-		name  string
-		turns int // between the client's last word and the cancellation
-	}
-	moments := []moment{{"before", 0}, {"the client is silent", 0}, {"the client's last word is awaited", 0}}
+	moments := []upgradeMoment{{"before", 0}, {"the client is silent", 0}, {"the client's last word is awaited", 0}}
 	for turns := range 8 {
-		moments = append(moments, moment{fmt.Sprintf("%d turns after it", turns), turns})
+		moments = append(moments, upgradeMoment{fmt.Sprintf("%d turns after it", turns), turns})
 	}
-	moments = append(moments, moment{"after", 0})
+	moments = append(moments, upgradeMoment{"after", 0})
 	eachDriver(t, func(t *testing.T, driver string) {
 		ca := newAuthority(t, "theirs")
 		cfg := &tls.Config{Certificates: []tls.Certificate{ca.issue("plexor.test")}}
-		clients, errs := make(chan *firstOnly, 1), make(chan error, 1)
-		var now moment
+		clients, errs := make(chan upgradeClient, 1), make(chan error, 1)
 		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{Handshakes: 1}},
 			plexor.GreeterFunc(func(c *plexor.Conn) {
-				errs <- cancelUpgrade(c, cfg, clients, ca, now.name, now.turns)
+				errs <- cancelUpgrade(c, cfg, clients, ca)
 			}))
-		for _, now = range moments {
+		for _, now := range moments {
 			raw := &firstOnly{Conn: b.dial()}
-			clients <- raw
+			clients <- upgradeClient{raw, now}
 			if err := receive(t, errs, "the handler"); err != nil {
 				t.Errorf("cancelled %s: %v", now.name, err)
 			}
@@ -48,13 +43,24 @@ func TestStartTLSCancelled(t *testing.T) {
 	})
 }
 
+type upgradeMoment struct {
+	name  string
+	turns int // between the client's last word and the cancellation
+}
+
+type upgradeClient struct {
+	raw *firstOnly
+	upgradeMoment
+}
+
 // cancelUpgrade is the handler.
-func cancelUpgrade(c *plexor.Conn, cfg *tls.Config, clients <-chan *firstOnly, ca *authority, moment string, turns int) error {
+func cancelUpgrade(c *plexor.Conn, cfg *tls.Config, clients <-chan upgradeClient, ca *authority) error {
 	ctx := context.WithoutCancel(c.Context())
-	raw, err := coro.Await(ctx, func() (*firstOnly, error) { return <-clients, nil })
+	now, err := coro.Await(ctx, func() (upgradeClient, error) { return <-clients, nil })
 	if err != nil {
 		return err
 	}
+	raw, moment, turns := now.raw, now.name, now.turns
 	client := tls.Client(raw, &tls.Config{RootCAs: ca.pool, ServerName: "plexor.test"})
 	shake := func() error { // as far as its last word, which raw holds
 		_, err := coro.Await(ctx, func() (int, error) { return 0, client.Handshake() })
