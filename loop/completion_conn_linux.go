@@ -5,6 +5,7 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/plexor-go/plexor/selector"
 	"github.com/plexor-go/plexor/uring"
 	"golang.org/x/sys/unix"
 )
@@ -263,6 +264,10 @@ func (d *completion) sent(s *slot, n int32, errno syscall.Errno) {
 
 // writable: there is room, or a connect has ended.
 func (d *completion) writable(s *slot, cqe *uring.CQE) {
+	if s.watch != nil {
+		d.watched(s, selector.Write, cqe)
+		return
+	}
 	c := s.conn
 	if c == nil || cqe.Errno() == unix.ECANCELED {
 		return

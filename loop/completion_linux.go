@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/plexor-go/plexor/internal/prefetch"
+	"github.com/plexor-go/plexor/selector"
 	"github.com/plexor-go/plexor/sock"
 	"github.com/plexor-go/plexor/uring"
 )
@@ -60,6 +61,7 @@ type slot struct {
 	conn     *Conn
 	listener *Listener
 	packet   *PacketConn
+	watch    *Watch
 	held     *output // bytes that came while the connection did not want to read
 	arena    *sendArena
 	from, to int32 // what is being sent of it
@@ -88,6 +90,7 @@ const (
 	opPollError
 	opWake
 	opCancel // of no slot: a cancellation that failed, since what it was for has completed
+	opPollIn
 )
 
 // mark is a submission's user data.
@@ -337,6 +340,8 @@ func (d *completion) complete(c *uring.CQE) {
 	case opSend: // finishSends has seen to it
 	case opPollOut:
 		d.writable(s, c)
+	case opPollIn:
+		d.watched(s, selector.Read, c)
 	case opAccept:
 		d.accepted(s, c)
 	case opReceiveMessage:
@@ -409,7 +414,7 @@ func (d *completion) cancel(s *slot, ops opSet) {
 
 // drop is the end of a slot's endpoint: at once if nothing is under way, else with the last completion.
 func (d *completion) drop(s *slot, reset bool) {
-	s.conn, s.listener, s.packet = nil, nil, nil
+	s.conn, s.listener, s.packet, s.watch = nil, nil, nil, nil
 	s.released, s.reset = true, reset
 	if s.ops == 0 {
 		d.gone(s)

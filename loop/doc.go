@@ -46,6 +46,11 @@
 // that bound memory. There is one read buffer a loop, and output is kept in blocks from a pool of the loop, so
 // an idle connection holds no buffer at all: it costs about 200 bytes.
 //
+// # Sockets of others
+//
+// A [Watch] only tells when a socket can be read or written, once each time that it is asked ([Watch.Await]); reading and
+// writing is left to its owner. It is for sockets that others use too, outside the loop.
+//
 // # Several loops
 //
 // A [Group] runs several loops, one a core unless told otherwise. A connection belongs to one loop for its life.

@@ -24,6 +24,7 @@ import (
 //	Conn.sentSome()       some of Conn.out left after write had returned
 //	Conn.fail(err)        the connection is broken
 //	Listener.accept()     connections wait; Listener.accepted(s): one was accepted; Listener.refused(err): none
+//	Watch.ready(e)        what the descriptor is ready for; what was not wanted is dropped
 //	PacketHandler.Packet  a datagram; PacketConn.refused(peer, err): one did not arrive; PacketConn.end(err)
 //
 // A driver must drop whatever it still hears of an endpoint after release.
@@ -79,6 +80,11 @@ type driver interface {
 	// updatePacket is told that s.blocked may have changed: whether there is room is to be waited for.
 	updatePacket(s *PacketConn)
 	releasePacket(s *PacketConn)
+
+	addWatch(w *Watch) error
+	// updateWatch is told that w.want has grown. Ready is never called from within.
+	updateWatch(w *Watch)
+	releaseWatch(w *Watch)
 }
 
 // A DriverInfo tells whether a driver works here.

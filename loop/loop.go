@@ -26,7 +26,8 @@ type Loop struct {
 	timers  timerHeap
 	conns   []*Conn // all that are open; each knows its place
 	socks   map[endpoint]struct{}
-	dirty   []*Conn // wrote in this turn
+	watches map[*Watch]struct{} // nil until there is one
+	dirty   []*Conn             // wrote in this turn
 	packets []*PacketConn
 	notices []notice // calls of handlers that wait for the end of the turn
 	spare   []notice
@@ -371,6 +372,9 @@ func (l *Loop) end() {
 		}
 		for s := range l.socks {
 			s.end(ErrLoopClosed)
+		}
+		for w := range l.watches {
+			w.end(ErrLoopClosed)
 		}
 		// A handler may answer Closed with Soon or, before it was told, have a connection of another loop handed
 		// over: again until there is nothing. What Soon goes on giving to Soon is not waited for.

@@ -83,6 +83,8 @@ func (d *readiness) dispatch() {
 			e.accept()
 		case *PacketConn:
 			d.packet(e, r.Ready)
+		case *Watch:
+			d.watched(e, r.Ready)
 		}
 		r.Data = nil
 	}

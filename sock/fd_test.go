@@ -147,3 +147,31 @@ func TestFDMisuse(t *testing.T) {
 		})
 	}
 }
+
+// The connection lasts until both descriptors are closed.
+func TestDup(t *testing.T) {
+	a, b := pair(t)
+	d, err := a.Dup()
+	if err != nil || d == a {
+		t.Fatalf("Dup: got %v, %v", d, err)
+	}
+	if fl, err := unix.FcntlInt(uintptr(d), unix.F_GETFD, 0); err != nil || fl&unix.FD_CLOEXEC == 0 {
+		t.Errorf("descriptor flags: %#x, %v, want FD_CLOEXEC in it", fl, err)
+	}
+	a.Close()
+	buf := make([]byte, 10)
+	if n, err := b.Recv(buf); err != ErrWouldBlock {
+		t.Errorf("Recv while the duplicate is open: got %d, %v, want ErrWouldBlock", n, err)
+	}
+	if _, err := d.Send([]byte("by the other")); err != nil {
+		t.Error(err)
+	}
+	d.Close()
+	awaitReadable(t, b)
+	if n, err := b.Recv(buf); n != len(buf) || err != nil {
+		t.Errorf("Recv: got %d, %v", n, err)
+	}
+	if _, err := a.Dup(); !errors.Is(err, unix.EBADF) {
+		t.Errorf("Dup of what is closed: %v, want EBADF", err)
+	}
+}

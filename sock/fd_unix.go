@@ -8,6 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func sysDup(s Socket) (Socket, error) {
+	fd, err := unix.FcntlInt(uintptr(s), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return None, &Error{Op: "duplicate a descriptor", Call: "fcntl", Err: err}
+	}
+	return Socket(fd), nil
+}
+
 func sysSendFD(s Socket, fds []int, data []byte) (int, error) {
 	rights := unix.UnixRights(fds...)
 	for {

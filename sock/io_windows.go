@@ -112,6 +112,8 @@ func sockaddr6(peer netip.AddrPort) windows.Sockaddr {
 // Windows passes sockets to other processes in another way (WSADuplicateSocket), which needs to know the
 // process.
 
+func sysDup(Socket) (Socket, error) { return None, lacks("duplicating a descriptor") }
+
 func sysSendFD(Socket, []int, []byte) (int, error) { return 0, lacks("descriptor passing") }
 
 func sysRecvFD(Socket, []byte, int) ([]int, int, error) { return nil, 0, lacks("descriptor passing") }

@@ -124,6 +124,10 @@ func nameCall(peer bool) string {
 	return "getsockname"
 }
 
+// Dup is another descriptor of the same socket, closed on exec. What is set on one is set on both, and the connection lasts
+// until both are closed. Not on Windows.
+func (s Socket) Dup() (Socket, error) { return sysDup(s) }
+
 // Pair makes two unix stream sockets that are connected to each other (socketpair(2)). Windows has none, and
 // gets two ends of a tcp connection over the loopback.
 func Pair() ([2]Socket, error) { return sysPair() }
