@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,17 +28,32 @@ type Client struct {
 	next    uint64
 	calls   map[uint64]*call
 	watches map[uint64]*watch
-	err     error // why it is over
+	leading bool       // somebody reads
+	follow  []*sleeper // those who wait for that to change, or for their own
+	err     error      // why it is over
+}
+
+// A place is what somebody waits for: guarded by the client's mu.
+type place struct {
+	ready bool
+	at    *sleeper // who follows
+}
+
+func (p *place) tell() {
+	p.ready = true
+	if p.at != nil {
+		p.at.wake()
+	}
 }
 
 // A call waits for its reply.
 type call struct {
-	ch  chan struct{} // has room for the one that comes
+	place
 	rp  reply
 	err error
 }
 
-var calls = sync.Pool{New: func() any { return &call{ch: make(chan struct{}, 1)} }}
+var calls = sync.Pool{New: func() any { return new(call) }}
 
 // cancelTime is how long a manager may take to answer that a call is cancelled.
 const cancelTime = 5 * time.Second
@@ -121,54 +137,83 @@ func (c *Client) Close() error {
 // without a switch between goroutines (25 µs in place of 40 for the setting of a key), and a client that waits for nothing has
 // no goroutine. Replies to come are bounded by calls, and events by the manager.
 
-// wait waits until something is in ready, and reads meanwhile if nobody else does. It is for goroutines.
-func (c *Client) wait(ctx context.Context, op string, ready chan struct{}) error {
-	for {
-		select {
-		case <-ready:
-			return nil
-		default:
+// wait waits until p is ready, and takes that back. It reads meanwhile if nobody else does.
+func (c *Client) wait(ctx context.Context, op string, p *place) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !p.ready {
+		var err error
+		if c.leading {
+			err = c.followLocked(ctx, op, p)
+		} else {
+			err = c.leadLocked(ctx, op, p)
 		}
-		select {
-		case <-ready:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case c.s.receiving <- struct{}{}:
-		}
-		err := c.lead(ctx, op, ready)
-		c.s.doneReceiving()
-		if err != nil {
+		if err != nil && !p.ready {
+			c.passLocked()
 			return err
 		}
 	}
+	p.ready = false
+	c.passLocked()
+	return nil
 }
 
-// lead reads until something is in ready. The caller is inside c.s.receiving.
-func (c *Client) lead(ctx context.Context, op string, ready chan struct{}) error {
-	for len(ready) == 0 {
-		msg, err := c.s.next(ctx, op)
-		if err != nil && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		var id uint64
-		var rp reply
-		if err == nil {
-			id, rp, err = readReply(bytes.Clone(msg))
-		}
-		if err != nil {
-			c.fail(err) // so that something is in ready
+// passLocked has one that follows lead, if nobody does.
+func (c *Client) passLocked() {
+	if !c.leading && len(c.follow) > 0 {
+		c.follow[0].wake()
+	}
+}
+
+func (c *Client) followLocked(ctx context.Context, op string, p *place) error {
+	s := newSleeper(task(ctx, op))
+	p.at = s
+	c.follow = append(c.follow, s)
+	c.mu.Unlock()
+	err := s.sleep(ctx, op)
+	c.mu.Lock()
+	p.at = nil
+	c.follow = slices.DeleteFunc(c.follow, func(o *sleeper) bool { return o == s })
+	return err
+}
+
+// leadLocked reads until p is ready.
+func (c *Client) leadLocked(ctx context.Context, op string, p *place) error {
+	c.leading = true
+	defer func() { c.leading = false }()
+	for !p.ready {
+		c.mu.Unlock()
+		id, rp, err := c.read(ctx, op)
+		c.mu.Lock()
+		switch {
+		case err == nil:
+			c.handLocked(id, rp)
+		case c.s.bad == nil: // cancelled
+			return err
+		default:
+			c.failLocked(err) // so that p is ready
 			_ = c.s.nc.Close()
-			return nil
 		}
-		c.hand(id, rp)
 	}
 	return nil
 }
 
-func (c *Client) hand(id uint64, rp reply) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *Client) read(ctx context.Context, op string) (id uint64, rp reply, err error) {
+	if err := c.s.receiving.enter(ctx, op); err != nil { // for those who close it
+		return 0, rp, err
+	}
+	defer c.s.doneReceiving()
+	msg, err := c.s.next(ctx, op)
+	if err != nil {
+		return 0, rp, err
+	}
+	if id, rp, err = readReply(bytes.Clone(msg)); err != nil {
+		c.s.bad = err
+	}
+	return id, rp, err
+}
+
+func (c *Client) handLocked(id uint64, rp reply) {
 	if rp.status >= statusEvent {
 		if w := c.watches[id]; w != nil {
 			w.event(rp)
@@ -178,19 +223,23 @@ func (c *Client) hand(id uint64, rp reply) {
 	if ca := c.calls[id]; ca != nil {
 		delete(c.calls, id)
 		ca.rp = rp
-		ca.ch <- struct{}{}
+		ca.tell()
 	}
 }
 
 // fail ends all that waits.
 func (c *Client) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failLocked(err)
+}
+
+func (c *Client) failLocked(err error) {
 	if c.s.closed.Load() {
 		err = net.ErrClosed
 	} else {
 		err = fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.err != nil {
 		return
 	}
@@ -198,7 +247,7 @@ func (c *Client) fail(err error) {
 	for id, ca := range c.calls {
 		delete(c.calls, id)
 		ca.err = err
-		ca.ch <- struct{}{}
+		ca.tell()
 	}
 	for _, w := range c.watches {
 		w.fail(err)
@@ -217,13 +266,11 @@ func (c *Client) begin(ca *call) (id uint64, err error) {
 	return c.next, nil
 }
 
-// drop forgets a call that was not sent; false means that it has its reply, or the error of all, by now.
-func (c *Client) drop(id uint64) bool {
+// drop forgets a call that was not sent.
+func (c *Client) drop(id uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, waits := c.calls[id]
 	delete(c.calls, id)
-	return waits
 }
 
 // request sends a request.
@@ -276,21 +323,21 @@ func (c *Client) reply(ctx context.Context, op string, what byte, steps []step) 
 // finish makes the request of a call that has begun.
 func (c *Client) finish(ctx context.Context, op string, id uint64, ca *call, what byte, steps []step) (reply, error) {
 	if err := c.request(ctx, op, id, what, steps); err != nil {
-		if !c.drop(id) {
-			<-ca.ch // it comes, or is there
-		}
+		c.drop(id)
+		*ca = call{}
 		calls.Put(ca)
 		return reply{}, err
 	}
-	err := await(ctx, op, func(ctx context.Context) error {
-		err := c.wait(ctx, op, ca.ch)
-		if err != nil {
-			c.cancel(ctx, op, id, ca)
-		}
-		return err
-	})
+	err := c.wait(ctx, op, &ca.place)
+	if err != nil {
+		cause := err
+		_ = await(ctx, op, func(ctx context.Context) error { // the coroutine's own waits fail by now
+			c.cancel(ctx, op, id, ca, cause)
+			return nil
+		})
+	}
 	rp, cerr := ca.rp, ca.err
-	ca.rp, ca.err = reply{}, nil
+	*ca = call{}
 	calls.Put(ca)
 	if cerr != nil {
 		return reply{}, cerr
@@ -302,16 +349,14 @@ func (c *Client) finish(ctx context.Context, op string, id uint64, ca *call, wha
 }
 
 // cancel takes a call back, and waits for its reply, which is that it was cancelled, or that it came too late for that.
-func (c *Client) cancel(ctx context.Context, op string, id uint64, ca *call) {
-	cause := context.Cause(ctx)
+func (c *Client) cancel(ctx context.Context, op string, id uint64, ca *call, cause error) {
 	short, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
-	if err := c.request(short, op, id, kindCancel, nil); err == nil && c.wait(short, op, ca.ch) == nil {
+	if err := c.request(short, op, id, kindCancel, nil); err == nil && c.wait(short, op, &ca.place) == nil {
 		return
 	}
 	c.fail(fmt.Errorf("it did not answer within %v", cancelTime))
 	_ = c.s.nc.Close() // nobody may take replies for those of other calls
-	<-ca.ch
 	if ca.err != nil {
 		ca.err = fmt.Errorf("%w: %w", cause, ca.err)
 	}

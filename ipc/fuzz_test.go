@@ -163,9 +163,9 @@ func FuzzReply(f *testing.F) {
 	f.Add((&reply{status: statusEvent, n: int64(opMapSet), items: [][]byte{{0}, []byte("k"), []byte("v")}}).append(nil, 7))
 	f.Add((&reply{status: statusError, n: codeKind}).append(nil, 1))
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		c := &Client{calls: map[uint64]*call{1: {ch: make(chan struct{}, 1)}}, watches: map[uint64]*watch{7: {more: make(chan struct{}, 1)}}}
+		c := &Client{calls: map[uint64]*call{1: {}}, watches: map[uint64]*watch{7: {}}}
 		if id, rp, err := readReply(msg); err == nil {
-			c.hand(id, rp)
+			c.handLocked(id, rp)
 			_ = codeError(rp.n, string(rp.item(0)))
 			_, _, _ = got[point](rp, nil)
 		}

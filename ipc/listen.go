@@ -38,7 +38,7 @@ func listen(a sock.Addr) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{gate: newGate()}
+	l := &listener{}
 	if l.file, err = sock.FileOf(s); err != nil {
 		_ = s.Close() // nobody has used it
 		return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/selector"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -26,6 +27,9 @@ type stream struct {
 
 	closed atomic.Bool
 
+	mu       sync.Mutex
+	lookouts []*lookout // one for each loop on which somebody had to wait
+
 	sending gate
 	out     []byte
 	broken  error
@@ -37,7 +41,7 @@ type stream struct {
 	rest      []byte            // of buf, unread
 	most      int               // descriptors that may come with one message; 0: none is taken
 	fds       []int             // came, and belong to messages that are not complete yet
-	bad       error             // why nothing can be received any more
+	bad       error             // why nothing can be received any more; nil if a wait was cancelled
 	lingering credit            // see linger
 	read      recvCall
 }
@@ -49,7 +53,7 @@ var recvBuffers = sync.Pool{New: func() any { return new([recvBuffer]byte) }}
 
 // newStream takes nc over; on an error it closes it.
 func newStream(nc net.Conn, codec frame.Codec, most int) (*stream, error) {
-	s := &stream{nc: nc, codec: codec, most: most, sending: newGate(), receiving: newGate(), lingering: maxCredit}
+	s := &stream{nc: nc, codec: codec, most: most, lingering: maxCredit}
 	err := s.dec.Reset(codec)
 	if err == nil {
 		c, ok := nc.(syscall.Conn)
@@ -79,6 +83,7 @@ func (s *stream) close() error {
 		return net.ErrClosed
 	}
 	err := s.nc.Close()
+	s.endLookouts()
 	s.drop()
 	return err
 }
@@ -123,6 +128,7 @@ func (s *stream) next(ctx context.Context, op string) ([]byte, error) {
 		msg, rest, err := s.dec.Next(s.rest)
 		s.rest = rest
 		if err != nil {
+			s.bad = err
 			return nil, err
 		}
 		if msg != nil {
@@ -187,16 +193,11 @@ func (s *stream) fill(ctx context.Context, op string) error {
 	}
 	r := &s.read
 	r.s = s
-	t := task(ctx, op)
 	var err error
-	if t == nil {
-		err = s.linger(ctx)
-	} else { // a coroutine tries by itself, and lingers on a goroutine
-		r.how = never
-		err = s.raw.Read(r.once)
-	}
-	if err == nil && r.err == sock.ErrWouldBlock {
-		err = s.fillLater(t, ctx, op)
+	if t := task(ctx, op); t != nil {
+		err = s.fillParked(t, ctx, op)
+	} else if err = s.linger(ctx); err == nil && r.err == sock.ErrWouldBlock {
+		err = s.fillBlocked(ctx)
 	}
 	if err != nil {
 		return err
@@ -225,18 +226,37 @@ const (
 	tryAgain   = 64 // then one of so many tries whether it has become worth it
 )
 
-// fillLater waits for as long as it takes.
-func (s *stream) fillLater(t *coro.Task, ctx context.Context, op string) error {
+// receive makes the call. Its error is that of a socket that was closed meanwhile, or of a wait that is over.
+func (s *stream) receive() error {
+	err := s.raw.Read(s.read.once)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.bad = err
+	}
+	return err
+}
+
+// fillBlocked waits for as long as it takes, as a goroutine.
+func (s *stream) fillBlocked(ctx context.Context) error {
+	s.read.how = parked
+	return interruptible(ctx, s.nc.SetReadDeadline, s.receive)
+}
+
+// fillParked does so as a coroutine.
+func (s *stream) fillParked(t *coro.Task, ctx context.Context, op string) error {
 	r := &s.read
-	return awaitFor(t, ctx, op, func(ctx context.Context) error {
-		if t != nil {
-			if err := s.linger(ctx); err != nil || r.err != sock.ErrWouldBlock {
-				return err
-			}
+	for {
+		r.how = never
+		if err := s.receive(); err != nil || r.err != sock.ErrWouldBlock {
+			return err
 		}
-		r.how = parked
-		return interruptible(ctx, s.nc.SetReadDeadline, func() error { return s.raw.Read(r.once) })
-	})
+		l, err := s.lookoutOn(t)
+		if err != nil { // no descriptor for it, or none that the loop can watch
+			return awaitFor(t, ctx, op, s.fillBlocked)
+		}
+		if err := l.wait(ctx, op, selector.Read); err != nil {
+			return err
+		}
+	}
 }
 
 // A credit tells whether something is worth trying.
@@ -271,7 +291,7 @@ func (s *stream) linger(ctx context.Context) error {
 	}
 	if s.lingering.try() {
 		r.how = lingering
-		if err := s.raw.Read(r.once); err != nil {
+		if err := s.receive(); err != nil {
 			return err
 		}
 		s.lingering.note(r.err != sock.ErrWouldBlock)
@@ -337,6 +357,9 @@ func (w *sendCall) try(fd uintptr) bool {
 // send sends head and tail, which are one frame, with fds, and waits until the kernel has taken all. The caller is inside
 // sending. Cancelled before the first byte has left, nothing has; after it, the stream is broken for those who send.
 func (s *stream) send(ctx context.Context, op string, head, tail []byte, fds []int) error {
+	if s.closed.Load() {
+		return net.ErrClosed
+	}
 	if s.broken != nil {
 		return s.broken
 	}
@@ -347,10 +370,11 @@ func (s *stream) send(ctx context.Context, op string, head, tail []byte, fds []i
 	w.p, w.tail, w.fds, w.sent, w.err, w.poll = head, tail, fds, false, nil, true
 	err := s.raw.Write(w.once)
 	if err == nil && w.err == sock.ErrWouldBlock {
-		w.poll = false
-		err = await(ctx, op, func(ctx context.Context) error {
-			return interruptible(ctx, s.nc.SetWriteDeadline, func() error { return s.raw.Write(w.once) })
-		})
+		if t := task(ctx, op); t != nil {
+			err = s.sendParked(t, ctx, op)
+		} else {
+			err = s.sendBlocked(ctx)
+		}
 	}
 	if err == nil && w.err != nil {
 		err = os.NewSyscallError("sendmsg", w.err)
@@ -364,4 +388,25 @@ func (s *stream) send(ctx context.Context, op string, head, tail []byte, fds []i
 	w.p, w.tail, w.fds = nil, nil, nil
 	clear(w.two)
 	return err
+}
+
+func (s *stream) sendBlocked(ctx context.Context) error {
+	s.write.poll = false
+	return interruptible(ctx, s.nc.SetWriteDeadline, func() error { return s.raw.Write(s.write.once) })
+}
+
+func (s *stream) sendParked(t *coro.Task, ctx context.Context, op string) error {
+	w := &s.write
+	for {
+		l, err := s.lookoutOn(t)
+		if err != nil { // as for receiving
+			return awaitFor(t, ctx, op, s.sendBlocked)
+		}
+		if err := l.wait(ctx, op, selector.Write); err != nil {
+			return err
+		}
+		if err := s.raw.Write(w.once); err != nil || w.err != sock.ErrWouldBlock {
+			return err
+		}
+	}
 }

@@ -3,16 +3,18 @@ package ipc
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/loop"
 )
 
-// Waiting, from coroutines and goroutines alike. What waits is always a goroutine, by the means of the standard library
-// (Go's own poller, channels): the caller's, if the caller is one. For a coroutine it is a goroutine of its own, for as
-// long as the wait, while the coroutine parks. That costs some microseconds where a wait is needed, and nothing where it
-// is not, for every operation first tries without; and there is one way of waiting to get right and to test.
+// Waiting, from coroutines and goroutines alike. A goroutine waits by the means of the standard library: Go's own poller,
+// channels. A coroutine parks, and its loop wakes it: it watches the socket (lookout), or is told by whoever wakes a sleeper.
+// Both make the same calls, which do not block, so that neither can have taken what it then does not return. What is rare or
+// can't be waited for on a loop, such as connecting and accepting, has a goroutine wait for the coroutine (await).
 
 // task is the coroutine that calls with ctx; nil for a goroutine.
 func task(ctx context.Context, op string) *coro.Task {
@@ -85,35 +87,100 @@ func wake(l *loop.Loop, f func()) {
 	}
 }
 
-// A gate lets one in at a time: a lock that is waited for with a context.
-type gate chan struct{}
+// A sleeper is one wait, of a goroutine or a coroutine, that anybody can end.
+type sleeper struct {
+	t *coro.Task // nil: a goroutine
+	w coro.Waiter
+	c chan struct{} // has room for one
+}
 
-func newGate() gate { return make(gate, 1) }
+func newSleeper(t *coro.Task) *sleeper {
+	s := &sleeper{t: t}
+	if t == nil {
+		s.c = make(chan struct{}, 1)
+	}
+	return s
+}
 
-func (g gate) try() bool {
+// sleep waits until wake was called, before or after it, or until the context, or what the task is in, is done.
+func (s *sleeper) sleep(ctx context.Context, op string) error {
+	if s.t != nil { // nothing runs on its loop before it parks, and so not what wake posts
+		return s.w.Wait(ctx, op, nil)
+	}
 	select {
-	case g <- struct{}{}:
-		return true
-	default:
-		return false
+	case <-s.c:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
-func (g gate) enter(ctx context.Context, op string) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
+func (s *sleeper) wake() {
+	if s.t != nil {
+		wake(s.t.Scheduler().Loop(), func() { s.w.Wake() })
+		return
+	}
+	select {
+	case s.c <- struct{}{}:
+	default:
+	}
+}
+
+// A gate lets one in at a time, in the order in which they came: a lock that is waited for with a context.
+type gate struct {
+	mu      sync.Mutex
+	inside  bool
+	waiting []*sleeper
+}
+
+func (g *gate) try() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside {
+		return false
+	}
+	g.inside = true
+	return true
+}
+
+func (g *gate) enter(ctx context.Context, op string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if g.try() {
 		return nil
 	}
-	return await(ctx, op, func(ctx context.Context) error {
-		select {
-		case g <- struct{}{}:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	})
+	s := newSleeper(task(ctx, op))
+	g.mu.Lock()
+	if !g.inside {
+		g.inside = true
+		g.mu.Unlock()
+		return nil
+	}
+	g.waiting = append(g.waiting, s)
+	g.mu.Unlock()
+	err := s.sleep(ctx, op)
+	if err == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(g.waiting, s); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		return err
+	}
+	return nil // let in at the same moment: what follows finds that the context is done
 }
 
-func (g gate) leave() { <-g }
+// leave lets the next one in.
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.inside = false
+		return
+	}
+	s := g.waiting[0]
+	g.waiting = slices.Delete(g.waiting, 0, 1)
+	s.wake()
+}

@@ -31,7 +31,7 @@ type watch struct {
 	events []reply
 	lost   int64
 	err    error
-	more   chan struct{} // has room for one: something is there
+	more   place // ready: something is there
 }
 
 // A Change is what happened to a key of a map.
@@ -118,7 +118,7 @@ func (c *Client) watch(ctx context.Context, name string, k kind) (*watch, error)
 	if err != nil {
 		return nil, &Error{op, err}
 	}
-	w := &watch{c: c, id: id, name: name, gate: newGate(), more: make(chan struct{}, 1)}
+	w := &watch{c: c, id: id, name: name}
 	c.mu.Lock()
 	c.watches[id] = w
 	c.mu.Unlock()
@@ -149,19 +149,12 @@ func (w *watch) event(rp reply) {
 	default:
 		w.events = append(w.events, rp)
 	}
-	w.tell()
+	w.more.tell()
 }
 
 func (w *watch) fail(err error) {
 	w.err = err
-	w.tell()
-}
-
-func (w *watch) tell() {
-	select {
-	case w.more <- struct{}{}:
-	default:
-	}
+	w.more.tell()
 }
 
 // take takes the first event, if there is one. Behind those that are there comes what was lost, and then the end.
@@ -200,7 +193,7 @@ func (x *Watch[E]) Next(ctx context.Context) (e E, err error) {
 			return e, err
 		}
 		if err == nil {
-			err = await(ctx, op, func(ctx context.Context) error { return w.c.wait(ctx, op, w.more) })
+			err = w.c.wait(ctx, op, &w.more)
 		}
 		if err != nil {
 			return e, &Error{op, err}
@@ -224,7 +217,7 @@ func (x *Watch[E]) Close(ctx context.Context) error {
 	if w.err == nil {
 		w.err = fmt.Errorf("the watch is closed: %w", net.ErrClosed)
 	}
-	w.tell()
+	w.more.tell()
 	w.c.mu.Unlock()
 	_, err := w.c.do(ctx, "end the watch of "+w.name, kindCall, step{op: opUnwatch, n: int64(w.id)})
 	return err
