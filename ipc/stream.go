@@ -169,7 +169,7 @@ func (r *recvCall) try(fd uintptr) bool {
 	var fds []int
 	switch {
 	case r.how == lingering:
-		fds, r.n, r.err = recvLingering(fd, s.buf[:], s.most)
+		fds, r.n, r.err = sock.Socket(fd).RecvWait(s.buf[:], s.most)
 	case s.most == 0:
 		r.n, r.err = sock.Socket(fd).Recv(s.buf[:])
 	default:

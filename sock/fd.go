@@ -41,5 +41,16 @@ func (s Socket) RecvFD(buf []byte, most int) (fds []int, n int, err error) {
 	if most < 1 || most > MaxFDs || len(buf) == 0 {
 		return nil, 0, &Error{Op: "receive descriptors", Err: fmt.Errorf("room for %d descriptors and %d bytes: it takes 1 to %d, and at least one byte", most, len(buf), MaxFDs)}
 	}
-	return sysRecvFD(s, buf, most)
+	return sysRecvFD(s, buf, most, false)
+}
+
+// RecvWait receives as RecvFD does, or as Recv does if most is 0, and waits within the call if the socket is set to block: for
+// SO_RCVTIMEO at most, if that is set (socket(7)). The goroutine has a thread to itself meanwhile. The error is ErrWouldBlock
+// when that time is over, or a signal has ended the wait. All other calls of this package that may wait do not, whatever the
+// socket is set to, on Linux.
+func (s Socket) RecvWait(buf []byte, most int) (fds []int, n int, err error) {
+	if most < 0 || most > MaxFDs || len(buf) == 0 {
+		return nil, 0, &Error{Op: "receive", Err: fmt.Errorf("room for %d descriptors and %d bytes: it takes 0 to %d, and at least one byte", most, len(buf), MaxFDs)}
+	}
+	return sysRecvFD(s, buf, most, true)
 }

@@ -30,23 +30,25 @@ func sysSendFD(s Socket, fds []int, data []byte) (int, error) {
 	}
 }
 
-func sysRecvFD(s Socket, buf []byte, most int) (fds []int, n int, err error) {
+func sysRecvFD(s Socket, buf []byte, most int, wait bool) (fds []int, n int, err error) {
 	var room [96]byte // on the stack, for as many as are usual
-	var control []byte
-	if need := unix.CmsgSpace(4 * most); need <= len(room) {
-		control = room[:need]
-	} else {
-		control = make([]byte, need)
+	control := room[:0]
+	if most > 0 {
+		if need := unix.CmsgSpace(4 * most); need <= len(room) {
+			control = room[:need]
+		} else {
+			control = make([]byte, need)
+		}
 	}
-	var controlled, flags int
-	for {
-		n, controlled, flags, _, err = unix.Recvmsg(s.FD(), buf, control, recvFDFlags)
-		if err == nil {
-			break
+	n, controlled, flags, err := sysRecvmsg(s, buf, control, wait)
+	if err != nil {
+		return nil, 0, err
+	}
+	if controlled == 0 && flags&unix.MSG_CTRUNC == 0 {
+		if n == 0 {
+			err = io.EOF
 		}
-		if err != unix.EINTR {
-			return nil, 0, bare(err)
-		}
+		return nil, n, err
 	}
 	fds, err = rights(control[:controlled])
 	for _, fd := range fds {
@@ -55,6 +57,7 @@ func sysRecvFD(s Socket, buf []byte, most int) (fds []int, n int, err error) {
 	switch {
 	case err != nil:
 		err = &Error{Op: "receive descriptors", Call: "recvmsg", Err: err}
+	case most == 0: // as Recv drops them
 	case flags&unix.MSG_CTRUNC != 0 || len(fds) > most:
 		// Also when the kernel could not open one more here: it says so in the same way.
 		err = ErrTooManyFDs

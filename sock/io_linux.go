@@ -5,6 +5,7 @@ package sock
 import (
 	"io"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -105,6 +106,34 @@ func sendVectors(s Socket, vectors []unix.Iovec) (int, error) {
 		case unix.EINTR:
 		default:
 			return 0, errnoOf(e)
+		}
+	}
+}
+
+// sysRecvmsg receives bytes and control data. One that may wait is announced to the scheduler.
+func sysRecvmsg(s Socket, p, control []byte, wait bool) (n, controlled, flags int, err error) {
+	var msg unix.Msghdr
+	vector := unix.Iovec{Base: unsafe.SliceData(p)}
+	vector.SetLen(len(p))
+	msg.Iov = &vector
+	msg.SetIovlen(1)
+	msg.Control = unsafe.SliceData(control)
+	msg.SetControllen(len(control))
+	for {
+		var r uintptr
+		var e syscall.Errno
+		if wait {
+			r, _, e = unix.Syscall(unix.SYS_RECVMSG, uintptr(s), uintptr(unsafe.Pointer(&msg)), recvWaitFlags)
+		} else {
+			r, _, e = unix.RawSyscall(unix.SYS_RECVMSG, uintptr(s), uintptr(unsafe.Pointer(&msg)), recvFDFlags)
+		}
+		switch {
+		case e == 0:
+			return int(r), int(msg.Controllen), int(msg.Flags), nil
+		case e == unix.EINTR && wait:
+			return 0, 0, 0, ErrWouldBlock
+		case e != unix.EINTR:
+			return 0, 0, 0, errnoOf(e)
 		}
 	}
 }

@@ -116,7 +116,9 @@ func sysDup(Socket) (Socket, error) { return None, lacks("duplicating a descript
 
 func sysSendFD(Socket, []int, []byte) (int, error) { return 0, lacks("descriptor passing") }
 
-func sysRecvFD(Socket, []byte, int) ([]int, int, error) { return nil, 0, lacks("descriptor passing") }
+func sysRecvFD(Socket, []byte, int, bool) ([]int, int, error) {
+	return nil, 0, lacks("descriptor passing")
+}
 
 // sysPair makes a tcp connection over the loopback, with calls that block, since nothing there has to wait
 // long, and sees to it that the one who connected is the one who was accepted.

@@ -38,6 +38,24 @@ func sysSend(s Socket, p []byte) (int, error) {
 	}
 }
 
+func sysRecvmsg(s Socket, p, control []byte, wait bool) (n, controlled, flags int, err error) {
+	ask := recvFDFlags
+	if wait {
+		ask = recvWaitFlags
+	}
+	for {
+		n, controlled, flags, _, err = unix.Recvmsg(s.FD(), p, control, ask)
+		switch {
+		case err == nil:
+			return n, controlled, flags, nil
+		case err == unix.EINTR && wait:
+			return 0, 0, 0, ErrWouldBlock
+		case err != unix.EINTR:
+			return 0, 0, 0, bare(err)
+		}
+	}
+}
+
 func sysSendV(s Socket, pieces [][]byte) (int, error) {
 	full := make([][]byte, 0, min(len(pieces), MaxPieces))
 	for _, p := range pieces {

@@ -80,7 +80,10 @@ func tame(fd int) error {
 }
 
 // receivedFDs closes the descriptors that came over a socket on exec, since recvmsg has no flag for it here.
-const recvFDFlags = 0
+const (
+	recvFDFlags   = 0
+	recvWaitFlags = 0
+)
 
 func receivedFD(fd int) { unix.CloseOnExec(fd) }
 

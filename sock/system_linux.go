@@ -28,7 +28,8 @@ const (
 	// (socket(7), SO_RCVBUF).
 	bufferFactor = 2
 
-	recvFDFlags = unix.MSG_CMSG_CLOEXEC | unix.MSG_DONTWAIT
+	recvFDFlags   = unix.MSG_CMSG_CLOEXEC | unix.MSG_DONTWAIT
+	recvWaitFlags = unix.MSG_CMSG_CLOEXEC
 )
 
 // aborted are the errnos with which accept(2) reports what happened to the connection in the queue: Linux

@@ -16,8 +16,9 @@ const (
 	tcpDeferAccept = 0
 	tcpFastOpen    = 0
 
-	sendFlags   = unix.MSG_NOSIGNAL
-	recvFDFlags = unix.MSG_CMSG_CLOEXEC
+	sendFlags     = unix.MSG_NOSIGNAL
+	recvFDFlags   = unix.MSG_CMSG_CLOEXEC
+	recvWaitFlags = recvFDFlags
 )
 
 var aborted = []syscall.Errno{syscall.ECONNABORTED, syscall.EPROTO}
