@@ -288,3 +288,46 @@ func TestClientMixed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPipeFlood: a coroutine that always finds something to receive lets its loop go on all the same.
+func TestPipeFlood(t *testing.T) {
+	tidy(t)
+	a, b := twoEnds(t, Options{})
+	var over atomic.Bool
+	sender := make(chan error, 1)
+	go func() {
+		for !over.Load() {
+			if err := a.Send(context.Background(), make([]byte, recvBuffer)); err != nil {
+				sender <- err
+				return
+			}
+		}
+		sender <- a.Close()
+	}()
+	err := plexor.Run(limited(t), func(ctx context.Context) error {
+		return coro.Group(ctx, func(g *coro.Tasks) error {
+			g.Go(func(ctx context.Context) error {
+				for {
+					if _, err := b.Recv(ctx); err == io.EOF {
+						return nil
+					} else if err != nil {
+						return err
+					}
+				}
+			})
+			for range 5 {
+				if err := coro.Sleep(ctx, time.Millisecond); err != nil {
+					return err
+				}
+			}
+			over.Store(true)
+			return nil
+		})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := receive(t, sender, "the sender"); err != nil {
+		t.Error(err)
+	}
+}

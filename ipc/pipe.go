@@ -124,6 +124,7 @@ func newPipe(nc net.Conn, o Options, name string) (*Pipe, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.looks = true
 	return &Pipe{s, o, name, "send on " + name, "receive from " + name}, nil
 }
 

@@ -42,7 +42,11 @@ type stream struct {
 	most      int               // descriptors that may come with one message; 0: none is taken
 	fds       []int             // came, and belong to messages that are not complete yet
 	bad       error             // why nothing can be received any more; nil if a wait was cancelled
-	lingering credit            // see linger
+	looks     bool              // the peer may look too; see linger
+	looking   credit
+	lingering credit
+	prompt    credit // whether a coroutine finds something before it waits
+	inARow    int    // receives of coroutines that did not have to wait
 	read      recvCall
 }
 
@@ -53,7 +57,7 @@ var recvBuffers = sync.Pool{New: func() any { return new([recvBuffer]byte) }}
 
 // newStream takes nc over; on an error it closes it.
 func newStream(nc net.Conn, codec frame.Codec, most int) (*stream, error) {
-	s := &stream{nc: nc, codec: codec, most: most, lingering: maxCredit}
+	s := &stream{nc: nc, codec: codec, most: most, looking: 1, lingering: maxCredit, prompt: 1}
 	err := s.dec.Reset(codec)
 	if err == nil {
 		c, ok := nc.(syscall.Conn)
@@ -157,6 +161,7 @@ type waiting int
 
 const (
 	never     waiting = iota
+	looking           // again and again, mostLooks times
 	lingering         // for lingerTime, in the system call
 	parked            // by Go's poller
 )
@@ -168,12 +173,14 @@ func (r *recvCall) try(fd uintptr) bool {
 	}
 	var fds []int
 	switch {
+	case r.how == looking:
+		for n := 0; n == 0 || n < mostLooks && r.err == sock.ErrWouldBlock; n++ {
+			fds, r.n, r.err = receiveNow(fd, s.buf[:], s.most)
+		}
 	case r.how == lingering:
 		fds, r.n, r.err = sock.Socket(fd).RecvWait(s.buf[:], s.most)
-	case s.most == 0:
-		r.n, r.err = sock.Socket(fd).Recv(s.buf[:])
 	default:
-		fds, r.n, r.err = sock.Socket(fd).RecvFD(s.buf[:], s.most)
+		fds, r.n, r.err = receiveNow(fd, s.buf[:], s.most)
 	}
 	s.fds = append(s.fds, fds...)
 	if r.err == sock.ErrWouldBlock {
@@ -181,6 +188,15 @@ func (r *recvCall) try(fd uintptr) bool {
 		return r.how != parked
 	}
 	return true
+}
+
+// receiveNow receives without waiting.
+func receiveNow(fd uintptr, buf []byte, most int) (fds []int, n int, err error) {
+	if most == 0 {
+		n, err = sock.Socket(fd).Recv(buf)
+		return nil, n, err
+	}
+	return sock.Socket(fd).RecvFD(buf, most)
 }
 
 // fill reads once, and waits until there is something.
@@ -215,12 +231,18 @@ func (s *stream) fill(ctx context.Context, op string) error {
 }
 
 // Two processes that talk by turns wait for each other some microseconds at a time. Go's poller takes several times that to
-// put a goroutine to sleep and to wake it again, through other threads. So who is about to wait first blocks in a system call
-// on its thread for about a millisecond, for a thread in a system call is woken by the sender's own, and often runs next on
-// the same processor; and goes to Go's poller when nothing has come. The first is done only as long as it was worth it the
-// last times, so that a receiver whose messages come rarely goes to Go's poller at once. (To look again and again for some
-// microseconds before that, as locks do, was tried: on two cores that others use too it took half as long again.)
+// put a goroutine to sleep and to wake it again, through other threads; and where the two run on different processors, waking
+// an idle one takes the kernel longer than the peer's whole answer. So who is about to wait does three things in turn.
+//
+// It looks again and again, for some microseconds: with a processor each, the answer comes meanwhile, and neither ever sleeps.
+// Then it blocks in a system call on its thread, for about a millisecond, for a thread in a system call is woken by the
+// sender's own, and often runs next on the same processor. Then it goes to Go's poller.
+//
+// The first two are done only as long as they were worth it the last times: who looks while the peer waits for this very
+// processor looks in vain, and a receiver whose messages come rarely goes to Go's poller at once. Looking needs both, since it
+// keeps the two apart: so pipes do it, and not the clients of a manager and Python, whose peers sleep.
 const (
+	mostLooks  = 20 // some 8 µs
 	lingerTime = time.Millisecond
 	maxCredit  = 16 // vain tries until the next ones are not made any more
 	tryAgain   = 64 // then one of so many tries whether it has become worth it
@@ -241,14 +263,28 @@ func (s *stream) fillBlocked(ctx context.Context) error {
 	return interruptible(ctx, s.nc.SetReadDeadline, s.receive)
 }
 
-// fillParked does so as a coroutine.
+// mostInARow is how often a coroutine may receive before it lets its loop go on, though there is something.
+const mostInARow = 16
+
+// fillParked does so as a coroutine. It tries before it waits only as long as that was worth it.
 func (s *stream) fillParked(t *coro.Task, ctx context.Context, op string) error {
 	r := &s.read
-	for {
-		r.how = never
-		if err := s.receive(); err != nil || r.err != sock.ErrWouldBlock {
-			return err
+	try := s.prompt.try()
+	if s.inARow++; s.inARow > mostInARow {
+		try = false
+	}
+	for first := true; ; first = false {
+		if try || !first {
+			r.how = never
+			err := s.receive()
+			if first {
+				s.prompt.note(r.err != sock.ErrWouldBlock)
+			}
+			if err != nil || r.err != sock.ErrWouldBlock {
+				return err
+			}
 		}
+		s.inARow = 0
 		l, err := s.lookoutOn(t)
 		if err != nil { // no descriptor for it, or none that the loop can watch
 			return awaitFor(t, ctx, op, s.fillBlocked)
@@ -270,7 +306,7 @@ func (c *credit) try() bool {
 		}
 		return false
 	}
-	return runtime.GOMAXPROCS(0) > 1
+	return true
 }
 
 // note is told how it went.
@@ -289,12 +325,21 @@ func (s *stream) linger(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if s.lingering.try() {
-		r.how = lingering
+	if runtime.GOMAXPROCS(0) == 1 {
+		return nil // others may have to run for something to come
+	}
+	for _, w := range [...]struct {
+		how waiting
+		c   *credit
+	}{{looking, &s.looking}, {lingering, &s.lingering}} {
+		if w.how == looking && !s.looks || r.err != sock.ErrWouldBlock || !w.c.try() {
+			continue
+		}
+		r.how = w.how
 		if err := s.receive(); err != nil {
 			return err
 		}
-		s.lingering.note(r.err != sock.ErrWouldBlock)
+		w.c.note(r.err != sock.ErrWouldBlock)
 	}
 	return nil
 }
