@@ -37,13 +37,14 @@ type Queue[T any] struct {
 // NewQueue is a queue of values over a ring, which is the Queue's from now on: its Close closes it. codec turns values
 // into bytes; nil stands for the bytes themselves if T is []byte, and else for package encoding/gob.
 //
-// A value of gob comes with a description of its type, of some 50 bytes, and takes about 3 µs to encode and 17 to decode.
-// Where that is too much, give a codec.
+// A value of gob comes with a description of its type, of some 50 bytes, and takes about 2 µs to encode, and 0.3 to
+// decode, or 17 where its description differs from the last one's or something is inside an interface. Where that is too much,
+// give a codec.
 func NewQueue[T any](ring *shm.Ring, codec QueueCodec[T]) *Queue[T] {
 	q := &Queue[T]{ring: ring, codec: codec}
 	if codec == nil {
 		if _, q.raw = any(*new(T)).([]byte); !q.raw {
-			q.codec = queueGob[T]{}
+			q.codec = newQueueGob[T]()
 		}
 	}
 	return q
