@@ -741,3 +741,22 @@ func TestManagerMany(t *testing.T) {
 	n, _, err := OpenValue[int](shared, "v").Get(ctx)
 	want(t, "the counter", n, err, callers*each)
 }
+
+func TestWatchNamespace(t *testing.T) {
+	eachClient(t, func(t *testing.T, ctx context.Context, m *Manager, c *Client) {
+		ns := OpenNamespace(c, "ns")
+		a := AttributeOf[point](ns, "a")
+		w, err := ns.Watch(ctx)
+		want(t, "Watch", nil, err, error(nil))
+		want(t, "Set", nil, a.Set(ctx, point{1, 2, "p"}), error(nil))
+		ch, err := w.Next(ctx)
+		want(t, "the change's name", ch.Key, err, "a")
+		v, err := decode[point](ch.Value)
+		want(t, "the change's value", v, err, point{1, 2, "p"})
+		_, err = a.Delete(ctx)
+		want(t, "Delete", nil, err, error(nil))
+		ch, err = w.Next(ctx)
+		want(t, "the deletion", ch.Deleted, err, true)
+		want(t, "Close", nil, w.Close(ctx), error(nil))
+	})
+}

@@ -294,6 +294,12 @@ func (ns *Namespace) Names(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
+// Watch watches all attributes: the key of a change is a name, and the value is as the manager has it, which is the text itself
+// of a string or []byte, and JSON else.
+func (ns *Namespace) Watch(ctx context.Context) (*Watch[Change[string, []byte]], error) {
+	return ns.m.Watch(ctx)
+}
+
 // An Attribute is one of a [Namespace], with its type.
 type Attribute[T any] struct {
 	m    Map[string, T]
