@@ -27,6 +27,8 @@ func child(role string) int {
 		return childSeccomp(arg)
 	case "memlock":
 		return childMemlock()
+	case "errnos":
+		return childErrnos()
 	case "files":
 		return childFiles()
 	}
