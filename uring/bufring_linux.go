@@ -23,6 +23,10 @@ import (
 //
 //	spare ──▶ in the ring ──▶ with the program (held) ──▶ in the ring, or spare if there are more than wanted
 //
+// In a ring for sends it is the program that fills them, so that they make a round:
+//
+//	spare ──▶ taken, to be written ──▶ in the ring ──▶ sent (held) ──▶ spare
+//
 // With incremental consumption (6.12) the kernel takes a buffer piece by piece, so that it is in the ring and with the
 // program at the same time. Therefore each piece handed out is counted, and a buffer goes back when the kernel is
 // through with it (no [CQEBufMore]) and every piece of it has been released.
@@ -42,16 +46,20 @@ type BufRingOptions struct {
 	// a few large buffers do what many small ones did, without waste for small messages; but a buffer comes back only
 	// when each of its pieces has been released.
 	Incremental bool
+	// Send: the buffers are for sends ([SQE.SendBundle]). The kernel has none until [BufRing.Queue] gives it one. Start
+	// and Incremental have no meaning then, and are refused.
+	Send bool
 }
 
-// A BufRing is a group of provided buffers that receives of one ring take from. It belongs to the ring's goroutine.
+// A BufRing is a group of provided buffers that receives of one ring take from, or that sends do. It belongs to the
+// ring's goroutine.
 //
 // Every piece of data got by Data or Segments is the program's until it calls Release with the buffer's identity,
 // exactly once a piece. Released buffers are seen by the kernel from the ring's next enter on (or Publish).
 type BufRing struct {
 	ring      *Ring
 	group     uint16
-	inc       bool
+	inc, send bool
 	size      uint32
 	mask      uint16
 	tail      uint16 // where the next buffer goes; counts up, wraps at 2^16
@@ -74,7 +82,8 @@ type bufEntry struct {
 }
 
 type bufState struct {
-	used  uint32 // bytes handed out since it was put into the ring
+	len   uint32 // of what was put into the ring: the buffer's size, or what is to be sent
+	used  uint32 // bytes handed out since then
 	refs  uint32 // pieces not released
 	place uint16
 	where bufWhere
@@ -86,6 +95,7 @@ const (
 	bufSpare  bufWhere = iota
 	bufInRing          // the kernel has it, or the rest of it
 	bufHeld            // the kernel is through with it
+	bufTaken           // the program writes into it what is to be sent
 )
 
 const (
@@ -97,7 +107,10 @@ const (
 // NewBufRing makes a buffer ring, with Entries × Size bytes of address space for its buffers.
 func (r *Ring) NewBufRing(o BufRingOptions) (*BufRing, error) {
 	op := fmt.Sprintf("make the buffer ring of group %d (%d × %d bytes)", o.Group, o.Entries, o.Size)
-	if o.Start == 0 {
+	switch {
+	case o.Send && (o.Start != 0 || o.Incremental):
+		return nil, &Error{Op: op, Err: os.ErrInvalid, Hint: "Start and Incremental are for receives, and Send is set"}
+	case o.Start == 0:
 		o.Start = o.Entries
 	}
 	switch {
@@ -111,7 +124,7 @@ func (r *Ring) NewBufRing(o BufRingOptions) (*BufRing, error) {
 		return nil, &Error{Op: op, Err: os.ErrInvalid, Hint: "this is more than fits the address space"}
 	}
 	b := &BufRing{
-		ring: r, group: o.Group, inc: o.Incremental, size: uint32(o.Size), mask: uint16(o.Entries - 1),
+		ring: r, group: o.Group, inc: o.Incremental, send: o.Send, size: uint32(o.Size), mask: uint16(o.Entries - 1),
 		states: make([]bufState, o.Entries), spare: make([]uint16, 0, o.Entries),
 	}
 	var err error
@@ -133,8 +146,10 @@ func (r *Ring) NewBufRing(o BufRingOptions) (*BufRing, error) {
 		b.spare = append(b.spare, uint16(id))
 	}
 	r.bufRings = append(r.bufRings, b)
-	b.SetLimit(o.Start)
-	b.Publish()
+	if !b.send {
+		b.SetLimit(o.Start)
+		b.Publish()
+	}
 	return b, nil
 }
 
@@ -169,29 +184,58 @@ func (b *BufRing) Held() int { return b.held }
 func (b *BufRing) InUse() int { return b.inUse }
 
 // SetLimit changes how many buffers are to be in use, from 1 to Entries. More are there at once; if there are too
-// many, those released next go out of use, and give their pages back to the system.
+// many, those released next go out of use, and give their pages back to the system. In a ring for sends there is no such limit,
+// and it does nothing.
 func (b *BufRing) SetLimit(n int) {
+	if b.send {
+		return
+	}
 	b.limit = max(1, min(n, len(b.states)))
 	for b.inUse < b.limit {
 		id := b.spare[len(b.spare)-1]
 		b.spare = b.spare[:len(b.spare)-1]
 		b.inUse++
-		b.put(id)
+		b.put(id, b.size)
 	}
 }
 
-// put appends a buffer to the ring.
-func (b *BufRing) put(id uint16) {
+// Take gives a free buffer of a ring for sends, to be written into until Queue has it, and its identity; nil if there
+// is none.
+func (b *BufRing) Take() (id uint16, buf []byte) {
+	if !b.send {
+		panic(fmt.Sprintf("uring: Take of group %d, whose buffers are for receives", b.group))
+	}
+	if len(b.spare) == 0 {
+		return 0, nil
+	}
+	id = b.spare[len(b.spare)-1]
+	b.spare = b.spare[:len(b.spare)-1]
+	b.inUse++
+	b.states[id].where = bufTaken
+	return id, b.bytes(id)
+}
+
+// Queue puts the first n bytes of a buffer got by Take behind what is to be sent. They are the kernel's until a
+// completion has them ([BufRing.Segments]). It panics if there are not so many, or none.
+func (b *BufRing) Queue(id uint16, n int) {
+	if s := b.states[id]; s.where != bufTaken || n < 1 || n > int(b.size) {
+		panic(fmt.Sprintf("uring: Queue of %d bytes of buffer %d of group %d, which has %d and must have been got by Take", n, id, b.group, b.size))
+	}
+	b.put(id, uint32(n))
+}
+
+// put appends n bytes of a buffer to the ring.
+func (b *BufRing) put(id uint16, n uint32) {
 	place := b.tail & b.mask
 	e := &b.entries[place]
 	e.addr = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.data)))) + uint64(id)*uint64(b.size)
-	e.len = b.size
+	e.len = n
 	if place == 0 {
 		atomic.StoreUint32(&e.idTail, idTail(id, b.published))
 	} else {
 		e.idTail = idTail(id, 0)
 	}
-	b.states[id] = bufState{place: place, where: bufInRing}
+	b.states[id] = bufState{len: n, place: place, where: bufInRing}
 	b.tail++
 }
 
@@ -230,7 +274,7 @@ func (b *BufRing) Data(c *CQE) []byte {
 	}
 	id, n := c.BufferID(), uint32(max(c.Res, 0))
 	s := &b.states[id]
-	if s.where != bufInRing || n > b.size-s.used {
+	if s.where != bufInRing || n > s.len-s.used {
 		panic(fmt.Sprintf("uring: completion of %d bytes in buffer %d of group %d, which the kernel does not have, or not with so much room: "+
 			"use Segments for bundles", c.Res, id, b.group))
 	}
@@ -252,7 +296,7 @@ func (b *BufRing) take(id uint16, n uint32, last bool) (piece []byte, rest uint3
 	}
 	s := &b.states[id]
 	from := s.used
-	piece, rest = b.bytes(id)[from:], 0
+	piece, rest = b.bytes(id)[from:s.len:s.len], 0
 	if n > uint32(len(piece)) {
 		rest = n - uint32(len(piece))
 	} else {
@@ -281,8 +325,8 @@ func (b *BufRing) Retain(id uint16) {
 	s.refs++
 }
 
-// Release gives one piece of a buffer back. With the last one, the kernel can have the buffer again. A Release too many
-// panics.
+// Release gives one piece of a buffer back. With the last one, the kernel can have the buffer again; in a ring for sends,
+// Take can. A Release too many panics.
 func (b *BufRing) Release(id uint16) {
 	s := &b.states[id]
 	if s.refs == 0 {
@@ -293,13 +337,16 @@ func (b *BufRing) Release(id uint16) {
 		return
 	}
 	b.held--
-	if b.inUse <= b.limit {
-		b.put(id)
+	if !b.send && b.inUse <= b.limit {
+		b.put(id, b.size)
 		return
 	}
 	b.inUse--
 	*s = bufState{where: bufSpare}
 	b.spare = append(b.spare, id)
+	if b.send {
+		return // it is the next to be taken
+	}
 	_ = b.mem.Release(b.bytes(id)) // a hint to the system; if it fails the pages stay
 }
 

@@ -258,27 +258,72 @@ func TestBundle(t *testing.T) {
 	}
 }
 
+// TestSendBundle: pieces of any length, queued while others are on their way, are sent in their order, once.
 func TestSendBundle(t *testing.T) {
-	r := newRing(t, loopOptions())
-	if r.FeatureFlags()&FeatBundle == 0 {
-		t.Skip("no bundles here (Linux 6.10)")
-	}
-	bufs := newBufRing(t, r, BufRingOptions{Entries: 4, Size: 8})
-	a, b := newPair(t)
-	for id := range uint16(4) {
-		copy(bufs.bytes(id), fmt.Sprintf("buffer %d", id))
-	}
-	get(t, r, 1).SendBundle(b, 0, 0, unix.MSG_WAITALL)
-	c := wantRes(t, r, 1, 32)
-	var ids []uint16
-	for s := bufs.Segments(&c); s.Next(); {
-		ids = append(ids, s.ID)
-		bufs.Release(s.ID)
-	}
-	if fmt.Sprint(ids) != "[0 1 2 3]" {
-		t.Errorf("sent buffers %v", ids)
-	}
-	wantRead(t, a, "buffer 0buffer 1buffer 2buffer 3")
+	onEach(t, func(t *testing.T, r *Ring) {
+		if r.FeatureFlags()&FeatBundle == 0 {
+			t.Skip("no bundles here (Linux 6.10)")
+		}
+		const size = 16
+		bufs := newBufRing(t, r, BufRingOptions{Group: 9, Entries: 8, Size: size, Send: true})
+		seed := rand.Uint64()
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		a, b := newPair(t)
+		get(t, r, 1).SendBundle(b, 9, 0, unix.MSG_WAITALL)
+		wantRes(t, r, 1, -int(unix.ENOBUFS))
+		var sent byte
+		several := 0
+		for range 200 {
+			want := ""
+			for range 1 + rnd.IntN(8) {
+				id, buf := bufs.Take()
+				n := 1 + rnd.IntN(size)
+				for i := range n {
+					buf[i] = sent
+					want += string([]byte{sent})
+					sent++
+				}
+				bufs.Queue(id, n)
+			}
+			get(t, r, 1).SendBundle(b, 9, 0, unix.MSG_WAITALL|unix.MSG_NOSIGNAL)
+			got, pieces := "", 0
+			c := wantRes(t, r, 1, len(want))
+			var ids []uint16
+			for s := bufs.Segments(&c); s.Next(); pieces++ {
+				got += string(s.Data)
+				ids = append(ids, s.ID)
+			}
+			if pieces > 1 {
+				several++
+			}
+			if got != want {
+				t.Fatalf("seed %d: the completion is for %x, want %x", seed, got, want)
+			}
+			wantRead(t, a, want)
+			rnd.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+			for _, id := range ids {
+				bufs.Release(id)
+			}
+		}
+		if several == 0 {
+			t.Error("no completion had several buffers")
+		}
+		if bufs.InUse() != 0 || bufs.Held() != 0 {
+			t.Errorf("%d in use, %d held at the end", bufs.InUse(), bufs.Held())
+		}
+		for range 8 {
+			bufs.Take()
+		}
+		if _, buf := bufs.Take(); buf != nil {
+			t.Error("a ninth of eight buffers was free")
+		}
+		wantPanic(t, "too long", "Queue of 17 bytes", func() { bufs.Queue(0, size+1) })
+		wantPanic(t, "nothing", "Queue of 0 bytes", func() { bufs.Queue(0, 0) })
+		bufs.Queue(0, 1)
+		wantPanic(t, "twice", "must have been got by Take", func() { bufs.Queue(0, 1) })
+		receives := newBufRing(t, r, BufRingOptions{Group: 10, Entries: 1, Size: 1})
+		wantPanic(t, "of receives", "for receives", func() { receives.Take() })
+	})
 }
 
 func TestRecvmsgMultishot(t *testing.T) {
@@ -427,6 +472,8 @@ func TestBufRingRefused(t *testing.T) {
 		{"no power of two", BufRingOptions{Group: 1, Entries: 3, Size: 1}, os.ErrInvalid},
 		{"too many", BufRingOptions{Group: 1, Entries: 65536, Size: 1}, os.ErrInvalid},
 		{"no size", BufRingOptions{Group: 1, Entries: 2}, os.ErrInvalid},
+		{"start of sends", BufRingOptions{Group: 1, Entries: 2, Size: 1, Start: 1, Send: true}, os.ErrInvalid},
+		{"incremental sends", BufRingOptions{Group: 1, Entries: 2, Size: 1, Incremental: true, Send: true}, os.ErrInvalid},
 		{"start", BufRingOptions{Group: 1, Entries: 2, Size: 1, Start: 3}, os.ErrInvalid},
 		{"group taken", BufRingOptions{Entries: 2, Size: 1}, unix.EEXIST},
 	} {
@@ -449,7 +496,3 @@ func TestBufRingRefused(t *testing.T) {
 		b.Data(&c)
 	})
 }
-
-// TestEcho sends random bytes through an echo of multishot receives, several connections in one small buffer ring,
-// while the garbage collector is at work.
-// client sends random bytes in random pieces and wants them back.

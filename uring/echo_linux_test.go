@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestEcho sends random bytes through an echo of multishot receives, several connections in one small buffer ring,
+// while the garbage collector is at work.
 func TestEcho(t *testing.T) {
 	for _, inc := range []bool{false, true} {
 		t.Run(fmt.Sprint("incremental ", inc), func(t *testing.T) { testEcho(t, inc) })
@@ -122,6 +124,7 @@ func testEcho(t *testing.T, inc bool) {
 	t.Logf("%d times without a buffer", short)
 }
 
+// client sends random bytes in random pieces and wants them back.
 func client(fd int, rnd *rand.Rand, total int) error {
 	out := make([]byte, total)
 	for i := range out {

@@ -141,7 +141,6 @@ func TestAcceptConnect(t *testing.T) {
 				if flags, err := unix.FcntlInt(uintptr(conn), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
 					t.Errorf("flags of the connection: %#x, %v", flags, err)
 				}
-				// Refused: nobody listens there any more.
 				get(t, r, 7).Shutdown(client, unix.SHUT_WR)
 				wantRes(t, r, 7, 0)
 				buf := bytesOf(t, 8)

@@ -125,8 +125,10 @@ func (s *SQE) SendTo(fd int, buf []byte, flags int, to *Sockaddr) {
 	s.Off, s.FileIndex = guardOf(to), uint32(to.Len)
 }
 
-// SendBundle sends what is in the buffers of the group, as many as there are, in their order (Linux 6.10). Res counts
-// all bytes; the buffers used are those of [BufRing.Segments]. limit bounds the bytes, 0 is no bound.
+// SendBundle sends what is in the buffers of the group, as many as there are, in their order (Linux 6.10): a [BufRing]
+// with Send set, filled by [BufRing.Queue]. Res counts all bytes; the buffers used are those of [BufRing.Segments]. limit
+// bounds the bytes, 0 is no bound. -ENOBUFS if nothing is queued. A group is one stream's, for nothing tells the buffers
+// of two apart. Set MSG_WAITALL: a send that is cut short takes the whole of its last buffer from the group.
 func (s *SQE) SendBundle(fd int, group uint16, limit, flags int) {
 	s.Op, s.FD, s.Len, s.OpFlags, s.IOPrio, s.BufIndex = OpSend, int32(fd), length(limit), uint32(flags), bundle, group
 	s.Flags |= SQEBufferSelect

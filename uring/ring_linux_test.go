@@ -251,10 +251,6 @@ func TestMinWait(t *testing.T) {
 	}
 }
 
-// TestInterrupted sends signals to a thread that waits.
-// TestEnableElsewhere: the thread that enables a ring is the one that it belongs to.
-// TestRegisterMany: a ring gives its number back, of which a thread has 16.
-// TestCloseInFlight closes a ring with an operation in flight: the kernel must no longer write to its memory.
 func TestLinks(t *testing.T) {
 	onEach(t, func(t *testing.T, r *Ring) {
 		needs(t, r, OpLinkTimeout)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestInterrupted sends signals to a thread that waits.
 func TestInterrupted(t *testing.T) {
 	r := newRing(t, loopOptions())
 	tid, pid := unix.Gettid(), unix.Getpid()
@@ -141,6 +142,7 @@ func TestDisabled(t *testing.T) {
 	wantRes(t, r, 1, 0)
 }
 
+// TestEnableElsewhere: the thread that enables a ring is the one that it belongs to.
 func TestEnableElsewhere(t *testing.T) {
 	runtime.LockOSThread()
 	r, err := New(Options{Entries: 4, Flags: SetupDisabled | SetupSingleIssuer | SetupDeferTaskrun})
@@ -168,6 +170,7 @@ func TestEnableElsewhere(t *testing.T) {
 	}
 }
 
+// TestRegisterMany: a ring gives its number back, of which a thread has 16.
 func TestRegisterMany(t *testing.T) {
 	runtime.LockOSThread()
 	for i := range 40 {
@@ -200,6 +203,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// TestCloseInFlight closes a ring with an operation in flight: the kernel must no longer write to its memory.
 func TestCloseInFlight(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
