@@ -3,17 +3,21 @@
 package proc_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/plexor-go/plexor/proc"
 )
@@ -161,4 +165,75 @@ func TestKillPool(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPoolStopped: a worker that has stopped to read holds up neither its call, when that is long, nor the pool's end.
+func TestPoolStopped(t *testing.T) {
+	long := strings.Repeat("x", 4<<20) // more than lies between two processes
+	stopped := func(t *testing.T, o proc.PoolOptions) *proc.Pool {
+		o.Workers, o.Queue = 1, 1
+		p := newPool(t, o)
+		pid, err := whoami.Call(t.Context(), p, struct{ N int }{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(unix.Kill(pid, unix.SIGSTOP), unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED, nil)); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	// begun submits the long call, and another behind it, for which there is room only when the first has been begun.
+	begun := func(t *testing.T, p *proc.Pool) (first, second *proc.Future[int]) {
+		t.Helper()
+		first, err := refuse.Submit(t.Context(), p, long)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second, err = square.Submit(t.Context(), p, 3); err != nil {
+			t.Fatal(err)
+		}
+		return first, second
+	}
+	t.Run("limit", func(t *testing.T) {
+		p := stopped(t, proc.PoolOptions{Limit: time.Second})
+		first, second := begun(t, p)
+		if _, err := first.Wait(t.Context()); !errors.As(err, new(*proc.LimitError)) {
+			t.Errorf("got %v, want a LimitError", err)
+		}
+		if got, err := second.Wait(t.Context()); got != 9 || err != nil {
+			t.Errorf("afterwards: %d, %v; want 9 from another worker", got, err)
+		}
+		if s := p.Stats(); s.Deaths != 1 || s.Again != 0 {
+			t.Errorf("%+v, want one death, and no call begun again", s)
+		}
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		p := stopped(t, proc.PoolOptions{Grace: time.Millisecond})
+		cause := errors.New("enough")
+		for end := time.Now().Add(patience); p.Stats().Deaths == 0; {
+			if time.Now().After(end) {
+				t.Fatal("the worker has not been replaced")
+			}
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, cause)
+			if _, err := refuse.Call(ctx, p, long); !errors.Is(err, cause) && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the cause", err)
+			}
+			cancel()
+		}
+		if got, err := square.Call(t.Context(), p, 3); got != 9 || err != nil {
+			t.Errorf("afterwards: %d, %v; want 9 from another worker", got, err)
+		}
+	})
+	t.Run("closed", func(t *testing.T) {
+		p := stopped(t, proc.PoolOptions{})
+		first, second := begun(t, p)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, f := range []*proc.Future[int]{first, second} {
+			if _, err := f.Wait(t.Context()); !errors.Is(err, proc.ErrPoolClosed) {
+				t.Errorf("got %v, want ErrPoolClosed", err)
+			}
+		}
+	})
 }

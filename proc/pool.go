@@ -79,9 +79,10 @@ type Pool struct {
 	window int
 
 	queue   chan *task
-	again   chan *task // whose worker died
-	closing chan struct{}
-	end     sync.Once
+	again   chan *task      // whose worker died
+	life    context.Context // until the pool is closed
+	end     context.CancelFunc
+	closing <-chan struct{} // life's
 	workers sync.WaitGroup
 
 	mu    sync.Mutex
@@ -132,8 +133,11 @@ func NewPool(o PoolOptions) (*Pool, error) {
 	if err := mustMain(); err != nil {
 		return nil, err
 	}
-	p := &Pool{opt: o, window: o.Workers + o.Queue, queue: make(chan *task, o.Queue), again: make(chan *task, 2*o.Workers), closing: make(chan struct{})}
+	p := &Pool{opt: o, window: o.Workers + o.Queue, queue: make(chan *task, o.Queue), again: make(chan *task, 2*o.Workers)}
+	p.life, p.end = context.WithCancel(context.Background())
+	p.closing = p.life.Done()
 	if err := p.start(); err != nil {
+		p.end()
 		return nil, err
 	}
 	return p, nil
@@ -151,7 +155,7 @@ func (p *Pool) Stats() PoolStats {
 // Close ends the pool: what has not begun fails with ErrPoolClosed, and what runs as well, after its worker has been killed.
 // When it returns, the workers have been waited for. Closing again changes nothing.
 func (p *Pool) Close() error {
-	p.end.Do(func() { close(p.closing) })
+	p.end()
 	p.workers.Wait()
 	for {
 		select {

@@ -151,8 +151,24 @@ func (p *Pool) run(w *poolWorker, t *task) bool {
 	t.tries++
 	w.next++
 	id := w.next
-	err := w.pipe.Send(context.Background(), order{ID: id, Func: t.name, In: t.in})
-	if err != nil {
+	var limit <-chan time.Time
+	if p.opt.Limit > 0 {
+		late := time.NewTimer(p.opt.Limit)
+		defer late.Stop()
+		limit = late.C
+	}
+	sending, stop := p.sending(t)
+	err := w.pipe.Send(sending, order{ID: id, Func: t.name, In: t.in})
+	late := sending.Err() != nil
+	stop()
+	switch {
+	case err == nil:
+	case p.isClosing():
+		t.finish(nil, ErrPoolClosed)
+		return false
+	case late:
+		return p.tooLate(w, t)
+	default:
 		select {
 		case <-w.gone:
 		default: // the pipe is as before; so it is the task that can't be sent
@@ -161,12 +177,6 @@ func (p *Pool) run(w *poolWorker, t *task) bool {
 				return true
 			}
 		}
-	}
-	var limit <-chan time.Time
-	if p.opt.Limit > 0 {
-		late := time.NewTimer(p.opt.Limit)
-		defer late.Stop()
-		limit = late.C
 	}
 	cancelled := t.done // which is closed before an answer only if the call was cancelled
 	for {
@@ -186,22 +196,49 @@ func (p *Pool) run(w *poolWorker, t *task) bool {
 			p.lost(t, w.why)
 			return false
 		case <-limit:
-			w.child.kill(fmt.Sprintf("%s took too long, and it was killed", t.name))
-			t.finish(nil, &LimitError{t.name, p.opt.Limit}) // unless it was cancelled
-			<-w.gone
-			p.died(w)
-			return false
+			return p.tooLate(w, t)
 		case <-cancelled:
 			cancelled = nil
-			_ = w.pipe.Send(context.Background(), order{ID: id, Cancel: true}) // it is killed if it does not hear that
 			late := time.NewTimer(p.opt.Grace)
 			defer late.Stop()
 			limit = late.C
+			sending, stop := context.WithTimeout(p.life, p.opt.Grace)
+			_ = w.pipe.Send(sending, order{ID: id, Cancel: true}) // it is killed if it does not hear that
+			stop()
 		case <-p.closing:
 			t.finish(nil, ErrPoolClosed)
 			return false
 		}
 	}
+}
+
+// sending bounds the sending of a task, for a worker may have stopped to read: by the call's limit, by the grace once it is
+// cancelled, and by the pool's life.
+func (p *Pool) sending(t *task) (context.Context, context.CancelFunc) {
+	var ctx context.Context
+	var cancel context.CancelFunc
+	if p.opt.Limit > 0 {
+		ctx, cancel = context.WithTimeout(p.life, p.opt.Limit)
+	} else {
+		ctx, cancel = context.WithCancel(p.life)
+	}
+	if t.ctx.Done() == nil {
+		return ctx, cancel
+	}
+	forget := context.AfterFunc(t.ctx, func() { time.AfterFunc(p.opt.Grace, cancel) })
+	return ctx, func() {
+		forget()
+		cancel()
+	}
+}
+
+// tooLate ends a worker whose time for a task is over.
+func (p *Pool) tooLate(w *poolWorker, t *task) bool {
+	w.child.kill(fmt.Sprintf("%s took too long, and it was killed", t.name))
+	t.finish(nil, &LimitError{t.name, p.opt.Limit}) // unless it was cancelled
+	<-w.gone
+	p.died(w)
+	return false
 }
 
 // broken reports whether an error of Send is one of the pipe, not of what was to be sent.
