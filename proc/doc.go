@@ -54,6 +54,11 @@
 // that is killed (SIGKILL) leaves its pid file and the files of unix sockets; the next one sees that nobody holds
 // them, and takes them over. Every process is waited for; no one stays a zombie.
 //
+// A worker that is killed takes the connections that it had with it, and no others: what waits in the shared queue is the
+// others'. With io_uring, a connection that comes in the milliseconds after may be one that nobody is woken for. The master
+// looks for such ones, for 0.4 s after a worker's end, and wakes the workers by a connection of its own, which
+// a handler sees come and go.
+//
 // # Service managers
 //
 // systemd's protocols are spoken in both directions. A master takes the sockets of LISTEN_FDS that are bound to one of its

@@ -193,6 +193,19 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// TestReloadsAtOnce: HUP while a reload runs makes one more, however often it comes.
+func TestReloadsAtOnce(t *testing.T) {
+	m := fresh().ready(t)
+	l := startLoad(t, m.addrs[0], 4)
+	l.awaits(t, 50)
+	m.signal(syscall.SIGHUP)
+	m.says(`msg=reload `)
+	m.signal(syscall.SIGHUP)
+	m.saysTimes(2, `reload done`)
+	l.flawless(t)
+	m.ends(syscall.SIGTERM)
+}
+
 // pids are the workers that were started.
 func (m *running) pids() map[int]bool {
 	pids := make(map[int]bool)

@@ -33,6 +33,9 @@ const patience = 30 * time.Second
 // The tests' masters are this test binary, told so by their environment, and its workers are what they start.
 const beMaster = "PROC_TEST_MASTER"
 
+// unlessThere names a file that keeps workers of the entry "echo unless" from beginning.
+const unlessThere = "PROC_TEST_UNLESS"
+
 // A setup is what such a master is to do.
 type setup struct {
 	Entry   string
@@ -47,6 +50,12 @@ type setup struct {
 
 func TestMain(m *testing.M) {
 	proc.Register("echo", echo)
+	proc.Register("echo unless", func(w *proc.Worker) error {
+		if exists(os.Getenv(unlessThere)) {
+			return errors.New("somebody put a stop to it")
+		}
+		return echo(w)
+	})
 	proc.Register("fails", func(*proc.Worker) error { return errors.New("there is no such planet") })
 	proc.Register("never ready", func(w *proc.Worker) error { <-w.Stopping(); return nil })
 	proc.Register("dies", func(w *proc.Worker) error { _ = w.Ready(""); os.Exit(7); return nil })
@@ -82,8 +91,10 @@ func TestMain(m *testing.M) {
 }
 
 // openFiles counts the process's descriptors where the system shows them, else it is 0.
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
+func openFiles() int { return filesOf(os.Getpid()) }
+
+func filesOf(pid int) int {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		return 0
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -55,6 +56,7 @@ func TestRestart(t *testing.T) {
 	s.Workers = 1
 	s.Backoff = time.Millisecond
 	m := s.ready(t)
+	files := filesOf(m.cmd.Process.Pid)
 	for n := range 3 {
 		was := m.once()
 		if err := syscall.Kill(was.pid, syscall.SIGKILL); err != nil {
@@ -70,6 +72,11 @@ func TestRestart(t *testing.T) {
 		t.Errorf("the master has %d zombies", n)
 	}
 	m.says(`worker died.*signal: killed`)
+	for end := time.Now().Add(patience); filesOf(m.cmd.Process.Pid) > files; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the master has %d descriptors open, and had %d before its workers died", filesOf(m.cmd.Process.Pid), files)
+		}
+	}
 	m.ends(syscall.SIGTERM)
 }
 
@@ -249,5 +256,74 @@ func TestWorkerTerm(t *testing.T) {
 	if is := m.once(); is.pid == was.pid {
 		t.Errorf("the same worker answers: %+v", is)
 	}
+	m.ends(syscall.SIGTERM)
+}
+
+// TestBackoff: the wait before a worker is started again doubles with each death in a row.
+func TestBackoff(t *testing.T) {
+	s := setup{Entry: "dies", Workers: 1, Addrs: []string{"tcp://127.0.0.1:0"}, Deaths: 5, Backoff: 40 * time.Millisecond}
+	begun := time.Now()
+	m := s.start(t)
+	if code := m.exit(); code != 1 {
+		t.Errorf("exit %d, want 1", code)
+	}
+	if took, least := time.Since(begun), (1+2+4+8)*s.Backoff; took < least {
+		t.Errorf("it gave up after five deaths in %v, want at least %v", took, least)
+	}
+	m.says(`^ERROR .*worker 1 died 5 times in a row`)
+}
+
+// TestSteady: only a worker that was ready for less than Steady dies in a row.
+func TestSteady(t *testing.T) {
+	s := fresh()
+	s.Workers, s.Deaths, s.Backoff, s.Steady = 1, 2, time.Millisecond, time.Nanosecond
+	kill := func(m *running) {
+		if err := syscall.Kill(m.once().pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := s.ready(t)
+	for n := range 5 {
+		kill(m)
+		m.saysTimes(n+2, `worker ready`)
+	}
+	m.ends(syscall.SIGTERM)
+	s.Steady = time.Hour
+	m = s.ready(t)
+	kill(m)
+	m.saysTimes(2, `worker ready`)
+	kill(m)
+	if code := m.exit(); code != 1 {
+		t.Errorf("exit %d, want 1", code)
+	}
+	m.says(`^ERROR .*worker 1 died 2 times in a row.*signal: killed`)
+}
+
+// TestReloadFails: when a new worker can't begin, the old ones serve on, and the next reload may do better.
+func TestReloadFails(t *testing.T) {
+	s := fresh()
+	s.Entry = "echo unless"
+	stop := filepath.Join(socketDir(t), "stop")
+	m := s.ready(t, func(c *exec.Cmd) { c.Env = append(c.Env, unlessThere+"="+stop) })
+	l := startLoad(t, m.addrs[0], 4)
+	l.awaits(t, 50)
+	if err := os.WriteFile(stop, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := m.pids()
+	m.signal(syscall.SIGHUP)
+	m.says(`reload failed: the workers that have not been replaced stay.*somebody put`)
+	l.awaits(t, 50)
+	for pid := range before {
+		if err := syscall.Kill(pid, 0); err != nil {
+			t.Errorf("worker %d is gone: %v", pid, err)
+		}
+	}
+	if err := os.Remove(stop); err != nil {
+		t.Fatal(err)
+	}
+	m.signal(syscall.SIGHUP)
+	m.says(`reload done`)
+	l.flawless(t)
 	m.ends(syscall.SIGTERM)
 }
