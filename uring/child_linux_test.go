@@ -27,6 +27,8 @@ func child(role string) int {
 		return childSeccomp(arg)
 	case "memlock":
 		return childMemlock()
+	case "clients":
+		return childClients(arg)
 	case "errnos":
 		return childErrnos()
 	case "files":

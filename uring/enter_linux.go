@@ -131,7 +131,7 @@ func (r *Ring) SubmitAndWaitMin(n int, atLeast, timeout time.Duration) (ready in
 // Wait waits for n completions, or for the time to pass, without the raw call before: for a loop that has found out by
 // SubmitAndPoll, or that knows, that there are none. What is prepared is submitted by the same call. It returns as
 // SubmitAndWait does, but when it had something to submit, the kernel does not tell that the time is over: the error
-// is nil then.
+// is nil then. A signal may end it before anything is submitted; what is prepared then stays so.
 func (r *Ring) Wait(n int, timeout time.Duration) (ready int, err error) {
 	return r.wait(n, 0, timeout)
 }
