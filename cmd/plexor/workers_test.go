@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/plexor-go/plexor/load"
 )
 
 // TestWorkers: each kind of address by worker processes, on each driver, through a reload, and to the end.
@@ -112,5 +115,58 @@ func TestWorkersBadCertificate(t *testing.T) {
 	e, ok := errors.AsType[*exec.ExitError](err)
 	if !ok || e.ExitCode() != exitError || !strings.Contains(string(out), "/none/there.pem") || !strings.Contains(string(out), "could not start") {
 		t.Errorf("it ended with %v, want exit %d and the file's name:\n%s", err, exitError, out)
+	}
+}
+
+// TestWorkersBench: reloads and an upgrade under the load of plexor bench, over connections that stay and over one for each
+// message: none is refused, and no message is lost.
+func TestWorkersBench(t *testing.T) {
+	for _, row := range []struct{ name, flag string }{{"connections stay", "--think=1ms"}, {"a connection a message", "--reconnect"}} {
+		t.Run(row.name, func(t *testing.T) {
+			pid := filepath.Join(t.TempDir(), "pid")
+			s := serve(t, 1, command("serve", "--workers=2", "--pid-file="+pid, "--drain=1m", "echo=tcp://127.0.0.1:0"))
+			cmd := command("bench", "--json", "--quiet", s.addrs[0], "--conns=8", "--duration=1h", row.flag)
+			var out, stderr strings.Builder
+			cmd.Stdout, cmd.Stderr = &out, &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for n := 1; n <= 2; n++ {
+				s.signal(syscall.SIGHUP)
+				s.says(fmt.Sprintf(`(?s)(reload done.*){%d}`, n))
+			}
+			s.signal(syscall.SIGUSR2)
+			s.says(`the new master is ready`)
+			s.signal(syscall.SIGTERM)
+			s.says(`master stops`)
+			if err := cmd.Process.Signal(syscall.SIGINT); err != nil { // it prints what there is
+				t.Fatal(err)
+			}
+			err := cmd.Wait()
+			var r load.Result
+			if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+				t.Fatalf("plexor bench printed %q: %v", out.String(), err)
+			}
+			if err != nil || r.Messages == 0 || r.LostMessages+r.LostConns+r.NotConnected+r.Wrong != 0 {
+				t.Errorf("%v: %s\n%d messages, lost %d, connections lost %d, not made %d, wrong %d", err, stderr.String(), r.Messages, r.LostMessages,
+					r.LostConns, r.NotConnected, r.Wrong)
+			}
+			young, err := os.ReadFile(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			if _, err := fmt.Sscan(string(young), &n); err != nil || n == s.cmd.Process.Pid {
+				t.Fatalf("the pid file has %q, %v; the old master is %d", young, err, s.cmd.Process.Pid)
+			}
+			s.says(`this one goes on alone`)
+			if err := syscall.Kill(n, syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			s.says(fmt.Sprintf(`master ended.* pid=%d`, n))
+			if code := s.exit(); code != 0 {
+				t.Errorf("exit %d of the old master, want 0", code)
+			}
+		})
 	}
 }
