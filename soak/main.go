@@ -6,7 +6,8 @@
 //	go run ./soak -for 10m               every driver that works here, one after the other
 //	go run ./soak -for 10m -driver epoll
 //
-// It exits with 1 if a byte was wrong, a descriptor was left, memory grew, or the driver does not work here.
+// At the end of each driver it says "ok" or "FAILED" with what was wrong, and the figures. It exits with 0 if all were ok, with
+// 1 if a byte was wrong, a descriptor was left, memory grew, or the driver does not work here.
 package main
 
 import (
@@ -46,12 +47,9 @@ func main() {
 	failed := false
 	for _, name := range names {
 		s := &soak{driver: name, clients: *clients, seed: *seed}
-		if err := s.run(*duration); err != nil {
-			fmt.Fprintf(os.Stderr, "soak: %s, seed %d: FAILED: %v\n", name, *seed, err)
-			failed = true
-			continue
-		}
-		fmt.Printf("%-8s seed %d: ok, every byte right, no descriptor left, memory flat\n", name, *seed)
+		err := s.run(*duration)
+		fmt.Print(s.report(err))
+		failed = failed || err != nil
 	}
 	if failed {
 		os.Exit(1)
@@ -89,6 +87,21 @@ type soak struct {
 
 	mu     sync.Mutex
 	wrongs []error
+
+	filesBefore, filesAfter int // descriptors
+	early, late             int // resident memory, in bytes; 0: not known
+	left                    int // what is alive of Go's memory at the end and was not before, in bytes
+}
+
+// report is what came of it, for people to read.
+func (s *soak) report(err error) string {
+	verdict := "ok: no byte wrong, no descriptor left, memory flat"
+	if err != nil {
+		verdict = "FAILED: " + strings.ReplaceAll(err.Error(), "\n", "\n"+strings.Repeat(" ", 17))
+	}
+	return fmt.Sprintf("%-8s %s\n%8s seed %d, %d connections, %d MiB came back; descriptors %d before, %d after; "+
+		"resident at most %d MiB in the second fifth, %d MiB in the last; alive afterwards %d KiB more than before\n",
+		s.driver, verdict, "", s.seed, s.conns.Load(), s.bytes.Load()>>20, s.filesBefore, s.filesAfter, s.early>>20, s.late>>20, s.left>>10)
 }
 
 // mostWrongs bounds what is kept of a long list of the same.
@@ -106,7 +119,8 @@ func (s *soak) run(d time.Duration) error {
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // what package net opens for itself, it keeps
 		_ = l.Close()
 	}
-	before, alive := descriptors(), heap()
+	alive := heap()
+	s.filesBefore = descriptors()
 	// Clients and loops share the processors: a loop that gets none is no stall of a handler.
 	g, err := loop.NewGroup(loop.GroupOptions{Options: loop.Options{Driver: s.driver, Stall: -1}})
 	if err != nil {
@@ -139,21 +153,21 @@ func (s *soak) run(d time.Duration) error {
 			}
 		})
 	}
-	early, late := s.watch(ctx, d)
+	s.early, s.late = s.watch(ctx, d)
 	wg.Wait()
 	if err := g.Shutdown(context.Background()); err != nil {
 		s.wrong(err)
 	}
-	if after := descriptors(); after > before {
-		s.wrong(fmt.Errorf("%d descriptors are open that were not before", after-before))
+	if s.filesAfter = descriptors(); s.filesAfter > s.filesBefore {
+		s.wrong(fmt.Errorf("%d descriptors are open that were not before", s.filesAfter-s.filesBefore))
 	}
 	// The first part fills the pools. From then on nothing should grow, but for what a collector leaves lying.
-	if late > early+early/4+slack {
-		s.wrong(fmt.Errorf("resident memory grew from %d to %d KiB", early>>10, late>>10))
+	if s.early > 0 && s.late > s.early+s.early/4+slack {
+		s.wrong(fmt.Errorf("resident memory grew from %d to %d KiB", s.early>>10, s.late>>10))
 	}
 	g = nil
-	if left := heap() - alive; left > leftOver {
-		s.wrong(fmt.Errorf("%d KiB are alive afterwards that were not before", left>>10))
+	if s.left = heap() - alive; s.left > leftOver {
+		s.wrong(fmt.Errorf("%d KiB are alive afterwards that were not before", s.left>>10))
 	}
 	return errors.Join(s.wrongs...)
 }

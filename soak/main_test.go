@@ -51,6 +51,13 @@ func TestSoak(t *testing.T) {
 			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
 				t.Errorf("seed %d: %v, want %q", s.seed, err, row.want)
 			}
+			verdict := "ok: no byte wrong, no descriptor left, memory flat"
+			if row.want != "" {
+				verdict = "FAILED: "
+			}
+			if got := s.report(err); !strings.Contains(got, verdict) || !strings.Contains(got, row.want) {
+				t.Errorf("it reports\n%swant %q, and %q", got, verdict, row.want)
+			}
 			if s.bytes.Load() == 0 || s.conns.Load() == 0 {
 				t.Errorf("%d connections, %d bytes: want some", s.conns.Load(), s.bytes.Load())
 			}
