@@ -40,6 +40,9 @@ type Server struct {
 	// negative: never), and OnStall gets the report in place of the log.
 	Stall   time.Duration
 	OnStall func(loop.Stall)
+	// Spin is how long a loop with nothing to do looks again and again before it sleeps, while that pays: for peers on this
+	// machine that answer within microseconds (default 0: not at all; see loop.Options.Spin).
+	Spin time.Duration
 	// Clock is where the loops take their time from (default the system's).
 	Clock loop.Clock
 	// Log gets what nobody else is told: panics, bad frames, stalls, wrong use (default slog.Default()).
@@ -80,7 +83,7 @@ func (s *Server) start() error {
 	g, err := loop.NewGroup(loop.GroupOptions{
 		Loops:  s.Loops,
 		Spread: s.Spread,
-		Options: loop.Options{Driver: s.Driver, HighWater: s.limits.HighWater, Linger: s.limits.Linger, Stall: s.Stall,
+		Options: loop.Options{Driver: s.Driver, HighWater: s.limits.HighWater, Linger: s.limits.Linger, Spin: s.Spin, Stall: s.Stall,
 			OnStall: s.OnStall, Clock: s.Clock, Log: s.Log},
 	})
 	if err != nil {

@@ -127,6 +127,7 @@ func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 	}
 	m.srv = &plexor.Server{
 		Loops:  1,
+		Spin:   managerSpin,
 		Log:    o.Log,
 		Limits: plexor.Limits{Conns: o.MaxClients, IdleTimeout: -1, HighWater: managerHighWater},
 	}
@@ -136,6 +137,10 @@ func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 	}
 	return m, nil
 }
+
+// managerSpin is how long the loop looks for the next call before it sleeps, while that pays: longer than a client takes from a
+// reply to its next call.
+const managerSpin = 20 * time.Microsecond
 
 // managerHighWater is how many bytes for a client may wait in its connection; more wait in its session.
 const managerHighWater = 64 << 10

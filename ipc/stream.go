@@ -240,7 +240,7 @@ func (s *stream) fill(ctx context.Context, op string) error {
 //
 // The first two are done only as long as they were worth it the last times: who looks while the peer waits for this very
 // processor looks in vain, and a receiver whose messages come rarely goes to Go's poller at once. Looking needs both, since it
-// keeps the two apart: so pipes do it, and not the clients of a manager and Python, whose peers sleep.
+// keeps the two apart: so pipes do it, and the clients of a manager, whose loop spins (managerSpin), but not Python, which sleeps.
 const (
 	mostLooks  = 20 // some 8 µs
 	lingerTime = time.Millisecond

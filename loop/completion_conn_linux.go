@@ -219,8 +219,8 @@ func (d *completion) finishSends(allTaken bool) {
 	if len(d.sending) == 0 {
 		return
 	}
-	for i := range d.found {
-		if c := &d.found[i]; opSet(c.UserData>>32) == opSend {
+	for i := range d.ready {
+		if c := &d.ready[i]; opSet(c.UserData>>32) == opSend {
 			if s := d.slots[uint32(c.UserData)]; s.ops&opSend != 0 {
 				d.sent(s, max(c.Res, 0), c.Errno())
 			}
@@ -282,7 +282,7 @@ func (d *completion) writable(s *slot, cqe *uring.CQE) {
 // holds is true for all while completions are handed out: whose they are is not looked at.
 func (d *completion) holds(c *Conn) bool {
 	s := d.slots[c.slot]
-	return s.held != nil || s.ending != nil || len(d.found) > 0
+	return s.held != nil || s.ending != nil || len(d.ready) > 0
 }
 
 func (d *completion) release(c *Conn, reset bool) { d.drop(d.slots[c.slot], reset) }

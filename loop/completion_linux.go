@@ -39,8 +39,8 @@ type completion struct {
 	arena   *sendArena
 	again   []*slot // to look at in the next dispatch: bytes are held, or buffers had run out
 	spare   []*slot
-	sending []*slot // their sends are submitted with the next wait, and done when it returns
-	found   []uring.CQE
+	sending []*slot     // their sends are submitted with the next wait, and done when it returns
+	ready   []uring.CQE // of this turn
 	turn    uint32
 	ranOut  uint32 // the turn in which the buffers last ran out, or were resized
 	limit   int    // buffers in use, in bytes
@@ -234,6 +234,8 @@ func (d *completion) wait(timeout time.Duration) error {
 	return err
 }
 
+func (d *completion) found() bool { return len(d.ring.Ready())+len(d.again) > 0 || d.awaited() }
+
 // awaited reports whether something is to follow a send that is done by now.
 func (d *completion) awaited() bool {
 	for _, s := range d.sending {
@@ -253,9 +255,9 @@ func (d *completion) dispatch() {
 		d.resize(d.limit / 2)
 	}
 	// Copied, so that the queue has room for what the handlers cause.
-	d.found = d.found[:0]
+	d.ready = d.ready[:0]
 	for cqes := d.ring.Ready(); len(cqes) > 0; cqes = d.ring.Ready() {
-		d.found = append(d.found, cqes...)
+		d.ready = append(d.ready, cqes...)
 		d.ring.Advance(len(cqes))
 	}
 	d.finishSends(d.ring.Prepared() == 0) // before anything else is asked for
@@ -276,16 +278,16 @@ func (d *completion) dispatch() {
 	d.spare = again[:0]
 	var ahead lookahead
 	many := len(d.loop.conns) >= manyConns
-	for i := range d.found {
+	for i := range d.ready {
 		if many {
 			d.prefetch(i, &ahead)
 		}
-		d.complete(&d.found[i])
+		d.complete(&d.ready[i])
 	}
-	d.found = d.found[:0]
+	d.ready = d.ready[:0]
 }
 
-// prefetch looks ahead of the completion found[i].
+// prefetch looks ahead of the completion ready[i].
 func (d *completion) prefetch(i int, ahead *lookahead) {
 	if s := d.slotOf(i + aheadSlot); s != nil {
 		prefetch.Bytes(unsafe.Pointer(s), unsafe.Sizeof(*s))
@@ -300,10 +302,10 @@ func (d *completion) prefetch(i int, ahead *lookahead) {
 	ahead.next(c)
 }
 
-// slotOf is the slot of the completion found[i]; nil if there is none.
+// slotOf is the slot of the completion ready[i]; nil if there is none.
 func (d *completion) slotOf(i int) *slot {
-	if i < len(d.found) {
-		if n := uint32(d.found[i].UserData); n < uint32(len(d.slots)) {
+	if i < len(d.ready) {
+		if n := uint32(d.ready[i].UserData); n < uint32(len(d.slots)) {
 			return d.slots[n]
 		}
 	}

@@ -40,6 +40,8 @@ type driver interface {
 	// wait returns when there is something to dispatch, wake was called, or the timeout passed: negative means
 	// never, zero at once, and otherwise not earlier.
 	wait(timeout time.Duration) error
+	// found reports whether there is something to dispatch.
+	found() bool
 	// dispatch hands out what wait found.
 	dispatch()
 	// nextArena gives the memory for what the next turn writes, empty. The one before stays as it is until what was

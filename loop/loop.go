@@ -37,6 +37,7 @@ type Loop struct {
 	blocks  blockPool
 	views   [][]byte // for vectored writes
 	handing *output  // a handler has bytes of it; nil: none
+	spins   spins
 	onEnd   []func()
 	ended   bool     // those of onEnd have run
 	starved *starved // listeners that wait for a descriptor, shared by the loops of a group
@@ -170,7 +171,7 @@ func (l *Loop) runOnce() error {
 			timeout = 0
 		}
 	}
-	err := l.driver.wait(timeout)
+	err := l.wait(timeout)
 	l.parked.Store(false)
 	if err != nil {
 		return fmt.Errorf("loop: waiting on %s: %w", l.driver.name(), err)

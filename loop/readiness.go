@@ -72,6 +72,8 @@ func (d *readiness) wait(timeout time.Duration) (err error) {
 	return err
 }
 
+func (d *readiness) found() bool { return len(d.ready)+len(d.again) > 0 }
+
 func (d *readiness) dispatch() {
 	d.resume()
 	for i := range d.ready {
