@@ -3,7 +3,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/plexor-go/plexor/load"
 )
@@ -118,38 +119,78 @@ func TestWorkersBadCertificate(t *testing.T) {
 	}
 }
 
-// TestWorkersBench: reloads and an upgrade under the load of plexor bench, over connections that stay and over one for each
-// message: none is refused, and no message is lost.
+// TestWorkersBench: reloads and an upgrade under the load that plexor bench makes, over connections that stay and over one for
+// each message: none is refused, and no message is lost.
 func TestWorkersBench(t *testing.T) {
-	for _, row := range []struct{ name, flag string }{{"connections stay", "--think=1ms"}, {"a connection a message", "--reconnect"}} {
+	for _, row := range []struct {
+		name string
+		load load.Options
+	}{
+		{"connections stay", load.Options{Think: time.Millisecond}},
+		{"a connection a message", load.Options{Reconnect: true}},
+	} {
 		t.Run(row.name, func(t *testing.T) {
 			pid := filepath.Join(t.TempDir(), "pid")
 			s := serve(t, 1, command("serve", "--workers=2", "--pid-file="+pid, "--drain=1m", "echo=tcp://127.0.0.1:0"))
-			cmd := command("bench", "--json", "--quiet", s.addrs[0], "--conns=8", "--duration=1h", row.flag)
-			var out, stderr strings.Builder
-			cmd.Stdout, cmd.Stderr = &out, &stderr
-			if err := cmd.Start(); err != nil {
+			t.Cleanup(func() { // before that of serve, which waits for all who hold the log
+				var n int
+				if text, _ := os.ReadFile(pid); len(text) > 0 { // it is gone if all went well
+					if _, err := fmt.Sscan(string(text), &n); err == nil {
+						_ = syscall.Kill(n, syscall.SIGKILL) // likewise
+					}
+				}
+			})
+			to, err := parseTarget(s.addrs[0])
+			if err != nil {
 				t.Fatal(err)
 			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			flows := make(chan bool, 1) // messages were answered since the last look
+			o, last := row.load, int64(0)
+			o.Address, o.Conns, o.Size, o.Duration, o.Timeout, o.Expect = to.address(), 8, 64, time.Hour, patience, "echo"
+			o.Progress = func(p load.Progress) {
+				if p.Messages > last {
+					last = p.Messages
+					select {
+					case flows <- true:
+					default:
+					}
+				}
+			}
+			var r *load.Result
+			ended := make(chan error, 1)
+			go func() {
+				var err error
+				r, err = load.Run(ctx, o)
+				ended <- err
+			}()
+			goesOn := func() {
+				t.Helper()
+				for range 2 { // the first may be of before
+					select {
+					case <-flows:
+					case err := <-ended:
+						t.Fatalf("the load has ended: %v", err)
+					case <-time.After(patience):
+						t.Fatal("no message is answered")
+					}
+				}
+			}
+			goesOn()
 			for n := 1; n <= 2; n++ {
 				s.signal(syscall.SIGHUP)
 				s.says(fmt.Sprintf(`(?s)(reload done.*){%d}`, n))
+				goesOn()
 			}
 			s.signal(syscall.SIGUSR2)
 			s.says(`the new master is ready`)
 			s.signal(syscall.SIGTERM)
 			s.says(`master stops`)
-			if err := cmd.Process.Signal(syscall.SIGINT); err != nil { // it prints what there is
-				t.Fatal(err)
-			}
-			err := cmd.Wait()
-			var r load.Result
-			if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
-				t.Fatalf("plexor bench printed %q: %v", out.String(), err)
-			}
-			if err != nil || r.Messages == 0 || r.LostMessages+r.LostConns+r.NotConnected+r.Wrong != 0 {
-				t.Errorf("%v: %s\n%d messages, lost %d, connections lost %d, not made %d, wrong %d", err, stderr.String(), r.Messages, r.LostMessages,
-					r.LostConns, r.NotConnected, r.Wrong)
+			goesOn()
+			stop()
+			if err := <-ended; err != nil || r.Messages == 0 || r.LostMessages+r.LostConns+r.NotConnected+r.Wrong != 0 {
+				t.Errorf("%v: %+v", err, r)
 			}
 			young, err := os.ReadFile(pid)
 			if err != nil {
