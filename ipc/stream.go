@@ -14,6 +14,7 @@ import (
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/credit"
 	"github.com/plexor-go/plexor/selector"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -43,10 +44,10 @@ type stream struct {
 	fds       []int             // came, and belong to messages that are not complete yet
 	bad       error             // why nothing can be received any more; nil if a wait was cancelled
 	looks     bool              // the peer may look too; see linger
-	looking   credit
-	lingering credit
-	prompt    credit // whether a coroutine finds something before it waits
-	inARow    int    // receives of coroutines that did not have to wait
+	looking   credit.Credit
+	lingering credit.Credit
+	prompt    credit.Credit // whether a coroutine finds something before it waits
+	inARow    int           // receives of coroutines that did not have to wait
 	read      recvCall
 }
 
@@ -57,7 +58,7 @@ var recvBuffers = sync.Pool{New: func() any { return new([recvBuffer]byte) }}
 
 // newStream takes nc over; on an error it closes it.
 func newStream(nc net.Conn, codec frame.Codec, most int) (*stream, error) {
-	s := &stream{nc: nc, codec: codec, most: most, looking: 1, lingering: maxCredit, prompt: 1}
+	s := &stream{nc: nc, codec: codec, most: most, looking: 1, lingering: credit.Most, prompt: 1}
 	err := s.dec.Reset(codec)
 	if err == nil {
 		c, ok := nc.(syscall.Conn)
@@ -244,8 +245,6 @@ func (s *stream) fill(ctx context.Context, op string) error {
 const (
 	mostLooks  = 20 // some 8 µs
 	lingerTime = time.Millisecond
-	maxCredit  = 16 // vain tries until the next ones are not made any more
-	tryAgain   = 64 // then one of so many tries whether it has become worth it
 )
 
 // receive makes the call. Its error is that of a socket that was closed meanwhile, or of a wait that is over.
@@ -269,7 +268,7 @@ const mostInARow = 16
 // fillParked does so as a coroutine. It tries before it waits only as long as that was worth it.
 func (s *stream) fillParked(t *coro.Task, ctx context.Context, op string) error {
 	r := &s.read
-	try := s.prompt.try()
+	try := s.prompt.Try()
 	if s.inARow++; s.inARow > mostInARow {
 		try = false
 	}
@@ -278,7 +277,7 @@ func (s *stream) fillParked(t *coro.Task, ctx context.Context, op string) error 
 			r.how = never
 			err := s.receive()
 			if first {
-				s.prompt.note(r.err != sock.ErrWouldBlock)
+				s.prompt.Note(r.err != sock.ErrWouldBlock)
 			}
 			if err != nil || r.err != sock.ErrWouldBlock {
 				return err
@@ -295,29 +294,6 @@ func (s *stream) fillParked(t *coro.Task, ctx context.Context, op string) error 
 	}
 }
 
-// A credit tells whether something is worth trying.
-type credit int
-
-// try is asked before.
-func (c *credit) try() bool {
-	if *c < 0 {
-		if *c++; *c == 0 {
-			*c = 1 // of the next vain one
-		}
-		return false
-	}
-	return true
-}
-
-// note is told how it went.
-func (c *credit) note(worth bool) {
-	if worth {
-		*c = min(*c+1, maxCredit)
-	} else if *c--; *c <= 0 {
-		*c = -tryAgain
-	}
-}
-
 // linger receives what comes soon. If nothing does, the call's error is ErrWouldBlock.
 func (s *stream) linger(ctx context.Context) error {
 	r := &s.read
@@ -330,16 +306,16 @@ func (s *stream) linger(ctx context.Context) error {
 	}
 	for _, w := range [...]struct {
 		how waiting
-		c   *credit
+		c   *credit.Credit
 	}{{looking, &s.looking}, {lingering, &s.lingering}} {
-		if w.how == looking && !s.looks || r.err != sock.ErrWouldBlock || !w.c.try() {
+		if w.how == looking && !s.looks || r.err != sock.ErrWouldBlock || !w.c.Try() {
 			continue
 		}
 		r.how = w.how
 		if err := s.receive(); err != nil {
 			return err
 		}
-		w.c.note(r.err != sock.ErrWouldBlock)
+		w.c.Note(r.err != sock.ErrWouldBlock)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/credit"
 )
 
 // A Loop waits for sockets, timers and posted functions, and runs their handlers on the one goroutine that
@@ -37,7 +39,7 @@ type Loop struct {
 	blocks  blockPool
 	views   [][]byte // for vectored writes
 	handing *output  // a handler has bytes of it; nil: none
-	spins   spins
+	spins   credit.Credit
 	onEnd   []func()
 	ended   bool     // those of onEnd have run
 	starved *starved // listeners that wait for a descriptor, shared by the loops of a group
