@@ -56,6 +56,7 @@ func TestMain(m *testing.M) {
 		}
 		return echo(w)
 	})
+	proc.Register("echo late", func(w *proc.Worker) error { <-w.Stopping(); return echo(w) })
 	proc.Register("fails", func(*proc.Worker) error { return errors.New("there is no such planet") })
 	proc.Register("never ready", func(w *proc.Worker) error { <-w.Stopping(); return nil })
 	proc.Register("dies", func(w *proc.Worker) error { _ = w.Ready(""); os.Exit(7); return nil })

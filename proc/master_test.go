@@ -259,6 +259,20 @@ func TestWorkerTerm(t *testing.T) {
 	m.ends(syscall.SIGTERM)
 }
 
+// TestStopBeforeReady: workers that are told to end before they have begun to serve end in good order.
+func TestStopBeforeReady(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s := fresh()
+		s.Entry = "echo late"
+		m := s.start(t)
+		m.saysTimes(2, `worker started`)
+		m.ends(sig)
+		if n := m.count(`cut off`); n > 0 {
+			t.Errorf("after %v %d workers were cut off", sig, n)
+		}
+	}
+}
+
 // TestBackoff: the wait before a worker is started again doubles with each death in a row.
 func TestBackoff(t *testing.T) {
 	s := setup{Entry: "dies", Workers: 1, Addrs: []string{"tcp://127.0.0.1:0"}, Deaths: 5, Backoff: 40 * time.Millisecond}

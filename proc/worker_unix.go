@@ -22,6 +22,9 @@ var (
 	errOrphan = errors.New("the master has ended")
 	errTold   = errors.New("the master said to stop")
 	errTerm   = errors.New("SIGTERM")
+
+	// errEnding is no failure: the worker was told to end before it had begun to serve.
+	errEnding = errors.New("the worker is to end")
 )
 
 // A control is a worker's end of the pipe to its master.
@@ -58,7 +61,7 @@ func work(j *job) int {
 	if f == nil {
 		return w.fail(fmt.Errorf("proc: nothing is registered as %q in this program: call proc.Register before proc.Main", j.Entry))
 	}
-	if err := f(w); err != nil {
+	if err := f(w); err != nil && !errors.Is(err, errEnding) {
 		return w.fail(err)
 	}
 	return 0
@@ -128,7 +131,8 @@ func (w *Worker) Ready(status string) error {
 
 // Bind gives the descriptor that is bound to one of Addrs, which must be named as it stands there: it is what
 // plexor.Server.Bind wants. It is non-blocking, shared with the other workers and the master, and the caller's to close:
-// only when all of them have does a socket listen no more. So each can be had once.
+// only when all of them have does a socket listen no more. So each can be had once, and none when the worker is to end: an
+// entry that returns that error ends in good order.
 func (w *Worker) Bind(addr string) (sock.Socket, error) {
 	i := slices.Index(w.Addrs, addr)
 	if i < 0 {
@@ -136,13 +140,16 @@ func (w *Worker) Bind(addr string) (sock.Socket, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.mode != "" {
+		return sock.None, fmt.Errorf("proc: worker %d: %w", w.Number, errEnding)
+	}
 	for ; i < len(w.Addrs); i++ { // an address with port 0 may be there twice
 		if s := w.sockets[i]; w.Addrs[i] == addr && s != sock.None {
 			w.sockets[i] = sock.None
 			return s, nil
 		}
 	}
-	return sock.None, fmt.Errorf("proc: worker %d: the socket for %s was taken already, or the worker is to end", w.Number, addr)
+	return sock.None, fmt.Errorf("proc: worker %d: the socket for %s was taken already", w.Number, addr)
 }
 
 // dropSockets closes what nobody has taken.
