@@ -50,10 +50,15 @@ type completion struct {
 	// Whether the kernel does without bounds on multishot receives; see receive.
 	single  bool
 	waker   *eventfd
-	pio     *packetIO // sends datagrams
-	group   *uring.BufRing
-	message *uring.Message
-	memory  *uring.Arena
+	signals uring.SignalBlock
+	sweep   sweep
+	waited  bool // the last wait did, or might have
+	// unguarded is for a test of what happens otherwise: signals are not blocked while the kernel is entered.
+	unguarded bool
+	pio       *packetIO // sends datagrams
+	group     *uring.BufRing
+	message   *uring.Message
+	memory    *uring.Arena
 }
 
 // A slot is what the driver knows of an endpoint.
@@ -76,6 +81,7 @@ type slot struct {
 	reset    bool
 	released bool
 	queued   bool // in again
+	unheard  bool // was readable when the driver last looked, and nothing has completed since: see sweep
 }
 
 // The operations, each of which a slot has under way at most once.
@@ -219,11 +225,16 @@ func (d *completion) start() error {
 }
 
 // wait makes two calls: the first submits, without telling Go's scheduler, and is enough when something has
-// completed by then; only if nothing has, the second one waits.
+// completed by then; only if nothing has, the second one waits. Signals wait meanwhile: see uring.SignalBlock.
 func (d *completion) wait(timeout time.Duration) error {
+	if !d.unguarded {
+		d.signals.Block()
+		defer d.signals.Unblock()
+	}
 	ready, err := d.ring.SubmitAndPoll()
 	if err == nil && ready == 0 && timeout != 0 && len(d.again) == 0 && !d.awaited() {
-		_, err = d.ring.Wait(1, timeout)
+		d.waited = true
+		_, err = d.ring.Wait(1, d.sweep.bound(timeout, len(d.loop.conns)))
 	}
 	switch err {
 	case uring.ErrTimeout:
@@ -251,6 +262,10 @@ func (d *completion) wake() error { return d.waker.wake() }
 // dispatch hands out what has completed by now, and what was held and may go on.
 func (d *completion) dispatch() {
 	d.turn++
+	if d.waited || d.turn%sweepTurns == 0 {
+		d.waited = false
+		d.lookAround()
+	}
 	if d.turn-d.ranOut > calmTurns {
 		d.resize(d.limit / 2)
 	}
@@ -338,6 +353,7 @@ func (d *completion) complete(c *uring.CQE) {
 	}
 	switch op {
 	case opReceive:
+		s.unheard = false
 		d.received(s, c)
 	case opSend: // finishSends has seen to it
 	case opPollOut:

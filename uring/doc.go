@@ -83,6 +83,8 @@
 //     next socket. Cancel ([SQE.CancelFD]), wait for the completions, close.
 //   - With SetupDeferTaskrun nothing completes until the kernel is entered for completions; looking at [Ring.Ready] is
 //     not enough.
+//   - A signal that is pending while deferred work runs makes TCP's receive say EAGAIN at urgent data, and an armed receive
+//     then waits for an event that never comes. Go sends signals to its threads: see [SignalBlock].
 //   - One enter makes no more than about 20 to 40 completions of readiness on newer kernels ([Ring.SubmitAndPoll]).
 //   - Accepts on a socket that several rings, or processes, share are woken one at a time. A multishot accept keeps its place
 //     at the head: use [SQE.Accept] there. A ring whose process was killed takes part for some milliseconds more.

@@ -1,0 +1,22 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+type attack struct {
+	clients, rounds int
+	signals         bool
+	wait            time.Duration
+}
+
+var errLinux = errors.New("this attack is on what Linux does with urgent data; it runs there")
+
+func drivers(string) []string { return []string{"none"} }
+
+func (a attack) serveAndRun(string) (int, error) { return 0, errLinux }
+
+func (a attack) run(string) (int, error) { return 0, errLinux }
