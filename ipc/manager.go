@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,14 +29,23 @@ type ManagerOptions struct {
 	// MaxMessage is the greatest size of a message in bytes, so of a key with its value, and of what All returns (default
 	// 1 MiB).
 	MaxMessage int
-	// MaxClients is how many clients may be connected at once (default 1024). More are reset.
-	MaxClients int
-	// MaxObjects is how many names there may be (default 65536), and MaxMemory how many bytes all values together may take,
-	// with 64 bytes of overhead for each (default 256 MiB).
+	// MaxClients is how many clients may be connected at once (default 1024), and MaxHandshakes how many connections
+	// besides may be proving the token (default 128). A client more than that is reset; for a handshake more the oldest
+	// one has to go, so that silent connections keep nobody out.
+	MaxClients    int
+	MaxHandshakes int
+	// MaxObjects is how many names there may be (default 65536), and MaxMemory how many bytes all that is kept may take:
+	// values, items, and what is on its way to clients, with 64 bytes of overhead for each of them and for each call that
+	// waits, each hold, watch and party (default 256 MiB). A watch's event that would be more is lost, and counted as such.
 	MaxObjects int
 	MaxMemory  int
 	// MaxWaits is how many calls of one client may wait at once (default 1024).
 	MaxWaits int
+	// MaxHolds is how many locks, read locks and shares of semaphores one client may hold (default 16384). They are taken
+	// back in one step when it is gone, which takes some milliseconds then.
+	MaxHolds int
+	// MaxWatches is how many watches one client may have (default 256).
+	MaxWatches int
 	// MaxEvents is how many events of a watch may wait to be sent (default 256).
 	MaxEvents int
 	// HandshakeTimeout is how long the proof of the token may take (default 10 s).
@@ -52,6 +62,9 @@ const (
 	defaultMemory         = 256 << 20
 	defaultWaits          = 1024
 	defaultEvents         = 256
+	defaultHolds          = 1 << 14
+	defaultWatches        = 256
+	defaultUnproven       = 128
 )
 
 func (o ManagerOptions) check() (ManagerOptions, error) {
@@ -63,6 +76,8 @@ func (o ManagerOptions) check() (ManagerOptions, error) {
 		{"MaxMessage", &o.MaxMessage, defaultManagerMessage}, {"MaxClients", &o.MaxClients, defaultClients},
 		{"MaxObjects", &o.MaxObjects, defaultObjects}, {"MaxMemory", &o.MaxMemory, defaultMemory},
 		{"MaxWaits", &o.MaxWaits, defaultWaits}, {"MaxEvents", &o.MaxEvents, defaultEvents},
+		{"MaxHolds", &o.MaxHolds, defaultHolds}, {"MaxWatches", &o.MaxWatches, defaultWatches},
+		{"MaxHandshakes", &o.MaxHandshakes, defaultUnproven},
 	} {
 		if *f.field < 0 {
 			return o, fmt.Errorf("ManagerOptions.%s is %d: it must be positive", f.name, *f.field)
@@ -109,6 +124,8 @@ type Manager struct {
 	clients atomic.Int64
 	waiting atomic.Int64 // calls that wait
 	codec   frame.Codec
+
+	unproven []*plexor.Conn // have not proved the token yet, oldest first; of the loop
 }
 
 // ServeManager serves a manager on the path of a unix socket, with the permissions 0600, until Close. A file that a dead
@@ -129,7 +146,7 @@ func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 		Loops:  1,
 		Spin:   managerSpin,
 		Log:    o.Log,
-		Limits: plexor.Limits{Conns: o.MaxClients, IdleTimeout: -1, HighWater: managerHighWater},
+		Limits: plexor.Limits{Conns: o.MaxClients + o.MaxHandshakes + 1, IdleTimeout: -1, HighWater: managerHighWater},
 	}
 	a := sock.Addr{Scheme: "unix", Path: path, Query: url.Values{"mode": {fmt.Sprintf("%#o", private)}}}
 	if _, err := m.srv.Open(a.String(), plexor.GreeterFunc(m.serve)); err != nil {
@@ -160,7 +177,12 @@ func (m *Manager) Close() error { return failed("close the manager on "+m.path, 
 
 // serve is the coroutine of a client.
 func (m *Manager) serve(c *plexor.Conn) {
-	if err := m.admit(c); err != nil {
+	err := m.prove(c)
+	if err == nil && m.Clients() >= m.st.opt.MaxClients {
+		err = fmt.Errorf("%d clients are connected already (ManagerOptions.MaxClients)", m.Clients())
+		_ = c.Abort() // err is the one to tell
+	}
+	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			m.st.opt.Log.Warn("ipc: a client of the manager is refused", "manager", m.path, "err", err)
 		}
@@ -183,6 +205,26 @@ func (m *Manager) serve(c *plexor.Conn) {
 		plexor.Messages(m.codec, s.request).ServeConn(c)
 		return nil
 	})
+}
+
+var errCrowdedOut = errors.New("too many handshakes at once (ManagerOptions.MaxHandshakes): the oldest has to go")
+
+// prove is admit in one of the places for it. When they are taken the oldest one is given up: whoever has the token
+// needs a moment, and only the silent grow old.
+func (m *Manager) prove(c *plexor.Conn) error {
+	if len(m.unproven) >= m.st.opt.MaxHandshakes {
+		oldest := m.unproven[0]
+		m.unproven = m.unproven[1:]
+		_ = oldest.Abort() // its coroutine sees it
+	}
+	m.unproven = append(m.unproven, c)
+	err := m.admit(c)
+	if i := slices.Index(m.unproven, c); i >= 0 {
+		m.unproven = slices.Delete(m.unproven, i, i+1)
+	} else if err != nil {
+		err = errCrowdedOut
+	}
+	return err
 }
 
 // admit has the client prove the token, and proves it to the client.
@@ -311,7 +353,7 @@ func (s *session) push(msg []byte, of *watcher) {
 		return
 	}
 	s.out = append(s.out, output{msg, of})
-	if s.outBytes += len(msg); s.outBytes > maxOutput+s.m.st.opt.MaxMessage {
+	if s.charge(len(msg)); s.outBytes > maxOutput+s.m.st.opt.MaxMessage {
 		s.m.st.opt.Log.Warn("ipc: a client of the manager does not read: it is reset", "manager", s.m.path, "bytes", s.outBytes)
 		s.over = true
 		_ = s.c.Abort() // its coroutine sees it
@@ -323,12 +365,18 @@ func (s *session) push(msg []byte, of *watcher) {
 	}
 }
 
+// charge counts what is on its way to the client.
+func (s *session) charge(n int) {
+	s.outBytes += n
+	s.m.st.bytes += n
+}
+
 func (s *session) flush(context.Context) error {
 	for len(s.out) > 0 && !s.over {
 		next := s.out[0]
 		s.out[0] = output{}
 		s.out = s.out[1:]
-		s.outBytes -= len(next.msg)
+		s.charge(-len(next.msg))
 		if err := s.c.Send(next.msg); err != nil {
 			return err
 		}

@@ -35,12 +35,12 @@ type object struct {
 	n       int64             // counter
 	set     bool              // event
 
-	bound   int64            // semaphore: units, barrier: parties, queue: items
-	used    int64            // semaphore: units that are held
-	holds   map[int64]*hold  // lock, semaphore: by token
-	alone   *hold            // lock: the one that holds it exclusively
-	waiting []*waiter        // lock, semaphore, event, barrier, queue: in the order in which they came
-	parties map[*session]int // barrier: who has ever waited
+	bound   int64             // semaphore: units, barrier: parties, queue: items
+	used    int64             // semaphore: units that are held
+	holds   map[int64]*hold   // lock, semaphore: by token
+	alone   *hold             // lock: the one that holds it exclusively
+	waiting []*waiter         // lock, semaphore, event, barrier, queue: in the order in which they came
+	parties map[*session]bool // barrier: who has ever waited
 }
 
 // A hold is a lock, or some units of a semaphore, in the hands of a client.
@@ -57,6 +57,7 @@ type waiter struct {
 	id uint64
 	o  *object
 	step
+	cost int // bytes that it is counted with
 }
 
 // A refusal is why a step was not done.
@@ -277,7 +278,7 @@ func (st *store) apply(o *object, s *step) int64 {
 		if !o.set {
 			o.set = true
 			o.tell(s.op, 0, nil, nil)
-			for _, w := range o.takeAll() {
+			for _, w := range st.takeAll(o) {
 				w.done(reply{})
 			}
 		}

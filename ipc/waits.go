@@ -28,34 +28,67 @@ func (st *store) wait(s *session, id uint64, o *object, p *step) (rp reply, late
 	if o != nil && o.bound != bound {
 		return reply{}, false, refuse(codeKind, "the %v %q was made with %d, not %d", o.kind, p.name, o.bound, bound)
 	}
-	if o == nil || p.op == opQueuePut {
-		if err := st.room(names(o), p.cost()); err != nil {
-			return reply{}, false, err
-		}
+	if err := st.admits(s, o, p); err != nil {
+		return reply{}, false, err
 	}
 	o = st.open(p.name, kindOf(p.op))
 	o.bound = bound
 	if p.op == opBarrierWait {
-		s.join(o)
+		st.join(s, o)
 	}
 	w := &waiter{s: s, id: id, o: o, step: *p}
 	if rp, ok := st.try(w, true); ok {
 		return rp, false, nil
 	}
-	switch {
-	case p.m == 1:
+	if p.m == 1 {
 		return reply{status: statusNo}, false, nil
-	case len(s.waits) >= st.opt.MaxWaits:
+	}
+	return st.enqueue(w)
+}
+
+// enqueue has a call wait. Of its step only what it will need is kept, and counted.
+func (st *store) enqueue(w *waiter) (reply, bool, error) {
+	s, o := w.s, w.o
+	if len(s.waits) >= st.opt.MaxWaits {
 		return reply{}, false, refuse(codeBusy, "%d calls of this client wait already (ManagerOptions.MaxWaits)", len(s.waits))
 	}
-	w.a = bytes.Clone(p.a)
-	if p.op == opQueuePut {
-		st.charge(o, overhead+len(w.a))
+	w.name, w.b = o.name, nil
+	w.cost = overhead
+	if w.op == opQueuePut {
+		w.cost += len(w.a)
+	} else {
+		w.a = nil
 	}
-	s.waits[id] = w
+	if err := st.room(0, w.cost); err != nil {
+		return reply{}, false, err
+	}
+	w.a = bytes.Clone(w.a)
+	st.charge(o, w.cost)
+	s.waits[w.id] = w
 	s.m.waiting.Add(1)
 	o.waiting = append(o.waiting, w)
 	return reply{}, true, nil
+}
+
+// admits refuses what would be kept beyond the options: a name, an item, a hold, a party. What only takes something away,
+// as the Get of a queue that is full does, is never refused.
+func (st *store) admits(s *session, o *object, p *step) error {
+	switch {
+	case o == nil || p.op == opQueuePut:
+		if err := st.room(names(o), p.cost()); err != nil {
+			return err
+		}
+	case p.op == opLock, p.op == opAcquire, p.op == opBarrierWait && !o.parties[s]:
+		if err := st.room(0, overhead); err != nil {
+			return err
+		}
+	}
+	// Those that wait may come to hold, so they count.
+	if (p.op == opLock || p.op == opAcquire) && len(s.held)+len(s.waits) >= st.opt.MaxHolds {
+		return refuse(codeBusy, "this client has %d locks and shares of semaphores, and %d calls that wait, already (ManagerOptions.MaxHolds)",
+			len(s.held), len(s.waits))
+	}
+	return nil
 }
 
 // bound is what the object of a step is made with: it says the same each time.
@@ -92,7 +125,7 @@ func (st *store) try(w *waiter, isNew bool) (reply, bool) {
 		}
 		return reply{n: h.token}, true
 	case opAcquire:
-		if !first || o.used+w.n > o.bound {
+		if !first || w.n > o.bound-o.used { // not used + n, which a client can have overflow
 			return reply{}, false
 		}
 		o.used += w.n
@@ -103,14 +136,14 @@ func (st *store) try(w *waiter, isNew bool) (reply, bool) {
 		if int64(len(o.waiting))+1 < o.bound {
 			return reply{}, false
 		}
-		for i, other := range o.takeAll() {
+		for i, other := range st.takeAll(o) {
 			other.done(reply{n: o.bound - 1 - int64(i)})
 		}
 		return reply{}, true
 	case opQueuePut:
 		switch {
 		case len(o.waiting) > 0 && o.waiting[0].op == opQueueGet:
-			o.take(0).done(reply{items: [][]byte{w.a}})
+			st.take(o, 0).done(reply{items: [][]byte{w.a}})
 		case int64(len(o.items)) < o.bound && first:
 			o.items = append(o.items, bytes.Clone(w.a))
 			st.charge(o, overhead+len(w.a))
@@ -127,8 +160,10 @@ func (st *store) try(w *waiter, isNew bool) (reply, bool) {
 		o.items = o.items[1:]
 		st.charge(o, -overhead-len(item))
 		if len(o.waiting) > 0 { // to put, for there was something to get
-			o.items = append(o.items, o.waiting[0].a) // which is counted already
-			o.take(0).done(reply{})
+			put := st.take(o, 0)
+			o.items = append(o.items, put.a)
+			st.charge(o, overhead+len(put.a))
+			put.done(reply{})
 		}
 		return reply{items: [][]byte{item}}, true
 	}
@@ -142,6 +177,7 @@ func (st *store) hold(w *waiter, units int64) *hold {
 	if w.o.holds == nil {
 		w.o.holds = make(map[int64]*hold)
 	}
+	st.charge(w.o, overhead)
 	w.o.holds[h.token] = h
 	w.s.held[h.token] = h
 	return h
@@ -151,6 +187,7 @@ func (st *store) hold(w *waiter, units int64) *hold {
 func (st *store) release(h *hold) {
 	delete(h.s.held, h.token)
 	delete(h.o.holds, h.token)
+	st.charge(h.o, -overhead)
 	h.o.used -= h.units
 	if h.o.alone == h {
 		h.o.alone = nil
@@ -168,29 +205,35 @@ func (st *store) serve(o *object) {
 		if !ok {
 			return
 		}
-		o.take(0).done(rp)
+		st.take(o, 0).done(rp)
 	}
 }
 
-// take takes a waiter out.
-func (o *object) take(i int) *waiter {
+// take takes a waiter out. The first one costs the same however many wait behind it.
+func (st *store) take(o *object, i int) *waiter {
 	w := o.waiting[i]
-	o.waiting = slices.Delete(o.waiting, i, i+1)
-	w.out()
+	if i == 0 {
+		o.waiting[0] = nil
+		o.waiting = o.waiting[1:]
+	} else {
+		o.waiting = slices.Delete(o.waiting, i, i+1)
+	}
+	st.out(w)
 	return w
 }
 
 // takeAll takes all out.
-func (o *object) takeAll() []*waiter {
+func (st *store) takeAll(o *object) []*waiter {
 	all := o.waiting
 	o.waiting = nil
 	for _, w := range all {
-		w.out()
+		st.out(w)
 	}
 	return all
 }
 
-func (w *waiter) out() {
+func (st *store) out(w *waiter) {
+	st.charge(w.o, -w.cost)
 	delete(w.s.waits, w.id)
 	w.s.m.waiting.Add(-1)
 }
@@ -198,33 +241,30 @@ func (w *waiter) out() {
 // done sends the reply.
 func (w *waiter) done(rp reply) { w.s.push(rp.append(nil, w.id), nil) }
 
-// forget takes a waiter out that is cancelled, or whose client is gone.
+// forget takes a waiter out that is cancelled.
 func (st *store) forget(w *waiter) {
-	i := slices.Index(w.o.waiting, w)
-	w.o.take(i)
-	if w.op == opQueuePut {
-		st.charge(w.o, -overhead-len(w.a))
-	}
+	st.take(w.o, slices.Index(w.o.waiting, w))
 	st.serve(w.o)
 }
 
 // join makes a client a party to a barrier.
-func (s *session) join(o *object) {
+func (st *store) join(s *session, o *object) {
 	if o.parties == nil {
-		o.parties = make(map[*session]int)
+		o.parties = make(map[*session]bool)
 	}
-	o.parties[s]++
-	s.barriers[o] = true
+	if !o.parties[s] {
+		o.parties[s], s.barriers[o] = true, true
+		st.charge(o, overhead)
+	}
 }
 
 // leave takes back all that a client that is gone has: what it waits for first, so that nothing more is given to it.
 func (st *store) leave(s *session) {
-	for _, w := range s.waits {
-		st.forget(w)
-	}
+	st.forgetAll(s)
 	for o := range s.barriers {
 		delete(o.parties, s)
-		for _, w := range o.takeAll() {
+		st.charge(o, -overhead)
+		for _, w := range st.takeAll(o) {
 			rp := errorReply(refuse(codeBarrier, "a party of the barrier %q is gone", o.name))
 			w.done(rp)
 		}
@@ -233,7 +273,25 @@ func (st *store) leave(s *session) {
 		st.release(h)
 	}
 	for _, w := range s.watches {
-		w.drop()
+		st.unwatch(w)
+	}
+	s.charge(-s.outBytes)
+}
+
+// forgetAll takes all waiters of a client out, of each object in one pass, however many others wait there.
+func (st *store) forgetAll(s *session) {
+	objects := make(map[*object]bool)
+	for _, w := range s.waits {
+		objects[w.o] = true
+	}
+	for o := range objects {
+		o.waiting = slices.DeleteFunc(o.waiting, func(w *waiter) bool {
+			if w.s == s {
+				st.out(w)
+			}
+			return w.s == s
+		})
+		st.serve(o)
 	}
 }
 
@@ -248,8 +306,8 @@ func (st *store) manage(s *session, id uint64, o *object, p *step) (reply, bool,
 		if _, err := st.find(p.name, k); err != nil {
 			return reply{}, false, err
 		}
-		if len(s.watches) >= maxWatches {
-			return reply{}, false, refuse(codeBusy, "this client has %d watches already", maxWatches)
+		if len(s.watches) >= st.opt.MaxWatches {
+			return reply{}, false, refuse(codeBusy, "this client has %d watches already (ManagerOptions.MaxWatches)", len(s.watches))
 		}
 		if err := st.room(names(o), p.cost()); err != nil {
 			return reply{}, false, err
@@ -258,13 +316,14 @@ func (st *store) manage(s *session, id uint64, o *object, p *step) (reply, bool,
 		w := &watcher{s: s, id: id, o: o}
 		o.watchers = append(o.watchers, w)
 		s.watches[id] = w
+		st.charge(o, overhead)
 		return reply{}, false, nil
 	case opUnwatch:
 		w := s.watches[uint64(p.n)]
 		if w == nil {
 			return reply{status: statusNo}, false, nil
 		}
-		w.drop()
+		st.unwatch(w)
 		return reply{}, false, nil
 	}
 	// opRemove
@@ -282,9 +341,6 @@ func (st *store) manage(s *session, id uint64, o *object, p *step) (reply, bool,
 	return reply{}, false, nil
 }
 
-// maxWatches is how many watches a client may have.
-const maxWatches = 256
-
 // A watcher is a client that is told of an object's changes. What it has not been sent yet is bounded: beyond that events
 // are dropped and counted, and it is told how many, once those before them are sent.
 type watcher struct {
@@ -298,7 +354,8 @@ type watcher struct {
 // tell tells all who watch. key and value are views.
 func (o *object) tell(what op, n int64, key, value []byte) {
 	for _, w := range o.watchers {
-		if w.lost > 0 || w.pending >= w.s.m.st.opt.MaxEvents || w.s.outBytes > w.s.m.st.opt.MaxMessage {
+		st := &w.s.m.st
+		if w.lost > 0 || w.pending >= st.opt.MaxEvents || w.s.outBytes > st.opt.MaxMessage || st.bytes+len(key)+len(value) > st.opt.MaxMemory {
 			w.lost++
 			if w.pending == 0 {
 				w.tellLost()
@@ -325,7 +382,8 @@ func (w *watcher) tellLost() {
 	w.s.push(rp.append(nil, w.id), w)
 }
 
-func (w *watcher) drop() {
+func (st *store) unwatch(w *watcher) {
+	st.charge(w.o, -overhead)
 	w.o.watchers = slices.DeleteFunc(w.o.watchers, func(other *watcher) bool { return other == w })
 	delete(w.s.watches, w.id)
 	w.lost = 0 // what it was not told it need not know any more
