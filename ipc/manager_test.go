@@ -376,12 +376,10 @@ func TestEvent(t *testing.T) {
 		want(t, "IsSet", ok, err, false)
 		other := client(t, context.Background(), m)
 		defer other.Close()
-		go func() {
-			if err := OpenEvent(other, "e").Set(context.Background()); err != nil {
-				t.Error(err)
-			}
-		}()
+		set := make(chan error, 1)
+		go func() { set <- OpenEvent(other, "e").Set(ctx) }()
 		want(t, "Wait", "", e.Wait(ctx), "")
+		want(t, "Set", "", receive(t, set, "the end of Set"), "") // its answer can come after Wait's: only then may other close
 		want(t, "Wait for one that is set", "", e.Wait(ctx), "")
 		want(t, "Clear", "", e.Clear(ctx), "")
 		ok, err = e.IsSet(ctx)
