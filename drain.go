@@ -2,19 +2,18 @@ package plexor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
-)
 
-// drainEvery is how often Shutdown looks which connections have become quiet.
-const drainEvery = 5 * time.Millisecond
+	"github.com/plexor-go/plexor/loop"
+)
 
 // Shutdown ends the server gracefully. Listening stops, after what waits in the backlog was taken in. A connection on
 // which no handler runs is closed as soon as nothing that its peer sent is unread. Handlers that run may go on; a Read
 // that finds nothing that the peer sent fails with ErrServerClosed, now and each time, while Write still works, for a
 // farewell. When the last connection has ended and the last handler returned, so do the loops, and Shutdown returns nil.
-// If ctx is done before, the connections that are left are reset, and the error says how many there were and why.
+// If ctx is done before, the connections that are left are reset, and the error says how many there were and why. A handler
+// that holds its loop, as by a call that blocks, can't be told: Shutdown then gives it a second more, breaks off the loop's
+// connections from outside, and returns an error in which errors.As finds a *[loop.HeldError], which names the line.
 //
 // Datagrams that have come are handled first; a handler that waits meanwhile finds its socket closed when it replies.
 //
@@ -28,29 +27,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	s.closeListeners()
-	g.StopListening()
-	s.mu.Lock()
-	s.closeFiles() // else they would take in connections that nobody accepts
-	s.mu.Unlock()
-	tick := time.NewTicker(drainEvery)
-	defer tick.Stop()
-	for {
-		for l, w := range s.workers {
-			_ = l.Do(w.drain) // a loop that has ended has nothing to drain
-		}
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		g.StopListening()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closeFiles() // else they would take in connections that nobody accepts
+	}()
+	err := g.DrainBy(ctx, func(l *loop.Loop) { s.workers[l].drain() }, func() (int, string) {
 		conns, handlers := g.Stats().Conns, int(s.stats.handlers.Load())
-		if conns+handlers == 0 {
-			return s.Close()
-		}
-		select {
-		case <-ctx.Done():
-			err := s.Close()
-			return errors.Join(fmt.Errorf("plexor: shutdown: %s were cut: %w", left(conns, handlers), context.Cause(ctx)), err)
-		case <-s.ended:
-			return s.Close()
-		case <-tick.C:
-		}
-	}
+		return conns + handlers, "plexor: shutdown: " + left(conns, handlers) + " were cut"
+	})
+	<-listening
+	<-s.ended
+	return err
 }
 
 // StopListening ends the listeners, and leaves what waits in their backlogs to the processes that share them (see Bind): it
@@ -76,7 +67,8 @@ func left(conns, handlers int) string {
 }
 
 // Close ends the server at once: connections are reset, what handlers wait for fails, and Close returns when they have
-// returned. Its error is that of a loop that had ended by itself.
+// returned. Its error is that of a loop that had ended by itself, or a *[loop.HeldError] as with Shutdown, if a handler
+// has held its loop for a second.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closing = true

@@ -474,9 +474,10 @@ func (c *Conn) release(err error, reset bool) {
 		c.closer.timer.Stop()
 		c.closer = nil
 	}
+	l.delist(c) // before the descriptor goes: see Loop.letGo
 	l.driver.release(c, reset)
 	c.sock = sock.None
-	l.delist(c)
+	l.stats.conns.Add(-1)
 	l.starved.fed()
 	l.notices = append(l.notices, notice{c: c, kind: noticeClosed, err: err})
 }
@@ -505,17 +506,20 @@ func (c *Conn) writable() {
 	}
 }
 
-// enlist and delist keep the loop's table of connections. They are counted before: see Listener.accepted.
+// enlist and delist keep the loop's table of connections. They are counted elsewhere: see Listener.accepted and release.
 func (l *Loop) enlist(c *Conn) {
+	l.table.Lock()
+	defer l.table.Unlock()
 	c.at = int32(len(l.conns))
 	l.conns = append(l.conns, c)
 }
 
 func (l *Loop) delist(c *Conn) {
+	l.table.Lock()
+	defer l.table.Unlock()
 	last := len(l.conns) - 1
 	moved := l.conns[last]
 	l.conns[c.at], moved.at = moved, c.at
 	l.conns[last] = nil
 	l.conns = l.conns[:last]
-	l.stats.conns.Add(-1)
 }

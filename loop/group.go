@@ -39,8 +39,8 @@ type Group struct {
 	loops   []*Loop
 	spread  Spread
 	starved starved
-	ended   sync.WaitGroup
-	errs    []error // each loop's; read after ended
+	ended   []chan struct{} // each loop has
+	errs    []error         // each loop's, read after that
 
 	mu   sync.Mutex
 	next int // loop for the next listener or datagram socket
@@ -55,6 +55,9 @@ func NewGroup(o GroupOptions) (*Group, error) {
 		o.Loops = runtime.GOMAXPROCS(0)
 	}
 	g := &Group{spread: o.Spread, errs: make([]error, o.Loops)}
+	for range o.Loops {
+		g.ended = append(g.ended, make(chan struct{}))
+	}
 	err := g.makeLoops(o)
 	if err == nil {
 		if i := slices.IndexFunc(g.loops, func(l *Loop) bool { return l.Driver() != g.Driver() }); i > 0 {
@@ -73,11 +76,12 @@ func NewGroup(o GroupOptions) (*Group, error) {
 		return nil, err
 	}
 	for i, l := range g.loops {
-		g.ended.Go(func() {
+		go func() {
+			defer close(g.ended[i])
 			if g.errs[i] = l.Run(); g.errs[i] != nil {
 				go g.closeLoops() // half of a group serves nobody
 			}
-		})
+		}()
 	}
 	return g, nil
 }
@@ -100,10 +104,19 @@ func (g *Group) Loops() []*Loop { return g.loops }
 func (g *Group) Driver() string { return g.loops[0].Driver() }
 
 // Wait returns when all loops have ended: with nil after Close or Shutdown, else with the error that a loop ended
-// with, which has then ended all.
+// with, which has then ended all. A loop that Close has given up on, since a handler holds it, counts as ended, by the
+// *HeldError that names the line.
 func (g *Group) Wait() error {
-	g.ended.Wait()
-	return errors.Join(g.errs...)
+	var errs []error
+	for i, l := range g.loops {
+		select {
+		case <-g.ended[i]:
+			errs = append(errs, g.errs[i])
+		case <-l.held:
+			errs = append(errs, l.holding.Load())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Stats are the sums of the loops' counts.
@@ -280,16 +293,21 @@ func (g *Group) leastLoaded() *Loop {
 	return best
 }
 
-// Close ends all loops at once: connections are reset, and their handlers get ErrLoopClosed.
+// Close ends all loops at once: connections are reset, and their handlers get ErrLoopClosed. A handler that holds its
+// loop is waited for as Loop.Close does it.
 func (g *Group) Close() error {
 	g.closeLoops()
 	return g.Wait()
 }
 
 func (g *Group) closeLoops() {
+	var waits sync.WaitGroup
 	for _, l := range g.loops {
-		_ = l.Close() // it has no error to give
+		if l.beginClose() && l.id.Load() != goroutineID() {
+			waits.Go(func() { _ = l.awaitEnd() }) // Wait tells
+		}
 	}
+	waits.Wait()
 }
 
 // drainEvery is how often Shutdown looks which connections have become quiet.
@@ -297,23 +315,75 @@ const drainEvery = 5 * time.Millisecond
 
 // Shutdown ends the group gracefully: listening stops, after the backlog was taken in; every connection is closed
 // as soon as it is quiet (see Conn.Drain); then the loops end. If ctx is done before, the connections that are
-// left are reset, and the error says how many there were and why.
+// left are reset, and the error says how many there were and why. A handler that holds its loop keeps Shutdown until ctx
+// is done and then as Loop.Close says; errors.As finds the *HeldError.
 func (g *Group) Shutdown(ctx context.Context) error {
-	g.StopListening()
+	return g.DrainBy(ctx, (*Loop).drain, func() (int, string) {
+		n := g.Stats().Conns
+		return n, fmt.Sprintf("loop: shutdown: %d connections were cut", n)
+	})
+}
+
+// DrainBy is Shutdown for whoever keeps more than connections on the loops: drain is called again and again on each
+// loop, and closes what is quiet there; left says how many are left, and what the error is to say if they are cut.
+func (g *Group) DrainBy(ctx context.Context, drain func(*Loop), left func() (n int, cut string)) error {
+	stop := make(chan struct{})
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		g.StopListening()
+	}()
+	var drains sync.WaitGroup
+	for _, l := range g.loops {
+		drains.Go(func() { l.drainUntil(stop, drain) }) // apart, for one that is held must not hold up the others
+	}
+	err := g.awaitQuiet(ctx, listening, left)
+	close(stop)
+	closed := g.Close()
+	drains.Wait() // each loop has ended, or was given up
+	<-listening
+	return errors.Join(err, closed)
+}
+
+// awaitQuiet waits until nothing is left, all loops have ended, or ctx is done.
+func (g *Group) awaitQuiet(ctx context.Context, listening <-chan struct{}, left func() (int, string)) error {
+	select {
+	case <-listening:
+	case <-ctx.Done():
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = g.Wait() // Close tells
+	}()
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
-	for {
-		for _, l := range g.loops {
-			_ = l.Do(l.drain) // likewise
-		}
-		left := g.Stats().Conns
-		if left == 0 {
-			return g.Close()
+	for first := true; ; first = false {
+		n, cut := left()
+		if n == 0 && !first && ctx.Err() == nil {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			err := g.Close()
-			return errors.Join(fmt.Errorf("loop: shutdown: %d connections were cut: %w", left, context.Cause(ctx)), err)
+			if n == 0 {
+				return nil
+			}
+			return fmt.Errorf("%s: %w", cut, context.Cause(ctx))
+		case <-ended:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// drainUntil drains a loop again and again.
+func (l *Loop) drainUntil(stop <-chan struct{}, drain func(*Loop)) {
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for l.Do(func() { drain(l) }) == nil {
+		select {
+		case <-stop:
+			return
 		case <-tick.C:
 		}
 	}
@@ -322,9 +392,11 @@ func (g *Group) Shutdown(ctx context.Context) error {
 // StopListening is the first step of Shutdown: all listeners and datagram sockets end, after what waits in them was
 // taken in. Connections go on, and so do the loops.
 func (g *Group) StopListening() {
+	var all sync.WaitGroup
 	for _, l := range g.loops {
-		_ = l.Do(l.stopListening) // a loop that has ended listens no more
+		all.Go(func() { _ = l.Do(l.stopListening) }) // a loop that has ended listens no more
 	}
+	all.Wait()
 }
 
 // stopListening takes in what waits and closes all that listens.

@@ -253,6 +253,7 @@ func (ln *Listener) adopt(to *Loop, s sock.Socket) {
 	if err := to.driver.add(c); err != nil {
 		to.stats.refused.Add(1)
 		to.delist(c)
+		to.stats.conns.Add(-1)
 		_ = s.Abort()
 		// The driver has no room (select beyond FD_SETSIZE): those still in the backlog may find some later.
 		// Each try costs one client its connection, so they are far apart, unless a descriptor comes free.
@@ -383,6 +384,7 @@ func (l *Loop) Dial(a sock.Addr, o sock.Options, timeout time.Duration, h Handle
 	l.enlist(c)
 	if err := l.driver.add(c); err != nil {
 		l.delist(c)
+		l.stats.conns.Add(-1)
 		_ = s.Close()
 		return nil, fmt.Errorf("loop: dial %s: %w", a, err)
 	}

@@ -46,7 +46,10 @@ type Loop struct {
 
 	// Of any goroutine.
 	turn    atomic.Uint64 // odd while handlers run
-	parked  atomic.Bool   // waiting, or about to: a post must wake
+	table   sync.Mutex    // held to change conns, and by others than the loop's goroutine to read it
+	held    chan struct{} // closed when Close has given up on a handler that holds the loop
+	holding atomic.Pointer[HeldError]
+	parked  atomic.Bool // waiting, or about to: a post must wake
 	posted  postQueue
 	closing atomic.Bool
 	running atomic.Bool
@@ -102,7 +105,7 @@ func newLoop(o Options, g *Group) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Loop{opt: o, group: g, done: make(chan struct{}), socks: make(map[endpoint]struct{})}
+	l := &Loop{opt: o, group: g, done: make(chan struct{}), held: make(chan struct{}), socks: make(map[endpoint]struct{})}
 	if g != nil {
 		l.starved = &g.starved
 	} else {
@@ -328,8 +331,9 @@ func (l *Loop) post(f func(), limit int) error {
 	return err
 }
 
-// Do runs f on the loop and waits until it has run. An error means that it did not. Any goroutine but the loop's
-// own may call it.
+// Do runs f on the loop and waits until it has run. An error means that it did not; a *HeldError, that Close has given
+// the loop up, and that f runs only if the handler that holds it ever returns. Any goroutine but the loop's own may
+// call it.
 func (l *Loop) Do(f func()) error {
 	ran := make(chan struct{})
 	if err := l.Post(func() { defer close(ran); f() }); err != nil {
@@ -338,6 +342,8 @@ func (l *Loop) Do(f func()) error {
 	select {
 	case <-ran:
 		return nil
+	case <-l.held:
+		return l.holding.Load()
 	case <-l.done:
 	}
 	select {
@@ -349,21 +355,27 @@ func (l *Loop) Do(f func()) error {
 }
 
 // Close ends the loop; Run returns after the turn that it is in, and Close when Run has. From the loop's own
-// goroutine it does not wait. Any goroutine may call it, any number of times.
+// goroutine it does not wait. If a handler holds the loop, Close gives it up after a second without any progress: it
+// breaks off the loop's connections from outside (see sock.Socket.BreakOff) and returns a *HeldError, which names the
+// line. The loop still ends by itself if the handler returns later. Any goroutine may call it, any number of times.
 func (l *Loop) Close() error {
+	if !l.beginClose() || l.id.Load() == goroutineID() {
+		return nil
+	}
+	return l.awaitEnd()
+}
+
+// beginClose has the loop end, and reports whether somebody runs it, so that there is something to wait for.
+func (l *Loop) beginClose() bool {
 	first := !l.closing.Swap(true)
 	if !l.running.Load() && first && !l.running.Swap(true) {
 		l.id.Store(goroutineID())
 		l.end() // nobody runs it, nobody will
-		return nil
+		return false
 	}
 	l.parked.Store(false)
 	_ = l.driver.wake() // it fails only once the driver was closed
-	if l.id.Load() == goroutineID() {
-		return nil
-	}
-	<-l.done
-	return nil
+	return true
 }
 
 // end resets and closes all that the loop has, tells the handlers, and gives back the driver.

@@ -131,3 +131,9 @@ func (s Socket) Dup() (Socket, error) { return sysDup(s) }
 // Pair makes two unix stream sockets that are connected to each other (socketpair(2)). Windows has none, and
 // gets two ends of a tcp connection over the loopback.
 func Pair() ([2]Socket, error) { return sysPair() }
+
+// BreakOff ends both directions of a connection and keeps the descriptor, which Close gives back later. On Linux a tcp
+// connection is reset (RFC 9293 section 3.10.5, by connect(2) with AF_UNSPEC); elsewhere, and on other sockets, the peer
+// reads the end of the stream, and its Sends fail. Whoever waits on the descriptor, by any call, is woken. Any goroutine may
+// call it beside the socket's other methods but Close and Abort.
+func (s Socket) BreakOff() error { return sysBreakOff(s) }

@@ -1,0 +1,109 @@
+package plexor_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/loop"
+)
+
+// holdUntil is what the error must name: it blocks its goroutine, and so its loop.
+func holdUntil(released <-chan struct{}) { <-released }
+
+// TestShutdownOfAHeldLoop: a handler that blocks its loop keeps neither Shutdown nor Close, nor Wait; all of the loop's
+// connections are broken off, and the errors name the line that holds it.
+func TestShutdownOfAHeldLoop(t *testing.T) {
+	eachMessagePlace(t, func(t *testing.T, p place) {
+		t.Parallel() // each waits for a second
+		endHeld(t, p)
+	})
+}
+
+func endHeld(t *testing.T, p place) {
+	released, holds := make(chan struct{}), make(chan struct{})
+	srv := &plexor.Server{Driver: p.driver, Loops: 1, Stall: -1}
+	addr, err := srv.Open(p.addr, plexor.HandlerFunc(func(c *plexor.Conn) {
+		buf := make([]byte, 1)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			if buf[0] == '!' {
+				close(holds)
+				holdUntil(released)
+			}
+			_, _ = c.Write(buf)
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, Server: srv, addr: addr, tls: p.addr == tlsAddr}
+	other, holder := b.dialMessages(), b.dialMessages()
+	for _, c := range []net.Conn{other, holder} {
+		send(t, c, "x")
+		want(t, c, "x")
+	}
+	send(t, holder, "!")
+	<-holds
+	ends := map[string]func() error{
+		"Shutdown": func() error {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			cancel(errCut)
+			return srv.Shutdown(ctx)
+		},
+		"Close": srv.Close,
+		"Wait":  srv.Wait,
+	}
+	errs := make(map[string]chan error)
+	for name, end := range ends {
+		errs[name] = make(chan error, 1)
+		to := errs[name]
+		go func() { to <- end() }()
+	}
+	for _, c := range []net.Conn{other, holder} {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.ReadAll(c); isTimeout(err) {
+			t.Errorf("a connection of the loop is still there: %v", err)
+		}
+	}
+	for name := range ends {
+		err := recvError(t, errs[name])
+		held, ok := errors.AsType[*loop.HeldError](err)
+		if !ok || !strings.Contains(held.At, "holdUntil") || !strings.Contains(held.At, "held_test.go:") {
+			t.Errorf("%s: %v, want a *loop.HeldError that names holdUntil and its line", name, err)
+		}
+		if name == "Shutdown" && !errors.Is(err, errCut) {
+			t.Errorf("Shutdown: %v, want the context's cause too", err)
+		}
+	}
+	close(released) // the loop then ends by itself
+	for deadline := time.Now().Add(patience); srv.Stats().Conns+srv.Stats().Handlers > 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("after the handler has returned: %+v", srv.Stats())
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+func recvError(t *testing.T, c <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-c:
+		return err
+	case <-time.After(patience):
+		t.Fatal("it does not return")
+		return nil
+	}
+}
