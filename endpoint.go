@@ -182,13 +182,31 @@ func (ep *endpoint) inherit(ln net.Listener) error {
 		return fmt.Errorf("plexor: Serve: %w", err)
 	}
 	dup, err := takeSocket(file)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("plexor: Serve: %w", err)
+	if err = errors.Join(err, file.Close()); err == nil {
+		if err = checkServes(dup, ln.Addr().Network()); err != nil {
+			_ = dup.Close() // err is the one to tell
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("plexor: Serve: %s: %w", ep.text, err)
 	}
 	s.mu.Lock()
 	s.files = append(s.files, ln)
 	s.mu.Unlock()
 	return s.closedOr(ep.listen([]sock.Socket{dup}))
+}
+
+// checkServes checks what a net.Listener is made of, where the system tells: net.FileListener makes one of a socket of
+// messages (unixpacket), and of one that is bound and does not listen.
+func checkServes(s sock.Socket, network string) error {
+	scheme := "tcp"
+	if strings.HasPrefix(network, "unix") {
+		scheme = "unix"
+	}
+	if err := sock.CheckServes(s, scheme); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
 }
 
 // accept is the loop's: it makes a connection of ours, or refuses it by nil.

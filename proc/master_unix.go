@@ -101,6 +101,10 @@ func (m *master) post(f func()) {
 
 // open takes what a master holds.
 func (m *master) open() (err error) {
+	hs, err := takeHanded() // before a descriptor is opened that could have one of their numbers
+	if err != nil {
+		return err
+	}
 	if m.pid, err = writePIDFile(m.PIDFile); err != nil {
 		return err
 	}
@@ -112,10 +116,6 @@ func (m *master) open() (err error) {
 			return fmt.Errorf("proc: %w", err)
 		}
 		m.predecessor = watchPredecessor(mine.Control, func() { m.post(m.predecessorEnded) })
-	}
-	hs, err := takeHanded()
-	if err != nil {
-		return err
 	}
 	var unused int
 	if m.sockets, unused, err = bind(m.Addrs, hs, owned); err != nil {

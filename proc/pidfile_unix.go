@@ -27,9 +27,18 @@ func writePIDFile(path string) (*pidFile, error) {
 		return nil, nil
 	}
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		// Not through a symlink, which somebody may have put there to have another file cut off and written to; nor
+		// waiting for whoever opens the other end of a FIFO.
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
 		if err != nil {
+			if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EMLINK) { // the latter on FreeBSD
+				err = fmt.Errorf("%w: it is a symlink, and is not followed", err)
+			}
 			return nil, fmt.Errorf("proc: pid file: %w", err)
+		}
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+			_ = f.Close()
+			return nil, firstOf(err, fmt.Errorf("proc: pid file %s: it is there and is no regular file", path))
 		}
 		if err := lockFile(f); err != nil {
 			text, _ := io.ReadAll(io.LimitReader(f, 32)) // for the message alone
@@ -70,7 +79,7 @@ func (p *pidFile) ours() bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(p.path)
+	there, err := os.Lstat(p.path)
 	return err == nil && os.SameFile(have, there)
 }
 

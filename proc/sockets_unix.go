@@ -4,6 +4,7 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -25,10 +26,11 @@ const (
 
 // A shared socket is one that the master holds for the workers.
 type shared struct {
-	text string // the address as it was given
-	sock sock.Socket
-	addr sock.Addr // what it is bound to
-	file sock.File // of a unix socket that is ours to remove; else none
+	text  string // the address as it was given
+	sock  sock.Socket
+	addr  sock.Addr // what it is bound to
+	file  sock.File // of a unix socket that is ours to remove; else none
+	given bool      // it was handed over
 }
 
 // name is what the socket is called in LISTEN_FDNAMES: its address without options, escaped, for a name can't have a colon.
@@ -62,6 +64,12 @@ func takeHanded() (hs []handed, err error) {
 	if err != nil || n < 0 || n > 1<<16 {
 		return nil, fmt.Errorf("proc: %s=%q: want the number of descriptors that were handed over", listenFDs, count)
 	}
+	// All are looked at before one is touched: what is ours is not to be closed, or made non-blocking, for a wrong number.
+	for i := range n {
+		if err := checkHanded(firstFD + i); err != nil {
+			return nil, fmt.Errorf("proc: %s=%d, but descriptor %d %w", listenFDs, n, firstFD+i, err)
+		}
+	}
 	named := strings.Split(names, ":")
 	for i := range n {
 		fd := firstFD + i
@@ -76,6 +84,20 @@ func takeHanded() (hs []handed, err error) {
 		hs = append(hs, h)
 	}
 	return hs, nil
+}
+
+// checkHanded tells a descriptor that was handed over from one that this process has opened: the latter is closed on
+// exec, as Go opens all of them, and the former can't be. In a successor they were marked when it began.
+func checkHanded(fd int) error {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	switch {
+	case err != nil:
+		return errors.New("is not open: fewer were handed over")
+	case mine != nil && fd < firstFD+mine.Sockets:
+	case flags&unix.FD_CLOEXEC != 0:
+		return errors.New("is one of this process's own: fewer were handed over")
+	}
+	return nil
 }
 
 // parse reads what the master needs of an address.
@@ -103,46 +125,58 @@ func parse(text string) (a sock.Addr, o sock.Options, err error) {
 func bind(addrs []string, hs []handed, owned func(name string) bool) (all []*shared, unused int, err error) {
 	defer func() {
 		for i := range hs {
-			if !hs[i].used || err != nil {
+			if !hs[i].used {
 				unused++
 				_ = hs[i].sock.Close() // nobody wants it
-				hs[i].used = false
 			}
 		}
 		if err != nil {
 			for _, s := range all {
-				s.end(true)
+				s.end(!s.given)
 			}
 			all = nil
 		}
 	}()
 	for _, text := range addrs {
-		a, o, err := parse(text)
+		s, err := bindOne(text, hs, owned)
 		if err != nil {
 			return all, 0, err
 		}
-		s := &shared{text: text, sock: sock.None}
-		if h := find(hs, a, socketName(text)); h != nil {
-			h.used = true
-			s.sock = h.sock
-			if owned(h.name) {
-				s.file, _ = sock.FileOf(s.sock) // if the file is gone, there is nothing to remove
-			}
-		} else {
-			if s.sock, err = sock.Listen(a, o); err != nil {
-				return all, 0, fmt.Errorf("proc: %w", err)
-			}
-			if s.file, err = sock.FileOf(s.sock); err != nil {
-				_ = s.sock.Close() // err is the one to tell
-				return all, 0, fmt.Errorf("proc: %w", err)
-			}
-		}
 		all = append(all, s)
-		if s.addr, err = s.sock.LocalAddr(); err != nil {
-			return all, 0, fmt.Errorf("proc: %s: %w", text, err)
-		}
 	}
 	return all, 0, nil
+}
+
+// bindOne makes the socket for an address, or takes one that was handed over.
+func bindOne(text string, hs []handed, owned func(name string) bool) (s *shared, err error) {
+	a, o, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	s = &shared{text: text, sock: sock.None}
+	h := find(hs, a, socketName(text))
+	if h == nil {
+		if s.sock, err = sock.Listen(a, o); err != nil {
+			return nil, fmt.Errorf("proc: %w", err)
+		}
+		if s.file, err = sock.FileOf(s.sock); err != nil {
+			_ = s.sock.Close() // err is the one to tell
+			return nil, fmt.Errorf("proc: %w", err)
+		}
+	} else if err := sock.CheckServes(h.sock, a.Scheme); err != nil {
+		return nil, fmt.Errorf("proc: %s: what was handed over for it: %w", text, err)
+	} else {
+		h.used, s.given = true, true
+		s.sock = h.sock
+		if owned(h.name) {
+			s.file, _ = sock.FileOf(s.sock) // if the file is gone, there is nothing to remove
+		}
+	}
+	if s.addr, err = s.sock.LocalAddr(); err != nil {
+		s.end(!s.given)
+		return nil, fmt.Errorf("proc: %s: %w", text, err)
+	}
+	return s, nil
 }
 
 // find picks the socket for an address: one that has its name, else one that is bound to it.

@@ -1,8 +1,10 @@
 package proc_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A manager is a service manager's socket.
@@ -170,5 +174,81 @@ func TestNotForUs(t *testing.T) {
 	m.ends(syscall.SIGTERM)
 	if n := m.count(`no address is for`); n != 0 {
 		t.Error("it took what was not handed to it")
+	}
+}
+
+// TestActivationLies: what was not handed over is not touched, whatever LISTEN_FDS says, and what can't be served is
+// refused by its name.
+func TestActivationLies(t *testing.T) {
+	path := filepath.Join(socketDir(t), "s")
+	file := func(family, typ int, name unix.Sockaddr, listen bool) *os.File {
+		fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Bind(fd, name)
+		}
+		if err == nil && listen {
+			err = unix.Listen(fd, 8)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := os.NewFile(uintptr(fd), "handed")
+		t.Cleanup(func() { _ = f.Close() }) // nobody writes to it
+		return f
+	}
+	local := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	tcp := file(unix.AF_INET, unix.SOCK_STREAM, local, true)
+	for _, row := range []struct {
+		name   string
+		file   *os.File
+		claims int
+		addr   string
+		want   string
+	}{
+		{"one more than there are", tcp, 2, "tcp://127.0.0.1:0", `LISTEN_FDS=2, but descriptor 4 is (not open|one of this process's own): fewer were handed over`},
+		{"many more than there are", tcp, 40, "tcp://127.0.0.1:0", `LISTEN_FDS=40, but descriptor 4 is`},
+		{"a socket of messages", file(unix.AF_UNIX, unix.SOCK_SEQPACKET, &unix.SockaddrUnix{Name: path}, true), 1, "unix://" + path,
+			`type seqpacket that listens: a server of unix needs a unix socket of type stream that listens`},
+		{"one that does not listen", file(unix.AF_INET, unix.SOCK_STREAM, local, false), 1, "tcp://127.0.0.1:0", `does not listen: a server of tcp needs`},
+		{"a file", func() *os.File {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = f.Close() }) // likewise
+			return f
+		}(), 1, "tcp://127.0.0.1:0", `look at descriptor 3: getsockopt`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := fresh()
+			s.Addrs = []string{row.addr}
+			s.PIDFile = filepath.Join(t.TempDir(), "pid")
+			m := s.start(t, activate(t, url.QueryEscape(row.addr), row.file), func(c *exec.Cmd) {
+				c.Env = append(c.Env, fmt.Sprintf("LISTEN_FDS=%d", row.claims))
+			})
+			m.says(row.want)
+			if code := m.exit(); code == 0 {
+				t.Error("exit 0, want an error")
+			}
+		})
+	}
+}
+
+// TestPIDFileFollowsNothing: a symlink at the path, and what it points to, stay as they are.
+func TestPIDFileFollowsNothing(t *testing.T) {
+	dir := t.TempDir()
+	precious, link := filepath.Join(dir, "precious"), filepath.Join(dir, "pid")
+	if err := errors.Join(os.WriteFile(precious, []byte("precious"), 0o600), os.Symlink(precious, link)); err != nil {
+		t.Fatal(err)
+	}
+	s := fresh()
+	s.PIDFile = link
+	m := s.start(t)
+	m.says(`pid file.*symlink`)
+	if m.exit() == 0 {
+		t.Error("exit 0, want an error")
+	}
+	if got, err := os.ReadFile(precious); string(got) != "precious" {
+		t.Errorf("the file that the link points to has %q now; %v", got, err)
 	}
 }

@@ -25,3 +25,21 @@ func (w *Worker) Bind(addr string) (sock.Socket, error) { return sock.None, ErrU
 func (p *Pool) start() error { return ErrUnavailable }
 
 func isPackets(string) bool { return false }
+
+// An Activation is the sockets that a service manager handed to this process: here there are none.
+type Activation struct{}
+
+// Activated takes what was handed over: nothing here.
+func Activated() (*Activation, error) { return &Activation{}, nil }
+
+// Sockets is how many were handed over: none.
+func (a *Activation) Sockets() int { return 0 }
+
+// Bind is not to be called where nothing was handed over.
+func (a *Activation) Bind(addr string) (sock.Socket, error) { return sock.None, ErrUnavailable }
+
+// CloseUnused has nothing to close.
+func (a *Activation) CloseUnused() (unused int) { return 0 }
+
+// Close has nothing to close.
+func (a *Activation) Close() {}

@@ -12,6 +12,7 @@ import (
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/proc"
 )
 
 // defaultOffers is what serve does when it is told nothing.
@@ -75,6 +76,14 @@ func (s *serveCmd) Run(c *console) error {
 	if c.worker != nil {
 		return s.runWorker(srv, offers, c.worker)
 	}
+	given, err := proc.Activated()
+	if err != nil {
+		return err
+	}
+	defer given.Close()
+	if given.Sockets() > 0 {
+		srv.Bind = given.Bind
+	}
 	defer coro.DumpOnQuit()()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -85,7 +94,18 @@ func (s *serveCmd) Run(c *console) error {
 		}
 		return err
 	}
+	if n := given.CloseUnused(); n > 0 {
+		srv.Log.Warn("sockets were handed over that no address is for; they are closed", "how many", n)
+	}
+	tellManager(srv, "READY=1", fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	return s.untilSignal(srv, signals, c)
+}
+
+// tellManager tells the service manager that has started this process, if it wants to know (NOTIFY_SOCKET).
+func tellManager(srv *plexor.Server, states ...string) {
+	if _, err := proc.Notify(states...); err != nil {
+		srv.Log.Warn("the service manager was not told", "err", err)
+	}
 }
 
 // listen says that it listens when all do, so that nobody is told of a server that is half started.
@@ -117,6 +137,7 @@ func (s *serveCmd) untilSignal(srv *plexor.Server, signals <-chan os.Signal, c *
 	case err := <-failed:
 		return err
 	case sig := <-signals:
+		tellManager(srv, "STOPPING=1")
 		c.status(yellow, "draining", "after %v; %v at most, a second signal ends at once", sig, s.Drain)
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), s.Drain, fmt.Errorf("--drain=%v is over", s.Drain))
