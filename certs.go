@@ -23,12 +23,14 @@ const recheckEvery = time.Second
 // server without handshakes leaves the disk alone.
 //
 // The two files of a pair are seldom replaced in one step, and never both at the same instant. A pair that does not fit
-// together, or can't be read, is therefore no accident: the old one stays in use, the log is told once for each state of
-// the files, and the next change is tried again.
+// together is therefore no accident: the old one stays in use, the log is told once for each state of the files, and the
+// next change is tried again. A pair that can't be read, for want of a permission or of a descriptor, is tried again at
+// each look, for what stands in the way may pass without the files changing; the log is told once for each reason.
 type certStore struct {
 	files []KeyPair
 	now   func() time.Time
 	log   *slog.Logger
+	load  func(certFile, keyFile string) (tls.Certificate, error) // tls.LoadX509KeyPair, but for tests
 
 	certs   atomic.Pointer[[]*tls.Certificate] // as many as files, in their order
 	next    atomic.Int64                       // when to look again, in nanoseconds of now
@@ -39,7 +41,8 @@ type certStore struct {
 // A pairState tells whether the files of a pair are still the same.
 type pairState struct {
 	cert, key fs.FileInfo // nil: it can't be looked at
-	unsettled bool        // they changed while they were read: like no other state
+	unsettled bool        // they changed while they were read, or could not be: like no other state
+	told      string      // why they could not be read, as the log was told
 }
 
 func statPair(p KeyPair) (st pairState) {
@@ -56,7 +59,8 @@ func sameFile(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+	// The time of the last change tells of what leaves the content's time alone: chmod, chown, a file moved into place.
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode() && changeTime(a) == changeTime(b)
 }
 
 // keyFile is the file of the key, which may be that of the certificate.
@@ -69,11 +73,11 @@ func (p KeyPair) keyFile() string {
 
 // newCertStore reads all pairs, and fails if one of them is bad.
 func newCertStore(files []KeyPair, now func() time.Time, log *slog.Logger) (*certStore, error) {
-	s := &certStore{files: files, now: now, log: log, seen: make([]pairState, len(files))}
+	s := &certStore{files: files, now: now, log: log, load: tls.LoadX509KeyPair, seen: make([]pairState, len(files))}
 	certs := make([]*tls.Certificate, len(files))
 	for i, p := range files {
 		var err error
-		if certs[i], s.seen[i], err = loadPair(p); err != nil {
+		if certs[i], s.seen[i], err = loadPair(p, s.load); err != nil {
 			return nil, err
 		}
 	}
@@ -83,11 +87,14 @@ func newCertStore(files []KeyPair, now func() time.Time, log *slog.Logger) (*cer
 }
 
 // loadPair reads a pair, and tells of which state.
-func loadPair(p KeyPair) (*tls.Certificate, pairState, error) {
+func loadPair(p KeyPair, load func(certFile, keyFile string) (tls.Certificate, error)) (*tls.Certificate, pairState, error) {
 	st := statPair(p)
-	cert, err := tls.LoadX509KeyPair(p.CertFile, p.keyFile())
+	cert, err := load(p.CertFile, p.keyFile())
 	st.unsettled = !st.same(statPair(p))
 	if err != nil {
+		if _, ok := errors.AsType[*fs.PathError](err); ok && !errors.Is(err, fs.ErrNotExist) {
+			st.unsettled, st.told = true, err.Error()
+		}
 		return nil, st, certError(p, err)
 	}
 	return &cert, st, nil
@@ -142,9 +149,12 @@ func (s *certStore) look() {
 		if statPair(p).same(s.seen[i]) {
 			continue
 		}
-		cert, st, err := loadPair(p)
+		cert, st, err := loadPair(p, s.load)
 		if err != nil {
-			s.seen[i] = st
+			told := st.told != "" && st.told == s.seen[i].told
+			if s.seen[i] = st; told {
+				continue
+			}
 			s.log.Error("new TLS certificate refused: the one before stays in use", "err", errors.Unwrap(err), "cert", p.CertFile, "key", p.keyFile())
 			continue
 		}

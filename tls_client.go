@@ -38,7 +38,7 @@ func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) err
 			return fmt.Errorf("plexor: %s: there is a client certificate in the tls.Config already: which of them is meant?", ep.text)
 		}
 		cert, err := coro.Await(ctx, func() (*tls.Certificate, error) {
-			cert, _, err := loadPair(ep.pair)
+			cert, _, err := loadPair(ep.pair, tls.LoadX509KeyPair)
 			return cert, err
 		})
 		if err != nil {

@@ -1,0 +1,17 @@
+//go:build darwin || freebsd || netbsd
+
+package plexor
+
+import (
+	"io/fs"
+	"syscall"
+	"time"
+)
+
+// changeTime is when the file's inode was last changed (st_ctimespec, stat(2)), or 0 if that is not known.
+func changeTime(f fs.FileInfo) time.Duration {
+	if st, ok := f.Sys().(*syscall.Stat_t); ok {
+		return time.Duration(st.Ctimespec.Nano())
+	}
+	return 0
+}

@@ -1,0 +1,11 @@
+//go:build !(linux || darwin || freebsd || netbsd)
+
+package plexor
+
+import (
+	"io/fs"
+	"time"
+)
+
+// changeTime is not known here.
+func changeTime(fs.FileInfo) time.Duration { return 0 }
