@@ -359,6 +359,10 @@ func (d *completion) complete(c *uring.CQE) {
 	case opPollOut:
 		d.writable(s, c)
 	case opPollIn:
+		if s.listener != nil {
+			d.comes(s)
+			break
+		}
 		d.watched(s, selector.Read, c)
 	case opAccept:
 		d.accepted(s, c)

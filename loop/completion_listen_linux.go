@@ -1,10 +1,27 @@
 package loop
 
 import (
+	"time"
+
 	"github.com/plexor-go/plexor/sock"
 	"github.com/plexor-go/plexor/uring"
 	"golang.org/x/sys/unix"
 )
+
+// A socket that is shared with other processes.
+//
+// The accepts of several rings wait on it in a queue, and the kernel wakes the first one for a connection, and it alone.
+// That spreads connections evenly, and wakes nobody in vain. But the one that is woken may not run: its process is stopped,
+// a handler holds its loop, or it was killed and its ring is not cleared away yet. The connection then stays in the backlog
+// until another one comes.
+//
+// So a loop has a poll on the socket besides, which wakes all that have one. It does not accept by it at once, for the
+// one who was chosen is most likely about to: it looks lookAfter later, takes what still waits, and polls again. That is at
+// most one look a lookAfter, however many connections come, and none while none do.
+
+// lookAfter is how long a connection may wait for the loop that was woken for it: far longer than a loop takes that
+// runs, and less than a person notices.
+const lookAfter = 5 * time.Millisecond
 
 func (d *completion) addListener(l *Listener) error {
 	s := d.slotFor(l.sock)
@@ -18,18 +35,49 @@ func (d *completion) updateListener(l *Listener) {
 	s := d.slots[l.slot]
 	switch {
 	case l.paused:
-		d.cancel(s, opAccept)
+		d.cancel(s, opAccept|opPollIn)
 	case len(l.early) > 0: // these first
 		d.later(s)
 	case s.ops&opAccept == 0:
 		e := d.submission(s, opAccept)
 		if l.shared {
 			// One at a time: whoever asks anew waits behind the others. A multishot accept keeps its place in the
-			// socket's queue of those that wait, of whom the first one is woken: it would get every connection.
+			// queue, and would get every connection.
 			e.Accept(s.sock.FD(), nil, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			d.pollShared(s)
 			return
 		}
 		e.AcceptMultishot(s.sock.FD(), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	}
+}
+
+// pollShared polls a shared socket, unless it is being polled or a look is due, after which it is polled again.
+func (d *completion) pollShared(s *slot) {
+	if l := s.listener; s.ops&opPollIn == 0 && (l.look == nil || l.look.at == 0) {
+		d.submission(s, opPollIn).PollAdd(s.sock.FD(), unix.POLLIN)
+	}
+}
+
+// comes is the end of a poll of a shared socket: a connection has come, for somebody.
+func (d *completion) comes(s *slot) {
+	l := s.listener
+	if l.paused {
+		return // stepForward polls again
+	}
+	if l.look == nil {
+		l.look = &Timer{loop: l.loop, f: func() { d.takeOver(l) }}
+	}
+	l.look.Reset(lookAfter)
+}
+
+// takeOver takes in what was left by those who were woken for it.
+func (d *completion) takeOver(l *Listener) {
+	if l.ended || l.paused {
+		return
+	}
+	l.accept()
+	if !l.ended && !l.paused {
+		d.pollShared(d.slots[l.slot])
 	}
 }
 

@@ -30,8 +30,9 @@ type Listener struct {
 	slot    uint32        // the driver's
 	early   []sock.Socket // accepted by the driver, and no turn's yet: see Options.AcceptBudget
 	ended   bool
-	shared  bool // with other processes
-	leaving bool // ends as soon as the driver accepts no more
+	shared  bool   // with other processes
+	leaving bool   // ends as soon as the driver accepts no more
+	look    *Timer // the driver's, of a shared socket
 
 	retry    *Timer
 	pause    time.Duration
@@ -124,6 +125,9 @@ func (ln *Listener) end(error) {
 	ln.ended, ln.paused = true, true
 	if ln.retry != nil {
 		ln.retry.Stop()
+	}
+	if ln.look != nil {
+		ln.look.Stop()
 	}
 	ln.loop.starved.remove(ln)
 	for len(ln.early) > 0 {

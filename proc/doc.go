@@ -22,7 +22,7 @@
 // The master binds and never accepts; the workers accept from the one socket that all share. A socket for each worker with
 // SO_REUSEPORT would have a queue of its own, and what waits in it is reset when its worker ends: every reload would
 // cost connections. The shared queue outlives them. The kernel spreads well enough (BenchmarkSpread, four workers on two
-// cores): of 64 connections that stay, the fullest worker had 1.00 times its share on io_uring and 1.3 to 1.7 on epoll,
+// cores): of 64 connections that stay, the fullest worker had 1.06 times its share on io_uring and 1.3 to 1.7 on epoll,
 // poll and select, against 1.1 to 1.25 with SO_REUSEPORT; of connections that come and go each had its share within 8 %
 // either way.
 //
@@ -55,9 +55,8 @@
 // them, and takes them over. Every process is waited for; no one stays a zombie.
 //
 // A worker that is killed takes the connections that it had with it, and no others: what waits in the shared queue is the
-// others'. With io_uring, a connection that comes in the milliseconds after may be one that nobody is woken for. The master
-// looks for such ones, for 0.4 s after a worker's end, and wakes the workers by a connection of its own, which
-// a handler sees come and go.
+// others'. So is what comes while a worker is stopped or held up: with io_uring the kernel wakes one worker for a connection,
+// and the others look 5 ms later whether it was taken.
 //
 // # Service managers
 //

@@ -35,10 +35,6 @@ type master struct {
 	predecessor *predecessor // the master that started us to take its place, while it lives
 	successor   *child       // and one that we started
 
-	looking *time.Timer      // until the next look after the sockets; nil: none is due
-	looks   int              // that are still to come
-	waited  map[*shared]bool // a connection waited there at the last look
-
 	stopping Mode // "" while not
 	err      error
 }
@@ -309,7 +305,6 @@ func (m *master) slotOf(c *child) *slot {
 func (m *master) workerEnded(c *child, state *os.ProcessState) {
 	delete(m.alive, c)
 	c.stopTimer()
-	m.look()
 	why := c.why(state)
 	s := m.slotOf(c)
 	switch {
