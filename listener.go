@@ -5,17 +5,19 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
 )
 
 // A Listener is what [Server.Listen] returns: a [net.Listener] whose connections are for any goroutine, as those of
 // [Conn.Shared] are.
 type Listener struct {
-	ep    *endpoint
-	queue chan *shared
-	done  chan struct{}
-	once  sync.Once
-	err   error // once done
+	ep *endpoint
+
+	mu    sync.Mutex
+	some  wait.Cond
+	queue []*shared
+	err   error // why nothing more comes
 }
 
 // Listen listens on a tcp, tls or unix address and returns a [net.Listener]: net/http's server, and any other that takes one,
@@ -36,7 +38,7 @@ func (s *Server) Listen(addr string) (*Listener, error) {
 		return nil, err
 	}
 	ep.srv = s
-	ln := &Listener{ep: ep, queue: make(chan *shared, s.limits.Accepts), done: make(chan struct{})}
+	ln := &Listener{ep: ep}
 	ep.shared = ln
 	if ep.secure() {
 		ep.handler = listenerTLS{ln}
@@ -60,30 +62,45 @@ func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop
 	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | givenAway, tick: w.tick}
 	lc.ReadOn() // the two directions of a net.Conn do not hold each other up
 	sh := newShared(c)
-	select {
-	case ln.queue <- sh:
-		w.enlist(c)
-		return sh
-	default:
+	if !ln.offer(sh) {
 		w.srv.stats.refusedAccepts.Add(1)
 		w.srv.left(peer)
 		return nil
 	}
+	w.enlist(c)
+	return sh
+}
+
+// offer gives a connection to Accept, unless as many wait for it as may.
+func (ln *Listener) offer(sh *shared) bool {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if len(ln.queue) >= ln.ep.srv.limits.Accepts {
+		return false
+	}
+	ln.queue = append(ln.queue, sh)
+	ln.some.Broadcast()
+	return true
 }
 
 // Accept waits for the next connection. After Close it returns net.ErrClosed, and after Shutdown or Close of the
 // server ErrServerClosed, once those that came before are taken.
 func (ln *Listener) Accept() (net.Conn, error) {
-	select {
-	case sh := <-ln.queue:
-		return sh.face(), nil
-	default:
-	}
-	select {
-	case sh := <-ln.queue:
-		return sh.face(), nil
-	case <-ln.done:
-		return nil, &net.OpError{Op: "accept", Net: ln.ep.addr.Scheme, Addr: ln.ep.local, Err: ln.err}
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	for {
+		switch {
+		case len(ln.queue) > 0:
+			sh := ln.queue[0]
+			ln.queue[0] = nil
+			if ln.queue = ln.queue[1:]; len(ln.queue) == 0 {
+				ln.queue = nil
+			}
+			return sh.face(), nil
+		case ln.err != nil:
+			return nil, &net.OpError{Op: "accept", Net: ln.ep.addr.Scheme, Addr: ln.ep.local, Err: ln.err}
+		}
+		ln.some.Wait(&ln.mu)
 	}
 }
 
@@ -91,21 +108,23 @@ func (ln *Listener) Accept() (net.Conn, error) {
 func (ln *Listener) Close() error {
 	ln.ep.close()
 	ln.end(net.ErrClosed)
-	for {
-		select {
-		case sh := <-ln.queue:
-			_ = sh.c.raw.lc.Loop().Post(func() { sh.c.raw.lc.Abort() }) // a loop that has ended has reset it
-		default:
-			return nil
-		}
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	for _, sh := range ln.queue {
+		_ = sh.c.raw.lc.Loop().Post(func() { sh.c.raw.lc.Abort() }) // a loop that has ended has reset it
 	}
+	ln.queue = nil
+	return nil
 }
 
+// end makes Accept fail with err, once what came before is taken. The first err stays.
 func (ln *Listener) end(err error) {
-	ln.once.Do(func() {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.err == nil {
 		ln.err = err
-		close(ln.done)
-	})
+	}
+	ln.some.Broadcast()
 }
 
 // Addr is the address that the listener got: a *net.TCPAddr or *net.UnixAddr.

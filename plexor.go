@@ -25,7 +25,13 @@
 // A [Conn] is a net.Conn whose waits park the coroutine. It is for coroutines of its loop, and says so when it is not.
 // What blocks in any other way (a channel, a file, a sync.Mutex that a parked coroutine holds) blocks the whole loop:
 // coro.Await runs it on a goroutine, and the stall monitor reports it, with the line, when it is forgotten. For code that
-// is to run on goroutines, [Conn.Shared] and [Server.Listen] give connections that any goroutine may use.
+// is to run on goroutines, [Conn.Shared], [Server.Listen] and [Client] give connections that any goroutine may use.
+//
+// Those may be used inside a bubble of testing/synctest as connections of package net may, if the loops run outside: so start
+// the Server or Client before. A goroutine that waits for such a connection is not durably blocked, so that the bubble's time
+// stands still, and deadlines pass by the system's clock. Server.Shutdown waits in a bubble for a connection that is left until
+// its context is cancelled, and so is better called outside. Loops that run in a bubble themselves (a Server that is started
+// there, [Run]) work, but the timers of such loops do not, for their time stands still too.
 //
 // # TLS
 //

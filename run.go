@@ -38,11 +38,16 @@ const (
 	partingLook = 2 * time.Millisecond
 )
 
-// part waits until no connection is left, or for partingTime.
+// part waits until no connection is left, or for partingTime. The loop makes the timers: the caller may be in a bubble of
+// testing/synctest, which has a time of its own.
 func part(l *loop.Loop) {
-	look := time.NewTicker(partingLook)
+	var look *time.Ticker
+	var late <-chan time.Time
+	if l.Do(func() { look, late = time.NewTicker(partingLook), time.After(partingTime) }) != nil {
+		return // it has ended
+	}
 	defer look.Stop()
-	for late := time.After(partingTime); l.Stats().Conns > 0; {
+	for l.Stats().Conns > 0 {
 		select {
 		case <-look.C:
 		case <-late:

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -25,8 +26,8 @@ type shared struct {
 	tc    *tls.Conn // of a tls address of Listen
 
 	mu       sync.Mutex
-	readable sync.Cond
-	writable sync.Cond
+	readable wait.Cond
+	writable wait.Cond
 	in       []byte
 	from     int // in[from:] is unread
 	out      []byte
@@ -48,9 +49,7 @@ type shared struct {
 const sharedLimit = 64 << 10
 
 func newShared(c *Conn) *shared {
-	s := &shared{c: c, local: c.raw.LocalAddr()}
-	s.readable.L, s.writable.L = &s.mu, &s.mu
-	return s
+	return &shared{c: c, local: c.raw.LocalAddr()}
 }
 
 // Shared gives the connection away: it returns a [net.Conn] for any goroutine, on which other libraries can work, and
@@ -129,6 +128,8 @@ func (s *shared) post() {
 func (s *shared) serve() {
 	s.mu.Lock()
 	s.posted = false
+	s.read.arm(&s.mu, &s.readable)
+	s.write.arm(&s.mu, &s.writable)
 	resume := s.paused && s.from == len(s.in) && !s.closed
 	if resume {
 		s.paused = false
@@ -273,7 +274,7 @@ func (s *shared) Read(p []byte) (int, error) {
 		case s.over:
 			return 0, s.wrap("read", s.err)
 		}
-		s.readable.Wait()
+		s.readable.Wait(&s.mu)
 	}
 }
 
@@ -300,7 +301,7 @@ func (s *shared) Write(p []byte) (n int, err error) {
 	defer s.mu.Unlock()
 	for s.writing && err == nil {
 		if err = s.unwritable(); err == nil {
-			s.writable.Wait()
+			s.writable.Wait(&s.mu)
 		}
 	}
 	if err != nil {
@@ -326,7 +327,7 @@ func (s *shared) Write(p []byte) (n int, err error) {
 		if n == len(p) {
 			return n, nil
 		}
-		s.writable.Wait()
+		s.writable.Wait(&s.mu)
 	}
 }
 
@@ -385,48 +386,64 @@ func (s *shared) setDeadlines(t time.Time, read, write bool) error {
 		return s.wrap("set", net.ErrClosed)
 	}
 	if read {
-		s.read.set(t, &s.readable)
+		s.read.set(t, &s.mu, &s.readable)
 	}
 	if write {
-		s.write.set(t, &s.writable)
+		s.write.set(t, &s.mu, &s.writable)
+	}
+	if s.read.left > 0 || s.write.left > 0 {
+		s.kick()
 	}
 	return nil
 }
 
 func (s *shared) wrap(op string, err error) error { return s.c.raw.wrap(op, err) }
 
-// A sharedDeadline is guarded by the lock of its cond.
+// A sharedDeadline is guarded by the connection's lock.
 type sharedDeadline struct {
 	timer  *time.Timer
+	left   time.Duration // positive: arm is to set the timer
 	passed bool
 }
 
-// set is for a new deadline; those who wait on cond are told when it has passed.
-func (d *sharedDeadline) set(t time.Time, cond *sync.Cond) {
+// set is for a new deadline; those who wait on cond are told when it has passed. The timer of a goroutine in a bubble of
+// testing/synctest would be one of the bubble's clock, which stands still while somebody waits for a socket: so there it is
+// the loop that sets it.
+func (d *sharedDeadline) set(t time.Time, mu *sync.Mutex, cond *wait.Cond) {
 	d.stop()
 	d.passed = false
 	if t.IsZero() {
 		return
 	}
-	left := time.Until(t)
-	if left <= 0 {
+	if d.left = time.Until(t); d.left <= 0 {
 		d.passed = true
 		cond.Broadcast()
 		return
 	}
+	if !wait.Bubbled() {
+		d.arm(mu, cond)
+	}
+}
+
+// arm sets the timer if that is still to be done.
+func (d *sharedDeadline) arm(mu *sync.Mutex, cond *wait.Cond) {
+	if d.left <= 0 {
+		return
+	}
 	var timer *time.Timer
-	timer = time.AfterFunc(left, func() {
-		cond.L.Lock()
-		defer cond.L.Unlock()
+	timer = time.AfterFunc(d.left, func() {
+		mu.Lock()
+		defer mu.Unlock()
 		if d.timer == timer { // else it was set anew when this one was on its way
 			d.passed = true
 			cond.Broadcast()
 		}
 	})
-	d.timer = timer
+	d.timer, d.left = timer, 0
 }
 
 func (d *sharedDeadline) stop() {
+	d.left = 0
 	if d.timer != nil {
 		d.timer.Stop()
 		d.timer = nil

@@ -140,7 +140,7 @@ func (s *shared) awaitRoom() error {
 		if err := s.unwritable(); err != nil || len(s.out) < sharedLimit {
 			return err
 		}
-		s.writable.Wait()
+		s.writable.Wait(&s.mu)
 	}
 }
 
@@ -161,9 +161,7 @@ func (h listenerTLS) ServeConn(c *Conn) {
 	sh := c.share()
 	x.give(sh)
 	sh.tc = x.tc
-	select {
-	case h.ln.queue <- sh:
-	default:
+	if !h.ln.offer(sh) {
 		c.raw.w.srv.stats.refusedAccepts.Add(1)
 		_ = sh.Close() // it can't fail
 	}

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/wait"
 )
 
 // A Task is a function that runs as a coroutine. Any goroutine may call ID, Done, Err, Cancel and String; Wait is for
@@ -253,7 +255,10 @@ func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx cont
 		panic(&MisuseError{"Call", "it would block the loop that it was called on: there, start a task (Go) and Wait for it, or Await a Call on another loop"})
 	}
 	var v, zero T
-	started := make(chan *Task, 1)
+	ctx, stop := relayed(ctx, s)
+	defer stop()
+	ended := wait.NewLatch()
+	var outcome error
 	err := s.loop.Post(func() {
 		t := s.Go(ctx, name, func(ctx context.Context) (err error) {
 			v, err = f(ctx)
@@ -262,16 +267,66 @@ func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx cont
 		if t.name == "" {
 			t.name = functionName(f)
 		}
-		t.seen = true
-		started <- t
+		t.OnEnd(func(err error) {
+			outcome = err
+			ended.Open()
+		})
 	})
 	if err != nil {
 		return zero, err
 	}
-	t := <-started
-	<-t.Done()
-	if t.err != nil {
-		return zero, t.err
+	ended.Wait()
+	if outcome != nil {
+		return zero, outcome
 	}
 	return v, nil
+}
+
+// A relay is a context of a goroutine for a task on a loop. The goroutine may be in a bubble of testing/synctest, and then
+// nobody outside may touch what its context is made of; so it is the goroutine's side that cancels the relay.
+type relay struct {
+	context.Context // without the deadline and cancellation of the goroutine's
+	due             time.Time
+	err             error // once Context has ended
+}
+
+// relayed is ctx, or a relay of it, for s. The caller calls stop when it needs it no more.
+func relayed(ctx context.Context, s *Scheduler) (_ context.Context, stop func()) {
+	if ctx.Done() == nil {
+		return ctx, func() {}
+	}
+	if sc := bare(ctx); sc != nil && sc.sched == s {
+		return ctx, func() {} // it is the loop's own
+	}
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	r := &relay{Context: inner}
+	if !wait.Bubbled() { // its clock is another one
+		r.due, _ = ctx.Deadline()
+	}
+	end := func() {
+		r.err = ctx.Err()
+		cancel(context.Cause(ctx))
+	}
+	if ctx.Err() != nil {
+		end()
+		return r, func() {}
+	}
+	unwatch := context.AfterFunc(ctx, end)
+	return r, func() {
+		if unwatch() {
+			r.err = context.Canceled
+			cancel(nil) // nobody has it any more
+		}
+	}
+}
+
+// Deadline is of context.Context.
+func (r *relay) Deadline() (time.Time, bool) { return r.due, !r.due.IsZero() }
+
+// Err is of context.Context.
+func (r *relay) Err() error {
+	if r.Context.Err() == nil {
+		return nil
+	}
+	return r.err
 }

@@ -62,7 +62,7 @@ func (l *Loop) letGo() error {
 		_ = c.sock.BreakOff() // it is broken already, then
 	}
 	l.table.Unlock()
-	close(l.held)
+	l.doing.giveUp(l.held, err)
 	return err
 }
 

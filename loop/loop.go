@@ -49,6 +49,7 @@ type Loop struct {
 	table   sync.Mutex    // held to change conns, and by others than the loop's goroutine to read it
 	held    chan struct{} // closed when Close has given up on a handler that holds the loop
 	holding atomic.Pointer[HeldError]
+	doing   doings
 	parked  atomic.Bool // waiting, or about to: a post must wake
 	posted  postQueue
 	closing atomic.Bool
@@ -329,29 +330,6 @@ func (l *Loop) post(f func(), limit int) error {
 		_ = l.driver.wake()
 	}
 	return err
-}
-
-// Do runs f on the loop and waits until it has run. An error means that it did not; a *HeldError, that Close has given
-// the loop up, and that f runs only if the handler that holds it ever returns. Any goroutine but the loop's own may
-// call it.
-func (l *Loop) Do(f func()) error {
-	ran := make(chan struct{})
-	if err := l.Post(func() { defer close(ran); f() }); err != nil {
-		return err
-	}
-	select {
-	case <-ran:
-		return nil
-	case <-l.held:
-		return l.holding.Load()
-	case <-l.done:
-	}
-	select {
-	case <-ran: // by the loop's last turn
-		return nil
-	default:
-		return ErrClosed
-	}
 }
 
 // Close ends the loop; Run returns after the turn that it is in, and Close when Run has. From the loop's own

@@ -1,0 +1,86 @@
+package wait
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestAcrossBubbles: who waits in a bubble is woken from outside it, and the other way round.
+func TestAcrossBubbles(t *testing.T) {
+	outside := make(chan func())
+	go func() {
+		for f := range outside {
+			f()
+		}
+	}()
+	defer close(outside)
+	var mu sync.Mutex
+	var c Cond
+	n := 0
+	change := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		c.Broadcast()
+	}
+	await := func(want int) {
+		mu.Lock()
+		defer mu.Unlock()
+		for n < want {
+			c.Wait(&mu)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for i := range 100 {
+			outside <- change
+			await(2*i + 1)
+			l := NewLatch()
+			outside <- func() { await(2*i + 2); l.Open() }
+			change()
+			l.Wait()
+		}
+	})
+}
+
+// TestCond: nobody who waits is forgotten, however many there are.
+func TestCond(t *testing.T) {
+	var mu sync.Mutex
+	var c Cond
+	var g sync.WaitGroup
+	turn := 0
+	const rounds, each = 50, 8
+	for range each {
+		g.Go(func() {
+			for i := range rounds {
+				mu.Lock()
+				turn++
+				c.Broadcast()
+				for turn < (i+1)*each {
+					c.Wait(&mu)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	g.Wait()
+	if turn != rounds*each {
+		t.Errorf("%d turns, want %d", turn, rounds*each)
+	}
+}
+
+func TestBubbled(t *testing.T) {
+	if Bubbled() {
+		t.Error("outside: true")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if !Bubbled() {
+			t.Error("inside: false")
+		}
+		time.Sleep(time.Minute)
+		if !Bubbled() {
+			t.Error("inside, later: false")
+		}
+	})
+}

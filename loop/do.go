@@ -1,0 +1,77 @@
+package loop
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/plexor-go/plexor/internal/wait"
+)
+
+// Do runs f on the loop and waits until it has run. An error means that it did not; a *HeldError, that Close has given
+// the loop up, and that f runs only if the handler that holds it ever returns. Any goroutine but the loop's own may
+// call it.
+func (l *Loop) Do(f func()) error {
+	d := &doing{done: wait.NewLatch()}
+	if err := l.doing.add(d, l); err != nil {
+		return err
+	}
+	defer l.doing.remove(d)
+	if err := l.Post(func() { defer d.end(nil); f() }); err != nil { // what was posted runs, if only when the loop ends
+		return err
+	}
+	d.done.Wait()
+	return d.err
+}
+
+// A doing is a Do that waits. Its goroutine may be in a bubble of testing/synctest, so it is no channel.
+type doing struct {
+	done  *wait.Latch
+	ended atomic.Bool
+	err   error
+}
+
+// end ends the wait, once.
+func (d *doing) end(err error) {
+	if !d.ended.Swap(true) {
+		d.err = err
+		d.done.Open()
+	}
+}
+
+// doings are those of a loop, for who gives it up.
+type doings struct {
+	mu sync.Mutex
+	of map[*doing]struct{}
+}
+
+// add fails if the loop was given up.
+func (ds *doings) add(d *doing, l *Loop) error {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	select {
+	case <-l.held:
+		return l.holding.Load()
+	default:
+	}
+	if ds.of == nil {
+		ds.of = make(map[*doing]struct{})
+	}
+	ds.of[d] = struct{}{}
+	return nil
+}
+
+func (ds *doings) remove(d *doing) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	delete(ds.of, d)
+}
+
+// giveUp closes held, and ends all that wait.
+func (ds *doings) giveUp(held chan struct{}, err error) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	close(held)
+	for d := range ds.of {
+		d.end(err)
+	}
+}
