@@ -17,7 +17,7 @@ import (
 
 // Dial connects to address and returns a connection for the coroutines of the calling one's loop. It is for coroutines:
 // ctx is the context that the task was given, or one derived from it, such as [Conn.Context] in a handler. Anywhere else
-// it fails and says so; [Run] makes a loop for programs that have none.
+// it fails and says so; [Run] makes a loop for programs that have none, and a [Client] dials for goroutines.
 //
 // The address is "tcp://host:port" or "unix:///path", with socket options as a query (see sock.ParseAddr and
 // sock.ParseOptions), or
@@ -82,6 +82,9 @@ func (e *DialError) Timeout() bool {
 	})
 }
 
+// Temporary is of net.Error: whether to try again is the caller's to know.
+func (e *DialError) Temporary() bool { return false }
+
 // Dial is like the function [Dial].
 func (d *Dialer) Dial(ctx context.Context, address string) (*Conn, error) {
 	c, errs := d.dial(ctx, address)
@@ -94,12 +97,9 @@ func (d *Dialer) Dial(ctx context.Context, address string) (*Conn, error) {
 func (d *Dialer) dial(ctx context.Context, address string) (*Conn, []error) {
 	t, err := coro.Self(ctx, "plexor.Dial")
 	if err != nil {
-		return nil, []error{fmt.Errorf("%w; plexor.Run makes a loop and runs a function as a coroutine, whose connections Conn.Shared makes usable for goroutines", err)}
+		return nil, []error{fmt.Errorf("%w; plexor.Run makes a loop and runs a function as a coroutine, and a plexor.Client dials for goroutines", err)}
 	}
-	ep, err := parseEndpoint(address)
-	if err == nil && ep.addr.Scheme == "udp" {
-		err = errors.New("udp has no connections: net.Dial makes a socket for datagrams, Server.OpenPackets serves them")
-	}
+	ep, err := parseStream(address)
 	if err != nil {
 		return nil, []error{err}
 	}
@@ -107,11 +107,24 @@ func (d *Dialer) dial(ctx context.Context, address string) (*Conn, []error) {
 	if err != nil {
 		return nil, []error{err}
 	}
+	return d.connect(ctx, workerOn(t.Scheduler()), ep, addrs)
+}
+
+// parseStream is parseEndpoint for an address to connect to.
+func parseStream(address string) (*endpoint, error) {
+	ep, err := parseEndpoint(address)
+	if err == nil && ep.addr.Scheme == "udp" {
+		err = errors.New("udp has no connections: net.Dial makes a socket for datagrams, Server.OpenPackets serves them")
+	}
+	return ep, err
+}
+
+// connect connects to the first of addrs that answers, on the loop that w is of, and makes the handshake of a tls address.
+func (d *Dialer) connect(ctx context.Context, w *worker, ep *endpoint, addrs []sock.Addr) (*Conn, []error) {
 	delay := d.Delay
 	if delay == 0 {
 		delay = eyeballsDelay
 	}
-	w := workerOn(t.Scheduler())
 	c, errs := race(ctx, interleave(addrs), delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
 		return w.connect(ctx, a, ep.options)
 	}, func(c *Conn) { c.raw.abort(loop.ErrAborted) })
@@ -130,25 +143,28 @@ func (d *Dialer) resolve(ctx context.Context, a sock.Addr) ([]sock.Addr, error) 
 	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" {
 		return []sock.Addr{a}, nil
 	}
-	return coro.Await(ctx, func() ([]sock.Addr, error) {
-		if d.Lookup == nil {
-			return a.Resolve(ctx)
-		}
-		ips, err := d.Lookup(ctx, a.Host)
-		if err == nil && len(ips) == 0 {
-			err = errors.New("the name has no address")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look up %s: %w", a.Host, err)
-		}
-		var found []sock.Addr
-		for _, ip := range ips {
-			one := a
-			one.Host = ip.Unmap().String()
-			found = append(found, one)
-		}
-		return found, nil
-	})
+	return coro.Await(ctx, func() ([]sock.Addr, error) { return d.lookUp(ctx, a) })
+}
+
+// lookUp is resolve for who may block.
+func (d *Dialer) lookUp(ctx context.Context, a sock.Addr) ([]sock.Addr, error) {
+	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" || d.Lookup == nil {
+		return a.Resolve(ctx)
+	}
+	ips, err := d.Lookup(ctx, a.Host)
+	if err == nil && len(ips) == 0 {
+		err = errors.New("the name has no address")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", a.Host, err)
+	}
+	var found []sock.Addr
+	for _, ip := range ips {
+		one := a
+		one.Host = ip.Unmap().String()
+		found = append(found, one)
+	}
+	return found, nil
 }
 
 // An attempt is a connection on its way: a loop.Handler until it stands.
@@ -190,6 +206,9 @@ func (k *attempt) Opened(lc *loop.Conn) {
 	lc.SetHandler((*events)(k.c))
 	lc.ReadOn() // for the other end may be a server's, which stops reading while it can't write
 	k.c.raw.peer = peerOf(lc.Socket())
+	if w := k.c.raw.w; w.client != nil {
+		w.enlist(k.c)
+	}
 	k.finish(nil)
 }
 

@@ -14,6 +14,8 @@ var (
 	// ErrServerClosed is what ListenAndServe and its like return after Shutdown or Close, and what Read returns in a
 	// server that shuts down once everything that the peer had sent is read. errors.Is finds net.ErrClosed in it.
 	ErrServerClosed = fmt.Errorf("plexor: the server is closed: %w", net.ErrClosed)
+	// ErrClientClosed is what a [Client] and its connections return after its Close. errors.Is finds net.ErrClosed in it.
+	ErrClientClosed = fmt.Errorf("plexor: the Client is closed: %w", net.ErrClosed)
 	// ErrReturned is the use of a Conn after its handler has returned. errors.Is finds net.ErrClosed in it.
 	ErrReturned = fmt.Errorf("plexor: a Conn is its handler's, and that has returned (Shared makes a net.Conn that outlives it): %w", net.ErrClosed)
 	// ErrGivenAway is the use of a Conn after Shared: the connection is that of the net.Conn which Shared returned.
@@ -58,6 +60,8 @@ func (s *stream) ended(err error) error {
 		return net.ErrClosed
 	case errors.Is(err, loop.ErrLoopClosed) && s.w.srv != nil:
 		return ErrServerClosed
+	case errors.Is(err, loop.ErrLoopClosed) && s.w.client != nil:
+		return ErrClientClosed
 	}
 	return err
 }

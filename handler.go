@@ -124,9 +124,12 @@ func (s *stream) expired(err *loop.DeadlineError) {
 // closed is the end of the loop's connection. A handler that runs goes on, and its operations fail.
 func (c *Conn) closed(err error) {
 	w := c.raw.w
-	if c.raw.is(accepted) {
+	switch {
+	case c.raw.is(accepted):
 		w.delist(c)
 		w.srv.gone(&c.raw, err)
+	case w.client != nil:
+		w.delist(c)
 	}
 	c.cancel(c.raw.ended(err)) // unless it was closed, for the first cause stays
 	if c.over != nil {

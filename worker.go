@@ -14,6 +14,7 @@ import (
 // A worker is what the connections of one loop share. It belongs to the loop's goroutine.
 type worker struct {
 	srv     *Server // nil: a loop that is not a server's, on which somebody dialled
+	client  *Client // whose loop it is, if it is a Client's
 	loop    *loop.Loop
 	sched   *coro.Scheduler
 	log     *slog.Logger
@@ -27,7 +28,7 @@ type worker struct {
 	view  []byte
 	owner *stream
 
-	conns    []*Conn // those that a listener accepted; each knows its place
+	conns    []*Conn // those that a listener accepted, or a Client dialled; each knows its place
 	tick     uint32  // counts the sweeps for idle connections
 	draining bool
 	packets  int       // datagram handlers that run

@@ -1,0 +1,275 @@
+package plexor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// A Client dials for goroutines: what it returns are net.Conns that any goroutine may use, on which net/http's client,
+// database drivers, gRPC and other libraries run unchanged, while the Client's own loops do the input and output.
+//
+//	client := new(plexor.Client)
+//	defer client.Close()
+//	web := &http.Client{Transport: &http.Transport{DialContext: client.DialContext}}
+//
+// A connection lives on when the call that dialled it has returned and its context is done; whoever gets it closes it. It is
+// as those of [Conn.Shared] are: two buffers of 64 KiB at most, half-close, deadlines, SetNoDelay and its kin. Nothing bounds
+// how many there are but the descriptors: libraries bound their pools themselves. A connection that is idle costs a
+// descriptor and some 700 bytes, and no goroutine.
+//
+// The zero value is ready. The first dial starts the loops; until then a Client holds nothing. Make one and keep it, as one
+// does with an http.Transport: it holds its loops until Close. All methods may be called by any number of goroutines at
+// once, but by no coroutine and no handler, which would block their loop, and have [Dial].
+//
+// In a bubble of testing/synctest use a Client that has dialled, or was started by [Client.Start], outside: its connections
+// then behave in the bubble as package net's do. A goroutine that waits for one is blocked, and not durably, and its deadlines
+// pass by the system's clock.
+type Client struct {
+	// Dialer holds the choices for each connection. Its Lookup is called by the goroutine that dials; the callbacks of its
+	// TLS run on a loop, as part of the handshake of a tls address, and must not block.
+	Dialer Dialer
+	// Driver is what the loops wait on (default "auto", the best that works here), and Loops how many there are (default
+	// one a core).
+	Driver string
+	Loops  int
+	// Log gets what nobody else is told (default slog.Default()).
+	Log *slog.Logger
+
+	mu      sync.Mutex
+	group   *loop.Group
+	workers []*worker
+	next    int // of workers
+	closed  bool
+}
+
+// Start starts the loops, if they do not run yet, and returns why they can't. A dial does it too.
+func (c *Client) Start() error {
+	_, err := c.pick()
+	return err
+}
+
+// pick is the loop for the next connection: the one with the fewest, in turn where several have as few.
+func (c *Client) pick() (*worker, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClientClosed
+	}
+	if c.group == nil {
+		if err := c.startLocked(); err != nil {
+			return nil, err
+		}
+	}
+	c.next++
+	var best *worker
+	least := 0
+	for i := range c.workers {
+		w := c.workers[(c.next+i)%len(c.workers)]
+		if n := w.loop.Stats().Conns; best == nil || n < least {
+			best, least = w, n
+		}
+	}
+	return best, nil
+}
+
+func (c *Client) startLocked() error {
+	log := c.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	g, err := loop.NewGroup(loop.GroupOptions{Loops: c.Loops, Options: loop.Options{Driver: c.Driver, Log: log}})
+	if err != nil {
+		return err
+	}
+	var workers []*worker
+	for _, l := range g.Loops() {
+		sched, err := coro.New(l, coro.Options{Log: log})
+		if err != nil {
+			return errors.Join(err, g.Close())
+		}
+		w := &worker{client: c, loop: l, sched: sched, log: log, highWater: defaultHighWater}
+		strangers.Lock()
+		w.remember()
+		strangers.Unlock()
+		workers = append(workers, w)
+	}
+	c.group, c.workers = g, workers
+	return nil
+}
+
+// Dial connects to an address of the kind that the function [Dial] takes: "tcp://host:port", "tls://host:port" with its
+// options, or "unix:///path". It blocks until the connection stands, with its handshake done, or ctx is done; ctx does not
+// bound the connection. The error is a *[DialError].
+//
+// It is what a library wants that dials by one string, as gRPC does:
+//
+//	grpc.NewClient("passthrough:///tcp://127.0.0.1:50051", grpc.WithContextDialer(client.Dial), …)
+//
+// A connection of a tls address has ConnectionState, as a *tls.Conn has, and stays usable after a deadline.
+func (c *Client) Dial(ctx context.Context, address string) (net.Conn, error) {
+	ep, err := parseStream(address)
+	if err != nil {
+		return nil, &DialError{Address: address, Errs: []error{err}}
+	}
+	return c.dial(ctx, &c.Dialer, ep)
+}
+
+// DialContext is Dial with an address as package net has it: network is tcp, tcp4 or tcp6, with "host:port", or unix, with a
+// path (one that begins with @ is an abstract name), or tls, which is tcp with a handshake. It is what most libraries want:
+// http.Transport.DialContext, the drivers of databases,
+//
+//	config.DialFunc = client.DialContext                                     // pgx, and database/sql by way of it
+//	mysql.RegisterDialContext("plexor", func(ctx context.Context, addr string) (net.Conn, error) {
+//		return client.DialContext(ctx, "tcp", addr)
+//	})
+//
+// and go-redis's Options.Dialer. Options of Dial's addresses have their defaults.
+func (c *Client) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	ep, d, err := c.parse(network, address)
+	if err != nil {
+		return nil, &DialError{Address: address, Errs: []error{err}}
+	}
+	return c.dial(ctx, d, ep)
+}
+
+// parse reads an address of package net. The Dialer is the Client's, or one that looks for one family alone.
+func (c *Client) parse(network, address string) (*endpoint, *Dialer, error) {
+	if network == "unix" {
+		path := address
+		if !strings.HasPrefix(path, "@") {
+			var err error
+			if path, err = filepath.Abs(path); err != nil {
+				return nil, nil, err
+			}
+		}
+		ep, err := parseStream(sock.Addr{Scheme: "unix", Path: filepath.ToSlash(path)}.String())
+		return ep, &c.Dialer, err
+	}
+	scheme := "tcp"
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	case "tls":
+		scheme = "tls"
+	default:
+		return nil, nil, net.UnknownNetworkError(network)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the port %q is no number from 0 to 65535", port)
+	}
+	ep, err := parseStream(sock.Addr{Scheme: scheme, Host: host, Port: int(number)}.String())
+	if err != nil || network == "tcp" || network == "tls" {
+		return ep, &c.Dialer, err
+	}
+	d := c.Dialer
+	d.Lookup = c.lookUpFamily(network == "tcp6", ep.addr)
+	if ap, ok := ep.addr.AddrPort(); ok && host != "" && ap.Addr().Is6() != (network == "tcp6") {
+		return nil, nil, fmt.Errorf("%s is no %s address", host, network)
+	}
+	return ep, &d, nil
+}
+
+// lookUpFamily is the Dialer's Lookup, of which it leaves one family.
+func (c *Client) lookUpFamily(six bool, a sock.Addr) func(context.Context, string) ([]netip.Addr, error) {
+	return func(ctx context.Context, name string) ([]netip.Addr, error) {
+		found, err := c.Dialer.lookUp(ctx, a)
+		var ips []netip.Addr
+		for _, f := range found {
+			if ap, ok := f.AddrPort(); ok && ap.Addr().Is6() == six {
+				ips = append(ips, ap.Addr())
+			}
+		}
+		return ips, err
+	}
+}
+
+func (c *Client) dial(ctx context.Context, d *Dialer, ep *endpoint) (net.Conn, error) {
+	var failed []error // of the attempts
+	conn, err := func() (net.Conn, error) {
+		addrs, err := d.lookUp(ctx, ep.addr) // here, where it may block for as long as it likes
+		if err != nil {
+			return nil, err
+		}
+		w, err := c.pick()
+		if err != nil {
+			return nil, err
+		}
+		return coro.Call(ctx, w.sched, "dial "+ep.text, func(ctx context.Context) (net.Conn, error) {
+			c, errs := d.connect(ctx, w, ep, addrs)
+			if errs != nil {
+				failed = errs
+				return nil, errors.Join(errs...)
+			}
+			return c.Shared(), nil
+		})
+	}()
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, loop.ErrLoopClosed), errors.Is(err, loop.ErrClosed):
+		failed = []error{ErrClientClosed}
+	case failed == nil:
+		failed = []error{err}
+	}
+	return nil, &DialError{Address: ep.text, Errs: failed}
+}
+
+// Close ends the Client: dials that are under way fail with ErrClientClosed, and so do later ones. Connections that are
+// still open are reset, and what waits on them fails with ErrClientClosed; so first end what uses them, such as by
+// http.Transport.CloseIdleConnections. Those that were closed have a second for what was written before to arrive.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	g := c.group
+	c.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	for _, w := range c.workers {
+		_ = w.loop.Do(w.endConns) // one that has ended has none
+	}
+	for _, w := range c.workers {
+		part(w.loop)
+	}
+	return g.Close()
+}
+
+// endConns resets the connections that nobody has closed.
+func (w *worker) endConns() {
+	for i := len(w.conns) - 1; i >= 0; i-- {
+		if i < len(w.conns) {
+			w.conns[i].endShared()
+		}
+	}
+}
+
+// endShared resets a shared connection, unless it is closed and on its way out.
+func (c *Conn) endShared() {
+	s, ok := c.raw.lc.Handler().(*shared)
+	if !ok {
+		return // it is being dialled, and its task will be cancelled
+	}
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if !closed {
+		s.fail(ErrClientClosed)
+		c.raw.lc.Abort()
+	}
+}
