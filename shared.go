@@ -58,7 +58,8 @@ func newShared(c *Conn) *shared {
 //
 // On it Write returns when all is in a buffer of the connection of 64 KiB at most, which the loop sends; and Close
 // returns at once, while what was written still goes out, for Limits.Linger at most. Deadlines are by the system's
-// clock. All as with a net.TCPConn, and like one it has CloseWrite.
+// clock. All as with a net.TCPConn, and like one it has CloseWrite, SetNoDelay, SetKeepAlive, SetKeepAlivePeriod,
+// SetKeepAliveConfig and, unless it speaks TLS, SyscallConn; assert to an interface with the method.
 func (c *Conn) Shared() net.Conn {
 	if _, err := c.raw.self("Conn.Shared"); err != nil {
 		return failed{c, c.misuse("share", err)}

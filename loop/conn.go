@@ -74,6 +74,19 @@ func (c *Conn) Handler() Handler { return c.handler }
 // Socket is the descriptor underneath, for its options; the loop keeps it. It is sock.None once it was closed.
 func (c *Conn) Socket() sock.Socket { return c.sock }
 
+// WithSocket calls f with the descriptor, for its options, while nobody can close it, and returns f's error, or ErrClosed
+// once the connection has ended. f must return at once: the loop waits if it has to close something meanwhile. Unlike all
+// other methods it is for any goroutine, once Opened was called.
+func (c *Conn) WithSocket(f func(s sock.Socket) error) error {
+	l := c.loop
+	l.table.Lock()
+	defer l.table.Unlock()
+	if int(c.at) >= len(l.conns) || l.conns[c.at] != c {
+		return ErrClosed
+	}
+	return f(c.sock)
+}
+
 // LocalAddr and RemoteAddr ask the system for the addresses.
 func (c *Conn) LocalAddr() (sock.Addr, error) {
 	if c.is(ended) {
