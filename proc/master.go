@@ -35,7 +35,8 @@ type Master struct {
 	// Backoff is how long the master waits before it starts a worker again that died (default 100 ms); it doubles with
 	// each death in a row, up to 10 s. Steady is how long a worker has to be ready before its death is the first of a row again
 	// (default 10 s), and Deaths how many in a row make the master give up (default 10): it then ends the
-	// others, and Run returns a *GaveUpError.
+	// others, and Run returns a *GaveUpError. A worker that the system gives no process for (a limit of processes or
+	// descriptors, no memory) is tried again with the same waits: for ever while another one serves, else Deaths times.
 	Backoff time.Duration
 	Steady  time.Duration
 	Deaths  int
@@ -71,11 +72,15 @@ var ErrUnavailable = fmt.Errorf("proc: worker processes need Unix (Linux, macOS,
 type GaveUpError struct {
 	Worker int    // its number
 	Deaths int    // in a row; 0: it could not even begin, when the master started
+	Starts int    // in a row that failed: the system gave no process (Deaths is 0 then)
 	Reason string // of the last one
 }
 
 func (e *GaveUpError) Error() string {
-	if e.Deaths == 0 {
+	switch {
+	case e.Starts > 1:
+		return fmt.Sprintf("proc: gave up: worker %d could not be started, %d times in a row, at last by this: %s", e.Worker, e.Starts, e.Reason)
+	case e.Deaths == 0:
 		return fmt.Sprintf("proc: worker %d could not start: %s", e.Worker, e.Reason)
 	}
 	return fmt.Sprintf("proc: gave up: worker %d died %d times in a row, at last by this: %s", e.Worker, e.Deaths, e.Reason)

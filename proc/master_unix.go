@@ -45,6 +45,7 @@ type slot struct {
 	cur    *child // nil while it waits to be started again
 	next   *child // that is to take its place, when it is ready
 	deaths int    // in a row
+	fails  int    // starts that failed, in a row: there was no process
 	timer  *time.Timer
 }
 
@@ -167,10 +168,10 @@ func (m *master) another() bool { return m.predecessor != nil || m.successor != 
 func (m *master) start(s *slot) {
 	c, err := m.worker(s.number)
 	if err != nil {
-		m.died(s, err.Error(), false)
+		m.notStarted(s, err)
 		return
 	}
-	s.cur = c
+	s.cur, s.fails = c, 0
 }
 
 // worker starts a worker.
@@ -342,12 +343,15 @@ func (m *master) died(s *slot, why string, hopeless bool) {
 		if hopeless {
 			e.Deaths = 0
 		}
-		m.Log.Error("master gives up", "err", e)
-		m.err = e
-		m.stop(Drain)
+		m.giveUp(e)
 		return
 	}
-	wait := min(m.Backoff<<min(s.deaths-1, 20), longestBackoff)
+	m.startLater(s, s.deaths)
+}
+
+// startLater starts a slot's worker after a wait that doubles with each of n misfortunes in a row.
+func (m *master) startLater(s *slot, n int) {
+	wait := min(m.Backoff<<min(n-1, 20), longestBackoff)
 	s.timer = time.AfterFunc(wait, func() {
 		m.post(func() {
 			if m.stopping == "" && slices.Contains(m.slots, s) && s.cur == nil {
