@@ -167,6 +167,14 @@ func (d *Dialer) lookUp(ctx context.Context, a sock.Addr) ([]sock.Addr, error) {
 	return found, nil
 }
 
+// How soon, and for how long at most, a unix socket whose backlog is full is tried again: as long as Linux tries to connect
+// by TCP, unless ctx ends before.
+const (
+	firstRetry      = time.Millisecond
+	longestRetry    = 64 * time.Millisecond
+	backlogPatience = 127 * time.Second
+)
+
 // An attempt is a connection on its way: a loop.Handler until it stands.
 type attempt struct {
 	loop.Base
@@ -180,6 +188,15 @@ type attempt struct {
 func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Conn, error) {
 	k := &attempt{c: new(Conn)}
 	lc, err := w.loop.Dial(a, o, 0, k)
+	wait, waited := firstRetry, time.Duration(0)
+	for ; err != nil && a.Scheme == "unix" && errors.Is(err, sock.ErrWouldBlock) && waited < backlogPatience; waited += wait {
+		// The backlog is full, and nobody tells when it no longer is.
+		if coro.Sleep(ctx, wait) != nil {
+			return nil, fmt.Errorf("connect %s: %w: %w", a, context.Cause(ctx), err)
+		}
+		wait = min(2*wait, longestRetry)
+		lc, err = w.loop.Dial(a, o, 0, k)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -49,7 +50,23 @@ func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) err
 	if ep.pin != nil {
 		pinned(cfg, ep.pin)
 	}
-	return c.startTLS(ctx, cfg)
+	return handshakeFailed(c.startTLS(ctx, cfg))
+}
+
+// handshakeFailed is err as it is told of a tls address, at which nobody called StartTLS. If the certificate was refused, it
+// says how to trust that one alone.
+func handshakeFailed(err error) error {
+	op, ok := err.(*net.OpError)
+	if !ok {
+		return err
+	}
+	said := *op
+	said.Op = "handshake"
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
+		sum := sha256.Sum256(e.UnverifiedCertificates[0].Raw)
+		said.Err = fmt.Errorf("%w (if this is the certificate that you expect, trust it alone by ?fingerprint=%s in the address)", op.Err, colons(sum[:]))
+	}
+	return &said
 }
 
 // rootsLoaded: package x509 has the system's authorities.

@@ -27,7 +27,7 @@ type Addr struct {
 	Host string
 	// Port is 0 to 65535. To Listen 0 means any free one.
 	Port int
-	// Path is the absolute path of a unix socket, and empty otherwise.
+	// Path is the absolute path of a unix socket, or its abstract name behind an @ (Linux), and empty otherwise.
 	Path string
 	// Query holds the options, one value a key (see [ParseOptions]); nil when there are none.
 	Query url.Values

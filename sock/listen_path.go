@@ -19,7 +19,9 @@ import (
 // removed must be the one that did not answer. Without the lock (a directory that we may write and not read,
 // a file system without locks) the gaps are a few microseconds wide.
 func listenUnix(e endpoint, o Options) (s Socket, err error) {
-	defer sysLockDir(filepath.Dir(osPath(e.path)))()
+	if !e.abstract() {
+		defer sysLockDir(filepath.Dir(osPath(e.path)))()
+	}
 	s, err = sysSocket(e)
 	if err != nil {
 		return None, &Error{Call: "socket", Err: err}
@@ -61,7 +63,7 @@ func listenUnix(e endpoint, o Options) (s Socket, err error) {
 // bindPath binds, and if a stale socket is in the way removes it and binds again, once.
 func bindPath(s Socket, e endpoint) error {
 	err := sysBind(s, e)
-	if !errors.Is(err, errInUse) {
+	if !errors.Is(err, errInUse) || e.abstract() {
 		return callError("bind", err)
 	}
 	there, lerr := os.Lstat(osPath(e.path))

@@ -15,6 +15,18 @@ type endpoint struct {
 	path      string
 }
 
+// abstract tells whether it is a name without a file (unix(7)).
+func (e endpoint) abstract() bool { return e.unix && e.path != "" && e.path[0] == '@' }
+
+// zoneless tells whether it is a link-local address of IPv6 without the zone that it needs (RFC 4007 section 6).
+func (e endpoint) zoneless() error {
+	ip := e.ip.Addr()
+	if e.unix || !ip.Is6() || ip.Zone() != "" || !ip.IsLinkLocalUnicast() {
+		return nil
+	}
+	return &AddrError{Addr: ip.String(), Problem: fmt.Sprintf("a link-local address is one of each interface: name that, as in [%s%%25eth0]", ip)}
+}
+
 // v6 tells whether the endpoint needs an IPv6 socket.
 func (e endpoint) v6() bool { return !e.unix && e.ip.Addr().Is6() }
 
@@ -120,6 +132,9 @@ func absent(err error) bool {
 }
 
 func listenIP(e endpoint, o Options) (s Socket, err error) {
+	if err := e.zoneless(); err != nil {
+		return None, err
+	}
 	s, err = sysSocket(e)
 	if err != nil {
 		return None, &Error{Call: "socket", Err: err}
@@ -273,6 +288,9 @@ func Connect(a Addr, o Options) (s Socket, connected bool, err error) {
 }
 
 func connectTo(e endpoint, o Options) (s Socket, connected bool, err error) {
+	if err := e.zoneless(); err != nil {
+		return None, false, err
+	}
 	s, err = sysSocket(e)
 	if err != nil {
 		return None, false, &Error{Call: "socket", Err: err}
@@ -369,6 +387,8 @@ func hint(op string, a Addr, err error) string {
 		return "a part of the path before the last is no directory"
 	case errors.Is(err, errReadOnly) && a.Scheme == "unix":
 		return "that file system is read-only: take another path"
+	case errors.Is(err, ErrWouldBlock) && a.Scheme == "unix":
+		return "the server's backlog is full: it does not accept as fast as clients come"
 	case errors.Is(err, errRefused):
 		return "nobody listens there"
 	case Exhausted(err):

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -117,6 +118,9 @@ func (o Options) Check(a Addr) error {
 		if ap, ok := a.AddrPort(); ok && ap.Addr().Is4() {
 			return &OptionError{"v6only", fmt.Sprintf("%s is an IPv4 address", a.Host), nil}
 		}
+	}
+	if o.Mode != 0 && strings.HasPrefix(a.Path, "@") {
+		return &OptionError{"mode", "an abstract name has no file, and so no permissions", nil}
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ var maxUnixPath = func() int {
 //	udp://:9000                   all addresses
 //	tcp://127.0.0.1:0             a free port
 //	unix:///run/x.sock            a path; %XX stands for a byte
+//	unix://@name                  an abstract name (Linux), also written unix:@name
 //	tcp://:9000?nodelay=no        with options
 //
 // IP addresses come out in their canonical form, the scheme in lower case. The error is an *AddrError.
@@ -96,6 +97,9 @@ func strayByte(s string) string {
 
 // splitScheme cuts the scheme and its "://" off.
 func splitScheme(s string) (scheme, rest, problem string) {
+	if name, ok := strings.CutPrefix(s, "unix:@"); ok { // as many programs write it
+		return "unix", "@" + name, ""
+	}
 	i := strings.IndexAny(s, "/?")
 	if i < 1 || s[i-1] != ':' || !strings.HasPrefix(s[i:], "//") {
 		return "", "", "the scheme is missing" + suggest(guesses(s)...)
@@ -163,6 +167,9 @@ func parsePath(rest string) (path, problem string) {
 	if rest == "" {
 		return "", "the path is missing: write unix:///path"
 	}
+	if rest[0] == '@' {
+		return parseAbstract(rest)
+	}
 	if rest[0] != '/' {
 		return "", fmt.Sprintf("the path %q is relative, and a path begins with a third slash%s", rest, suggest("unix:///"+rest))
 	}
@@ -176,6 +183,24 @@ func parsePath(rest string) (path, problem string) {
 		return "", "the path names a directory: name the socket file in it"
 	case len(path) > maxUnixPath:
 		return "", fmt.Sprintf("the path has %d bytes, and this system takes %d for a unix socket: use a shorter one", len(path), maxUnixPath)
+	}
+	return path, ""
+}
+
+// parseAbstract reads an abstract name (unix(7)), from its @ on, which stands for the NUL that it begins with.
+func parseAbstract(rest string) (path, problem string) {
+	path, err := url.PathUnescape(rest)
+	switch {
+	case runtime.GOOS != "linux":
+		return "", "abstract names (@…) are Linux's alone: write unix:///path"
+	case err != nil:
+		return "", fmt.Sprintf("the name cannot be read: %v (a %% itself is written %%25)", err)
+	case path == "@":
+		return "", "the name after the @ is empty"
+	case strings.IndexByte(path, 0) >= 0:
+		return "", "the name has a NUL byte (%00) in it"
+	case len(path) > maxUnixPath+1: // no NUL ends it
+		return "", fmt.Sprintf("the name has %d bytes, and this system takes %d", len(path)-1, maxUnixPath)
 	}
 	return path, ""
 }
