@@ -95,9 +95,11 @@ func (s *Server) closeFiles() {
 // drain closes what is quiet, and tells those that wait to read.
 func (w *worker) drain() {
 	w.draining = true
-	for i := len(w.conns) - 1; i >= 0; i-- {
-		if i < len(w.conns) { // closing one may end others
-			w.conns[i].drain()
+	for _, table := range []*[]*Conn{&w.conns, &w.silence.conns} {
+		for i := len(*table) - 1; i >= 0; i-- {
+			if i < len(*table) { // closing one may end others
+				(*table)[i].drain()
+			}
 		}
 	}
 }

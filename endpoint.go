@@ -225,7 +225,11 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	c := &Conn{ep: ep}
 	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}
 	lc.ReadOn() // it is the handler who does not read while it waits to write, if it is written so
-	w.enlist(c)
+	if ep.secure() || greeter(ep.handler) {
+		w.enlist(c)
+	} else {
+		w.await(c)
+	}
 	return (*events)(c)
 }
 

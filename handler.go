@@ -16,7 +16,10 @@ type Handler interface {
 }
 
 // A HandlerFunc is a Handler that is straight-line code on a stream: it runs as a coroutine of its own, from the moment
-// when the first byte, or the end of the stream, has come. Until then the connection costs neither stack nor buffer.
+// when the first byte, or the end of the stream, has come, over TLS when the handshake is done. Until then the connection
+// costs neither stack nor buffer, and f can set no deadline: a connection whose first byte does not come in
+// Limits.FirstByte, 30 s unless set, is closed without f, as is one whose handshake takes longer than
+// Limits.HandshakeTimeout. From then on f's own deadlines hold, and Limits.IdleTimeout.
 // When it returns the connection is closed. If it panics, the connection is reset, the panic is logged with the
 // coroutine's stack, and the server goes on.
 type HandlerFunc func(c *Conn)
@@ -25,7 +28,7 @@ type HandlerFunc func(c *Conn)
 func (f HandlerFunc) ServeConn(c *Conn) { f(c) }
 
 // A GreeterFunc is a [HandlerFunc] for protocols in which the server speaks first: it runs as soon as the connection
-// is there.
+// is there. Limits.FirstByte does not hold for it: it sets a deadline itself for a peer that may stay silent.
 type GreeterFunc func(c *Conn)
 
 // ServeConn calls f.
@@ -145,6 +148,9 @@ func (c *Conn) closed(err error) {
 func (c *Conn) start() {
 	c.raw.flags |= started
 	w := c.raw.w
+	if c.raw.is(awaited) {
+		w.heard(c)
+	}
 	w.srv.stats.handlers.Add(1)
 	t := w.sched.Start(context.Background(), "plexor handler", c.run)
 	t.OnEnd(c.handled)

@@ -22,6 +22,11 @@ type Limits struct {
 	// IdleTimeout is how long a connection may go without a byte in either direction (default 1 hour; negative: for
 	// ever). It is closed then, up to an eighth later: Reads and Writes that wait fail with ErrIdle.
 	IdleTimeout time.Duration
+	// FirstByte is how long a connection may go without its first byte (default 30 s; negative: as long as IdleTimeout lets it):
+	// from its start, and with [Messages] over TLS from the handshake's end. It is closed then, up to an eighth later, and
+	// counted in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not for a
+	// GreeterFunc, for a HandlerFunc over TLS (HandshakeTimeout is its limit), nor for what a Listener accepts.
+	FirstByte time.Duration
 	// HandshakeTimeout is how long a TLS handshake may take from the connection's start (default 10 s), and
 	// Handshakes how many may be under way at once on a loop (default 256). Eight times as many may wait for
 	// their turn; those beyond, and those whose time passes while they wait, are reset.
@@ -43,6 +48,7 @@ type Limits struct {
 const (
 	defaultConns            = 1 << 20
 	defaultIdleTimeout      = time.Hour
+	defaultFirstByte        = 30 * time.Second // half of what common web servers give a request's head
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultHandshakes       = 256
 	defaultLinger           = 10 * time.Second
@@ -79,6 +85,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		unlimited bool
 	}{
 		{"IdleTimeout", &l.IdleTimeout, defaultIdleTimeout, true},
+		{"FirstByte", &l.FirstByte, defaultFirstByte, true},
 		{"HandshakeTimeout", &l.HandshakeTimeout, defaultHandshakeTimeout, false},
 		{"Linger", &l.Linger, defaultLinger, false},
 	} {
@@ -111,6 +118,7 @@ type Stats struct {
 
 	// Ended early, by reason.
 	Idle              int64 // Limits.IdleTimeout
+	Silent            int64 // Limits.FirstByte
 	BadFrames         int64 // Messages: what came was none
 	Failed            int64 // Messages: the handler returned an error
 	Panics            int64 // of handlers
@@ -129,6 +137,7 @@ type counters struct {
 	conns, handlers                              atomic.Int64
 	refusedConns, refusedPeer, refusedAccepts    atomic.Int64
 	idle, badFrames, failed, panics, undelivered atomic.Int64
+	silent                                       atomic.Int64
 	packetsDropped                               atomic.Int64
 	handshaking, handshakes                      atomic.Int64
 	refusedHandshakes                            atomic.Int64
@@ -155,6 +164,7 @@ func (s *Server) Stats() Stats {
 		RefusedDriver:     max(l.Refused-refused, 0),
 		StepBacks:         l.StepBacks,
 		Idle:              c.idle.Load(),
+		Silent:            c.silent.Load(),
 		BadFrames:         c.badFrames.Load(),
 		Failed:            c.failed.Load(),
 		Panics:            c.panics.Load(),

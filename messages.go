@@ -79,11 +79,13 @@ func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.Add
 	m.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | messaging, tick: w.tick}
 	if ep.secure() {
 		m.raw.flags |= unshaken
+		w.enlist(&m.Conn) // shaken begins to await its first byte
+	} else {
+		w.await(&m.Conn)
 	}
 	if err := m.dec.Reset(h.codec); err != nil {
 		panic(err) // check has passed it
 	}
-	w.enlist(&m.Conn)
 	return (*messageEvents)(m)
 }
 
@@ -172,6 +174,9 @@ func (m *messageConn) next() bool {
 	}
 	if m.over != nil {
 		return m.nextOver()
+	}
+	if s.is(awaited) {
+		s.w.heard(&m.Conn)
 	}
 	p := s.peek()
 	inside := m.dec.Buffered() > 0 // then the decoder copies the rest of the frame behind its beginning

@@ -27,8 +27,8 @@ type stream struct {
 	readers line    // those that wait to read
 	waits   *waits  // nil: nobody waits for anything else, and no deadline is set
 	flags   streamFlags
-	tick    uint32 // worker.tick when a byte last moved
-	at      int32  // place in worker.conns
+	tick    uint32 // worker.tick when a byte last moved; while awaited, silence.tick when it began
+	at      int32  // place in worker.conns, or in silence.conns while awaited
 	err     error  // why it is over, once it is
 	peer    netip.AddrPort
 }
@@ -49,6 +49,7 @@ const (
 	moved                             // something arrived since Shutdown looked last
 	halfway                           // a message has begun to arrive, and Shutdown waits for its rest
 	unshaken                          // Conn: of Messages, and its TLS handshake is not done
+	awaited                           // Conn: its first byte has not come, and Limits.FirstByte bounds that
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }

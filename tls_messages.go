@@ -57,6 +57,10 @@ func (m *messageConn) shaken(err error) {
 	m.dropContext()
 	m.raw.flags &^= started
 	m.raw.w.srv.stats.handlers.Add(-1)
+	if !m.raw.is(closed | over | givenAway) {
+		m.raw.w.delist(&m.Conn)
+		m.raw.w.await(&m.Conn)
+	}
 	m.arrived() // with the last of the handshake there may be more
 }
 
@@ -64,6 +68,9 @@ func (m *messageConn) shaken(err error) {
 func (m *messageConn) nextOver() bool {
 	for {
 		if p := m.over.pulled(); len(p) > 0 {
+			if m.raw.is(awaited) {
+				m.raw.w.heard(&m.Conn)
+			}
 			msg, rest, err := m.dec.Next(p)
 			if err != nil {
 				m.run.bad = err

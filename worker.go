@@ -28,8 +28,9 @@ type worker struct {
 	view  []byte
 	owner *stream
 
-	conns    []*Conn // those that a listener accepted, or a Client dialled; each knows its place
+	conns    []*Conn // those that a listener accepted, but those in silence, or a Client dialled; each knows its place
 	tick     uint32  // counts the sweeps for idle connections
+	silence  silence
 	draining bool
 	packets  int       // datagram handlers that run
 	runners  []*runner // that wait for messages
@@ -143,18 +144,28 @@ func (w *worker) passed(t time.Time) bool { return !w.loop.Now().Before(t) }
 // misuse reports whether the log is to be told of one. Any goroutine may call it.
 func (w *worker) misuse() bool { return !w.told.Swap(true) }
 
-// enlist and delist keep the table of connections.
+// enlist and delist keep the tables of connections.
 func (w *worker) enlist(c *Conn) {
-	c.raw.at = int32(len(w.conns))
-	w.conns = append(w.conns, c)
+	table := w.table(c)
+	c.raw.at = int32(len(*table))
+	*table = append(*table, c)
 }
 
 func (w *worker) delist(c *Conn) {
-	last := len(w.conns) - 1
-	moved := w.conns[last]
-	w.conns[c.raw.at], moved.raw.at = moved, c.raw.at
-	w.conns[last] = nil
-	w.conns = w.conns[:last]
+	table := w.table(c)
+	last := len(*table) - 1
+	moved := (*table)[last]
+	(*table)[c.raw.at], moved.raw.at = moved, c.raw.at
+	(*table)[last] = nil
+	*table = (*table)[:last]
+}
+
+// table is the one that c is in.
+func (w *worker) table(c *Conn) *[]*Conn {
+	if c.raw.is(awaited) {
+		return &w.silence.conns
+	}
+	return &w.conns
 }
 
 func (w *worker) getWaits() *waits {
