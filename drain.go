@@ -19,6 +19,9 @@ import (
 //
 // Connections of Shared and [Server.Listen] are their users' to close: a net/http server on it has a Shutdown of its own.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.misused("Shutdown"); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.closing = true
 	g := s.group
@@ -47,7 +50,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // StopListening ends the listeners, and leaves what waits in their backlogs to the processes that share them (see Bind): it
 // is how one of several leaves without a connection being refused. Connections go on; Shutdown then ends those. When it
 // returns, nothing more is accepted. A server that shares its sockets with nobody calls Shutdown alone, which takes in
-// what waits.
+// what waits. From a handler it begins, and does not wait.
 func (s *Server) StopListening() {
 	s.mu.Lock()
 	g := s.group
@@ -68,7 +71,7 @@ func left(conns, handlers int) string {
 
 // Close ends the server at once: connections are reset, what handlers wait for fails, and Close returns when they have
 // returned. Its error is that of a loop that had ended by itself, or a *[loop.HeldError] as with Shutdown, if a handler
-// has held its loop for a second.
+// has held its loop for a second. From a handler it begins the end, does not wait, and returns nil.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closing = true
@@ -78,8 +81,11 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.closeListeners()
+	own := s.ownWorker() != nil
 	err := g.Close()
-	<-s.ended
+	if !own {
+		<-s.ended
+	}
 	return err
 }
 

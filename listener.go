@@ -24,6 +24,9 @@ type Listener struct {
 // runs on it unchanged, with a goroutine a connection as ever, while the loops do the input and output, and hold the
 // server's limits. No Handler is needed for it.
 func (s *Server) Listen(addr string) (*Listener, error) {
+	if err := s.misused("Listen"); err != nil {
+		return nil, err
+	}
 	ep, err := parseEndpoint(addr)
 	if err != nil {
 		return nil, err

@@ -13,8 +13,9 @@ import (
 )
 
 // A Server serves connections and datagrams on event loops. Fill in the fields and call one of its methods; the fields
-// must not change from then on. All methods may be called from any goroutine but those of its handlers, which may call
-// Stats alone.
+// must not change from then on. All methods may be called from any goroutine. On its own loops, so from its handlers, Stats, Engine,
+// Close and StopListening work, and wait for nothing; the others would wait for the very handler that calls them, and fail with a
+// *coro.MisuseError, which the log is told of, too.
 type Server struct {
 	// Handler serves the connections of ListenAndServe and Serve.
 	Handler Handler
@@ -125,7 +126,7 @@ func (s *Server) ListenAndServe(addr ...string) error {
 	if len(addr) == 0 {
 		return errors.New("plexor: ListenAndServe without an address: give it one, as in tcp://127.0.0.1:9000")
 	}
-	if _, err := s.open(addr, s.Handler, s.Packets); err != nil {
+	if _, err := s.open("ListenAndServe", addr, s.Handler, s.Packets); err != nil {
 		return err
 	}
 	return s.Wait()
@@ -137,7 +138,7 @@ func (s *Server) Open(addr string, h Handler) (net.Addr, error) {
 	if h == nil {
 		h = s.Handler
 	}
-	as, err := s.open([]string{addr}, h, nil)
+	as, err := s.open("Open", []string{addr}, h, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +150,7 @@ func (s *Server) OpenPackets(addr string, h PacketHandler) (net.Addr, error) {
 	if h == nil {
 		h = s.Packets
 	}
-	as, err := s.open([]string{addr}, nil, h)
+	as, err := s.open("OpenPackets", []string{addr}, nil, h)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +158,10 @@ func (s *Server) OpenPackets(addr string, h PacketHandler) (net.Addr, error) {
 }
 
 // open binds all addresses before the first is served, so that none is left half started.
-func (s *Server) open(addrs []string, h Handler, p PacketHandler) (got []net.Addr, err error) {
+func (s *Server) open(op string, addrs []string, h Handler, p PacketHandler) (got []net.Addr, err error) {
+	if err := s.misused(op); err != nil {
+		return nil, err
+	}
 	eps := make([]*endpoint, len(addrs))
 	for i, a := range addrs {
 		if eps[i], err = parseEndpoint(a); err != nil {
@@ -214,6 +218,9 @@ func (s *Server) closedOr(err error) error {
 // net: that of a net.Listen is, unless SetUnlinkOnClose says otherwise, and that of a net.FileListener, which somebody
 // else has made (systemd, a parent process), is not.
 func (s *Server) Serve(ln net.Listener) error {
+	if err := s.misused("Serve"); err != nil {
+		return err
+	}
 	ep := &endpoint{srv: s, handler: s.Handler}
 	if err := ep.inherit(ln); err != nil {
 		return err
@@ -224,6 +231,9 @@ func (s *Server) Serve(ln net.Listener) error {
 // Wait waits until the server has ended, and returns ErrServerClosed after Shutdown or Close, and otherwise why the
 // loops ended. It returns at once if nothing was ever served.
 func (s *Server) Wait() error {
+	if err := s.misused("Wait"); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	ended := s.ended
 	s.mu.Unlock()

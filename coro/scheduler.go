@@ -111,6 +111,7 @@ func schedulerOf(l *loop.Loop, o Options) (s *Scheduler, made bool, err error) {
 	s.runReady = s.step
 	s.slots.free = o.Blocking
 	s.root.open(s, nil, nil, context.Background(), false)
+	l.Coroutines(func() (is, known bool) { return s.ours(), s.g.Load() != 0 })
 	if o.Seed != 0 {
 		s.rand = rand.New(rand.NewPCG(o.Seed, o.Seed))
 	}

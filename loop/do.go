@@ -8,9 +8,14 @@ import (
 )
 
 // Do runs f on the loop and waits until it has run. An error means that it did not; a *HeldError, that Close has given
-// the loop up, and that f runs only if the handler that holds it ever returns. Any goroutine but the loop's own may
-// call it.
+// the loop up, and that f runs only if the handler that holds it ever returns. On the loop itself f runs at once, inside the
+// call. Any goroutine may call it; on another loop it holds that one up meanwhile, and two that do so to each other wait
+// for ever.
 func (l *Loop) Do(f func()) error {
+	if l.OnLoop() {
+		f()
+		return nil
+	}
 	d := &doing{done: wait.NewLatch()}
 	if err := l.doing.add(d, l); err != nil {
 		return err

@@ -34,7 +34,9 @@ type GroupOptions struct {
 	Spread  Spread // how connections come to them
 }
 
-// A Group is several loops that share their work. Any goroutine but those of its loops may call its methods.
+// A Group is several loops that share their work. Any goroutine may call its methods. On one of its own loops (see
+// [Loop.OnLoop]) those that wait for the loops can't: they fail with ErrOnLoop and do nothing, and Close, StopListening,
+// LeaveListening and GroupListener.Close begin, and do not wait.
 type Group struct {
 	loops   []*Loop
 	spread  Spread
@@ -107,6 +109,9 @@ func (g *Group) Driver() string { return g.loops[0].Driver() }
 // with, which has then ended all. A loop that Close has given up on, since a handler holds it, counts as ended, by the
 // *HeldError that names the line.
 func (g *Group) Wait() error {
+	if err := g.refuse("Wait"); err != nil {
+		return err
+	}
 	var errs []error
 	for i, l := range g.loops {
 		select {
@@ -149,7 +154,7 @@ func (gl *GroupListener) Addr() sock.Addr { return gl.addr }
 func (gl *GroupListener) Close() error {
 	var errs []error
 	for _, ln := range gl.parts {
-		errs = append(errs, ln.loop.Do(func() { _ = ln.Close() })) // a second Close changes nothing
+		errs = append(errs, ln.loop.have(func() { _ = ln.Close() })) // a second Close changes nothing
 	}
 	return errors.Join(errs...)
 }
@@ -230,6 +235,12 @@ func (g *Group) ListenShared(o sock.Options, accept AcceptFunc, s sock.Socket) (
 }
 
 func (g *Group) listenOn(o sock.Options, accept AcceptFunc, shared bool, sockets ...sock.Socket) (*GroupListener, error) {
+	if err := g.refuse("Listen"); err != nil {
+		for _, s := range sockets {
+			giveUp(s, shared)
+		}
+		return nil, err
+	}
 	gl := &GroupListener{}
 	for i, s := range sockets {
 		l := g.loops[i]
@@ -266,6 +277,10 @@ func (g *Group) ListenPacket(a sock.Addr, o sock.Options, h PacketHandler) (*Pac
 
 // ListenPacketOn takes over a datagram socket that is bound already.
 func (g *Group) ListenPacketOn(s sock.Socket, h PacketHandler) (p *PacketConn, err error) {
+	if err := g.refuse("ListenPacket"); err != nil {
+		_ = s.Close() // what led here is told
+		return nil, err
+	}
 	l := g.nextLoop()
 	if doErr := l.Do(func() { p, err = l.listenPacketOn(s, h) }); doErr != nil {
 		_ = s.Close() // the loop has ended
@@ -296,6 +311,10 @@ func (g *Group) leastLoaded() *Loop {
 // Close ends all loops at once: connections are reset, and their handlers get ErrLoopClosed. A handler that holds its
 // loop is waited for as Loop.Close does it.
 func (g *Group) Close() error {
+	if g.onLoop() {
+		go g.closeLoops() // which ends with them
+		return nil
+	}
 	g.closeLoops()
 	return g.Wait()
 }
@@ -303,7 +322,7 @@ func (g *Group) Close() error {
 func (g *Group) closeLoops() {
 	var waits sync.WaitGroup
 	for _, l := range g.loops {
-		if l.beginClose() && l.id.Load() != goroutineID() {
+		if l.beginClose() {
 			waits.Go(func() { _ = l.awaitEnd() }) // Wait tells
 		}
 	}
@@ -327,6 +346,9 @@ func (g *Group) Shutdown(ctx context.Context) error {
 // DrainBy is Shutdown for whoever keeps more than connections on the loops: drain is called again and again on each
 // loop, and closes what is quiet there; left says how many are left, and what the error is to say if they are cut.
 func (g *Group) DrainBy(ctx context.Context, drain func(*Loop), left func() (n int, cut string)) error {
+	if err := g.refuse("Shutdown"); err != nil {
+		return err
+	}
 	stop := make(chan struct{})
 	listening := make(chan struct{})
 	go func() {
@@ -392,6 +414,10 @@ func (l *Loop) drainUntil(stop <-chan struct{}, drain func(*Loop)) {
 // StopListening is the first step of Shutdown: all listeners and datagram sockets end, after what waits in them was
 // taken in. Connections go on, and so do the loops.
 func (g *Group) StopListening() {
+	if g.onLoop() {
+		go g.StopListening()
+		return
+	}
 	var all sync.WaitGroup
 	for _, l := range g.loops {
 		all.Go(func() { _ = l.Do(l.stopListening) }) // a loop that has ended listens no more
@@ -410,6 +436,10 @@ func (l *Loop) stopListening() {
 // backlogs is left to those. When it returns, nothing more is accepted; connections go on, and so do the loops. Of
 // datagram sockets, what has arrived is handled.
 func (g *Group) LeaveListening() {
+	if g.onLoop() {
+		go g.LeaveListening()
+		return
+	}
 	for _, l := range g.loops {
 		for left := -1; left != 0; {
 			if l.Do(func() { left = l.leaveListening() }) != nil {

@@ -45,22 +45,23 @@ type Loop struct {
 	starved *starved // listeners that wait for a descriptor, shared by the loops of a group
 
 	// Of any goroutine.
-	turn    atomic.Uint64 // odd while handlers run
-	table   sync.Mutex    // held to change conns, and by others than the loop's goroutine to read it
-	held    chan struct{} // closed when Close has given up on a handler that holds the loop
-	holding atomic.Pointer[HeldError]
-	doing   doings
-	parked  atomic.Bool // waiting, or about to: a post must wake
-	posted  postQueue
-	closing atomic.Bool
-	running atomic.Bool
-	done    chan struct{} // Run has ended, or the loop was closed without
-	ending  sync.Once
-	stats   counters
-	step    func() // cancels the clock's wake
-	stepped bool
-	monitor *monitor
-	id      atomic.Int64 // the goroutine that runs the loop, for the monitor
+	turn       atomic.Uint64 // odd while handlers run
+	table      sync.Mutex    // held to change conns, and by others than the loop's goroutine to read it
+	held       chan struct{} // closed when Close has given up on a handler that holds the loop
+	holding    atomic.Pointer[HeldError]
+	doing      doings
+	parked     atomic.Bool // waiting, or about to: a post must wake
+	posted     postQueue
+	closing    atomic.Bool
+	running    atomic.Bool
+	done       chan struct{} // Run has ended, or the loop was closed without
+	ending     sync.Once
+	stats      counters
+	step       func()                                  // cancels the clock's wake
+	coroutines atomic.Pointer[func() (is, known bool)] // see Coroutines
+	stepped    bool
+	monitor    *monitor
+	id         atomic.Int64 // the goroutine that runs the loop, for the monitor
 }
 
 // An endpoint is a listener or a datagram socket: what is closed when the loop ends, besides connections.
@@ -149,7 +150,7 @@ func (l *Loop) at(t time.Time) int64 { return int64(t.Sub(l.start)) }
 // Closed with ErrLoopClosed. A panic of a handler comes out of Run.
 func (l *Loop) Run() error {
 	if l.running.Swap(true) {
-		if l.closing.Load() {
+		if l.closing.Load() && !l.OnLoop() {
 			<-l.done
 			return nil
 		}
@@ -332,12 +333,12 @@ func (l *Loop) post(f func(), limit int) error {
 	return err
 }
 
-// Close ends the loop; Run returns after the turn that it is in, and Close when Run has. From the loop's own
-// goroutine it does not wait. If a handler holds the loop, Close gives it up after a second without any progress: it
+// Close ends the loop; Run returns after the turn that it is in, and Close when Run has. On the loop itself, in
+// a coroutine too, it does not wait. If a handler holds the loop, Close gives it up after a second without any progress: it
 // breaks off the loop's connections from outside (see sock.Socket.BreakOff) and returns a *HeldError, which names the
 // line. The loop still ends by itself if the handler returns later. Any goroutine may call it, any number of times.
 func (l *Loop) Close() error {
-	if !l.beginClose() || l.id.Load() == goroutineID() {
+	if !l.beginClose() || l.OnLoop() {
 		return nil
 	}
 	return l.awaitEnd()

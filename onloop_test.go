@@ -1,0 +1,131 @@
+package plexor_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/frame"
+)
+
+// waiting calls every method of a Server that waits for its loops.
+func waiting(srv *plexor.Server, addr string, ln net.Listener, h plexor.Handler) map[string]error {
+	errs := make(map[string]error)
+	_, errs["Open"] = srv.Open(addr, h)
+	_, errs["OpenPackets"] = srv.OpenPackets("udp://127.0.0.1:0", plexor.PacketFunc(func(*plexor.Packet) {}))
+	_, errs["Listen"] = srv.Listen(addr)
+	errs["ListenAndServe"] = srv.ListenAndServe(addr)
+	errs["Serve"] = srv.Serve(ln)
+	errs["Wait"] = srv.Wait()
+	errs["Shutdown"] = srv.Shutdown(context.Background())
+	return errs
+}
+
+// TestServerFromHandler: methods of the server that a handler calls, on its coroutine, fail at once if they would wait for
+// the loop that the handler is on, and change nothing; in coro.Await those work that need no handler's end. Close works,
+// and waits for nothing.
+func TestServerFromHandler(t *testing.T) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		const addr = "tcp://127.0.0.1:0"
+		errs := make(chan map[string]error, 1)
+		opened := make(chan net.Addr, 1)
+		srv := &plexor.Server{}
+		var h plexor.Handler
+		h = plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+			switch string(msg) {
+			case "all":
+				errs <- waiting(srv, addr, ln, h)
+			case "await":
+				a, err := coro.Await(c.Context(), func() (net.Addr, error) { return srv.Open(addr, h) })
+				if err != nil {
+					return err
+				}
+				opened <- a
+			case "close":
+				errs <- map[string]error{"Close": srv.Close()}
+			}
+			return c.Send(msg)
+		})
+		b := place{driver, addr}.serve(t, srv, h)
+		client := b.dial()
+		send(t, client, "all\n")
+		for name, err := range receive(t, errs, "the handler") {
+			if _, ok := errors.AsType[*coro.MisuseError](err); !ok || !strings.Contains(err.Error(), "Server."+name) {
+				t.Errorf("%s from a handler: %v, want a *coro.MisuseError that names it", name, err)
+			}
+		}
+		want(t, client, "all\n")
+		b.log.says(t, "wrong use of a plexor.Server")
+		send(t, client, "await\n")
+		want(t, client, "await\n")
+		other := dial(t, receive(t, opened, "Open in Await"))
+		send(t, other, "x\n") // the server goes on
+		want(t, other, "x\n")
+		send(t, client, "close\n")
+		for name, err := range receive(t, errs, "Close") {
+			if err != nil {
+				t.Errorf("%s from a handler: %v", name, err)
+			}
+		}
+		if err := srv.Wait(); err != plexor.ErrServerClosed {
+			t.Errorf("Wait: %v, want ErrServerClosed", err)
+		}
+	})
+}
+
+// TestStopListeningFromHandler: it begins, also by a listener's Close, and does not wait.
+func TestStopListeningFromHandler(t *testing.T) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		srv := &plexor.Server{}
+		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, srv, nil)
+		lns := make([]*plexor.Listener, 4) // on both loops
+		for i := range lns {
+			var err error
+			if lns[i], err = srv.Listen("tcp://127.0.0.1:0"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, err := srv.Open("tcp://127.0.0.1:0", plexor.HandlerFunc(func(c *plexor.Conn) {
+			p := make([]byte, 1)
+			for {
+				if _, err := c.Read(p); err != nil {
+					return
+				}
+				switch p[0] {
+				case 'l':
+					for _, ln := range lns {
+						if err := ln.Close(); err != nil {
+							t.Errorf("Close of a Listener from a handler: %v", err)
+						}
+					}
+				case 's':
+					srv.StopListening()
+				}
+				c.Write(p)
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := dial(t, a)
+		for _, p := range []string{"l", "s"} {
+			send(t, client, p)
+			want(t, client, p)
+		}
+		srv.StopListening() // waits
+		if c, err := net.Dial("tcp", a.String()); err == nil {
+			c.Close()
+			t.Error("it listens still")
+		}
+		b.shutdown()
+	})
+}
