@@ -58,6 +58,8 @@ type layer interface {
 	take(n int)
 	drop()
 	inside() bool
+	// choked reports that nothing is read until the peer has taken what reading made us write; writable ends it.
+	choked() bool
 	// notify tells the peer that nothing more comes.
 	notify() error
 	// shut closes, and waits for nothing. It, notify, writable and closed are the loop's calls.

@@ -139,7 +139,14 @@ func (e *messageEvents) EOF(*loop.Conn) {
 	}
 }
 
-func (e *messageEvents) Writable(lc *loop.Conn) { (*events)(&e.Conn).Writable(lc) }
+func (e *messageEvents) Writable(lc *loop.Conn) {
+	m := (*messageConn)(e)
+	choked := m.over != nil && m.over.choked()
+	(*events)(&e.Conn).Writable(lc)
+	if choked && !m.over.choked() && m.run == nil && !m.raw.is(unshaken|closed|over|givenAway) {
+		m.arrived() // what lies there was left until now
+	}
+}
 
 func (e *messageEvents) Expired(lc *loop.Conn, err *loop.DeadlineError) {
 	m := (*messageConn)(e)

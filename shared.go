@@ -39,6 +39,7 @@ type shared struct {
 	paused   bool // in was full: the loop does not read
 	posted   bool // serve will run
 	writing  bool // a Write is half done
+	choked   bool // a Read waits for out to be taken
 	ended    bool // CloseWrite
 	closed   bool
 	read     sharedDeadline
@@ -181,6 +182,10 @@ func (s *shared) flush() {
 			s.out, s.spare = nil, nil // an idle connection holds no buffer
 		}
 		s.writable.Broadcast()
+		if s.choked {
+			s.choked = false
+			s.readable.Broadcast()
+		}
 		s.mu.Unlock()
 	}
 }

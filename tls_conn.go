@@ -31,6 +31,9 @@ import (
 // deadline ever cuts a record: while a tls.Conn is of no use after a Write that timed out, as package crypto/tls says,
 // this one is as usable as before.
 //
+// What reading makes us write, the answers to KeyUpdates, waits in the same place, and a peer decides how much of it there
+// is. So nothing is read while more than spillLimit of it has found no room: the peer has to take what it asked for first.
+//
 // During the handshake its coroutine waits below the tls.Conn, and so all others are refused until it is over.
 type secured struct {
 	c      *Conn
@@ -59,7 +62,22 @@ const (
 // pieceSize is how much a Write gives the tls.Conn at once, in bytes: two records of the largest size.
 const pieceSize = 32 << 10
 
+// spillLimit is from how many bytes of records that found no room on nothing is read, until the peer has taken them. It is
+// more than a Write spills, a piece and its records, so that what is written and not taken never keeps from reading.
+const spillLimit = 2 * pieceSize
+
 var _ layer = (*secured)(nil)
+
+// choked reports whether reading has to wait for the peer to take what it caused.
+func (x *secured) choked() bool { return x.spill != nil && len(x.spill.b)-x.spill.from >= spillLimit }
+
+// mayRead is choked, after another try.
+func (x *secured) mayRead() bool {
+	if x.choked() {
+		_ = x.flush() // who writes next gets the error too
+	}
+	return !x.choked()
+}
 
 // errNothing is what a tls.Conn reads when nothing has arrived: it may be asked again.
 var errNothing error = nothingError{}
@@ -121,6 +139,8 @@ func (x *secured) try(p []byte) (int, error) {
 		return 0, s.notOurs()
 	case s.readExpired():
 		return 0, os.ErrDeadlineExceeded
+	case !x.mayRead():
+		return 0, errNothing
 	}
 	n, err := x.tc.Read(p)
 	if n > 0 {
@@ -136,10 +156,12 @@ func (x *secured) try(p []byte) (int, error) {
 // is not where the stream sees it.
 func (x *secured) await(t *coro.Task) error {
 	s := &x.c.raw
-	if len(s.peek()) > 0 {
+	choked := x.choked()
+	if len(s.peek()) > 0 && !choked {
 		return nil
 	}
 	switch err := s.unreadable(); {
+	case err == io.EOF && choked: // it stands behind what is not read yet
 	case err == io.EOF:
 		return nil // which is TLS's to judge
 	case err == ErrServerClosed && !s.is(over) && x.meter.inside(): // Shutdown waits for the rest of a record
@@ -257,7 +279,11 @@ func (x *secured) flush() error {
 
 // writable is the loop's call: there is room.
 func (x *secured) writable() {
+	choked := x.choked()
 	_ = x.flush() // who writes next gets the error too
+	if choked && !x.choked() {
+		x.c.raw.readers.wakeAll()
+	}
 	if x.ending != nil && x.spill == nil {
 		x.ending.Stop()
 		x.ending = nil

@@ -93,6 +93,9 @@ func (m *messageConn) nextOver() bool {
 
 func (x *secured) pull(size int) error {
 	s := &x.c.raw
+	if !x.mayRead() {
+		return errNothing
+	}
 	if x.plain == nil {
 		x.plain = s.w.buffers.get(size)
 	}

@@ -49,6 +49,9 @@ func (s *sharedTLS) Read(p []byte) (int, error) {
 	if n := s.takeLeft(p); n > 0 {
 		return n, nil
 	}
+	if err := s.sh.awaitTaken(); err != nil {
+		return 0, err
+	}
 	n, err := s.tc.Read(p)
 	if n > 0 {
 		return n, nil // it repeats its errors
@@ -142,6 +145,22 @@ func (s *shared) awaitRoom() error {
 		}
 		s.writable.Wait(&s.mu)
 	}
+}
+
+// awaitTaken waits while what reading makes us write, which push takes without a bound, has found no room: see
+// secured.choked. Reading has a deadline of its own, so a Write that waits is no reason to wait for: what that holds is
+// below the limit.
+func (s *shared) awaitTaken() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.out) >= sharedLimit+spillLimit && !s.over && s.broken == nil {
+		if err := s.unreadable(); err != nil {
+			return err
+		}
+		s.choked = true
+		s.readable.Wait(&s.mu)
+	}
+	return nil
 }
 
 // readableNow is why a Read fails even if something is there.
