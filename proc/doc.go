@@ -52,7 +52,8 @@
 // A worker that dies is started again, the first time after Backoff; a master whose worker dies again and again says so
 // and ends with an error. Workers whose master died drain and end, so that the address is free for the next one. A master
 // that is killed (SIGKILL) leaves its pid file and the files of unix sockets; the next one sees that nobody holds
-// them, and takes them over. Every process is waited for; no one stays a zombie.
+// them, and takes them over. Every process is waited for; no one stays a zombie,
+// nor do orphans that a master gets as process 1 of a container ([ReapOrphans]).
 //
 // A worker that is killed takes the connections that it had with it, and no others: what waits in the shared queue is the
 // others'. So is what comes while a worker is stopped or held up: with io_uring the kernel wakes one worker for a connection,

@@ -62,6 +62,7 @@ func TestMain(m *testing.M) {
 	proc.Register("dies", func(w *proc.Worker) error { _ = w.Ready(""); os.Exit(7); return nil })
 	proc.Register("deaf", func(w *proc.Worker) error { _ = w.Ready(""); select {} })
 	proc.Register("notifies", notifies)
+	registerOrphans()
 	proc.Main()
 	if text := os.Getenv(beMaster); text != "" {
 		os.Exit(runMaster(text))

@@ -60,6 +60,7 @@ func (c *Master) run(ctx context.Context) (err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	defer ReapOrphans()()
 	if err := m.open(); err != nil {
 		m.close()
 		return err

@@ -85,6 +85,7 @@ func (s *serveCmd) Run(c *console) error {
 		srv.Bind = given.Bind
 	}
 	defer coro.DumpOnQuit()()
+	defer proc.ReapOrphans()()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package proc
+
+// ReapOrphans is for process 1 of a container, which Linux has; here it does nothing.
+func ReapOrphans() (stop func()) { return func() {} }
