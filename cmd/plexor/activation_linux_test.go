@@ -58,8 +58,11 @@ func TestActivationAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write([]byte("hello")); err == nil {
-		err = c.(*net.TCPConn).CloseWrite()
+	if _, err := c.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
 	}
 	got, err := io.ReadAll(c)
 	if err != nil || string(got) != "HELLO_SB" {
