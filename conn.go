@@ -311,8 +311,9 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 
 // Context is the context of the handler, for package coro's operations and for others that take one. It is cancelled
 // when the handler has returned, and when the connection breaks or is closed, with the reason as its cause; that the
-// peer has closed its half does not cancel it. It is asked for by the handler; with [Messages] it is that of the
-// message.
+// peer has closed its half does not cancel it, but that it then dies does. A connection whose handler leaves 64 KiB of
+// input unread is not watched meanwhile: what lies before the error comes first. Context is asked for by the handler;
+// with [Messages] it is that of the message.
 func (c *Conn) Context() context.Context {
 	if err := c.usable("context"); err != nil {
 		ctx, cancel := context.WithCancelCause(context.Background())

@@ -75,6 +75,25 @@ func (d *completion) update(c *Conn) {
 	if c.wantsWrite() && s.ops&(opSend|opPollOut) == 0 {
 		d.submission(s, opPollOut).PollAdd(s.sock.FD(), unix.POLLOUT)
 	}
+	if c.wantsHangup() && s.ops&opPollHangup == 0 {
+		// Multishot, and so told of changes: a poll always tells of the peer's end (POLLRDHUP) too, and one that
+		// reports once would be over with that.
+		d.submission(s, opPollHangup).PollMultishot(s.sock.FD(), unix.POLLERR|unix.POLLHUP)
+	}
+}
+
+// hangup is told what a connection is polled for behind its peer's end.
+func (d *completion) hangup(s *slot, c *uring.CQE) {
+	switch {
+	case s.conn == nil || c.Errno() == unix.ECANCELED:
+	case c.Errno() != 0:
+		s.conn.fail(fmt.Errorf("loop: poll: %w", c.Errno()))
+	case c.Res&(unix.POLLERR|unix.POLLHUP) != 0:
+		s.conn.hungUp()
+	}
+	if s.conn != nil && !c.More() {
+		d.update(s.conn)
+	}
 }
 
 // later has s looked at in the next dispatch.

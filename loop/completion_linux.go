@@ -97,6 +97,7 @@ const (
 	opWake
 	opCancel // of no slot: a cancellation that failed, since what it was for has completed
 	opPollIn
+	opPollHangup
 )
 
 // mark is a submission's user data.
@@ -368,6 +369,8 @@ func (d *completion) complete(c *uring.CQE) {
 		d.accepted(s, c)
 	case opReceiveMessage:
 		d.receivedPacket(s, c)
+	case opPollHangup:
+		d.hangup(s, c)
 	case opPollError:
 		d.refusedPacket(s, c)
 	default:

@@ -47,6 +47,7 @@ const (
 	wroteLate                         // the write deadline passed: Write fails until it is set anew
 	wantsNotice                       // Write refused: Writable is owed, and comes before more Data
 	duplex                            // by ReadOn: full does not keep from reading
+	goneAtOnce                        // the peer's end was that of both halves: see receivedEOF
 )
 
 func (c *Conn) is(s connState) bool { return c.state&s != 0 }
@@ -414,12 +415,18 @@ func (c *Conn) receivedEOF() {
 		c.settle()
 		return
 	}
-	c.loop.driver.update(c)
 	c.handler.EOF(c)
+	if c.wantsHangup() { // it is not closing by now
+		c.lookGone()
+	}
+	if !c.is(ended) {
+		c.loop.driver.update(c)
+	}
 }
 
 // Pause stops reading; the peer is held up once the kernel's buffers are full. Data that was received before may
-// not be called again in this turn. Resume goes on.
+// not be called again in this turn. Resume goes on. Of a connection that breaks meanwhile the next Write tells, or, behind
+// what had arrived before, what comes after Resume.
 func (c *Conn) Pause() {
 	if !c.is(ended | paused) {
 		c.state |= paused

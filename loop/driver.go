@@ -21,6 +21,7 @@ import (
 //	Conn.received(p)      bytes, in order; p is the driver's until the call returns. Never while the connection
 //	                      does not want to read (Conn.wantsRead), and at most ReadBudget of them in a turn
 //	Conn.receivedEOF()    the peer closed its half; all that it sent was received before
+//	Conn.hungUp()         it is broken or closed, while Conn.wantsHangup
 //	Conn.sentSome()       some of Conn.out left after write had returned
 //	Conn.fail(err)        the connection is broken
 //	Listener.accept()     connections wait; Listener.accepted(s): one was accepted; Listener.refused(err): none
@@ -55,7 +56,7 @@ type driver interface {
 	// add takes a connection in: established, or to be told when it is (c.connecting). An error leaves nothing
 	// behind, and the socket open.
 	add(c *Conn) error
-	// update is told that what the connection wants (wantsRead, wantsWrite) may have changed.
+	// update is told that what the connection wants (wantsRead, wantsWrite, wantsHangup) may have changed.
 	update(c *Conn)
 	// write sends the connection's output: first what c.out holds, then c's corked bytes, then extra. What it
 	// can't send now moves to c.out, copied, or is on its way in memory of the driver's (c.flight). An error means

@@ -18,7 +18,9 @@ type Handler interface {
 	// Data returns.
 	Data(c *Conn, p []byte)
 	// EOF: the peer closed its half: it sends no more, but may still read. Whoever has nothing more to say
-	// calls c.Close.
+	// calls c.Close. If the peer dies later, Closed comes, though nothing is written (where the driver is
+	// select, up to a second later; on Windows with a write). A Unix socket that was closed as a whole is as
+	// one whose half was: a write tells.
 	EOF(c *Conn)
 	// Writable: Write refused with ErrFull, or c.Full was true, and now there is room again; or sending failed
 	// meanwhile, which the next Write tells. It comes before any more Data.

@@ -103,6 +103,9 @@ func (d *readiness) conn(c *Conn, ready selector.Events) {
 			writeOn(c)
 		}
 	}
+	if ready == selector.Hangup {
+		c.hungUp()
+	}
 	if ready&selector.Read == 0 {
 		return
 	}
@@ -227,6 +230,9 @@ func (d *readiness) update(c *Conn) {
 	}
 	if c.wantsWrite() {
 		want |= selector.Write
+	}
+	if want == 0 && c.wantsHangup() {
+		want = selector.Hangup
 	}
 	if want == selector.Events(c.armed) {
 		return

@@ -10,7 +10,7 @@ import "time"
 // touch nothing that wait uses without the kernel's or a lock's help. close comes last, when nobody is
 // in wait.
 //
-// The descriptor is never negative, fits into 31 bits, and the events are Read, Write or both. Errors
+// The descriptor is never negative, fits into 31 bits, and the events are Read, Write or both, or Hangup alone. Errors
 // carry the system call (os.SyscallError) where there was one.
 type backend interface {
 	// add starts to watch fd. It fails, and then watches nothing, if fd is closed or the kernel cannot
@@ -42,7 +42,7 @@ type backend interface {
 	// wait fills hits with what is ready, and returns how many there are. It waits until one is, for
 	// at most limit (which it may round up, and may fall short of), for ever if limit is negative, and
 	// not at all if it is zero. It returns early, with none, on a signal and on a kick. At most one hit
-	// a descriptor; hang-up and error are both. If there are more than hits can hold, later calls with
+	// a descriptor; hang-up and error are all events. If there are more than hits can hold, later calls with
 	// the same hits get through all of them. It never reports what is the backend's own.
 	wait(hits []hit, limit time.Duration) (int, error)
 

@@ -32,7 +32,8 @@ func TestArguments(t *testing.T) {
 			also error
 		}{
 			{"register no events", s.Register(free, 0, nil), ErrInvalid, fs.ErrInvalid},
-			{"register an unknown event", s.Register(free, Read|4, nil), ErrInvalid, fs.ErrInvalid},
+			{"register an unknown event", s.Register(free, Read|8, nil), ErrInvalid, fs.ErrInvalid},
+			{"register a hang-up and another event", s.Register(free, Read|Hangup, nil), ErrInvalid, fs.ErrInvalid},
 			{"register the private bit", s.Register(free, vanished, nil), ErrInvalid, fs.ErrInvalid},
 			{"register a negative descriptor", s.Register(-1, Read, nil), ErrInvalid, fs.ErrInvalid},
 			{"register a descriptor that the kernel would cut to 32 bits", s.Register(cut(free), Read, nil), ErrInvalid, fs.ErrInvalid},
@@ -351,7 +352,7 @@ func TestClosed(t *testing.T) {
 }
 
 func TestEventsString(t *testing.T) {
-	for e, want := range map[Events]string{0: "none", Read: "read", Write: "write", both: "read|write", 9: "Events(0x9)"} {
+	for e, want := range map[Events]string{0: "none", Read: "read", Write: "write", both: "read|write", Hangup: "hangup", 9: "Events(0x9)"} {
 		if got := e.String(); got != want {
 			t.Errorf("Events(%d).String() = %q, want %q", uint8(e), got, want)
 		}

@@ -19,7 +19,8 @@
 // is a hint, as with the system calls beneath: another may have read what was there, and so descriptors
 // should be non-blocking. Hang-ups and errors count as whatever was asked for, so that a read or a write
 // finds them; a connect that ended, well or not, is ready to write; a peer that closed is ready to read.
-// What was not asked for is never reported.
+// What was not asked for is never reported. A connection of which nothing is to be read or written for now
+// can be watched for Hangup, which is these things alone.
 //
 // # Which one
 //
@@ -92,7 +93,6 @@
 // its Unregister, or else at its 256th report, and the living are moved to a new epoll instance. That
 // takes one free descriptor for a moment; without one, Select tries again every millisecond.
 //
-// select has one more gap: Linux shows a hang-up to it as readable only. A socket that is watched for
-// Write alone, whose buffer is full, and whose peer shut both directions without closing, is reported by
-// epoll and poll, and not by select.
+// Linux shows a hang-up to select as readable only. So a socket that is watched for Write or for Hangup
+// alone is besides looked at with poll once a second: select reports its hang-up up to a second late.
 package selector

@@ -164,7 +164,7 @@ func (e *epoll) wait(hits []hit, limit time.Duration) (int, error) {
 			continue // serials start at 1: 0 is the waker
 		}
 		if ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-			h.events = both
+			h.events = all
 		} else {
 			if ev.Events&unix.EPOLLIN != 0 {
 				h.events = Read

@@ -40,10 +40,13 @@ func newKqueue() (backend, error) {
 	return k, nil
 }
 
-var filters = [2]struct {
+// A hang-up is the end-of-file flag of the filter for writing, which a wait is told of as soon as anything about the
+// socket's output changes (EV_CLEAR); what is not that end is dropped.
+var filters = [3]struct {
 	event  Events
 	filter int
-}{{Read, unix.EVFILT_READ}, {Write, unix.EVFILT_WRITE}}
+	flags  int
+}{{Read, unix.EVFILT_READ, 0}, {Write, unix.EVFILT_WRITE, 0}, {Hangup, unix.EVFILT_WRITE, unix.EV_CLEAR}}
 
 // change gives the kernel one change.
 func (k *kqueue) change(fd, filter, flags int) error {
@@ -77,13 +80,20 @@ func (k *kqueue) modify(fd int, _ uint64, old, events Events) error {
 	return k.swap(fd, old, events)
 }
 
-// swap adds what is new, and only if that worked deletes what is old.
+// swap adds what is new, and only if that worked deletes what is old. Write and Hangup are the same filter in two ways,
+// of which the kernel keeps the first: there the old one goes first.
 func (k *kqueue) swap(fd int, old, events Events) error {
+	if (old|events)&(Write|Hangup) == Write|Hangup {
+		if err := k.drop(fd, old&(Write|Hangup)); err != nil && !gone(err) {
+			return err
+		}
+		old &^= Write | Hangup
+	}
 	for _, f := range filters {
 		if f.event&events&^old == 0 {
 			continue
 		}
-		if err := k.change(fd, f.filter, unix.EV_ADD); err != nil {
+		if err := k.change(fd, f.filter, unix.EV_ADD|f.flags); err != nil {
 			if f.event == Write && events&Read&^old != 0 {
 				_ = k.change(fd, unix.EVFILT_READ, unix.EV_DELETE) // undone; err is the reason
 			}
@@ -158,7 +168,9 @@ func (k *kqueue) wait(hits []hit, limit time.Duration) (int, error) {
 		case unix.EVFILT_READ:
 			h.events |= Read
 		case unix.EVFILT_WRITE:
-			h.events |= Write
+			if h.events |= Write; ev.Flags&unix.EV_EOF != 0 {
+				h.events |= Hangup
+			}
 		}
 	}
 	for _, h := range hits[:found] {

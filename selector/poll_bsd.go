@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call is poll(2), which takes milliseconds.
-func (p *poller) call(fds []unix.PollFd, limit time.Duration) (int, error) {
+// pollCall is poll(2), which takes milliseconds.
+func pollCall(fds []unix.PollFd, limit time.Duration) (int, error) {
 	switch n, err := unix.Poll(fds, milliseconds(limit)); err {
 	case nil:
 		return n, nil

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call is ppoll(2), which takes nanoseconds, without a signal mask. As in epoll, a look does not tell the
+// pollCall is ppoll(2), which takes nanoseconds, without a signal mask. As in epoll, a look does not tell the
 // scheduler, and a wait does.
-func (p *poller) call(fds []unix.PollFd, limit time.Duration) (int, error) {
+func pollCall(fds []unix.PollFd, limit time.Duration) (int, error) {
 	var ts *unix.Timespec
 	if limit >= 0 {
 		t := unix.NsecToTimespec(int64(limit))

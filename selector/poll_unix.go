@@ -92,7 +92,7 @@ func (p *poller) prepare(int) {
 }
 
 func (p *poller) wait(hits []hit, limit time.Duration) (int, error) {
-	n, err := p.call(p.live, limit)
+	n, err := pollCall(p.live, limit)
 	if err != nil {
 		return 0, err
 	}
@@ -134,7 +134,7 @@ func fromPoll(revents int16) (events Events) {
 	case revents&unix.POLLNVAL != 0:
 		return vanished
 	case revents&(unix.POLLERR|unix.POLLHUP) != 0:
-		return both
+		return all
 	}
 	if revents&unix.POLLIN != 0 {
 		events = Read

@@ -16,7 +16,8 @@ import (
 const fdSetSize = len(unix.FdSet{}.Bits) * unix.NFDBITS
 
 // selecter is select(2): a bit a descriptor, in one set for each event. The kernel goes through all bits
-// up to the highest descriptor, and puts its answer in place of the question.
+// up to the highest descriptor, and puts its answer in place of the question. Hang-ups it shows as readable
+// alone; see aside.
 type selecter struct {
 	waker *waker
 	want  [2]unix.FdSet // read, write; with the waker in read; under the Selector's lock
@@ -29,6 +30,8 @@ type selecter struct {
 	few  bool // ask holds few enough for a look to be tried always
 	next int  // the descriptor where the next look for results starts, so that none starves
 	hot  bool // the latest look found something
+
+	aside aside
 }
 
 func newSelect() (backend, error) {
@@ -85,6 +88,7 @@ func (s *selecter) set(fd int, events Events) {
 			s.want[i].Clear(fd)
 		}
 	}
+	s.aside.set(fd, events != 0 && events&Read == 0)
 }
 
 func (s *selecter) copies() bool { return true }
@@ -93,9 +97,14 @@ func (s *selecter) eager() bool { return s.hot || s.few }
 
 func (s *selecter) prepare(int) {
 	s.ask, s.nfds, s.few = s.want, s.high+1, s.count <= smallPoll
+	s.aside.prepare()
 }
 
 func (s *selecter) wait(hits []hit, limit time.Duration) (int, error) {
+	limit, err := s.aside.look(limit)
+	if err != nil {
+		return 0, err
+	}
 	s.live = s.ask
 	n, err := s.call(limit)
 	if err == unix.EBADF {
@@ -111,9 +120,19 @@ func (s *selecter) wait(hits []hit, limit time.Duration) (int, error) {
 	}
 	s.hot = n > 0 && (limit == 0 || n > 1)
 	if n == 0 {
-		return 0, nil
+		return s.aside.take(hits), nil
 	}
-	return s.scan(hits), nil
+	found := s.aside.take(hits[:s.aside.share(len(hits))])
+	for _, h := range hits[:found] {
+		s.live[1].Clear(int(h.fd)) // it is told as all events
+	}
+	if found < len(hits) {
+		found += s.scan(hits[found:])
+	}
+	if found == 0 { // the one place was kept for others, and there are none
+		found = s.aside.take(hits)
+	}
+	return found, nil
 }
 
 // scan goes once around the words of both sets, from where the last scan ended. The first word comes
@@ -140,6 +159,8 @@ func (s *selecter) scan(hits []hit) int {
 			}
 			if write[w]>>bit&1 != 0 {
 				h.events |= Write
+			} else if s.ask[1].IsSet(fd) && hungUp(fd) {
+				h.events = all
 			}
 			hits[found] = h
 			if found++; found == len(hits) {

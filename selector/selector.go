@@ -9,35 +9,6 @@ import (
 	"time"
 )
 
-// Events says what a descriptor is watched for, or what it is ready for: a set of [Read] and [Write].
-type Events uint8
-
-const (
-	// Read: a read would not block. There is data, or the end of the stream, or a connection to accept,
-	// or an error to collect.
-	Read Events = 1 << iota
-	// Write: a write would not block. There is room, or a connect has ended (well or not), or there is
-	// an error to collect.
-	Write
-
-	both = Read | Write
-)
-
-// String is "none", "read", "write", "read|write", or a number where there are bits that mean nothing.
-func (e Events) String() string {
-	switch e {
-	case 0:
-		return "none"
-	case Read:
-		return "read"
-	case Write:
-		return "write"
-	case both:
-		return "read|write"
-	}
-	return fmt.Sprintf("Events(%#x)", uint8(e))
-}
-
 // Key is what the Selector holds of one descriptor.
 type Key struct {
 	FD     int
@@ -101,10 +72,10 @@ func newSelector(name string, b backend) *Selector {
 // Name is the multiplexer's name, as given to [Open]: "epoll", "kqueue", "poll" or "select".
 func (s *Selector) Name() string { return s.name }
 
-// Register starts to watch fd for events, which must be Read, Write or both. The data comes back with
+// Register starts to watch fd for events, which must be Read, Write or both, or Hangup. The data comes back with
 // every result. It fails with
 //
-//   - [ErrInvalid] for a negative descriptor, no events or unknown ones,
+//   - [ErrInvalid] for a negative descriptor, no events or unknown ones, or Hangup and another,
 //   - [ErrRegistered] for a descriptor that is registered already, whatever the data,
 //   - [ErrLimit] for a descriptor that select cannot hold,
 //   - the kernel's reason otherwise: EBADF for a closed descriptor; EPERM for one that the multiplexer
@@ -489,8 +460,10 @@ func (s *Selector) checkLocked(op string, fd int, events Events) error {
 		return s.failed(op, fd, fmt.Errorf("%w: a descriptor has 31 bits", ErrInvalid))
 	case events == 0:
 		return s.failed(op, fd, fmt.Errorf("%w: no events; Unregister stops watching", ErrInvalid))
-	case events&^both != 0:
-		return s.failed(op, fd, fmt.Errorf("%w: %v; there are only Read and Write", ErrInvalid, events))
+	case events&^all != 0:
+		return s.failed(op, fd, fmt.Errorf("%w: %v; there are only Read, Write and Hangup", ErrInvalid, events))
+	case events&Hangup != 0 && events != Hangup:
+		return s.failed(op, fd, fmt.Errorf("%w: %v; Hangup stands alone", ErrInvalid, events))
 	}
 	return nil
 }

@@ -152,3 +152,13 @@ func bare(err error) error {
 	}
 	return err
 }
+
+func sysHungUp(s Socket) (up, failed bool) {
+	fds := []unix.PollFd{{Fd: int32(s.FD())}}
+	for {
+		if _, err := unix.Poll(fds, 0); err != unix.EINTR {
+			r := fds[0].Revents
+			return r&unix.POLLHUP != 0, r&unix.POLLERR != 0
+		}
+	}
+}

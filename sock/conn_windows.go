@@ -261,3 +261,5 @@ func osPath(path string) string {
 
 func sysLockDir(string) (unlock func()) { return func() {} }
 func sysSocketMode(Socket, fs.FileMode) {}
+
+func sysHungUp(Socket) (up, failed bool) { return false, false }

@@ -74,6 +74,10 @@ func (s Socket) Unread() (int, error) { return sysUnread(s) }
 // NetBSD: FIONWRITE; OpenBSD and Windows cannot tell.
 func (s Socket) Unacked() (n int, ok bool) { return sysUnacked(s) }
 
+// HungUp looks whether both halves of a connection are closed or it is broken, and whether the system keeps an error of it,
+// which ConnectError takes (POLLHUP and POLLERR of poll(2)). On Windows, which does not tell, both are false.
+func (s Socket) HungUp() (up, failed bool) { return sysHungUp(s) }
+
 // LocalAddr is the address that the socket is bound to; the scheme is by its family and type.
 func (s Socket) LocalAddr() (Addr, error) { return s.addr("local address", false) }
 

@@ -44,7 +44,7 @@ func (d *dialCmd) Run(c *console) error {
 			return err
 		}
 		p := &pipe{conn: conn, in: c.in, out: c.out, codec: to.codec}
-		if err := p.run(ctx); err != nil {
+		if err := p.run(); err != nil {
 			_ = conn.Abort() // the error is the one to tell
 			return err
 		}
@@ -76,13 +76,14 @@ type pipe struct {
 // pieceSize is how much is read at once, in bytes.
 const pieceSize = 64 << 10
 
-// run ends when both directions have. The first error ends the other one too.
-func (p *pipe) run(ctx context.Context) error {
+// run ends when both directions have. The first error ends the other one too, and so does the connection when it breaks,
+// whatever the input waits for.
+func (p *pipe) run() error {
 	send, receive := p.send, p.receive
 	if p.codec != nil {
 		send, receive = p.sendLines, p.receiveLines
 	}
-	return coro.Group(ctx, func(g *coro.Tasks) error {
+	return coro.Group(p.conn.Context(), func(g *coro.Tasks) error {
 		g.GoNamed("send", func(ctx context.Context) error {
 			if err := send(ctx); err != nil {
 				return err
@@ -105,7 +106,7 @@ func (p *pipe) send(ctx context.Context) error {
 			return
 		})
 		if err != nil {
-			return inputError(err)
+			return p.inputError(err)
 		}
 		if _, err := p.conn.Write(buf[:n]); err != nil || end {
 			return err
@@ -113,7 +114,13 @@ func (p *pipe) send(ctx context.Context) error {
 	}
 }
 
-func inputError(err error) error { return fmt.Errorf("standard input: %w", err) }
+// inputError is why nothing is read of the input: often that the connection is over.
+func (p *pipe) inputError(err error) error {
+	if cause := context.Cause(p.conn.Context()); cause != nil {
+		return fmt.Errorf("%s: %w", p.conn, cause)
+	}
+	return fmt.Errorf("standard input: %w", err)
+}
 
 func (p *pipe) receive(ctx context.Context) error {
 	buf := make([]byte, pieceSize)
@@ -156,7 +163,7 @@ func (p *pipe) sendLines(ctx context.Context) error {
 			return line, err
 		})
 		if err != nil {
-			return inputError(fmt.Errorf("line %d: %w", number, err))
+			return p.inputError(fmt.Errorf("line %d: %w", number, err))
 		}
 		if end {
 			return nil

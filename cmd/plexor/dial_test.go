@@ -158,6 +158,36 @@ func TestDialEnds(t *testing.T) {
 		code, _, stderr := dialled(t, "hello", address)
 		ends(t, 1, "^plexor: .*connection reset by peer", code, stderr)
 	})
+	t.Run("reset behind its end", func(t *testing.T) {
+		printed := make(chan bool)
+		address := peer(t, func(c *net.TCPConn) {
+			_, _ = io.WriteString(c, "banner\n")
+			_ = c.CloseWrite() // if it failed, dial would not end as wanted
+			<-printed
+			_ = c.SetLinger(0) // Close resets
+		})
+		cmd := command("dial", address)
+		stdin, err := cmd.StdinPipe() // which stays open, and silent
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stdin.Close()
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "banner\n" {
+			t.Errorf("got %q, %v", line, err)
+		}
+		close(printed)
+		_ = cmd.Wait() // its code is looked at
+		ends(t, 1, "^plexor: .*broken pipe", cmd.ProcessState.ExitCode(), stderr.String())
+	})
 	t.Run("a message cut short", func(t *testing.T) {
 		address := peer(t, func(c *net.TCPConn) {
 			_, _ = io.WriteString(c, "\x00\x03one\x00\x03tw")
