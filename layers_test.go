@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"proc"},
 	{"load", "models"},
 	{"compare"},
-	{"cmd/plexor", "soak", "attacks/keyupdate", "attacks/stopped", "attacks/urgent"},
+	{"cmd/plexor", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/stopped", "attacks/urgent"},
 }
 
 // alone are packages that import nothing of ours, whatever stands above them.

@@ -27,11 +27,19 @@ type Limits struct {
 	// counted in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not for a
 	// GreeterFunc, for a HandlerFunc over TLS (HandshakeTimeout is its limit), nor for what a Listener accepts.
 	FirstByte time.Duration
-	// HandshakeTimeout is how long a TLS handshake may take from the connection's start (default 10 s), and
-	// Handshakes how many may be under way at once on a loop (default 256). Eight times as many may wait for
-	// their turn; those beyond, and those whose time passes while they wait, are reset.
+	// HandshakeTimeout is how long a TLS handshake may take from the connection's start (default 10 s).
 	HandshakeTimeout time.Duration
-	Handshakes       int
+	// Handshakes is how many of them may be at work at once on a loop (default 256): those of which a callback of the
+	// tls.Config waits for something else. One that waits for its client is not at work, and those beyond wait for their
+	// turn. Those whose time passes meanwhile are reset.
+	Handshakes int
+	// UnfinishedHandshakes is how many there may be at once on a loop in all, at work or not, from their first byte on
+	// (default 2048, of which each takes some 35 KiB), and UnfinishedPerPeer how many of them one IPv4 address or /64 of
+	// IPv6 may have (default 512; negative: no bound of its own, for a server behind a proxy that hands TLS on). One that
+	// comes beyond them takes the place of the one that has waited longest for its client, which is reset; it is reset
+	// itself if none waits for its client.
+	UnfinishedHandshakes int
+	UnfinishedPerPeer    int
 	// HighWater is how many bytes of output may wait on one connection (default 256 KiB): Write waits from there on,
 	// and reading pauses.
 	HighWater int
@@ -51,6 +59,8 @@ const (
 	defaultFirstByte        = 30 * time.Second // half of what common web servers give a request's head
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultHandshakes       = 256
+	defaultUnfinished       = 2048
+	defaultPeerUnfinished   = 512
 	defaultLinger           = 10 * time.Second
 	defaultAccepts          = 1024
 	defaultPackets          = 1024
@@ -67,6 +77,8 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"Conns", &l.Conns, defaultConns, true},
 		{"ConnsPerPeer", &l.ConnsPerPeer, -1, true},
 		{"Handshakes", &l.Handshakes, defaultHandshakes, false},
+		{"UnfinishedHandshakes", &l.UnfinishedHandshakes, defaultUnfinished, false},
+		{"UnfinishedPerPeer", &l.UnfinishedPerPeer, defaultPeerUnfinished, true},
 		{"HighWater", &l.HighWater, defaultHighWater, false},
 		{"Accepts", &l.Accepts, defaultAccepts, false},
 		{"Packets", &l.Packets, defaultPackets, false},
@@ -105,14 +117,14 @@ type Stats struct {
 	Handlers int   // running now; one of Messages runs only while it handles one
 	Accepted int64 // connections, all that came
 
-	Handshaking int   // TLS handshakes under way now
+	Handshaking int   // unfinished TLS handshakes now
 	Handshakes  int64 // those that succeeded
 
 	// Refused, by reason.
 	RefusedConns      int64 // Limits.Conns
 	RefusedPeer       int64 // Limits.ConnsPerPeer
 	RefusedAccepts    int64 // Limits.Accepts
-	RefusedHandshakes int64 // Limits.Handshakes
+	RefusedHandshakes int64 // Limits.Handshakes; UnfinishedHandshakes and UnfinishedPerPeer with none to evict
 	RefusedDriver     int64 // the driver had no room
 	StepBacks         int64 // how often a listener had to wait for a free descriptor
 
@@ -123,6 +135,7 @@ type Stats struct {
 	Failed            int64 // Messages: the handler returned an error
 	Panics            int64 // of handlers
 	HandshakeTimeouts int64 // Limits.HandshakeTimeout
+	EvictedHandshakes int64 // Limits.UnfinishedHandshakes and UnfinishedPerPeer: for newer ones
 	HandshakeErrors   int64 // TLS handshakes that failed for any other reason
 	Undelivered       int64 // Limits.Linger passed after the close
 
@@ -140,7 +153,7 @@ type counters struct {
 	silent                                       atomic.Int64
 	packetsDropped                               atomic.Int64
 	handshaking, handshakes                      atomic.Int64
-	refusedHandshakes                            atomic.Int64
+	refusedHandshakes, evictedHandshakes         atomic.Int64
 	handshakeTimeouts, handshakeErrors           atomic.Int64
 }
 
@@ -172,6 +185,7 @@ func (s *Server) Stats() Stats {
 		Handshaking:       int(c.handshaking.Load()),
 		Handshakes:        c.handshakes.Load(),
 		RefusedHandshakes: c.refusedHandshakes.Load(),
+		EvictedHandshakes: c.evictedHandshakes.Load(),
 		HandshakeTimeouts: c.handshakeTimeouts.Load(),
 		HandshakeErrors:   c.handshakeErrors.Load(),
 		PacketsIn:         l.PacketsIn,

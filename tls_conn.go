@@ -46,8 +46,9 @@ type secured struct {
 	ending *loop.Timer
 	err    error // why it is of no use: failed
 
-	sh      *shared // once the connection was given away
-	pushing bool    // to sh without waiting: who writes has waited
+	handshake *handshake // a server's, as long as it is under way
+	sh        *shared    // once the connection was given away
+	pushing   bool       // to sh without waiting: who writes has waited
 }
 
 // A secureState goes shaking ──▶ open, or ──▶ failed.
@@ -412,7 +413,11 @@ func (r *tlsTransport) Read(p []byte) (n int, err error) {
 	case r.state == shaking:
 		var t *coro.Task
 		if t, err = s.self("Conn.Read"); err == nil {
-			n, err = s.read(t, p)
+			if r.handshake != nil {
+				n, err = r.handshake.read(t, p)
+			} else {
+				n, err = s.read(t, p)
+			}
 			r.meter.pass(p[:n])
 		}
 	case len(s.peek()) > 0:

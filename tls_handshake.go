@@ -21,8 +21,9 @@ var (
 	// ErrPlaintext is StartTLS that finds bytes which came in plain text and belong to no handshake. Somebody on the way
 	// may have put them there, to have them taken for what the peer said in safety (CVE-2011-0411).
 	ErrPlaintext = errors.New("plexor: bytes in plain text came between the upgrade and the TLS handshake")
-	// ErrBusy is a handshake that Limits.Handshakes left no room for.
-	ErrBusy = errors.New("plexor: too many TLS handshakes at once (Limits.Handshakes)")
+	// ErrBusy is a handshake that Limits.Handshakes or Limits.UnfinishedHandshakes left no room for, or that had to make
+	// room for another. The connection was reset.
+	ErrBusy = errors.New("plexor: too many TLS handshakes at once (Limits.Handshakes, Limits.UnfinishedHandshakes)")
 )
 
 // A HandshakeError is why a TLS handshake failed. The connection is of no use then. Unwrap gives what package crypto/tls
@@ -128,21 +129,25 @@ func (c *Conn) secure(cfg *tls.Config, client bool) *secured {
 // shake makes the handshake on the task that calls it.
 func (x *secured) shake(ctx context.Context, limit time.Duration, client bool) error {
 	w := x.c.raw.w
-	late := true // until the handshake has begun it is not the peer's fault
-	err := coro.Timeout(ctx, limit, func(ctx context.Context) error {
-		if !client {
-			if err := w.enterHandshake(ctx); err != nil {
+	served := w.srv != nil && !client
+	late := served // until the handshake has begun it is not the peer's fault
+	err := coro.Timeout(ctx, limit, func(ctx context.Context) (err error) {
+		if served {
+			if x.handshake, err = w.beginHandshake(ctx, x.c); err != nil {
 				return err
 			}
-			defer w.leaveHandshake()
+			defer func() {
+				late = x.handshake.late
+				x.handshake.end()
+				x.handshake = nil
+			}()
 		}
-		late = false
 		// Without cancellation, for which a tls.Conn would start a goroutine: our waits end by themselves.
 		return x.tc.HandshakeContext(context.WithValue(context.WithoutCancel(ctx), onCoroutine{}, true))
 	})
 	if err == nil {
 		x.state = open
-		if w.srv != nil && !client {
+		if served {
 			w.srv.stats.handshakes.Add(1)
 		}
 		return nil
@@ -151,44 +156,10 @@ func (x *secured) shake(ctx context.Context, limit time.Duration, client bool) e
 		err = ErrBusy
 	}
 	x.state, x.err = failedTLS, explain(err, client)
-	if w.srv != nil && !client {
+	if served {
 		w.srv.stats.countHandshake(err)
 	}
 	return x.err
-}
-
-// waitingHandshakes is how many more than Limits.Handshakes may wait until one of those is done; the rest is refused at
-// once.
-const waitingHandshakes = 8
-
-// enterHandshake waits until it is this one's turn.
-func (w *worker) enterHandshake(ctx context.Context) error {
-	if w.srv == nil {
-		return nil
-	}
-	if w.shakes == nil {
-		w.shakes = coro.NewSemaphore(w.srv.limits.Handshakes)
-	}
-	if !w.shakes.TryAcquire(1) {
-		if w.shakesWaiting >= waitingHandshakes*w.srv.limits.Handshakes {
-			return ErrBusy
-		}
-		w.shakesWaiting++
-		err := w.shakes.Acquire(ctx, 1)
-		w.shakesWaiting--
-		if err != nil {
-			return err
-		}
-	}
-	w.srv.stats.handshaking.Add(1)
-	return nil
-}
-
-func (w *worker) leaveHandshake() {
-	if w.srv != nil {
-		w.srv.stats.handshaking.Add(-1)
-		w.shakes.Release(1)
-	}
 }
 
 func (w *worker) handshakeTimeout() time.Duration {
@@ -261,6 +232,8 @@ func gone(err error) bool {
 // countHandshake counts one that failed, by reason.
 func (c *counters) countHandshake(err error) {
 	switch {
+	case errors.Is(err, errEvicted):
+		c.evictedHandshakes.Add(1)
 	case errors.Is(err, ErrBusy):
 		c.refusedHandshakes.Add(1)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

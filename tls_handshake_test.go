@@ -2,10 +2,8 @@ package plexor_test
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -194,43 +192,4 @@ func TestTLSSlowHandshake(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestTLSFlood: no more handshakes than allowed are under way, a bounded number waits, the rest is refused, and when they
-// are done, a good client is served.
-func TestTLSFlood(t *testing.T) {
-	eachDriver(t, func(t *testing.T, driver string) {
-		const limit, clients = 2, 40 // and 16 may wait
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: plexor.Limits{Handshakes: limit, HandshakeTimeout: 300 * time.Millisecond}}, nil, echoTLS)
-		ends := make(chan error, clients)
-		for range clients {
-			c := b.dial()
-			send(t, c, "\x16\x03\x01\x02\x00\x01")
-			go func() {
-				_, err := c.Read(make([]byte, 1))
-				ends <- err
-			}()
-		}
-		for left := clients; left > 0; {
-			if s := b.Stats(); s.Handshaking > limit {
-				t.Fatalf("%d handshakes at once, want %d at most", s.Handshaking, limit)
-			}
-			select {
-			case err := <-ends:
-				left--
-				if err == nil || errors.Is(err, net.ErrClosed) {
-					t.Errorf("a client of the flood read: %v", err)
-				}
-			case <-time.After(time.Millisecond):
-			}
-		}
-		b.await("the counts", func(s plexor.Stats) bool {
-			// Those that wait get the place of one that is late, with little time left: so who was late varies.
-			return s.HandshakeTimeouts+s.RefusedHandshakes == clients && s.HandshakeTimeouts >= limit &&
-				s.RefusedHandshakes >= clients-limit-8*limit && s.Conns == 0
-		})
-		c := b.connect(nil)
-		send(t, c, "x")
-		want(t, c, "x")
-	})
 }

@@ -35,8 +35,7 @@ type worker struct {
 	packets  int       // datagram handlers that run
 	runners  []*runner // that wait for messages
 
-	shakes        *coro.Semaphore // TLS handshakes that may be under way; nil: there was none
-	shakesWaiting int             // for it
+	shakes *handshakes // TLS handshakes of clients; nil: there was none
 
 	highWater int // the largest piece that is given to the loop at once
 }
