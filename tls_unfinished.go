@@ -15,10 +15,10 @@ import (
 //	                       │                     ▲
 //	                       └──nothing there──▶ waiting ──▶ evicted
 //
-// A place among Limits.Handshakes is held at work alone, so no client can hold one. What a client can hold is bounded by
-// Limits.UnfinishedHandshakes, for one peer by Limits.UnfinishedPerPeer. When there are as many, the one that has waited
-// longest for its client has to go: an honest one waits for a round trip, one that was begun to be in the way waits on.
-// Only if none waits for its client, as when a callback of the tls.Config is slow, is the new one refused.
+// A place among Limits.Handshakes is held at work alone, so no client can hold one. What clients can hold is bounded by
+// Limits.UnfinishedHandshakes, for one peer by Limits.UnfinishedPerPeer. When there are as many, the one that has
+// waited longest for its client has to go: an honest one waits for a round trip, one that is in the way waits on. Only
+// if none waits for its client, as when a callback of the tls.Config is slow, is the new one refused.
 
 // handshakes are the unfinished ones of a loop.
 type handshakes struct {
@@ -66,7 +66,11 @@ func peerKey(a netip.Addr) netip.Addr {
 // beginHandshake counts one more, and evicts another if there are as many as may be.
 func (w *worker) beginHandshake(ctx context.Context, c *Conn) (*handshake, error) {
 	if w.shakes == nil {
-		w.shakes = &handshakes{slots: coro.NewSemaphore(w.srv.limits.Handshakes), limits: &w.srv.limits, peers: make(map[netip.Addr]*peerHandshakes)}
+		w.shakes = &handshakes{
+			slots:  coro.NewSemaphore(w.srv.limits.Handshakes),
+			limits: &w.srv.limits,
+			peers:  make(map[netip.Addr]*peerHandshakes),
+		}
 	}
 	a := w.shakes
 	h := &handshake{ctx: ctx, of: a, c: c}

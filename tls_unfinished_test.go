@@ -28,13 +28,14 @@ func (b *tlsBench) silent(n int, ends chan<- error) {
 	}
 }
 
-// TestTLSFlood: of clients that fall silent within the handshake no more are kept than allowed: the longest silent go, a good
-// client is served all the while, and their time ends the rest.
+// TestTLSFlood: of clients that fall silent within the handshake no more are kept than allowed: the longest silent go, a
+// good client is served all the while, and their time ends the rest.
 func TestTLSFlood(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		const limit, clients = 4, 40
 		clock := loop.NewManualClock(time.Now())
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{UnfinishedHandshakes: limit}}, nil, echoTLS)
+		limits := plexor.Limits{UnfinishedHandshakes: limit}
+		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Clock: clock, Limits: limits}, nil, echoTLS)
 		ends := make(chan error, clients)
 		b.silent(clients/2, ends)
 		b.await("the first half", func(s plexor.Stats) bool { return s.EvictedHandshakes == clients/2-limit })
@@ -53,15 +54,18 @@ func TestTLSFlood(t *testing.T) {
 			}
 		}
 		clock.Advance(time.Minute)
-		b.await("the end of all", func(s plexor.Stats) bool { return s.HandshakeTimeouts == limit && s.Handshaking == 0 && s.Conns == 3 })
+		b.await("the end of all", func(s plexor.Stats) bool {
+			return s.HandshakeTimeouts == limit && s.Handshaking == 0 && s.Conns == 3
+		})
 	})
 }
 
-// TestTLSSilentHoldNoPlace: one that waits for its client holds no place among Limits.Handshakes, of which there is one here.
+// TestTLSSilentHoldNoPlace: one that waits for its client holds no place among Limits.Handshakes, here the only one.
 func TestTLSSilentHoldNoPlace(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		const clients = 5
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: plexor.Limits{Handshakes: 1, HandshakeTimeout: time.Hour}}, nil, echoTLS)
+		limits := plexor.Limits{Handshakes: 1, HandshakeTimeout: time.Hour}
+		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: limits}, nil, echoTLS)
 		b.silent(clients, make(chan error, clients))
 		b.await("the silent ones", func(s plexor.Stats) bool { return s.Handshaking == clients })
 		c := b.connect(nil)
@@ -77,8 +81,8 @@ func TestTLSSilentHoldNoPlace(t *testing.T) {
 func TestTLSFloodOfOnePeer(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		const share, clients = 2, 6
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: plexor.Limits{UnfinishedHandshakes: share + 1, UnfinishedPerPeer: share,
-			HandshakeTimeout: time.Hour}}, nil, echoTLS)
+		limits := plexor.Limits{UnfinishedHandshakes: share + 1, UnfinishedPerPeer: share, HandshakeTimeout: time.Hour}
+		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: limits}, nil, echoTLS)
 		other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 		patient, err := other.Dial("tcp", b.addr.String())
 		if err != nil {

@@ -1,5 +1,6 @@
 // Command handshakes holds TLS handshakes half open: each of its silent clients sends a ClientHello, as a real client
-// would, and then nothing more and takes nothing. Beside them honest clients come one after the other, and must be served.
+// would, and then nothing more, and takes nothing. Beside them honest clients come one after the other, and must be
+// served.
 //
 // It is an attack on servers in which a handshake holds a scarce place for as long as its client likes.
 //
@@ -23,7 +24,7 @@ func main() {
 	addr := flag.String("addr", "", "a TLS server (default: some of its own)")
 	driver := flag.String("driver", "", "the driver of a server of its own, or net (default: all that work here)")
 	flag.IntVar(&a.loops, "loops", 2, "the loops of a server of its own")
-	flag.DurationVar(&a.timeout, "timeout", 0, "the HandshakeTimeout of a server of its own (default: that of plexor.Limits)")
+	flag.DurationVar(&a.timeout, "timeout", 0, "HandshakeTimeout of a server of its own (default: that of Limits)")
 	flag.IntVar(&a.silent, "silent", 600, "clients that fall silent")
 	flag.IntVar(&a.honest, "honest", 150, "honest clients")
 	flag.DurationVar(&a.every, "every", 50*time.Millisecond, "the time from one honest client to the next")
