@@ -46,7 +46,7 @@ func (p *packets) bind() (err error) {
 	if ap.Addr().IsUnspecified() {
 		ap = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port()) // this machine, as sock.Connect takes it
 	}
-	p.peer = ap
+	p.peer = sock.AsPeer(ap)
 	local := netip.IPv4Unspecified()
 	if ap.Addr().Is6() {
 		local = netip.IPv6Unspecified()
@@ -87,7 +87,12 @@ func (p *packets) message(number uint32) []byte {
 
 // Packet is of loop.PacketHandler: an answer, or what somebody else sent.
 func (p *packets) Packet(_ *loop.PacketConn, b []byte, peer netip.AddrPort, _ bool) {
-	if p.s == nil || peer.Port() != p.peer.Port() || peer.Addr().Unmap() != p.peer.Addr().Unmap().WithZone("") && peer.Addr() != p.peer.Addr() {
+	if p.s == nil {
+		return
+	}
+	if !p.fromTarget(peer) {
+		p.w.unexpected++
+		p.w.note(&unexpectedError{peer.Addr()})
 		return
 	}
 	p.w.in += int64(len(b))
@@ -106,6 +111,20 @@ func (p *packets) Packet(_ *loop.PacketConn, b []byte, peer netip.AddrPort, _ bo
 		p.w.wrong++
 		p.w.note(errWrong)
 	}
+}
+
+// fromTarget reports whether peer is the one that the messages go to. The kernel keeps no zone with an address that is
+// not of one link (::1%lo is ::1).
+func (p *packets) fromTarget(peer netip.AddrPort) bool {
+	return peer.Port() == p.peer.Port() && (peer.Addr() == p.peer.Addr() || peer.Addr() == p.peer.Addr().WithZone(""))
+}
+
+// An unexpectedError is a datagram of another peer than the target. Its port is left out, so that what one address
+// sends is one reason.
+type unexpectedError struct{ from netip.Addr }
+
+func (e *unexpectedError) Error() string {
+	return "a datagram came from " + e.from.String() + ", which is not where the messages went"
 }
 
 // right compares an answer with what was sent under its number.

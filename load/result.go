@@ -54,6 +54,9 @@ type Result struct {
 	Wrong int64 `json:"wrong"`
 	// Stray is how many datagrams came too late, or twice.
 	Stray int64 `json:"stray,omitempty"`
+	// Unexpected is how many datagrams came from another address or port than the target's, and were dropped: answers of
+	// a server that does not answer from where it was asked, or what a stranger sent.
+	Unexpected int64 `json:"unexpected,omitempty"`
 	// Unsent is how many messages were due by the rate and could not be sent, since the server was behind by more
 	// than the timeout, or the run was interrupted; Unanswered how many were under way when it was.
 	Unsent     int64 `json:"unsent"`
@@ -127,6 +130,10 @@ func (r *Result) Err() error {
 	case r.LostConns > 0:
 		return fail("%d of %d connections were lost", r.LostConns, r.Connected)
 	case r.Messages == 0 && r.LostMessages > 0:
+		if r.Unexpected > 0 {
+			return fail("none of %d messages was answered from where it was sent to, and %d datagrams came from elsewhere",
+				r.LostMessages, r.Unexpected)
+		}
 		return fail("none of %d messages was answered", r.LostMessages)
 	}
 	return nil

@@ -77,10 +77,25 @@ func serve(t *testing.T, network string, behave func(s *server, c net.Conn)) *se
 // servePackets serves datagrams: answer gets each with its number, and sends what it likes.
 func servePackets(t *testing.T, answer func(n int, p []byte, send func([]byte))) *server {
 	t.Helper()
+	return servePacketsBy(t, nil, answer)
+}
+
+// servePacketsBy is servePackets, with answers that leave from another socket unless that is nil.
+func servePacketsBy(t *testing.T, by net.PacketConn, answer func(n int, p []byte, send func([]byte))) *server {
+	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if by == nil {
+		by = pc
+	}
+	return servePacketsOn(t, pc, by, answer)
+}
+
+// servePacketsOn serves the datagrams of pc, which is closed at the end of the test.
+func servePacketsOn(t *testing.T, pc, by net.PacketConn, answer func(n int, p []byte, send func([]byte))) *server {
+	t.Helper()
 	s := newServer()
 	s.address = "udp://" + pc.LocalAddr().String()
 	var wg sync.WaitGroup
@@ -94,7 +109,7 @@ func servePackets(t *testing.T, answer func(n int, p []byte, send func([]byte)))
 			if err != nil {
 				continue // a refused answer, which is nobody's loss
 			}
-			answer(i, buf[:n], func(p []byte) { _, _ = pc.WriteTo(p, peer) }) // it may be lost, as UDP says
+			answer(i, buf[:n], func(p []byte) { _, _ = by.WriteTo(p, peer) }) // it may be lost, as UDP says
 		}
 	})
 	t.Cleanup(func() {

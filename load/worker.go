@@ -44,8 +44,10 @@ type worker struct {
 	within    int64 // of them, those that came before end
 	out, in   int64 // bytes
 
-	connected, notConnected, lostConns, timedOut, lostMessages, wrong, stray, unsent, unanswered int64
-	errors                                                                                       map[string]int64
+	connected, notConnected, lostConns, timedOut, lostMessages int64
+	wrong, stray, unexpected, unsent, unanswered               int64
+
+	errors map[string]int64
 }
 
 // phase is where a worker is. Times that are not known yet are for ever.
@@ -320,6 +322,7 @@ func (w *worker) addTo(r *Result) {
 	r.LostMessages += w.lostMessages
 	r.Wrong += w.wrong
 	r.Stray += w.stray
+	r.Unexpected += w.unexpected
 	r.Unsent += w.unsent
 	r.Unanswered += w.unanswered
 }

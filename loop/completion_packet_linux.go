@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/plexor-go/plexor/sock"
 	"github.com/plexor-go/plexor/uring"
 	"golang.org/x/sys/unix"
 )
@@ -87,9 +88,8 @@ func (d *completion) receivedPacket(s *slot, c *uring.CQE) {
 	if c.HasBuffer() {
 		if m, ok := d.message.ParseRecvmsg(d.group.Data(c)); ok && p != nil {
 			p.loop.stats.packetsIn.Add(1)
-			peer := m.From()
 			n := min(len(m.Payload), d.opt.PacketSize) // the buffer has room for a little more
-			p.handler.Packet(p, m.Payload[:n:n], netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), m.PayloadLen > n || m.Flags&unix.MSG_TRUNC != 0)
+			p.handler.Packet(p, m.Payload[:n:n], sock.AddrPortOf(m.Name), m.PayloadLen > n || m.Flags&unix.MSG_TRUNC != 0)
 		}
 		d.group.Release(c.BufferID())
 	}

@@ -171,6 +171,16 @@ func peerOf(from *unix.RawSockaddrInet6, length uint32) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// AddrPortOf reads an internet address as the kernel writes it for recvmsg(2) (struct sockaddr_in, sockaddr_in6), in
+// the form in which this package gives peers: an IPv4 address mapped into IPv6 as IPv4, a zone by the interface's
+// name. It is for those who have the kernel receive in another way than by this package, and is there on Linux alone.
+// The zero value: it is none.
+func AddrPortOf(name []byte) netip.AddrPort {
+	var from unix.RawSockaddrInet6
+	n := copy(unsafe.Slice((*byte)(unsafe.Pointer(&from)), unix.SizeofSockaddrInet6), name)
+	return peerOf(&from, uint32(n))
+}
+
 // The port is big endian in memory, whatever the machine is.
 
 func putPort(to *uint16, v uint16) { binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(to))[:], v) }

@@ -113,7 +113,8 @@ func (s *Sockaddr) SetUnix(path string) error {
 	return nil
 }
 
-// AddrPort is the internet address; the zero value if it is none. A zone is given as a number.
+// AddrPort is the internet address; the zero value if it is none. A zone is given as a number, as
+// the kernel has it, and an IPv4 address in IPv6 clothes as IPv6: for names and plain IPv4 see sock.AddrPortOf.
 func (s *Sockaddr) AddrPort() netip.AddrPort { return addrPort(s.raw[:min(s.Len, sockaddrRoom)]) }
 
 func addrPort(b []byte) netip.AddrPort {
@@ -203,7 +204,7 @@ func (m *Message) ReceiveAddress() {
 	m.UseAddress()
 }
 
-// Address is the sender's internet address after a receive.
+// Address is the sender's internet address after a receive, as [Sockaddr.AddrPort] gives it.
 func (m *Message) Address() netip.AddrPort {
 	return addrPort(m.name.raw[:min(m.header.nameLen, sockaddrRoom)])
 }
@@ -232,7 +233,7 @@ type Received struct {
 	NameLen, PayloadLen int
 }
 
-// From is the sender's internet address.
+// From is the sender's internet address, as [Sockaddr.AddrPort] gives it.
 func (r *Received) From() netip.AddrPort { return addrPort(r.Name) }
 
 const recvmsgHead = 16

@@ -89,6 +89,10 @@ func (c *console) report(r *load.Result) error {
 	if r.LostMessages+r.Stray > 0 {
 		row("lost", "%s messages never answered, %s answered too late or twice", c.bad(r.LostMessages, grouped(r.LostMessages)), grouped(r.Stray))
 	}
+	if r.Unexpected > 0 {
+		row("elsewhere", "%s from other addresses than the messages went to, dropped",
+			c.bad(r.Unexpected, grouped(r.Unexpected)+" datagrams"))
+	}
 	if r.Unsent+r.Unanswered > 0 {
 		row("left", "%s messages were due and not sent, %s not answered when it ended", c.bad(r.Unsent, grouped(r.Unsent)), grouped(r.Unanswered))
 	}

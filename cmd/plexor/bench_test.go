@@ -250,6 +250,20 @@ func TestBenchUsage(t *testing.T) {
 	}
 }
 
+// TestBenchElsewhere: datagrams that came from elsewhere are in the table, and only if there were any.
+func TestBenchElsewhere(t *testing.T) {
+	const row = "elsewhere    1,234 datagrams from other addresses than the messages went to, dropped\n"
+	for n, want := range map[int64]string{0: "", 1234: row} {
+		var out strings.Builder
+		if err := (&console{out: &out}).report(&load.Result{Unexpected: n}); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, want) || n == 0 && strings.Contains(got, "elsewhere") {
+			t.Errorf("with %d of them the table is %q, want %q in it", n, got, want)
+		}
+	}
+}
+
 // TestBenchReport: the table, the lines of progress, and the picture.
 func TestBenchReport(t *testing.T) {
 	s := serve(t, 1, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0"))

@@ -1,0 +1,69 @@
+package ownnet
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func enter(t *testing.T) bool {
+	if os.Getenv(variable) == t.Name() {
+		if err := setUp(); err != nil {
+			t.Fatalf("setting up a network: %v", err)
+		}
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), variable+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	if os.Geteuid() != 0 { // in a user namespace everybody may have networks, where the system lets them have those
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Skipf("no network of its own can be had here: %v", err)
+	}
+	switch err := cmd.Wait(); {
+	case err != nil:
+		t.Errorf("in a network of its own: %v\n%s", err, out.String())
+	case strings.Contains(out.String(), "--- SKIP: "+t.Name()):
+		t.Skipf("in a network of its own:\n%s", out.String())
+	}
+	return false
+}
+
+// setUp brings lo up and gives it LinkLocal. Its index is 1 in each network.
+func setUp() error {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		return os.NewSyscallError("SIOCSIFFLAGS", err)
+	}
+	request := struct { // struct in6_ifreq of linux/ipv6.h
+		addr   [16]byte
+		prefix uint32
+		index  int32
+	}{netip.MustParseAddr(LinkLocal).As16(), 64, 1}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 {
+		return os.NewSyscallError("SIOCSIFADDR", errno)
+	}
+	return nil
+}
