@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,26 +39,35 @@ func TestSweepFindsLostEvents(t *testing.T) {
 	stop := make(chan struct{})
 	var flood, clients sync.WaitGroup
 	flood.Go(func() { signalThreads(stop) })
-	var bad atomic.Int64
-	for range 8 {
-		clients.Go(func() {
-			for range 40 {
-				if got, err := urgent(host); err != nil || got != "ab" {
-					bad.Add(1)
-					t.Errorf("got %q back, %v; want \"ab\"", got, err)
-					return
-				}
-			}
-		})
+	found := func() (n uint64) {
+		_ = l.Do(func() { n = d.sweep.found }) // it has not ended
+		return n
 	}
-	clients.Wait()
+	// By this machine's measure one in 20 is lost. A kernel that loses none at all has been mended.
+	for limit := time.Now().Add(30 * time.Second); found() == 0 && !t.Failed() && time.Now().Before(limit); {
+		for range 8 {
+			clients.Go(func() {
+				for range 40 {
+					if got, err := urgent(host); err != nil || got != "ab" {
+						t.Errorf("got %q back, %v; want \"ab\"", got, err)
+						return
+					}
+				}
+			})
+		}
+		clients.Wait()
+	}
+	lost := found()
 	close(stop)
 	flood.Wait()
 	_ = l.Close() // it has no error to give
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	t.Logf("%d lost events were found", d.sweep.found)
+	t.Logf("%d lost events were found", lost)
+	if lost == 0 && !t.Failed() {
+		t.Skip("the kernel lost no event, so that the sweep had nothing to find")
+	}
 }
 
 // signalThreads sends SIGURG to each thread of this process until stop is closed.

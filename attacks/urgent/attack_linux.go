@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/plexor-go/plexor/loop"
@@ -38,10 +38,10 @@ func drivers(only string) (names []string) {
 }
 
 // serveAndRun attacks a server of this process.
-func (a attack) serveAndRun(driver string) (lost int, err error) {
+func (a attack) serveAndRun(driver string) (o outcome, err error) {
 	g, err := loop.NewGroup(loop.GroupOptions{Options: loop.Options{Driver: driver, Stall: -1}})
 	if err != nil {
-		return 0, err
+		return o, err
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
 	echo := loop.HandlerFunc(func(c *loop.Conn, p []byte) {
@@ -51,7 +51,7 @@ func (a attack) serveAndRun(driver string) (lost int, err error) {
 	})
 	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{}, func(*loop.Conn) loop.Handler { return echo })
 	if err != nil {
-		return 0, err
+		return o, err
 	}
 	if a.signals {
 		defer flood()()
@@ -85,33 +85,37 @@ func flood() (end func()) {
 	}
 }
 
-// run attacks the echo server at addr and returns how many clients did not get what they sent.
-func (a attack) run(addr string) (lost int, err error) {
-	var missing atomic.Int64
-	var first atomic.Pointer[error]
+// run attacks the echo server at addr.
+func (a attack) run(addr string) (o outcome, err error) {
+	var mu sync.Mutex // of o and err
 	var all sync.WaitGroup
 	for range a.clients {
 		all.Go(func() {
 			for range a.rounds {
-				got, err := a.client(addr)
+				began := time.Now()
+				got, e := a.client(addr)
+				took := time.Since(began)
+				if e == nil && got != "ab" {
+					e = fmt.Errorf("got %q back, want \"ab\"", got)
+				}
+				mu.Lock()
 				switch {
-				case errors.Is(err, os.ErrDeadlineExceeded):
-					missing.Add(1)
-				case err == nil && got != "ab":
-					err = fmt.Errorf("got %q back, want \"ab\"", got)
-					fallthrough
-				case err != nil:
-					first.CompareAndSwap(nil, &err)
+				case errors.Is(e, os.ErrDeadlineExceeded):
+					o.lost++
+				case e != nil:
+					err = cmp.Or(err, e)
+				default:
+					o.served(took)
+				}
+				mu.Unlock()
+				if e != nil && !errors.Is(e, os.ErrDeadlineExceeded) {
 					return
 				}
 			}
 		})
 	}
 	all.Wait()
-	if e := first.Load(); e != nil {
-		err = *e
-	}
-	return int(missing.Load()), err
+	return o, err
 }
 
 // client sends a, an urgent !, b and the end, and reads what comes back. The urgent byte is no part of the stream.

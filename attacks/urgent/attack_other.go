@@ -17,6 +17,6 @@ var errLinux = errors.New("this attack is on what Linux does with urgent data; i
 
 func drivers(string) []string { return []string{"none"} }
 
-func (a attack) serveAndRun(string) (int, error) { return 0, errLinux }
+func (a attack) serveAndRun(string) (outcome, error) { return outcome{}, errLinux }
 
-func (a attack) run(string) (int, error) { return 0, errLinux }
+func (a attack) run(string) (outcome, error) { return outcome{}, errLinux }
