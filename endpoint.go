@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
@@ -29,6 +30,9 @@ type endpoint struct {
 	pair KeyPair     // of a tls address: its own
 	pin  []byte      // of one that is dialled: the SHA-256 of the certificate that is trusted
 	tls  *tls.Config // of a tls address
+
+	ownTickets bool                       // tls has keys of its own for tickets, or wants none
+	tickets    atomic.Pointer[[][32]byte] // those of the server that tls has by now; nil: none
 
 	local net.Addr // once it listens
 	ln    *loop.GroupListener

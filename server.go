@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/plexor-go/plexor/loop"
@@ -53,6 +54,7 @@ type Server struct {
 	stats   counters
 	peers   census
 	own     ownPair
+	tickets atomic.Pointer[[][32]byte] // SetSessionTicketKeys; nil: each endpoint has its own
 	workers map[*loop.Loop]*worker
 
 	mu      sync.Mutex

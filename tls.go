@@ -29,7 +29,8 @@ type TLS struct {
 	Pairs []KeyPair
 	// Config is all else: ALPN (NextProtos), client certificates (ClientAuth, ClientCAs), versions. nil means the
 	// defaults of crypto/tls. It is cloned, and must not have certificates of its own (Certificates, GetCertificate)
-	// when there are Pairs. Session tickets are on, with keys that change daily, unless it says otherwise.
+	// when there are Pairs. Session tickets are on, with keys that change daily, unless it says otherwise, or
+	// [Server.SetSessionTicketKeys] was called, as by package proc's workers.
 	//
 	// Its callbacks run on the connection's coroutine, and hold up the loop unless they wait by package coro:
 	// coro.Await(hello.Context(), …) is the way to ask a disk or a vault.
@@ -119,6 +120,6 @@ func (ep *endpoint) secureWith(s *Server) error {
 	if cfg.ClientAuth >= tls.VerifyClientCertIfGiven && cfg.ClientCAs == nil && cfg.GetConfigForClient == nil {
 		return fail(errors.New("Server.TLS.Config verifies client certificates, but its ClientCAs is nil: the system's authorities would vouch for clients"))
 	}
-	ep.tls = cfg
+	ep.tls, ep.ownTickets = cfg, hasTicketKeys(cfg)
 	return nil
 }

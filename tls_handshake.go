@@ -204,6 +204,7 @@ func (c *Conn) serveTLS() bool {
 		_ = s.lc.SetReadDeadline(time.Time{}) // likewise
 		s.dropWaits()
 	}
+	c.ep.ticketKeys()
 	x := c.secure(c.ep.tls, false)
 	err := x.shake(c.base, limit, false)
 	if err == nil {

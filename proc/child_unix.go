@@ -33,7 +33,8 @@ type child struct {
 	killed string // why we killed it
 }
 
-// mostTold is how many messages may wait for a child to read them: it is told of its start and at most of three ways to end.
+// mostTold is how many messages may wait for a child to read them: it is told of its start and at most of three ways
+// to end, and of new keys for session tickets, hours apart.
 const mostTold = 8
 
 // A start is how a child is started.

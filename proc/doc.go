@@ -47,6 +47,12 @@
 // somebody ends one of them by TERM: the old one, or, if it does not do well, the new one, and then the old has its
 // file back. Workers that are restarted or reloaded are always of their master's program, even when its file was replaced.
 //
+// # TLS
+//
+// Session tickets of TLS are good at every worker, after a reload and after an upgrade: the master makes their keys, a new
+// one every 12 hours, and tells its workers by the pipe. They are never in an environment, an argument, a file or a log.
+// [Worker.Serve], [Worker.Join] and [Worker.Run] give them to a plexor.Server, [Worker.OnTicketKeys] to any other.
+//
 // # Death
 //
 // A worker that dies is started again, the first time after Backoff; a master whose worker dies again and again says so

@@ -47,6 +47,8 @@ type message struct {
 	Addrs  []string `json:",omitempty"`
 	Size   int      `json:",omitempty"` // of a pool's worker: the greatest message
 
+	Tickets *tickets `json:",omitempty"` // msgHello, of a successor too; msgTickets
+
 	Mode  Mode          `json:",omitempty"` // msgStop
 	Limit time.Duration `json:",omitempty"` // of msgHello: for a worker that is told by nobody
 
@@ -54,10 +56,11 @@ type message struct {
 }
 
 const (
-	msgHello  = "hello"
-	msgStop   = "stop"
-	msgReady  = "ready"
-	msgFailed = "failed"
+	msgHello   = "hello"
+	msgTickets = "tickets" // new keys
+	msgStop    = "stop"
+	msgReady   = "ready"
+	msgFailed  = "failed"
 )
 
 // mine is what this process was started for; nil if by no one of its kind.

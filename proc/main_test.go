@@ -63,6 +63,7 @@ func TestMain(m *testing.M) {
 	proc.Register("deaf", func(w *proc.Worker) error { _ = w.Ready(""); select {} })
 	proc.Register("notifies", notifies)
 	registerOrphans()
+	registerTickets()
 	proc.Main()
 	if text := os.Getenv(beMaster); text != "" {
 		os.Exit(runMaster(text))
@@ -110,6 +111,9 @@ func runMaster(text string) int {
 	}
 	if begun, ok := strings.CutPrefix(s.Entry, "pool "); ok {
 		return poolMaster(begun)
+	}
+	if s.Entry == "tickets" {
+		turnOnSignal()
 	}
 	m := &proc.Master{Entry: s.Entry, Workers: s.Workers, Addrs: s.Addrs, PIDFile: s.PIDFile, Config: []byte(s.Driver),
 		ReadyTimeout: s.ReadyTimeout, Drain: s.Drain, Backoff: s.Backoff, Steady: s.Steady, Deaths: s.Deaths,

@@ -32,6 +32,8 @@ type master struct {
 	reload    []*slot         // that are still to be replaced; the first one is being
 	again     bool            // HUP came while a reload ran
 
+	tickets     *tickets     // the keys of TLS session tickets
+	ticketTimer *time.Timer  // until the next one
 	predecessor *predecessor // the master that started us to take its place, while it lives
 	successor   *child       // and one that we started
 
@@ -65,6 +67,7 @@ func (c *Master) run(ctx context.Context) (err error) {
 		m.close()
 		return err
 	}
+	m.turnTicketsLater()
 	for n := range c.Workers {
 		m.slots = append(m.slots, &slot{number: n + 1})
 	}
@@ -113,7 +116,11 @@ func (m *master) open() (err error) {
 		if err := errors.Join(os.Unsetenv(notifySocket), setUnlessEmpty(notifySocket, manager)); err != nil {
 			return fmt.Errorf("proc: %w", err)
 		}
-		m.predecessor = watchPredecessor(mine.Control, func() { m.post(m.predecessorEnded) })
+		m.predecessor, m.tickets = watchPredecessor(mine.Control,
+			func(t *tickets) { m.post(func() { m.predecessorTurned(t) }) }, func() { m.post(m.predecessorEnded) })
+	}
+	if m.tickets == nil {
+		m.tickets = newTickets(time.Now())
 	}
 	var unused int
 	if m.sockets, unused, err = bind(m.Addrs, hs, owned); err != nil {
@@ -139,6 +146,7 @@ func setUnlessEmpty(key, value string) error {
 // close gives back what is left.
 func (m *master) close() {
 	close(m.ended)
+	m.stopTickets()
 	m.closeSockets()
 	if m.notes != nil {
 		m.notes.close()
@@ -188,7 +196,7 @@ func (m *master) worker(number int) (*child, error) {
 	c, err := start{
 		name: fmt.Sprintf("worker %d", number), number: number, path: path, stdin: m.null.Fd(), files: m.files(),
 		env: environ(env...), job: job{Role: roleWorker, Entry: m.Entry},
-		hello: message{Kind: msgHello, Number: number, Config: m.Config, Addrs: m.Addrs, Limit: m.Drain},
+		hello: message{Kind: msgHello, Number: number, Config: m.Config, Addrs: m.Addrs, Tickets: m.tickets, Limit: m.Drain},
 		heard: func(c *child, msg message) { m.post(func() { m.heard(c, msg) }) },
 		ended: func(c *child, st *os.ProcessState) { m.post(func() { m.workerEnded(c, st) }) },
 	}.begin()

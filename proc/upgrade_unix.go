@@ -4,10 +4,12 @@ package proc
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"time"
 )
 
 // An upgrade starts the program that stands in our file by now, as a second master on the same sockets. Both serve,
@@ -44,7 +46,7 @@ func (m *master) startSuccessor() error {
 	c, err := start{
 		name: "successor", path: self, stdin: 0, files: m.files(), env: environ(env...),
 		job:   job{Role: roleExec, Path: calledAs, Next: next},
-		hello: message{Kind: msgHello},
+		hello: message{Kind: msgHello, Tickets: m.tickets},
 		heard: func(c *child, msg message) { m.post(func() { m.successorHeard(c, msg) }) },
 		ended: func(c *child, st *os.ProcessState) { m.post(func() { m.successorEnded(c, st) }) },
 	}.begin()
@@ -83,17 +85,36 @@ func (m *master) restorePIDFile() {
 // A predecessor is the master that started this one, as long as it lives.
 type predecessor struct {
 	control *os.File
+	tickets bool // it tells us its keys for TLS session tickets
 	done    sync.WaitGroup
 }
 
-// watchPredecessor calls ended, on a goroutine of its own, when it has.
-func watchPredecessor(fd int, ended func()) *predecessor {
-	p := &predecessor{control: os.NewFile(uintptr(fd), "control")}
+// watchPredecessor waits for what it has to tell, and returns its keys; nil if it is of a kind that has none, or has ended.
+// From then on it calls turned for new ones and ended when it has, on a goroutine of its own.
+func watchPredecessor(fd int, turned func(*tickets), ended func()) (p *predecessor, keys *tickets) {
+	p = &predecessor{control: os.NewFile(uintptr(fd), "control")}
+	dec := json.NewDecoder(p.control)
+	var m message
+	_ = p.control.SetReadDeadline(time.Now().Add(tellTime)) // without one it takes as long as it takes
+	if err := dec.Decode(&m); err == nil && m.Tickets.valid() {
+		keys, p.tickets = m.Tickets, true
+	} else if errors.Is(err, os.ErrDeadlineExceeded) { // it is stopped, and may go on
+		dec = json.NewDecoder(io.MultiReader(dec.Buffered(), p.control))
+	}
+	_ = p.control.SetReadDeadline(time.Time{}) // likewise
 	p.done.Go(func() {
-		_, _ = io.Copy(io.Discard, p.control) // it ends with the other's process, or by close
+		for {
+			var m message
+			if dec.Decode(&m) != nil { // it ends with the other's process, or by close
+				break
+			}
+			if m.Tickets.valid() {
+				turned(m.Tickets)
+			}
+		}
 		ended()
 	})
-	return p
+	return p, keys
 }
 
 // ready tells it that we are.
@@ -106,12 +127,21 @@ func (p *predecessor) close() {
 	p.done.Wait()
 }
 
+// predecessorTurned is for keys of TLS session tickets that it tells.
+func (m *master) predecessorTurned(t *tickets) {
+	if m.predecessor != nil {
+		m.predecessor.tickets = true
+		m.setTickets(t)
+	}
+}
+
 func (m *master) predecessorEnded() {
 	if m.predecessor == nil {
 		return
 	}
 	m.predecessor.close()
 	m.predecessor = nil
+	m.turnTicketsLater()
 	if m.stopping == "" {
 		m.Log.Info("upgrade: the old master has ended; this one goes on alone")
 	}

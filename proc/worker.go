@@ -35,6 +35,7 @@ type Worker struct {
 
 	sockets []sock.Socket // in the order of Addrs
 	control *control
+	tickets ticketUsers
 
 	mu    sync.Mutex
 	mode  Mode // "": it may go on
@@ -87,9 +88,9 @@ func rank(m Mode) int {
 }
 
 // Serve serves all of Addrs with srv's Handler and Packets until the worker is to end, and then ends srv as it should: it
-// is the whole of an entry that has one service. srv gets the sockets by its Bind field.
+// is the whole of an entry that has one service. It calls [Worker.Join].
 func (w *Worker) Serve(srv *plexor.Server) error {
-	srv.Bind = w.Bind
+	w.Join(srv)
 	for _, a := range w.Addrs {
 		var err error
 		if isPackets(a) {
@@ -105,9 +106,11 @@ func (w *Worker) Serve(srv *plexor.Server) error {
 	return w.Run(srv, "")
 }
 
-// Run is Serve for a server whose addresses are open already, by way of [Worker.Bind]. status is what [Master.OnReady] gets.
+// Run is Serve for a server whose addresses are open already, by way of [Worker.Join] or [Worker.Bind]. status is what
+// [Master.OnReady] gets.
 func (w *Worker) Run(srv *plexor.Server, status string) error {
 	defer srv.Close()
+	w.shareTickets(srv)
 	if err := w.Ready(status); err != nil {
 		return err
 	}

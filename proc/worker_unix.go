@@ -54,6 +54,7 @@ func work(j *job) int {
 		return 1 // the master died before it could say what there is to do
 	}
 	w.Number, w.Config, w.Addrs = hello.Number, hello.Config, hello.Addrs
+	w.tickets.set(hello.Tickets)
 	log.SetPrefix(fmt.Sprintf("worker %d: %s", w.Number, log.Prefix()))
 	w.signals(hello.Limit)
 	go w.listen(dec, hello.Limit)
@@ -98,8 +99,11 @@ func (w *Worker) listen(dec *json.Decoder, drain time.Duration) {
 			w.told(Drain, drain, errOrphan)
 			return
 		}
-		if m.Kind == msgStop {
+		switch m.Kind {
+		case msgStop:
 			w.told(m.Mode, m.Limit, errTold)
+		case msgTickets:
+			w.tickets.set(m.Tickets)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func newCommon(hosts []string) (config []byte, fingerprint string, err error) {
 
 // joinWorkers makes srv one of the master's workers.
 func joinWorkers(srv *plexor.Server, w *proc.Worker) error {
-	srv.Bind = w.Bind
+	w.Join(srv)
 	if len(w.Config) == 0 {
 		return nil
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -67,6 +68,35 @@ func TestWorkersTLS(t *testing.T) {
 		ends(t, 0, "", code, stderr)
 		if stdout != "HELLO_SB" {
 			t.Errorf("got %q", stdout)
+		}
+	}
+	s.terminate()
+}
+
+// TestWorkersResume: a client resumes its TLS session at whichever worker it comes to, and after a reload.
+func TestWorkersResume(t *testing.T) {
+	s := serve(t, 1, command("serve", "--workers=4", "echo=tls://127.0.0.1:0"))
+	cfg := &tls.Config{InsecureSkipVerify: true, ServerName: "x", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	resumed := func() bool {
+		t.Helper()
+		c := tls.Client(dial(t, "tcp", s.host(0)), cfg)
+		ask(t, c, "hello", 5)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		return c.ConnectionState().DidResume
+	}
+	const visits = 64 // all workers, most likely: each gets about a quarter
+	if resumed() {
+		t.Error("resumed without a session")
+	}
+	for i := range 2 * visits {
+		if i == visits {
+			s.signal(syscall.SIGHUP)
+			s.says(`reload done`)
+		}
+		if !resumed() {
+			t.Fatalf("visit %d (a reload came before visit %d) was not resumed", i, visits)
 		}
 	}
 	s.terminate()
