@@ -52,12 +52,14 @@ type layer interface {
 	wrap(op string, err error) error
 	// pull reads what has arrived, size bytes at most, into a buffer of the layer's; with nothing there the error is
 	// errNothing. pulled is what is in that buffer, take takes n bytes of it, and drop gives the buffer back. inside
-	// reports whether anything has come that is neither taken nor can be pulled yet. All are for the loop too.
+	// reports whether anything has come that is neither taken nor can be pulled yet; partial is how many bytes are held,
+	// or soon will be, for what can't. All are for the loop too.
 	pull(size int) error
 	pulled() []byte
 	take(n int)
 	drop()
 	inside() bool
+	partial() int
 	// choked reports that nothing is read until the peer has taken what reading made us write; writable ends it.
 	choked() bool
 	// notify tells the peer that nothing more comes.
@@ -123,6 +125,7 @@ func (c *Conn) receiveOver(t *coro.Task, size int) (*buffer, error) {
 		}
 		c.raw.w.buffers.put(b)
 		if err == errNothing {
+			c.incompleteRecord()
 			err = c.over.await(t)
 		}
 		if err != nil {

@@ -26,15 +26,22 @@ var (
 	ErrNoCodec = errors.New("plexor: Send needs a codec: only a handler of Messages has one")
 	// ErrIdle is why a connection ended on which no byte moved within Limits.IdleTimeout. It is a timeout to
 	// net.Error, and os.ErrDeadlineExceeded to errors.Is.
-	ErrIdle error = &idleError{}
+	ErrIdle error = &limitError{"plexor: no byte moved within the idle timeout"}
+	// ErrFrameTime is why a connection ended that was in the hands of [Messages]' ServeConn when one of its messages took
+	// longer than Limits.FrameTime. It is a timeout as ErrIdle is.
+	ErrFrameTime error = &limitError{"plexor: a message took longer to arrive than Limits.FrameTime"}
+	// ErrPartialInput is why a connection ended that held more unfinished input for longer than the others of its loop,
+	// when all together held more than Limits.PartialInput.
+	ErrPartialInput = errors.New("plexor: the connections of the loop hold too much unfinished input (Limits.PartialInput)")
 )
 
-type idleError struct{}
+// A limitError is the end of a connection by a time of Limits.
+type limitError struct{ text string }
 
-func (*idleError) Error() string   { return "plexor: no byte moved within the idle timeout" }
-func (*idleError) Timeout() bool   { return true }
-func (*idleError) Temporary() bool { return true }
-func (*idleError) Unwrap() error   { return os.ErrDeadlineExceeded }
+func (e *limitError) Error() string { return e.text }
+func (*limitError) Timeout() bool   { return true }
+func (*limitError) Temporary() bool { return true }
+func (*limitError) Unwrap() error   { return os.ErrDeadlineExceeded }
 
 // wrap says what failed, and with whom, as package net does: a *net.OpError, which is a net.Error. io.EOF stays bare,
 // for everybody compares it.
@@ -46,7 +53,7 @@ func (s *stream) wrap(op string, err error) error {
 		return err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		if _, idle := err.(*idleError); !idle {
+		if _, ours := err.(*limitError); !ours {
 			err = os.ErrDeadlineExceeded
 		}
 	}

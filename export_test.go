@@ -1,6 +1,9 @@
 package plexor
 
-import "net"
+import (
+	"net"
+	"slices"
+)
 
 // For tests, on the connection's loop.
 
@@ -24,6 +27,28 @@ func Buffers(s *Server) (n int) {
 		n += w.buffers.out
 	}
 	return n
+}
+
+// Full reports whether the loop takes no more of what is written.
+func Full(c *Conn) bool { return c.raw.lc.Full() }
+
+// HeldInput is how many bytes of unfinished input a server's loops hold: as they count, and of the inboxes and the
+// decoders of Messages as these are.
+func HeldInput(s *Server) (counted, real int) {
+	for _, w := range s.workers {
+		_ = w.loop.Do(func() { // a loop that has ended holds nothing
+			counted += w.input.total
+			for _, c := range slices.Concat(w.conns, w.silence.conns) {
+				if c.raw.in != nil {
+					real += cap(c.raw.in.b)
+				}
+				if m, ok := c.raw.lc.Handler().(*messageEvents); ok {
+					real += m.dec.Held()
+				}
+			}
+		})
+	}
+	return counted, real
 }
 
 // Schedule makes the coroutines of servers that start from now on run in a random order, by a seed; 0 ends that.

@@ -134,6 +134,7 @@ func (c *Conn) closed(err error) {
 	case w.client != nil:
 		w.delist(c)
 	}
+	w.whole(&c.raw)            // an inbox stays as long as a handler can read it
 	c.cancel(c.raw.ended(err)) // unless it was closed, for the first cause stays
 	if c.over != nil {
 		c.over.closed()

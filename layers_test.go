@@ -28,7 +28,8 @@ var layers = [][]string{
 	{"proc"},
 	{"load", "models"},
 	{"compare"},
-	{"cmd/plexor", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/stopped", "attacks/urgent"},
+	{"cmd/plexor", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",
+		"attacks/stopped", "attacks/urgent"},
 }
 
 // alone are packages that import nothing of ours, whatever stands above them.

@@ -22,11 +22,23 @@ type Limits struct {
 	// IdleTimeout is how long a connection may go without a byte in either direction (default 1 hour; negative: for
 	// ever). It is closed then, up to an eighth later: Reads and Writes that wait fail with ErrIdle.
 	IdleTimeout time.Duration
-	// FirstByte is how long a connection may go without its first byte (default 30 s; negative: as long as IdleTimeout lets it):
-	// from its start, and with [Messages] over TLS from the handshake's end. It is closed then, up to an eighth later, and
-	// counted in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not for a
-	// GreeterFunc, for a HandlerFunc over TLS (HandshakeTimeout is its limit), nor for what a Listener accepts.
+	// FirstByte is how long a connection may go without its first byte (default 30 s; negative: as long as IdleTimeout
+	// lets it): from its start, and with [Messages] over TLS from the handshake's end. It is closed then, up to an eighth
+	// later, and counted in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not
+	// for a GreeterFunc, for a HandlerFunc over TLS (HandshakeTimeout is its limit), nor for what a Listener accepts.
 	FirstByte time.Duration
+	// FrameTime is how long a message of [Messages] may take to arrive, from its first byte to its last (default 1 minute;
+	// negative: as long as IdleTimeout lets it). Over TLS that holds for a record too, of which part has come. Then the
+	// connection is closed, up to an eighth later, and counted in Stats.SlowFrames. Time in which nothing was read, because
+	// the peer did not take its answers, does not count. Who takes messages of many MiB over slow links makes it longer.
+	FrameTime time.Duration
+	// PartialInput is how many bytes of memory the input of all connections of a loop may take that no handler could use
+	// yet (default 64 MiB; negative: no bound): of messages that have arrived in part, with what TLS keeps of a record of
+	// theirs, and what came for a handler that does not read. Beyond it, the connection that has held most for longest, by
+	// the product of both, is reset, and counted in Stats.EvictedInputs. One connection alone is never reset for it: what
+	// it may hold is for the codec to say. It should be several times the codec's longest message. From half of it on,
+	// nothing more is read for a handler that does not read. What Conn.Shared made has a bound for each connection alone.
+	PartialInput int
 	// HandshakeTimeout is how long a TLS handshake may take from the connection's start (default 10 s).
 	HandshakeTimeout time.Duration
 	// Handshakes is how many of them may be at work at once on a loop (default 256): those of which a callback of the
@@ -57,6 +69,8 @@ const (
 	defaultConns            = 1 << 20
 	defaultIdleTimeout      = time.Hour
 	defaultFirstByte        = 30 * time.Second // half of what common web servers give a request's head
+	defaultFrameTime        = time.Minute      // 1 MiB, the longest message unless set, at 17 KiB/s
+	defaultPartialInput     = 64 << 20         // 64 of them
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultHandshakes       = 256
 	defaultUnfinished       = 2048
@@ -79,6 +93,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"Handshakes", &l.Handshakes, defaultHandshakes, false},
 		{"UnfinishedHandshakes", &l.UnfinishedHandshakes, defaultUnfinished, false},
 		{"UnfinishedPerPeer", &l.UnfinishedPerPeer, defaultPeerUnfinished, true},
+		{"PartialInput", &l.PartialInput, defaultPartialInput, true},
 		{"HighWater", &l.HighWater, defaultHighWater, false},
 		{"Accepts", &l.Accepts, defaultAccepts, false},
 		{"Packets", &l.Packets, defaultPackets, false},
@@ -98,6 +113,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	}{
 		{"IdleTimeout", &l.IdleTimeout, defaultIdleTimeout, true},
 		{"FirstByte", &l.FirstByte, defaultFirstByte, true},
+		{"FrameTime", &l.FrameTime, defaultFrameTime, true},
 		{"HandshakeTimeout", &l.HandshakeTimeout, defaultHandshakeTimeout, false},
 		{"Linger", &l.Linger, defaultLinger, false},
 	} {
@@ -131,6 +147,8 @@ type Stats struct {
 	// Ended early, by reason.
 	Idle              int64 // Limits.IdleTimeout
 	Silent            int64 // Limits.FirstByte
+	SlowFrames        int64 // Limits.FrameTime
+	EvictedInputs     int64 // Limits.PartialInput: they held most for longest
 	BadFrames         int64 // Messages: what came was none
 	Failed            int64 // Messages: the handler returned an error
 	Panics            int64 // of handlers
@@ -150,7 +168,7 @@ type counters struct {
 	conns, handlers                              atomic.Int64
 	refusedConns, refusedPeer, refusedAccepts    atomic.Int64
 	idle, badFrames, failed, panics, undelivered atomic.Int64
-	silent                                       atomic.Int64
+	silent, slowFrames, evictedInputs            atomic.Int64
 	packetsDropped                               atomic.Int64
 	handshaking, handshakes                      atomic.Int64
 	refusedHandshakes, evictedHandshakes         atomic.Int64
@@ -178,6 +196,8 @@ func (s *Server) Stats() Stats {
 		StepBacks:         l.StepBacks,
 		Idle:              c.idle.Load(),
 		Silent:            c.silent.Load(),
+		SlowFrames:        c.slowFrames.Load(),
+		EvictedInputs:     c.evictedInputs.Load(),
 		BadFrames:         c.badFrames.Load(),
 		Failed:            c.failed.Load(),
 		Panics:            c.panics.Load(),

@@ -194,7 +194,9 @@ func (m *messageConn) next() bool {
 	}
 	if msg != nil {
 		m.run.msg = msg
-		if !inside {
+		if inside {
+			s.w.whole(s)
+		} else {
 			b := s.w.buffers.get(len(msg))
 			b.b = append(b.b, msg...)
 			m.run.buf, m.run.msg = b, b.b
@@ -328,6 +330,7 @@ func (m *messageConn) settle(err error) {
 		m.shut()
 	default:
 		s.dropWaits()
+		m.incomplete(&m.dec)
 		return
 	}
 	if !s.is(givenAway) {
@@ -338,6 +341,7 @@ func (m *messageConn) settle(err error) {
 		m.over.drop()
 	}
 	_ = m.dec.End() // gives its buffer back; what is wrong with it was said
+	s.w.forget(s)
 }
 
 // streamEnded closes after the stream's end, which is io.EOF, or what broke the layer above it.
@@ -413,11 +417,15 @@ func (h *messages) ServeConn(c *Conn) {
 	defer func() { c.msgs, c.raw.flags = was, c.raw.flags&^messaging|flags }()
 	w := c.raw.w
 	defer dec.End()
-	defer func() { c.raw.flags &^= halfway }()
+	defer func() {
+		c.raw.flags &^= halfway
+		w.whole(&c.raw)
+	}()
 	for {
 		if c.raw.flags &^= halfway; dec.Buffered() > 0 {
 			c.raw.flags |= halfway
 		}
+		c.incomplete(&dec)
 		b, err := c.receive(t, messageBuffer)
 		switch {
 		case err == nil:
@@ -449,6 +457,7 @@ func (h *messages) feed(c *Conn, dec *frame.Decoder, p []byte) error {
 		if msg == nil {
 			return nil
 		}
+		c.raw.w.whole(&c.raw)
 		if err := h.one(c, msg); err != nil {
 			c.raw.w.handlerFailed(c, err)
 			return err

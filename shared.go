@@ -92,6 +92,7 @@ func (c *Conn) share() *shared {
 		r.w.buffers.put(r.in)
 		r.in = nil
 	}
+	r.w.forget(r)
 	if r.w.owner == r {
 		r.w.view = nil
 	}

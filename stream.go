@@ -29,6 +29,7 @@ type stream struct {
 	flags   streamFlags
 	tick    uint32 // worker.tick when a byte last moved; while awaited, silence.tick when it began
 	at      int32  // place in worker.conns, or in silence.conns while awaited
+	part    int32  // number of its entry in worker.input; 0: it holds no unfinished input
 	err     error  // why it is over, once it is
 	peer    netip.AddrPort
 }
@@ -65,7 +66,7 @@ type waits struct {
 }
 
 // inboxLimit is how many bytes are kept for a handler that does not read before the loop stops reading. One piece
-// more may come on top.
+// more may come on top. All connections of a loop together have Limits.PartialInput: from half of it on, the limit is 0.
 const inboxLimit = 64 << 10
 
 func (s *stream) getWaits() *waits {
@@ -116,6 +117,9 @@ func (s *stream) empty() {
 		s.w.buffers.put(s.in)
 		s.in = nil
 	}
+	if s.part != 0 {
+		s.w.holdInbox(s)
+	}
 	if s.is(paused) {
 		s.flags &^= paused
 		s.lc.Resume()
@@ -126,10 +130,11 @@ func (s *stream) empty() {
 func (s *stream) keep(p []byte) {
 	s.flags |= moved
 	s.in = s.w.buffers.add(s.in, p)
-	if len(s.in.b)-s.in.from >= inboxLimit && !s.is(paused) {
+	if (len(s.in.b)-s.in.from >= inboxLimit || s.is(accepted) && s.w.input.crowded()) && !s.is(paused) {
 		s.flags |= paused
 		s.lc.Pause()
 	}
+	s.w.holdInbox(s) // last, for it may have to go
 }
 
 // offer makes p what peek finds; withdraw, at the end of the callback, keeps what was not taken.

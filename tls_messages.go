@@ -79,6 +79,7 @@ func (m *messageConn) nextOver() bool {
 			m.over.take(len(p) - len(rest))
 			if msg != nil {
 				m.run.msg = msg
+				m.raw.w.whole(&m.raw)
 				return true
 			}
 		}
@@ -127,5 +128,7 @@ func (x *secured) drop() {
 		x.plain = nil
 	}
 }
+
+func (x *secured) partial() int { return x.meter.partial() }
 
 func (x *secured) inside() bool { return x.meter.inside() || len(x.pulled()) > 0 }

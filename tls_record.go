@@ -28,5 +28,14 @@ func (m *recordMeter) pass(p []byte) {
 	}
 }
 
+// partial is how many bytes the record takes that has arrived in part, as far as it says so by now; crypto/tls makes room
+// for all of it with its first ones.
+func (m *recordMeter) partial() int {
+	if m.left > 0 {
+		return recordHeader + int(m.length)
+	}
+	return int(m.seen)
+}
+
 // inside reports whether a record has begun, and not ended.
 func (m *recordMeter) inside() bool { return m.seen > 0 || m.left > 0 }

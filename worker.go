@@ -31,6 +31,7 @@ type worker struct {
 	conns    []*Conn // those that a listener accepted, but those in silence, or a Client dialled; each knows its place
 	tick     uint32  // counts the sweeps for idle connections
 	silence  silence
+	input    partialInput
 	draining bool
 	packets  int       // datagram handlers that run
 	runners  []*runner // that wait for messages
@@ -55,6 +56,7 @@ func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{srv: srv, loop: l, sched: sched, log: srv.Log, highWater: srv.limits.HighWater}
+	w.input.most = srv.limits.PartialInput
 	strangers.Lock()
 	defer strangers.Unlock()
 	w.remember()
@@ -121,20 +123,27 @@ func (c *Conn) idle() {
 	s := &c.raw
 	s.tick = s.w.tick // it is said once
 	s.w.log.Debug("an idle connection is closed", "peer", s.String())
-	c.cancel(ErrIdle)
 	if sh, ok := s.lc.Handler().(*shared); ok {
+		c.cancel(ErrIdle)
 		sh.fail(ErrIdle)
 		s.lc.CloseWithError(ErrIdle)
 		return
 	}
+	c.expel(ErrIdle)
+}
+
+// expel closes a connection whose time is up, of which its handler learns by err.
+func (c *Conn) expel(err error) {
+	s := &c.raw
+	c.cancel(err)
 	if s.lc.Pending() > 0 { // it does not read
-		s.lc.CloseWithError(ErrIdle)
+		s.lc.CloseWithError(err)
 		return
 	}
 	if c.over != nil {
 		_ = c.over.notify() // best effort
 	}
-	s.end(ErrIdle)
+	s.end(err)
 }
 
 // passed reports whether a time has passed, on the loop's clock.

@@ -295,6 +295,15 @@ func (d *Decoder) Buffered() int {
 	return len(d.buf.b) - d.r
 }
 
+// Held is how many bytes of memory the decoder's buffer takes while there is something in it: more than Buffered, since room
+// is made ahead.
+func (d *Decoder) Held() int {
+	if d.Buffered() == 0 {
+		return 0
+	}
+	return cap(d.buf.b)
+}
+
 // Offset is the number of bytes of the stream that were handed out, with their headers: the next frame begins
 // there.
 func (d *Decoder) Offset() int64 { return d.off }

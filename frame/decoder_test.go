@@ -59,6 +59,9 @@ func TestIdleHoldsNothing(t *testing.T) {
 		if held := d.buf != nil; held != (d.Buffered() > 0) {
 			t.Errorf("after %q: a buffer is held: %t, with %d bytes in it", piece, held, d.Buffered())
 		}
+		if held, n := d.buf != nil, d.Held(); held != (n > 0) || held && n != cap(d.buf.b) {
+			t.Errorf("after %q: Held is %d; a buffer is held: %t", piece, n, held)
+		}
 	}
 	if msg, rest, err := d.Next([]byte("\x00\x00\x00\x01")); msg != nil || rest != nil || err != nil || d.Buffered() != 4 {
 		t.Fatalf("half a message: got %q, %q, %v", msg, rest, err)

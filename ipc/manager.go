@@ -143,10 +143,16 @@ func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 		return nil, failed(op, err)
 	}
 	m.srv = &plexor.Server{
-		Loops:  1,
-		Spin:   managerSpin,
-		Log:    o.Log,
-		Limits: plexor.Limits{Conns: o.MaxClients + o.MaxHandshakes + 1, IdleTimeout: -1, HighWater: managerHighWater},
+		Loops: 1,
+		Spin:  managerSpin,
+		Log:   o.Log,
+		Limits: plexor.Limits{
+			Conns:        o.MaxClients + o.MaxHandshakes + 1,
+			IdleTimeout:  -1,
+			FrameTime:    -1, // a client that was stopped amid a call goes on with it, and keeps its locks meanwhile
+			PartialInput: max(managerPartial, managerPartialMessages*o.MaxMessage),
+			HighWater:    managerHighWater,
+		},
 	}
 	a := sock.Addr{Scheme: "unix", Path: path, Query: url.Values{"mode": {fmt.Sprintf("%#o", private)}}}
 	if _, err := m.srv.Open(a.String(), plexor.GreeterFunc(m.serve)); err != nil {
@@ -154,6 +160,13 @@ func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 	}
 	return m, nil
 }
+
+// managerPartial is how many bytes calls that have come in part may take, and managerPartialMessages of how many of the
+// longest calls at least: more than clients of good will ever send at once, as long as they are not stopped.
+const (
+	managerPartial         = 64 << 20
+	managerPartialMessages = 8
+)
 
 // managerSpin is how long the loop looks for the next call before it sleeps, while that pays: longer than a client takes from a
 // reply to its next call.

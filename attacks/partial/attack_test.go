@@ -1,0 +1,25 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/plexor-go/plexor/loop"
+)
+
+// TestPartial: unfinished messages of many clients take no more than Limits.PartialInput, and keep no honest one from
+// being served.
+func TestPartial(t *testing.T) {
+	for _, d := range loop.Drivers() {
+		if d.Err != nil {
+			continue
+		}
+		t.Run(d.Name, func(t *testing.T) {
+			a := attack{loops: 1, bound: 8 << 20, clients: 100, size: 512 << 10, honest: 20}
+			r, err := a.run(d.Name)
+			// What is open beside it, the last pieces and the honest message, takes some 1 MiB.
+			if err != nil || r.answered < a.honest || r.evicted == 0 || r.grew > a.bound+8<<20 {
+				t.Errorf("%+v, %v; want all %d answered, some evicted, and at most %d MiB of heap", r, err, a.honest, a.bound>>20+8)
+			}
+		})
+	}
+}
