@@ -65,8 +65,10 @@ func (d *completion) update(c *Conn) {
 		if s.ops&opReceive == 0 && !s.queued {
 			if s.held != nil || s.ending != nil {
 				d.later(s) // not here: this may be inside a handler's call
-			} else {
+			} else if d.hungry.none() {
 				d.receive(s)
+			} else {
+				d.starve(s)
 			}
 		}
 	} else if s.ops&opReceive != 0 && s.cancels&opReceive == 0 && !c.is(sawEOF) {
@@ -101,53 +103,6 @@ func (d *completion) later(s *slot) {
 	if !s.queued {
 		s.queued = true
 		d.again = append(d.again, s)
-	}
-}
-
-// receive asks for what comes, for about as much as a read brings (ReadBuffer). Unbounded, a multishot receive takes in
-// a mebibyte from a fast peer before anybody looks, and all of that would have to be kept when the handler does not
-// want it. So it ends after that many bytes, and is asked for again: once in 64 KiB, which costs nothing that could be
-// measured. The piece with which it ends is not cut, and ReadBudget holds with it too. Kernels that know no such bound
-// (before 6.17) receive once each time.
-func (d *completion) receive(s *slot) {
-	e := d.submission(s, opReceive)
-	piece := min(d.opt.ReadBuffer, d.opt.ReadBudget, d.bufs.Size())
-	if d.single {
-		e.RecvSelect(s.sock.FD(), receiveGroup, piece, 0)
-		return
-	}
-	e.RecvMultishot(s.sock.FD(), receiveGroup)
-	e.RecvLimits(piece, min(d.opt.ReadBuffer, d.opt.ReadBudget-piece+1))
-}
-
-// received is bytes, the end of the stream, or the end of the receive.
-func (d *completion) received(s *slot, c *uring.CQE) {
-	if c.HasBuffer() {
-		p := d.bufs.Data(c)
-		d.arrived(s, p)
-		d.bufs.Release(c.BufferID())
-	}
-	if c.Res <= 0 && s.conn != nil {
-		switch err := c.Errno(); err {
-		case 0:
-			d.ended(s, io.EOF)
-		case unix.ECANCELED:
-		case unix.ENOBUFS: // all buffers hold something; they are free again when this dispatch is over
-			if d.ranOut != d.turn {
-				d.resize(2 * d.limit)
-			}
-			d.later(s)
-		case unix.EINVAL:
-			if d.single {
-				d.ended(s, fmt.Errorf("loop: receive: %w", err))
-			}
-			d.single = true // and update asks again
-		default:
-			d.ended(s, fmt.Errorf("loop: receive: %w", err))
-		}
-	}
-	if s.conn != nil && !c.More() {
-		d.update(s.conn)
 	}
 }
 

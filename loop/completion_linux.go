@@ -37,13 +37,14 @@ type completion struct {
 	free    []uint32
 	arenas  []*sendArena
 	arena   *sendArena
-	again   []*slot // to look at in the next dispatch: bytes are held, or buffers had run out
+	again   []*slot // to look at in the next dispatch: bytes are held
 	spare   []*slot
 	sending []*slot     // their sends are submitted with the next wait, and done when it returns
 	ready   []uring.CQE // of this turn
 	turn    uint32
 	ranOut  uint32 // the turn in which the buffers last ran out, or were resized
 	limit   int    // buffers in use, in bytes
+	hungry  hungry
 	enabled bool
 	// Whether the kernel fills a buffer with what several connections send.
 	incremental bool
@@ -80,7 +81,7 @@ type slot struct {
 	queues   bool   // the system queues the datagrams that were refused
 	reset    bool
 	released bool
-	queued   bool // in again
+	queued   bool // in again or hungry
 	unheard  bool // was readable when the driver last looked, and nothing has completed since: see sweep
 }
 
@@ -107,16 +108,6 @@ func (s *slot) mark(op opSet) uint64 { return uint64(op)<<32 | uint64(s.number) 
 const (
 	submissions = 2048
 	completions = 8192
-
-	// The buffers that all connections of a loop receive into: as many as the load was seen to need, in bytes.
-	leastReceive = 256 << 10
-	mostReceive  = 4 << 20
-	// Where the kernel fills a buffer with what several connections send, a few large ones do, and small messages lie
-	// close together; where it gives each message a buffer of its own, they are small.
-	sharedBuffer = 32 << 10
-	singleBuffer = 4 << 10
-	// A ring that has not run out for so many turns is made smaller.
-	calmTurns = 1 << 14
 
 	receiveGroup = 0
 	packetGroup  = 1
@@ -233,7 +224,7 @@ func (d *completion) wait(timeout time.Duration) error {
 		defer d.signals.Unblock()
 	}
 	ready, err := d.ring.SubmitAndPoll()
-	if err == nil && ready == 0 && timeout != 0 && len(d.again) == 0 && !d.awaited() {
+	if err == nil && ready == 0 && timeout != 0 && len(d.again) == 0 && d.hungry.none() && !d.awaited() {
 		d.waited = true
 		_, err = d.ring.Wait(1, d.sweep.bound(timeout, len(d.loop.conns)))
 	}
@@ -246,7 +237,9 @@ func (d *completion) wait(timeout time.Duration) error {
 	return err
 }
 
-func (d *completion) found() bool { return len(d.ring.Ready())+len(d.again) > 0 || d.awaited() }
+func (d *completion) found() bool {
+	return len(d.ring.Ready())+len(d.again) > 0 || !d.hungry.none() || d.awaited()
+}
 
 // awaited reports whether something is to follow a send that is done by now.
 func (d *completion) awaited() bool {
@@ -263,6 +256,7 @@ func (d *completion) wake() error { return d.waker.wake() }
 // dispatch hands out what has completed by now, and what was held and may go on.
 func (d *completion) dispatch() {
 	d.turn++
+	d.hungry.served, d.hungry.short = 0, false
 	if d.waited || d.turn%sweepTurns == 0 {
 		d.waited = false
 		d.lookAround()
@@ -282,14 +276,7 @@ func (d *completion) dispatch() {
 	for i, s := range again {
 		again[i] = nil
 		s.queued = false
-		switch {
-		case s.listener != nil:
-			d.acceptOn(s)
-		case s.packet != nil:
-			d.refusals(s)
-		default:
-			d.resume(s)
-		}
+		d.lookAt(s)
 	}
 	d.spare = again[:0]
 	var ahead lookahead
@@ -301,6 +288,19 @@ func (d *completion) dispatch() {
 		d.complete(&d.ready[i])
 	}
 	d.ready = d.ready[:0]
+	d.feed()
+}
+
+// lookAt does for s what was put off.
+func (d *completion) lookAt(s *slot) {
+	switch {
+	case s.listener != nil:
+		d.acceptOn(s)
+	case s.packet != nil:
+		d.refusals(s)
+	default:
+		d.resume(s)
+	}
 }
 
 // prefetch looks ahead of the completion ready[i].
@@ -326,15 +326,6 @@ func (d *completion) slotOf(i int) *slot {
 		}
 	}
 	return nil
-}
-
-// resize brings more buffers into use, or fewer.
-func (d *completion) resize(bytes int) {
-	d.ranOut = d.turn
-	if bytes = min(max(bytes, leastReceive), mostReceive); bytes != d.limit {
-		d.limit = bytes
-		d.bufs.SetLimit(bytes / d.bufs.Size())
-	}
 }
 
 // complete is one completion.
