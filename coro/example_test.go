@@ -203,13 +203,18 @@ func ExampleWaiter() {
 		}
 		return nil
 	})
-	for _, text := range []string{"hello", "bye"} {
-		l.AfterFunc(time.Millisecond, func() { // as a connection's Data would
-			line = text
-			reader.Wake()
-		})
+	texts := []string{"hello", "bye"}
+	var data func() // as a connection's would be
+	data = func() {
+		if len(texts) == 0 {
+			l.Close()
+			return
+		}
+		line, texts = texts[0], texts[1:]
+		reader.Wake()
+		l.AfterFunc(time.Millisecond, data)
 	}
-	l.AfterFunc(2*time.Millisecond, func() { l.Close() })
+	l.AfterFunc(time.Millisecond, data)
 	if err := l.Run(); err != nil {
 		fmt.Println(err)
 	}

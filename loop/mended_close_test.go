@@ -160,7 +160,11 @@ func TestSoonRunsAtTheEnd(t *testing.T) {
 				if started {
 					r.start()
 					r.turns(1)
-					r.Post(func() { r.Close(); r.Post(f) })
+					posted := make(chan error, 1)
+					r.Post(func() { r.Close(); posted <- r.Post(f) })
+					if err := recv(t, "the post", posted); err != nil { // a Close of ours could be ahead of it
+						t.Fatal(err)
+					}
 				} else {
 					r.Post(f)
 				}
