@@ -13,7 +13,8 @@ import (
 const firstChunk = 64
 
 // A Decoder turns the pieces of one stream into messages. It is made by NewDecoder, or, when it lives inside
-// another struct, by Reset, which must come before anything else. It must not be copied once it is in use, and may be used by one goroutine at a time.
+// another struct, by Reset, which must come before anything else. It must not be copied once it is in use, and may be
+// used by one goroutine at a time.
 //
 // The bytes of a frame that is not complete yet are the decoder's:
 //
@@ -147,29 +148,31 @@ func (d *Decoder) next(p []byte) (msg, rest []byte, err error) {
 	taken := 0 // bytes of p that are in buf by now
 	for chunk := firstChunk; ; chunk *= 2 {
 		have := d.buf.b[d.r:]
-		s, err := d.codec.Scan(have, d.seen)
-		if err != nil {
-			return nil, nil, d.fail(err)
-		}
-		if s.Size <= len(have) {
-			// Before something was taken the frame was incomplete, so what is too much now is from p.
-			over := 0
-			if taken > 0 {
-				over = len(have) - s.Size
+		if len(have) >= d.want { // before that Scan can say no more
+			s, err := d.codec.Scan(have, d.seen)
+			if err != nil {
+				return nil, nil, d.fail(err)
 			}
-			d.assert(s.Size >= 1 && over <= taken, s, len(have))
-			d.buf.b = d.buf.b[:len(d.buf.b)-over]
-			d.r += s.Size
-			d.seen, d.want = 0, 0
-			d.off += int64(s.Size)
-			return have[s.Start:s.End:s.End], p[taken-over:], nil
+			if s.Size <= len(have) {
+				// Before something was taken the frame was incomplete, so what is too much now is from p.
+				over := 0
+				if taken > 0 {
+					over = len(have) - s.Size
+				}
+				d.assert(s.Size >= 1 && over <= taken, s, len(have))
+				d.buf.b = d.buf.b[:len(d.buf.b)-over]
+				d.r += s.Size
+				d.seen, d.want = 0, 0
+				d.off += int64(s.Size)
+				return have[s.Start:s.End:s.End], p[taken-over:], nil
+			}
+			d.assert(s.Size <= d.limit, s, len(have))
+			d.seen, d.want = len(have), s.Size
 		}
-		d.assert(s.Size <= d.limit, s, len(have))
-		d.seen, d.want = len(have), s.Size
 		if taken == len(p) {
 			return nil, nil, nil
 		}
-		n := min(max(s.Size-len(have), chunk), d.limit-len(have), len(p)-taken)
+		n := min(max(d.want-len(have), chunk), d.limit-len(have), len(p)-taken)
 		d.grow(n)
 		d.buf.b = append(d.buf.b, p[taken:taken+n]...)
 		taken += n

@@ -323,6 +323,34 @@ func TestErrorIsOurs(t *testing.T) {
 	}
 }
 
+// counted counts the calls of Scan.
+type counted struct {
+	Length
+	calls *int
+}
+
+func (c counted) Scan(p []byte, seen int) (Span, error) {
+	*c.calls++
+	return c.Length.Scan(p, seen)
+}
+
+// TestScanIsAskedWhenItCanSayMore: a frame that comes byte by byte costs no Scan a byte.
+func TestScanIsAskedWhenItCanSayMore(t *testing.T) {
+	calls := 0
+	c := counted{Length{Bytes: 4}, &calls}
+	d := mustDecoder(t, c)
+	messages := 0
+	for _, piece := range cut(mustAppend(t, c, nil, make([]byte, 10_000)), func() int { return 1 }) {
+		for range d.Feed(piece) {
+			messages++
+		}
+	}
+	// The first byte, the header, and the whole.
+	if messages != 1 || calls > 4 {
+		t.Errorf("%d messages by %d calls of Scan, want 1 by at most 4", messages, calls)
+	}
+}
+
 // TestNoAllocation: nothing is allocated in the steady state, with messages whole, split, large, and left.
 func TestNoAllocation(t *testing.T) {
 	if poolDrops() {
