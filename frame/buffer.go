@@ -15,8 +15,9 @@ const largestClass = 24
 
 // A buffer is a pooled byte slice; the struct exists so that putting one back allocates nothing.
 type buffer struct {
-	b    []byte
-	prev *buffer // goes back together with this one, or earlier: see Decoder.keep
+	b     []byte
+	state State   // of a Resumer, for the frame that is gathered
+	prev  *buffer // goes back together with this one, or earlier: see Decoder.keep
 }
 
 // pools[k] holds buffers whose capacity is at least 1<<k and less than 1<<(k+1).
@@ -48,7 +49,7 @@ func putBuffer(b *buffer) {
 		b.prev = nil
 	}
 	if k := class(cap(b.b)); k <= largestClass {
-		b.b = b.b[:0]
+		b.b, b.state = b.b[:0], State{}
 		pools[k].Put(b)
 	}
 }

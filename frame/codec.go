@@ -28,7 +28,8 @@ type Codec interface {
 	// Scan looks at the beginning of p, which is where a frame begins, and says how long that frame is. It
 	// keeps no view of p and does not change it. The first seen bytes of p were there at an earlier call
 	// for the same frame, which found it incomplete: a codec that searches need not search them again. It is called
-	// again for a frame once as many bytes have come as it asked for.
+	// again for a frame once as many bytes have come as it asked for: so a codec that has to begin anew each time
+	// (nested values, say) asks for as many as must still come, and is called few times.
 	//
 	// An error means that no continuation of p can be right; it should wrap ErrTooLong or ErrMalformed.
 	// What Scan finds must not depend on what follows the frame in p.

@@ -149,7 +149,7 @@ func (d *Decoder) next(p []byte) (msg, rest []byte, err error) {
 	for chunk := firstChunk; ; chunk *= 2 {
 		have := d.buf.b[d.r:]
 		if len(have) >= d.want { // before that Scan can say no more
-			s, err := d.codec.Scan(have, d.seen)
+			s, err := d.scan(have)
 			if err != nil {
 				return nil, nil, d.fail(err)
 			}
@@ -162,7 +162,7 @@ func (d *Decoder) next(p []byte) (msg, rest []byte, err error) {
 				d.assert(s.Size >= 1 && over <= taken, s, len(have))
 				d.buf.b = d.buf.b[:len(d.buf.b)-over]
 				d.r += s.Size
-				d.seen, d.want = 0, 0
+				d.seen, d.want, d.buf.state = 0, 0, State{}
 				d.off += int64(s.Size)
 				return have[s.Start:s.End:s.End], p[taken-over:], nil
 			}
@@ -219,7 +219,7 @@ func (d *Decoder) grow(n int) {
 	} else {
 		old := d.buf
 		d.buf = getBuffer(ahead(have+n, d.want), d.limit)
-		d.buf.b = append(d.buf.b, b[d.r:]...)
+		d.buf.b, d.buf.state = append(d.buf.b, b[d.r:]...), old.state
 		putBuffer(old)
 	}
 	d.r = 0
@@ -237,7 +237,7 @@ func (d *Decoder) keep(rest []byte) {
 		n := d.Buffered() + len(rest)
 		d.buf = getBuffer(n, 2*n) // a power of two, so that the next one finds it in the pool
 		if old != nil {
-			d.buf.b = append(d.buf.b, old.b[d.r:]...)
+			d.buf.b, d.buf.state = append(d.buf.b, old.b[d.r:]...), old.state
 			d.buf.prev = old
 		}
 		d.r = 0
@@ -268,7 +268,7 @@ func (d *Decoder) filled(n int) { d.buf.b = d.buf.b[:len(d.buf.b)+n] }
 func (d *Decoder) End() error {
 	if d.err == nil && d.buf != nil && d.r < len(d.buf.b) {
 		have := d.buf.b[d.r:]
-		s, err := d.codec.Scan(have, d.seen)
+		s, err := d.scan(have)
 		if err == nil && s.Size <= len(have) {
 			return errors.New("frame: Decoder.End: messages are left, go on with Feed(nil) first")
 		}

@@ -351,6 +351,69 @@ func TestScanIsAskedWhenItCanSayMore(t *testing.T) {
 	}
 }
 
+// threefold is a codec whose frames are three words with a blank behind each. It counts the bytes that it looks at.
+type threefold struct{ looked *int }
+
+func (c threefold) Check() error                           { return nil }
+func (c threefold) MaxMessage() int                        { return 1 << 20 }
+func (c threefold) MaxFrame() int                          { return 1 << 20 }
+func (c threefold) String() string                         { return "threefold" }
+func (c threefold) Append(dst, msg []byte) ([]byte, error) { return append(dst, msg...), nil }
+
+func (c threefold) Scan(p []byte, _ int) (Span, error) {
+	var at State
+	return c.Resume(p, &at)
+}
+
+func (c threefold) Resume(p []byte, at *State) (Span, error) {
+	for ; at[0] < len(p) && at[1] < 3; at[0]++ {
+		if *c.looked++; p[at[0]] == ' ' {
+			at[1]++
+		}
+	}
+	if at[1] < 3 {
+		return Span{Size: len(p) + 1}, nil
+	}
+	return Span{End: at[0], Size: at[0]}, nil
+}
+
+// TestResumer: a frame that comes byte by byte is looked through once, also when its buffer grows and when it is kept
+// behind another one; and each frame begins with a state that is zero.
+func TestResumer(t *testing.T) {
+	word := strings.Repeat("x", 3000) + " "
+	frame := word + word + word
+	stream := []byte(frame + frame + "a b c ")
+	for _, way := range []string{"fed", "left"} {
+		looked := 0
+		d := mustDecoder(t, threefold{&looked})
+		var got []string
+		for i, piece := range cut(stream, func() int { return 1 }) {
+			if way == "left" && i == 0 { // a whole frame, and more than a byte of the next
+				piece = stream[:len(frame)+4000]
+			} else if way == "left" && i < len(frame)+4000 {
+				continue
+			}
+			for more := true; more; piece = nil {
+				more = false
+				for msg, err := range d.Feed(piece) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, more = append(got, string(msg)), true
+					break
+				}
+			}
+		}
+		if !slices.Equal(got, []string{frame, frame, "a b c "}) {
+			t.Errorf("%s: got %d messages that differ from the three sent", way, len(got))
+		}
+		// The fast way scans by itself first, so what comes in one piece is looked at twice.
+		if looked > 2*len(stream) {
+			t.Errorf("%s: %d bytes were looked at, the stream has %d", way, looked, len(stream))
+		}
+	}
+}
+
 // TestNoAllocation: nothing is allocated in the steady state, with messages whole, split, large, and left.
 func TestNoAllocation(t *testing.T) {
 	if poolDrops() {
