@@ -172,27 +172,30 @@ with Listener(("127.0.0.1", 0)) as l:
 // TestPythonStruct: a client that writes its frames with struct, several messages in one send and one message in
 // several, and reads the replies with a plain recv loop.
 func TestPythonStruct(t *testing.T) {
-	for _, row := range []struct{ spec, format string }{
+	rows := []struct{ spec, format string }{
 		{"len1", "!B"}, {"len2", "!H"}, {"len4", "!I"}, {"len8", "!Q"},
 		{"len2le", "<H"}, {"len4le", "<I"}, {"len8le", "<Q"},
 		{"len4,inclusive", "!I"}, {"len2,offset=2", "!HH"}, {"len4le,adjust=-3", "<I"},
-	} {
-		t.Run(row.spec, func(t *testing.T) {
-			codec, err := Parse(row.spec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			more := 0 // what the length is more than the message
-			if c := codec.(Length); c.Inclusive {
-				more = c.Bytes
-			} else {
-				more = -c.Adjust
-			}
-			port, serve := accept(t, upper(codec))
-			out := python(t, `
+	}
+	var args []string // one python for all: to start it takes longer than the rest
+	var serve []func()
+	for _, row := range rows {
+		codec, err := Parse(row.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		more := 0 // what the length is more than the message
+		if c := codec.(Length); c.Inclusive {
+			more = c.Bytes
+		} else {
+			more = -c.Adjust
+		}
+		port, accepted := accept(t, upper(codec))
+		args = append(args, row.spec, port, row.format, fmt.Sprint(more))
+		serve = append(serve, accepted)
+	}
+	out := python(t, `
 import socket, struct, sys
-port, format, more = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-size = struct.calcsize(format)
 
 def frame(m):
     fields = [0] * (format.count("H") - 1 if format == "!HH" else 0) + [len(m) + more]
@@ -202,30 +205,34 @@ def exactly(s, n):
     b = b""
     while len(b) < n:
         p = s.recv(n - len(b))
-        assert p, "closed"
+        assert p, spec + ": closed"
         b += p
     return b
 
 def reply(s):
     return exactly(s, struct.unpack(format, exactly(s, size))[-1] - more)
 
-with socket.create_connection(("127.0.0.1", port)) as s:
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    s.sendall(frame(b"one") + frame(b"two") + frame(b""))
-    assert [reply(s), reply(s), reply(s)] == [b"ONE", b"TWO", b""]
-    whole = frame(b"in five pieces")
-    for i in range(4):
-        s.sendall(whole[i:i + 1])
-    s.sendall(whole[4:])
-    assert reply(s) == b"IN FIVE PIECES"
-    s.shutdown(socket.SHUT_WR)
-    assert s.recv(1) == b""
-print("ok")
-`, port, row.format, fmt.Sprint(more))
-			serve()
-			if b, err := io.ReadAll(out); err != nil || string(b) != "ok\n" {
-				t.Errorf("python3 printed %q, %v", b, err)
-			}
-		})
+for i in range(1, len(sys.argv), 4):
+    spec, port, format, more = sys.argv[i], int(sys.argv[i + 1]), sys.argv[i + 2], int(sys.argv[i + 3])
+    size = struct.calcsize(format)
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s.sendall(frame(b"one") + frame(b"two") + frame(b""))
+        assert [reply(s), reply(s), reply(s)] == [b"ONE", b"TWO", b""], spec
+        whole = frame(b"in five pieces")
+        for i in range(4):
+            s.sendall(whole[i:i + 1])
+        s.sendall(whole[4:])
+        assert reply(s) == b"IN FIVE PIECES", spec
+        s.shutdown(socket.SHUT_WR)
+        assert s.recv(1) == b"", spec
+    print("ok", spec)
+`, args...)
+	lines := bufio.NewScanner(out)
+	for i, row := range rows {
+		serve[i]()
+		if !lines.Scan() || lines.Text() != "ok "+row.spec {
+			t.Fatalf("%s: python3 printed %q, %v", row.spec, lines.Text(), lines.Err())
+		}
 	}
 }
