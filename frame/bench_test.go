@@ -122,6 +122,20 @@ func benchPull(b *testing.B, c Codec, pass func(r io.Reader) (messages int, err 
 	perMessage(b, messages)
 }
 
+// A pieceReader returns one piece with each Read, or less if there is no room.
+type pieceReader struct{ pieces [][]byte }
+
+func (r *pieceReader) Read(p []byte) (int, error) {
+	if len(r.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.pieces[0])
+	if r.pieces[0] = r.pieces[0][n:]; len(r.pieces[0]) == 0 {
+		r.pieces = r.pieces[1:]
+	}
+	return n, nil
+}
+
 func benchReader(c Codec) func(r io.Reader) (n int, err error) {
 	return func(r io.Reader) (n int, err error) {
 		fr, err := NewReader(r, c)

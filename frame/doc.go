@@ -31,7 +31,8 @@
 //
 //	out, err = frame.Length{Bytes: 4}.Append(out, msg)
 //
-// Push and pull share one core, [Codec.Scan]; a codec of one's own needs only the methods of the interface.
+// Push and pull share one core, [Codec.Scan]; a codec of one's own needs only the methods of the interface, and
+// package frametest checks it.
 //
 // # Memory
 //

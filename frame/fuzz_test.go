@@ -1,40 +1,21 @@
-package frame
+package frame_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
 	"math/big"
-	"math/rand/v2"
+	"slices"
 	"testing"
+
+	. "github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/frame/frametest"
 )
 
-// fuzzStream is the property of every codec: a stream gives the same result however it is cut and in each way of
-// decoding, within bounds (checkCuts); and what came out, if it can be sent, comes out again.
-func fuzzStream(t *testing.T, c Codec, stream []byte, seed uint64) result {
-	if c.Check() != nil {
-		t.Skip()
-	}
-	got := checkCuts(t, c, stream, rand.New(rand.NewPCG(seed, 1)))
-	var again []byte
-	for _, msg := range got.messages {
-		out, err := c.Append(again, msg)
-		if l, ok := c.(Line); ok && !l.CRLF && errors.Is(err, ErrMalformed) {
-			return got // it ended with more than one CR
-		}
-		if err != nil {
-			t.Fatalf("%s: Append of %q, which was decoded: %v", c, msg, err)
-		}
-		again = out
-	}
-	back := ways[0].decode(t, c, [][]byte{again})
-	if l, ok := c.(Length); ok && (l.Keep || l.Strip > 0) {
-		return got // what is kept of the length field is written anew
-	}
-	if want := (result{messages: got.messages}); !same(back, want) {
-		t.Fatalf("%s: messages %q, encoded %q, come back as %v", c, got.messages, again, back)
-	}
-	return got
+// fuzzStream checks what frametest checks of a stream.
+func fuzzStream(t *testing.T, c Codec, stream []byte, seed uint64) {
+	frametest.Check(t, subjectOf(c), stream, seed)
 }
 
 func FuzzLength(f *testing.F) {
@@ -95,23 +76,6 @@ func FuzzFixed(f *testing.F) {
 	})
 }
 
-// FuzzParse: no spec makes Parse panic, and one that is right is printed and read back.
-func FuzzParse(f *testing.F) {
-	for _, spec := range []string{"len4", "len2le,offset=1,adjust=-3,inclusive,strip=3,max=64KiB", "len8,keep", "varint,max=1",
-		"multiprocessing", "line", "crlf,max=80", "netstring", "fixed:16", `delim:\r\n\x00\,`, `delim:\`, "len4,max=,max"} {
-		f.Add(spec)
-	}
-	f.Fuzz(func(t *testing.T, spec string) {
-		c, err := Parse(spec)
-		if (c == nil) != (err != nil) {
-			t.Fatalf("Parse(%q): got %v and %v", spec, c, err)
-		}
-		if err == nil {
-			checkSpec(t, c)
-		}
-	})
-}
-
 // FuzzVarintAgainstBinary compares with encoding/binary, which accepts overlong forms: those must differ from what
 // it writes.
 func FuzzVarintAgainstBinary(f *testing.F) {
@@ -123,7 +87,7 @@ func FuzzVarintAgainstBinary(f *testing.F) {
 		if c.Check() != nil {
 			t.Skip()
 		}
-		var want result
+		var want frametest.Result
 		for rest := stream; len(rest) > 0; {
 			v, n := binary.Uvarint(rest)
 			var kind error
@@ -138,10 +102,10 @@ func FuzzVarintAgainstBinary(f *testing.F) {
 			case v > uint64(len(rest)-n):
 				kind = io.ErrUnexpectedEOF
 			}
-			if want.failure = kind; kind != nil {
+			if want.Err = kind; kind != nil {
 				break
 			}
-			want.messages = append(want.messages, rest[n:n+int(v)])
+			want.Messages = append(want.Messages, rest[n:n+int(v)])
 			rest = rest[n+int(v):]
 		}
 		compare(t, c, stream, want)
@@ -163,14 +127,14 @@ func FuzzLengthAgainstReference(f *testing.F) {
 	})
 }
 
-func referenceLength(c Length, stream []byte) (res result) {
+func referenceLength(c Length, stream []byte) (res frametest.Result) {
 	stripped := c.Strip
 	if stripped == 0 && !c.Keep {
 		stripped = c.Offset + c.Bytes
 	}
 	for len(stream) > 0 {
 		if len(stream) < c.Offset+c.Bytes {
-			res.failure = io.ErrUnexpectedEOF
+			res.Err = io.ErrUnexpectedEOF
 			return res
 		}
 		field := append([]byte(nil), stream[c.Offset:c.Offset+c.Bytes]...)
@@ -192,32 +156,32 @@ func referenceLength(c Length, stream []byte) (res result) {
 		}
 		switch {
 		case message.Cmp(big.NewInt(int64(limit))) > 0:
-			res.failure = ErrTooLong
+			res.Err = ErrTooLong
 		case message.Sign() < 0 || frameLength.Cmp(big.NewInt(int64(c.Offset+c.Bytes))) < 0:
-			res.failure = ErrMalformed
+			res.Err = ErrMalformed
 		case frameLength.Cmp(big.NewInt(int64(len(stream)))) > 0:
-			res.failure = io.ErrUnexpectedEOF
+			res.Err = io.ErrUnexpectedEOF
 		}
-		if res.failure != nil {
+		if res.Err != nil {
 			return res
 		}
 		n := int(frameLength.Int64())
-		res.messages = append(res.messages, stream[stripped:n])
+		res.Messages = append(res.Messages, stream[stripped:n])
 		stream = stream[n:]
 	}
 	return res
 }
 
 // compare checks the decoder's messages and kind of error against what a reference gave.
-func compare(t *testing.T, c Codec, stream []byte, want result) {
+func compare(t *testing.T, c Codec, stream []byte, want frametest.Result) {
 	t.Helper()
 	for _, size := range []int{1, len(stream) + 1} {
-		got := ways[1].decode(t, c, cut(stream, func() int { return size }))
-		if (got.failure == nil) != (want.failure == nil) || !errors.Is(got.failure, want.failure) {
-			t.Fatalf("%s: stream %q: got %v, want %v", c, stream, got.failure, want.failure)
+		got := frametest.Decode(t, c, stream, size)
+		if (got.Err == nil) != (want.Err == nil) || !errors.Is(got.Err, want.Err) {
+			t.Fatalf("%s: stream %q: got %v, want %v", c, stream, got.Err, want.Err)
 		}
-		if got.err = ""; !same(got, result{messages: want.messages}) {
-			t.Fatalf("%s: stream %q:\ngot  %q\nwant %q", c, stream, got.messages, want.messages)
+		if !slices.EqualFunc(got.Messages, want.Messages, bytes.Equal) {
+			t.Fatalf("%s: stream %q: got %v, want %v", c, stream, got, want)
 		}
 	}
 }

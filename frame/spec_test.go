@@ -182,3 +182,20 @@ func randomCodec(r *rand.Rand) Codec {
 	return Length{Bytes: []int{1, 2, 3, 4, 8}[r.IntN(5)], LittleEndian: r.IntN(2) == 0, Inclusive: r.IntN(2) == 0,
 		Keep: r.IntN(3) == 0, Offset: num(20), Adjust: r.IntN(2) * (r.IntN(41) - 20), Strip: num(20), Max: size}
 }
+
+// FuzzParse: no spec makes Parse panic, and one that is right is printed and read back.
+func FuzzParse(f *testing.F) {
+	for _, spec := range []string{"len4", "len2le,offset=1,adjust=-3,inclusive,strip=3,max=64KiB", "len8,keep", "varint,max=1",
+		"multiprocessing", "line", "crlf,max=80", "netstring", "fixed:16", `delim:\r\n\x00\,`, `delim:\`, "len4,max=,max"} {
+		f.Add(spec)
+	}
+	f.Fuzz(func(t *testing.T, spec string) {
+		c, err := Parse(spec)
+		if (c == nil) != (err != nil) {
+			t.Fatalf("Parse(%q): got %v and %v", spec, c, err)
+		}
+		if err == nil {
+			checkSpec(t, c)
+		}
+	})
+}

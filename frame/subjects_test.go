@@ -114,13 +114,30 @@ func newRand(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, seed))
 }
 
-// stream makes n random messages of up to size bytes, and the stream of their frames.
-func (s subject) stream(t testing.TB, r *rand.Rand, n, size int) (messages [][]byte, stream []byte, ends []int) {
-	for range n {
-		msg := s.message(r, min(r.IntN(size+1), s.codec.MaxMessage()))
-		messages = append(messages, msg)
-		stream = mustAppend(t, s.codec, stream, msg)
-		ends = append(ends, len(stream))
+// cut cuts stream into pieces of the lengths that next returns (at least 0).
+func cut(stream []byte, next func() int) (pieces [][]byte) {
+	for len(stream) > 0 {
+		n := min(next(), len(stream))
+		pieces = append(pieces, stream[:n])
+		stream = stream[n:]
 	}
-	return messages, stream, ends
+	return pieces
+}
+
+func mustDecoder(t testing.TB, c Codec) *Decoder {
+	t.Helper()
+	d, err := NewDecoder(c)
+	if err != nil {
+		t.Fatalf("NewDecoder(%s): %v", c, err)
+	}
+	return d
+}
+
+func mustAppend(t testing.TB, c Codec, dst, msg []byte) []byte {
+	t.Helper()
+	out, err := c.Append(dst, msg)
+	if err != nil {
+		t.Fatalf("%s: Append(%q): %v", c, msg, err)
+	}
+	return out
 }
