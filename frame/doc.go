@@ -11,6 +11,7 @@
 //	Delimited        ended by any byte sequence         delim:\r\n\r\n
 //	Netstring        "5:hello,"                         netstring
 //	Fixed            messages of one size               fixed:16
+//	Pair             requests and replies that differ   line~len4
 //
 // The right column is the codec's spec, the way to name one on a command line: [Parse] reads it, and the
 // String method of each codec prints it back.

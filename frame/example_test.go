@@ -178,3 +178,29 @@ func ExampleCodec() {
 	// "\x02\x00" <nil>
 	// "" frame: tlv: malformed frame: type 0 at byte 6
 }
+
+// A server takes lines and answers with a length of four bytes; its client has the two the other way round.
+func ExamplePair() {
+	server, err := frame.Parse("line~len4")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := frame.Pair{In: frame.Length{Bytes: 4}, Out: frame.Line{}}
+	request, err := client.Append(nil, []byte("time?"))
+	fmt.Printf("%q %v\n", request, err)
+	d, err := frame.NewDecoder(server)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for msg, err := range d.Feed(request) {
+		fmt.Printf("%q %v\n", msg, err)
+		reply, err := server.Append(nil, []byte("noon"))
+		fmt.Printf("%q %v\n", reply, err)
+	}
+	// Output:
+	// "time?\n" <nil>
+	// "time?" <nil>
+	// "\x00\x00\x00\x04noon" <nil>
+}

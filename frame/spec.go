@@ -9,7 +9,8 @@ import (
 
 // A spec is a name, for some codecs a colon and an argument, then options behind commas:
 //
-//	spec   = name [ ":" argument ] *( "," option )
+//	spec   = one [ "~" one ]
+//	one    = name [ ":" argument ] *( "," option )
 //	option = key / key "=" number
 //
 // It is made to stand in the query of a URL as it is: commas, colons, backslashes and equals signs mean nothing
@@ -32,14 +33,16 @@ import (
 //	offset=N adjust=N strip=N  the fields of Length of that name, in bytes
 //	inclusive keep             the fields of Length of that name, set
 //
+// Two of them with a tilde between, as in "line~len4", are a Pair: what is received, and what is sent.
+//
 // A SIZE is a number of bytes, or a number with KiB, MiB or GiB behind it. BYTES stand for themselves, but for
-// \r, \n, \t, \0, \\, \, (a comma) and \xHH (a byte in hexadecimal).
+// \r, \n, \t, \0, \\, \, (a comma) and \xHH (a byte in hexadecimal; a tilde is \x7e).
 //
 // For example "len4,max=65536", or "len2le,offset=1,adjust=-3,keep", or "delim:\r\n\r\n". The codec's String
 // method prints the spec back in one normal form, in which any codec that passes Check can be written, and
 // Parse makes the same codec of it. An error says what is wrong and what would be right.
 func Parse(spec string) (Codec, error) {
-	c, err := parse(spec)
+	c, err := parsePair(spec)
 	if err == nil {
 		err = c.Check()
 	}
@@ -51,6 +54,19 @@ func Parse(spec string) (Codec, error) {
 
 // names is what Parse knows, for its error.
 const names = "len1 to len4 or len8 (and len2le for little endian), multiprocessing, varint, line, crlf, delim:BYTES, netstring or fixed:SIZE"
+
+func parsePair(spec string) (Codec, error) {
+	in, out, pair := strings.Cut(spec, "~")
+	c, err := parse(in)
+	if err != nil || !pair {
+		return c, err
+	}
+	if strings.Contains(out, "~") {
+		return nil, errors.New(`there are two tildes: a pair has one, and a tilde in a delimiter is \x7e`)
+	}
+	o, err := parse(out)
+	return Pair{In: c, Out: o}, err
+}
 
 func parse(spec string) (Codec, error) {
 	parts := split(spec)
@@ -308,7 +324,7 @@ func escape(s string) string {
 			b.WriteString(`\t`)
 		case c == '\\':
 			b.WriteString(`\\`)
-		case c <= ' ' || c >= 0x7f || strings.IndexByte(`,&;#+%"'<>`, c) >= 0:
+		case c <= ' ' || c >= 0x7f || strings.IndexByte(`,&;#+%"'<>~`, c) >= 0:
 			fmt.Fprintf(&b, `\x%02x`, c)
 		default:
 			b.WriteByte(c)

@@ -130,6 +130,11 @@ func TestParseErrors(t *testing.T) {
 		{"fixed:16,max=16", "fixed takes no max"},
 		{"fixed:16,keep", `unknown option "keep": this codec has none`},
 		{"delim", "needs the bytes that end a message"},
+		{"line~", "the name is missing"},
+		{"~line", "the name is missing"},
+		{"line~line~line", "two tildes"},
+		{"line~len4,max=0", "a size must be positive"},
+		{"line~len2,max=65536", "(Out of a Pair)"},
 		{"delim:", "needs the bytes that end a message"},
 		{"delim:,max=5", "needs the bytes that end a message"},
 		{`delim:a\`, "a backslash at the end"},
@@ -165,7 +170,9 @@ func TestSpecIdentity(t *testing.T) {
 func randomCodec(r *rand.Rand) Codec {
 	num := func(n int) int { return r.IntN(2) * (r.IntN(n+1) - r.IntN(2)) }
 	size := num(1 << r.IntN(20))
-	switch r.IntN(7) {
+	switch r.IntN(8) {
+	case 7:
+		return Pair{In: Varint{Max: size}, Out: Delimited{Delim: string(anyBytes(r, 1+r.IntN(5))), Max: size}}
 	case 0:
 		return Multiprocessing{Max: size}
 	case 1:

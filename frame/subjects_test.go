@@ -77,6 +77,10 @@ func subjects() []subject {
 			return b
 		})
 	}
+	add("pair", Pair{In: Length{Bytes: 2, Max: 200}, Out: Length{Bytes: 2, Max: 200}}, anyBytes)
+	add("pair of lines", Pair{In: Line{Max: 90}, Out: Line{CRLF: true, Max: 90}}, func(r *rand.Rand, n int) []byte {
+		return bytes.Repeat([]byte{'x'}, n)
+	})
 	add("fixed 1", Fixed{Size: 1}, func(r *rand.Rand, _ int) []byte { return anyBytes(r, 1) })
 	add("fixed 16", Fixed{Size: 16}, func(r *rand.Rand, _ int) []byte { return anyBytes(r, 16) })
 	return all

@@ -26,6 +26,8 @@ func subjectOf(c Codec) frametest.Subject {
 	case Line:
 		// A line that ended with more than one CR.
 		s.Refuses = func(_ []byte, err error) bool { return !c.CRLF && errors.Is(err, ErrMalformed) }
+	case Pair:
+		s.Refuses = subjectOf(c.In).Refuses
 	case Length:
 		s.Rewrites = c.Keep || c.Strip > 0 // what is kept of the length field is written anew
 	}
@@ -51,6 +53,8 @@ func wider(c Codec) Codec {
 		return Delimited{Delim: c.Delim, Max: 2 * top}
 	case Netstring:
 		return Netstring{Max: 2 * top}
+	case Pair:
+		return Pair{In: wider(c.In), Out: wider(c.Out)}
 	}
 	return nil // Fixed: all of one size
 }
