@@ -53,6 +53,24 @@ type Span struct {
 	Start, End, Size int
 }
 
+// AppendWhole is Append for codecs whose message is the frame itself: it appends msg, which must be exactly one frame of
+// c by what c.Scan says of it, or returns dst unchanged and an *Error as Append's.
+func AppendWhole(c Codec, dst, msg []byte) ([]byte, error) {
+	if n, most := len(msg), c.MaxMessage(); n > most {
+		return dst, tooLongToSend(c, n, most)
+	}
+	s, err := c.Scan(msg, 0)
+	switch {
+	case err != nil:
+		return dst, locate(c, -1, err)
+	case len(msg) == 0 || s.Size > len(msg):
+		return dst, encodeError(c, ErrMalformed, "the message of %d bytes is only the beginning of a frame", len(msg))
+	case s.Size < len(msg) || s.Start > 0 || s.End < s.Size:
+		return dst, encodeError(c, ErrMalformed, "the message has %d bytes, the frame that it begins with %d", len(msg), s.Size)
+	}
+	return append(dst, msg...), nil
+}
+
 // orDefault is the maximum that a codec's Max field stands for.
 func orDefault(max int) int {
 	if max == 0 {

@@ -156,11 +156,8 @@ func (tlv) Scan(p []byte, _ int) (frame.Span, error) {
 	return frame.Span{End: size, Size: size}, nil
 }
 
-func (tlv) Append(dst, msg []byte) ([]byte, error) {
-	if len(msg) < 2 || len(msg) != 2+int(msg[1]) {
-		return dst, frame.ErrMalformed
-	}
-	return append(dst, msg...), nil
+func (c tlv) Append(dst, msg []byte) ([]byte, error) {
+	return frame.AppendWhole(c, dst, msg)
 }
 
 // A codec of one's own has the same three uses.

@@ -2,7 +2,6 @@ package resp
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 
 	"github.com/plexor-go/plexor/frame"
@@ -131,28 +130,7 @@ func (c Commands) inline(p []byte) (frame.Span, error) {
 }
 
 // Append implements frame.Codec: msg must be exactly one command, as AppendCommand makes it.
-func (c Commands) Append(dst, msg []byte) ([]byte, error) {
-	return appendFrame(c, dst, msg)
-}
-
-// appendFrame appends msg, which is a frame of c, or says why it is none.
-func appendFrame(c frame.Codec, dst, msg []byte) ([]byte, error) {
-	refuse := func(kind error, reason string) ([]byte, error) {
-		return dst, &frame.Error{Codec: c.String(), Offset: -1, Err: kind, Reason: reason}
-	}
-	if len(msg) > c.MaxMessage() {
-		return refuse(frame.ErrTooLong, fmt.Sprintf("the message has %d bytes, %d are allowed", len(msg), c.MaxMessage()))
-	}
-	s, err := c.Scan(msg, 0)
-	if e, ok := err.(*frame.Error); ok {
-		return refuse(e.Err, e.Reason)
-	}
-	if s.Size != len(msg) || len(msg) == 0 {
-		return refuse(frame.ErrMalformed,
-			fmt.Sprintf("the message has %d bytes, the value that it begins with %d", len(msg), s.Size))
-	}
-	return append(dst, msg...), nil
-}
+func (c Commands) Append(dst, msg []byte) ([]byte, error) { return frame.AppendWhole(c, dst, msg) }
 
 // String implements frame.Codec.
 func (c Commands) String() string {

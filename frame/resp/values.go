@@ -179,7 +179,7 @@ func (c Values) checkDepth(p []byte) error {
 }
 
 // Append implements frame.Codec: msg must be exactly one value, as the functions that begin with Append make it.
-func (c Values) Append(dst, msg []byte) ([]byte, error) { return appendFrame(c, dst, msg) }
+func (c Values) Append(dst, msg []byte) ([]byte, error) { return frame.AppendWhole(c, dst, msg) }
 
 // String implements frame.Codec.
 func (c Values) String() string {
