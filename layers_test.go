@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"sock", "wire", "internal/prefetch", "internal/credit", "internal/wait", "internal/ownnet"},
 	{"selector", "uring"},
 	{"frame"},
-	{"frame/frametest", "frame/resp"},
+	{"frame/frametest", "frame/resp", "frame/memcache"},
 	{"loop"},
 	{"coro"},
 	{"."}, // the root: package plexor

@@ -33,7 +33,7 @@
 //	out, err = frame.Length{Bytes: 4}.Append(out, msg)
 //
 // Push and pull share one core, [Codec.Scan]; a codec of one's own needs only the methods of the interface, and
-// package frametest checks it.
+// package frametest checks it. Packages resp and memcache hold the codecs of Redis and memcached.
 //
 // # Memory
 //
