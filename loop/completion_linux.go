@@ -58,7 +58,8 @@ type completion struct {
 	unguarded bool
 	pio       *packetIO // sends datagrams
 	group     *uring.BufRing
-	message   *uring.Message
+	message   *uring.Message // what a datagram is received with: its peer
+	telling   *uring.Message // and where it was sent to
 	memory    *uring.Arena
 }
 

@@ -12,8 +12,9 @@ import (
 // Datagrams come by a multishot receive into buffers of their own, made with the first socket, since a datagram has to
 // lie in one buffer whole. They are sent by sendmmsg, a batch a call, which no ring does better.
 
-// packetHead is what a received datagram has before it in its buffer.
-const packetHead = 256
+// packetHead is the most that a received datagram has before it in its buffer: a head of 16 bytes, room for an address
+// (112), and for control data where the socket tells local addresses.
+const packetHead = 16 + 112 + sock.LocalControl
 
 func (d *completion) addPacket(p *PacketConn) error {
 	if d.pio == nil {
@@ -37,12 +38,15 @@ func (d *completion) makePacketBuffers() (err error) {
 	}
 	d.message = uring.Alloc[uring.Message](d.memory)
 	d.message.UseAddress()
+	d.telling = uring.Alloc[uring.Message](d.memory)
+	d.telling.UseAddress()
+	d.telling.SetControl(d.memory.Bytes(sock.LocalControl))
 	n := 1
 	for n < d.opt.PacketBatch {
 		n *= 2
 	}
 	d.group, err = d.ring.NewBufRing(uring.BufRingOptions{Group: packetGroup, Entries: n, Start: d.opt.PacketBatch,
-		Size: packetHead + d.opt.PacketSize})
+		Size: (packetHead + d.opt.PacketSize + 7) &^ 7}) // so that control data is aligned
 	if err != nil {
 		return err
 	}
@@ -55,7 +59,15 @@ func (d *completion) receivePackets(s *slot) {
 		return
 	}
 	e := d.submission(s, opReceiveMessage)
-	e.RecvmsgMultishot(s.sock.FD(), packetGroup, d.message, 0)
+	e.RecvmsgMultishot(s.sock.FD(), packetGroup, d.messageOf(s.packet), 0)
+}
+
+// messageOf says what the kernel tells of a datagram beside its bytes.
+func (d *completion) messageOf(p *PacketConn) *uring.Message {
+	if p.tells {
+		return d.telling
+	}
+	return d.message
 }
 
 // pollError waits for refusals (ICMP errors, in the socket's queue of them). The receive hears of one by an error of its
@@ -86,10 +98,9 @@ func (d *completion) refusals(s *slot) {
 func (d *completion) receivedPacket(s *slot, c *uring.CQE) {
 	p := s.packet
 	if c.HasBuffer() {
-		if m, ok := d.message.ParseRecvmsg(d.group.Data(c)); ok && p != nil {
-			p.loop.stats.packetsIn.Add(1)
-			n := min(len(m.Payload), d.opt.PacketSize) // the buffer has room for a little more
-			p.handler.Packet(p, m.Payload[:n:n], sock.AddrPortOf(m.Name), m.PayloadLen > n || m.Flags&unix.MSG_TRUNC != 0)
+		data := d.group.Data(c)
+		if p != nil {
+			d.parsePacket(p, data)
 		}
 		d.group.Release(c.BufferID())
 	}
@@ -109,6 +120,20 @@ func (d *completion) receivedPacket(s *slot, c *uring.CQE) {
 	if !c.More() {
 		d.receivePackets(s)
 	}
+}
+
+func (d *completion) parsePacket(p *PacketConn, data []byte) {
+	m, ok := d.messageOf(p).ParseRecvmsg(data)
+	if !ok {
+		return
+	}
+	p.loop.stats.packetsIn.Add(1)
+	var local netip.Addr
+	if p.tells {
+		local = sock.LocalOf(m.Control)
+	}
+	n := min(len(m.Payload), d.opt.PacketSize) // the buffer has room for a little more
+	p.received(m.Payload[:n:n], local, sock.AddrPortOf(m.Name), m.PayloadLen > n || m.Flags&unix.MSG_TRUNC != 0)
 }
 
 func (d *completion) readPackets(p *PacketConn) bool { return d.pio.receive(p) }

@@ -79,6 +79,7 @@ func (HandlerFunc) Closed(*Conn, error) {}
 type PacketHandler interface {
 	// Packet: a datagram arrived from a peer. p is valid, and may be changed and appended to, until Packet
 	// returns. truncated says that the datagram was longer than Options.PacketSize, and that p is its beginning.
+	// s.Local is where it was sent to; WriteTo answers from there.
 	Packet(s *PacketConn, p []byte, peer netip.AddrPort, truncated bool)
 	// Refused: a datagram that was sent to this peer did not arrive, and err says why: syscall.ECONNREFUSED
 	// for a closed port, EMSGSIZE for one that was too long, others from the route (RFC 1122 section 4.1.3.3).

@@ -100,7 +100,7 @@ func TestPacketQueueAfterAPartialSend(t *testing.T) {
 		for i, text := range []string{"one", "", "three", "four"} {
 			from := len(s.data)
 			s.data = append(s.data, text...)
-			s.out = append(s.out, outPacket{netip.AddrPortFrom(netip.Addr{}, uint16(i)), from, len(s.data)})
+			s.out = append(s.out, outPacket{netip.AddrPortFrom(netip.Addr{}, uint16(i)), netip.Addr{}, from, len(s.data)})
 		}
 		if sent == 4 {
 			s.sentAll()

@@ -14,7 +14,11 @@ type PacketConn struct {
 	handler PacketHandler
 	sock    sock.Socket
 	addr    sock.Addr
-	out     []outPacket // written, not sent; out[sent:] are left
+	bound   netip.AddrPort // addr's
+	tells   bool           // the socket is bound to all addresses, and tells which of them each datagram was sent to
+	asked   netip.Addr     // where the datagram was sent to that is being handled, if the socket tells
+	asker   netip.AddrPort // its peer
+	out     []outPacket    // written, not sent; out[sent:] are left
 	sent    int
 	data    []byte // theirs, one behind the other
 	armed   uint8  // the driver's
@@ -27,7 +31,8 @@ type PacketConn struct {
 
 type outPacket struct {
 	peer     netip.AddrPort
-	from, to int // in data
+	local    netip.Addr // where it leaves from; the zero value: the system chooses
+	from, to int        // in data
 }
 
 // ErrTooLarge is a datagram that no UDP packet can hold (65507 bytes over IPv4, RFC 768).
@@ -55,7 +60,13 @@ func (l *Loop) listenPacketOn(s sock.Socket, h PacketHandler) (*PacketConn, erro
 	p := &PacketConn{loop: l, handler: h, sock: s}
 	var err error
 	if p.addr, err = s.LocalAddr(); err == nil {
+		p.bound, _ = p.addr.AddrPort() // it is a literal; a socket of another kind has none
+		if p.bound.Addr().IsUnspecified() {
+			err = s.TellLocal()
+			p.tells = err == nil
+		}
 		switch {
+		case err != nil && !errors.Is(err, errors.ErrUnsupported):
 		case h == nil:
 			err = errNoHandler
 		case l.closing.Load():
@@ -75,13 +86,41 @@ func (l *Loop) listenPacketOn(s sock.Socket, h PacketHandler) (*PacketConn, erro
 // Addr is the address that the socket got, with its port. Any goroutine may call it.
 func (s *PacketConn) Addr() sock.Addr { return s.addr }
 
+// Local is where the datagram was sent to that is being handled, while [PacketHandler].Packet runs: the address of this
+// machine that its peer knows, a link-local one with its interface for its zone, and the socket's port. Where the peer
+// asked an IPv4 broadcast or multicast address it is an address of the interface that the datagram came by, and for an
+// IPv6 multicast address "::". On a socket that is bound to one address it is that one, whatever was asked; so it is
+// outside Packet, and on systems other than Linux, which tell nothing else.
+func (s *PacketConn) Local() netip.AddrPort {
+	if !s.asked.IsValid() {
+		return s.bound
+	}
+	return netip.AddrPortFrom(s.asked, s.bound.Port())
+}
+
 // Loop is the loop that the socket belongs to.
 func (s *PacketConn) Loop() *Loop { return s.loop }
 
 // WriteTo sends p to peer at the end of the turn, together with the turn's other datagrams, or refuses it: with
 // ErrFull when Options.PacketQueue bytes wait already (the datagram is dropped, as UDP may), ErrTooLarge, or
 // ErrClosed. p is the caller's again when WriteTo returns.
+//
+// While a datagram is being handled, what is written to its peer leaves from the address that the peer asked (Local):
+// from another one a peer takes no answer (RFC 1122 section 4.1.3.5). All else leaves from the address that the socket
+// is bound to or, if that is all of them, from one that the system chooses. Who answers later keeps Local, and calls
+// WriteFrom.
 func (s *PacketConn) WriteTo(p []byte, peer netip.AddrPort) (int, error) {
+	if s.asked.IsValid() && peer == s.asker {
+		return s.WriteFrom(p, s.asked, peer)
+	}
+	return s.WriteFrom(p, netip.Addr{}, peer)
+}
+
+// WriteFrom is WriteTo for a datagram that leaves from an address of this machine, with the socket's port. The zero
+// value and the unspecified address leave the choice to the system. If it can't leave from there, the handler's Refused
+// is called: with EINVAL if it is of another family than the peer, with EINVAL or ENETUNREACH if the machine does not
+// have that address (any more). On systems other than Linux the address is not looked at.
+func (s *PacketConn) WriteFrom(p []byte, local netip.Addr, peer netip.AddrPort) (int, error) {
 	switch {
 	case s.ended:
 		return 0, ErrClosed
@@ -91,14 +130,28 @@ func (s *PacketConn) WriteTo(p []byte, peer netip.AddrPort) (int, error) {
 		s.loop.stats.drops.Add(1)
 		return 0, ErrFull
 	}
+	if local == s.bound.Addr() {
+		local = netip.Addr{} // the kernel does that already
+	}
 	from := len(s.data)
 	s.data = append(s.data, p...)
-	s.out = append(s.out, outPacket{peer, from, len(s.data)})
+	s.out = append(s.out, outPacket{peer, local, from, len(s.data)})
 	if !s.dirty && !s.blocked {
 		s.dirty = true
 		s.loop.packets = append(s.loop.packets, s)
 	}
 	return len(p), nil
+}
+
+// received hands a datagram to the handler. local is where it was sent to, of a socket that tells.
+func (s *PacketConn) received(p []byte, local netip.Addr, peer netip.AddrPort, truncated bool) {
+	if !s.tells {
+		s.handler.Packet(s, p, peer, truncated)
+		return
+	}
+	s.asked, s.asker = local, peer
+	s.handler.Packet(s, p, peer, truncated)
+	s.asked, s.asker = netip.Addr{}, netip.AddrPort{}
 }
 
 // Close sends what waits, as far as the kernel takes it, and ends.

@@ -32,7 +32,11 @@ func newPacketIO(o *Options) *packetIO {
 
 // receive handles one batch; it reports whether there may be more.
 func (pio *packetIO) receive(s *PacketConn) bool {
-	n, err := pio.in.Recv(s.sock, pio.ds)
+	recv := pio.in.Recv
+	if s.tells {
+		recv = pio.in.RecvLocal
+	}
+	n, err := recv(s.sock, pio.ds)
 	switch {
 	case err == sock.ErrWouldBlock:
 		pio.refusals(s) // ready, and yet nothing to receive: then that is what there is
@@ -47,7 +51,7 @@ func (pio *packetIO) receive(s *PacketConn) bool {
 	s.loop.stats.packetsIn.Add(int64(n))
 	for i := range pio.ds[:n] {
 		m := &pio.ds[i]
-		s.handler.Packet(s, m.Data[:m.N], m.Peer, m.Truncated)
+		s.received(m.Data[:m.N], m.Local, m.Peer, m.Truncated)
 		if s.ended {
 			return false
 		}
@@ -90,7 +94,7 @@ func (pio *packetIO) send(s *PacketConn) {
 	for s.sent < len(s.out) {
 		batch := pio.outs[:0]
 		for _, o := range s.out[s.sent:min(s.sent+len(pio.outs), len(s.out))] {
-			batch = append(batch, sock.Datagram{Data: s.data[o.from:o.to], Peer: o.peer})
+			batch = append(batch, sock.Datagram{Data: s.data[o.from:o.to], Peer: o.peer, Local: o.local})
 		}
 		n, err := pio.out.Send(s.sock, batch)
 		s.sent += n

@@ -16,6 +16,7 @@ type sysBatch struct {
 	headers []unix.Mmsghdr
 	vectors []unix.Iovec
 	names   []unix.RawSockaddrInet6 // the larger of the two: an IPv4 name takes its first 16 bytes
+	locals  []localControl          // made when the first is needed
 }
 
 func (b *sysBatch) init(n int) {
@@ -41,7 +42,20 @@ func (b *sysBatch) point(ds []Datagram) {
 // socket by being told, so one more try is enough unless more come in meanwhile.
 const recvTries = 8
 
-func (b *sysBatch) recv(s Socket, ds []Datagram) (int, error) {
+func (b *sysBatch) recv(s Socket, ds []Datagram) (int, error) { return b.receive(s, ds, false) }
+
+// recvLocal leaves the headers without room for control data, as it found them.
+func (b *sysBatch) recvLocal(s Socket, ds []Datagram) (n int, err error) {
+	b.makeLocals()
+	n, err = b.receive(s, ds, true)
+	for i := range ds[:n] {
+		ds[i].Local = localOf(b.locals[i].bytes(int(b.headers[i].Hdr.Controllen)))
+	}
+	b.clearLocals(len(ds))
+	return n, err
+}
+
+func (b *sysBatch) receive(s Socket, ds []Datagram, locals bool) (int, error) {
 	if len(ds) == 0 {
 		return 0, nil
 	}
@@ -52,6 +66,9 @@ func (b *sysBatch) recv(s Socket, ds []Datagram) (int, error) {
 		for i := range ds {
 			b.headers[i].Hdr.Namelen = unix.SizeofSockaddrInet6
 			b.headers[i].Hdr.Flags = 0
+			if locals {
+				b.setControl(i, len(b.locals[i])*8)
+			}
 		}
 		n, e := b.call(unix.SYS_RECVMMSG, s, 0, len(ds), unix.MSG_DONTWAIT)
 		switch {
@@ -90,9 +107,18 @@ func (b *sysBatch) send(s Socket, ds []Datagram) (sent int, err error) {
 func (b *sysBatch) sendPart(s Socket, ds []Datagram) (sent int, err error) {
 	b.point(ds)
 	defer clear(b.vectors[:len(ds)])
+	located := false
 	for i := range ds {
 		b.headers[i].Hdr.Namelen = putName(&b.names[i], ds[i].Peer)
 		b.headers[i].Hdr.Flags = 0
+		if local := ds[i].Local; local.IsValid() && !local.IsUnspecified() {
+			located = true
+			b.makeLocals()
+			b.setControl(i, putLocal(&b.locals[i], local, ds[i].Peer.Addr()))
+		}
+	}
+	if located {
+		defer b.clearLocals(len(ds))
 	}
 	for tries := 0; sent < len(ds); {
 		// sendmmsg tells an error only if it is the first datagram's; otherwise it returns how many were sent

@@ -2,7 +2,12 @@
 
 package sock
 
-import "net/netip"
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+)
 
 // sysBatch where there are no batches: one system call a datagram.
 type sysBatch struct{ most int }
@@ -22,6 +27,18 @@ func (b *sysBatch) recv(s Socket, ds []Datagram) (int, error) {
 		d.N, d.Peer, d.Truncated = n, peer, truncated
 	}
 	return min(len(ds), b.most), nil
+}
+
+func (b *sysBatch) recvLocal(s Socket, ds []Datagram) (n int, err error) {
+	n, err = b.recv(s, ds)
+	for i := range ds[:n] {
+		ds[i].Local = netip.Addr{}
+	}
+	return n, err
+}
+
+func sysTellLocal(Socket) error {
+	return fmt.Errorf("sock: have local addresses told: %w on %s", errors.ErrUnsupported, runtime.GOOS)
 }
 
 func (b *sysBatch) send(s Socket, ds []Datagram) (int, error) {
