@@ -55,7 +55,7 @@ func take() inventory {
 // left says what there is more than before. What was told to end may need a moment.
 func (before inventory) left() string {
 	var now inventory
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if now = take(); now.goroutines <= before.goroutines && now.files <= before.files {
 			return ""
 		}

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 // leaks looks for goroutines of this package.
 func leaks() int {
-	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		left := goroutines()
 		if len(left) == 0 {
 			return 0

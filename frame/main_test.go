@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		os.Exit(code) // fuzzing leaves its own
 	}
 	// Goroutines that were told to end may need a moment; so may descriptors of exited children.
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if openFiles() <= fds && runtime.NumGoroutine() <= goroutines {
 			break
 		}

@@ -120,7 +120,7 @@ func TestSharedListenerHeld(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+					if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 						t.Fatal(err)
 					}
 					buf := make([]byte, 5)

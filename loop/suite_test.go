@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 func leftBehind(before int) int {
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		var left []string
 		buf := make([]byte, 1<<20)
 		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
@@ -118,7 +118,7 @@ func each(t *testing.T, test func(t *testing.T, driver string)) {
 			before := openFDs()
 			t.Cleanup(func() { // the first to be registered runs last
 				after := openFDs()
-				for deadline := time.Now().Add(5 * time.Second); after > before && time.Now().Before(deadline); after = openFDs() {
+				for deadline := time.Now().Add(time.Minute); after > before && time.Now().Before(deadline); after = openFDs() {
 					runtime.Gosched()
 				}
 				if after > before && !t.Failed() {

@@ -79,7 +79,7 @@ func benchmarkTurn(b *testing.B, driver string, conns, size, depth int) {
 		}
 		turn()
 	}
-	for limit := time.Now().Add(10 * time.Second); len(l.conns) < conns; {
+	for limit := time.Now().Add(time.Minute); len(l.conns) < conns; {
 		if turn(); time.Now().After(limit) {
 			b.Fatalf("%d of %d connections", len(l.conns), conns)
 		}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 func leaks(before int) int {
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > 2; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > 2; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			buf := make([]byte, 1<<20)
 			fmt.Printf("goroutines left behind:\n%s\n", buf[:runtime.Stack(buf, true)])

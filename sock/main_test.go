@@ -31,7 +31,7 @@ const childKey = "SOCK_TEST_CHILD"
 var children = map[string]func(){}
 
 func leaks(before []string) (code int) {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for len(goroutines()) > 0 && time.Now().Before(deadline) {
 		runtime.Gosched()
 	}

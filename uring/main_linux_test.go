@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 func leaks(before int) int {
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > 2; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > 2; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			buf := make([]byte, 1<<20)
 			fmt.Printf("goroutines left behind:\n%s\n", buf[:runtime.Stack(buf, true)])
@@ -146,7 +146,7 @@ func get(t testing.TB, r *Ring, userData uint64) *SQE {
 // next waits for a completion and takes it.
 func next(t testing.TB, r *Ring) CQE {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		_, err := r.SubmitAndWait(1, 10*time.Second)
 		ok(t, err)
 		if c := r.Peek(); c != nil {

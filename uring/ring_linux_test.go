@@ -129,7 +129,7 @@ func TestOverflow(t *testing.T) {
 		if _, err := r.SubmitAndPoll(); err != nil && !errors.Is(err, ErrBusy) {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(10 * time.Second); !r.Overflowed() || r.Len() < r.CQEntries(); {
+		for deadline := time.Now().Add(time.Minute); !r.Overflowed() || r.Len() < r.CQEntries(); {
 			if _, err := r.SubmitAndPoll(); err != nil && !errors.Is(err, ErrBusy) {
 				t.Fatal(err)
 			}
