@@ -25,7 +25,8 @@ import (
 // the one that its task was given, or one derived from it, is parked, and its loop goes on; a goroutine is blocked. When
 // the context has ended they fail with its cause, without having taken or put anything that they do not tell of. The
 // others do not wait for items or room, but may take some milliseconds when a process has just been killed within one of
-// them.
+// them. A process that is stopped within one holds all up: who waits with a context is told by its error who that is (an
+// shm.HeldError), and so are the others after shm.HeldLimit. It can hold a coroutine's loop for shm.TryLimit, once.
 //
 // Every process that opens a queue has to know the same T, and the same codec.
 type Queue[T any] struct {
@@ -114,7 +115,13 @@ func (q *Queue[T]) PutBatch(ctx context.Context, values ...T) (n int, err error)
 			return n, failedQueue("put", err)
 		}
 		k, err := q.ring.TryPut(items[n:]...)
-		if n += k; err == nil || !errors.Is(err, shm.ErrFull) {
+		if n += k; errors.Is(err, shm.ErrHeld) {
+			if err := queueHeld(ctx, q.ring, "put into a queue", err); err != nil {
+				return n, failedQueue("put", err)
+			}
+			continue
+		}
+		if err == nil || !errors.Is(err, shm.ErrFull) {
 			return n, failedQueue("put", err)
 		}
 		next := len(items[n])
@@ -164,6 +171,12 @@ func (q *Queue[T]) get(ctx context.Context, items []QueueItem[T]) (int, error) {
 				items[k].item.Data = nil // the value's
 			}
 			return n, nil
+		}
+		if errors.Is(err, shm.ErrHeld) {
+			if err := queueHeld(ctx, q.ring, "get from a queue", err); err != nil {
+				return 0, failedQueue("get", err)
+			}
+			continue
 		}
 		if !errors.Is(err, shm.ErrEmpty) {
 			return 0, failedQueue("get", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/ipc/shm"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -40,6 +41,17 @@ func queueWait(ctx context.Context, what string, f func(context.Context) error) 
 		return err
 	}
 	return result
+}
+
+// queueHeld waits until the ring's lock, which another holds as err tells, can be had. If the context ends, who that was is
+// told.
+func queueHeld(ctx context.Context, ring *shm.Ring, what string, err error) error {
+	var held *shm.HeldError
+	late := queueWait(ctx, what, ring.WaitLock)
+	if late != nil && ctx.Err() != nil && !errors.Is(late, shm.ErrHeld) && errors.As(err, &held) { // a coroutine, which has left
+		return &shm.HeldError{Pid: held.Pid, Party: held.Party, For: held.For, Err: late}
+	}
+	return late
 }
 
 // queueRetry is how long to wait for room in a loop's queue of posts.

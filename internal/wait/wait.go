@@ -8,6 +8,7 @@
 package wait
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -73,4 +74,55 @@ func (l *Latch) Wait() { l.shut.Lock() }
 func Bubbled() bool {
 	now := time.Now()
 	return now == now.Round(0)
+}
+
+// A Sleeper is one wait of one goroutine, which anybody can end. Make it by NewSleeper.
+type Sleeper struct {
+	mu    sync.Mutex // of woken
+	woken bool
+	shut  sync.Mutex // locked until it is woken
+}
+
+// NewSleeper returns one for one Sleep.
+func NewSleeper() *Sleeper {
+	s := new(Sleeper)
+	s.shut.Lock()
+	return s
+}
+
+// Sleep waits until Wake is called, or was before, or until ctx has ended, whose cause is the error then.
+func (s *Sleeper) Sleep(ctx context.Context) error {
+	if ctx.Done() == nil {
+		s.shut.Lock()
+		return nil
+	}
+	ended := false // guarded by mu
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		ended = !s.woken
+		s.wakeLocked()
+	})
+	s.shut.Lock()
+	stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ended {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// Wake ends the wait. Any goroutine may call it, and more than once.
+func (s *Sleeper) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakeLocked()
+}
+
+func (s *Sleeper) wakeLocked() {
+	if !s.woken {
+		s.woken = true
+		s.shut.Unlock()
+	}
 }

@@ -1,6 +1,7 @@
 package wait
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -83,4 +84,42 @@ func TestBubbled(t *testing.T) {
 			t.Error("inside, later: false")
 		}
 	})
+}
+
+// TestSleeper: a sleep ends by the first of Wake and the context's end, and by its own bubble's goroutines or others.
+func TestSleeper(t *testing.T) {
+	outside := make(chan *Sleeper)
+	go func() {
+		for s := range outside {
+			s.Wake()
+			s.Wake()
+		}
+	}()
+	defer close(outside)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	cases := func(t *testing.T) {
+		for _, ctx := range []context.Context{context.Background(), t.Context()} {
+			s := NewSleeper()
+			outside <- s
+			if err := s.Sleep(ctx); err != nil {
+				t.Errorf("woken: %v", err)
+			}
+		}
+		s := NewSleeper()
+		s.Wake()
+		if err := s.Sleep(ended); err != nil && err != context.Canceled {
+			t.Errorf("both: %v", err)
+		}
+		if err := NewSleeper().Sleep(ended); err != context.Canceled {
+			t.Errorf("the context had ended: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		if err := NewSleeper().Sleep(ctx); err != context.Canceled {
+			t.Errorf("the context ends: %v", err)
+		}
+	}
+	t.Run("outside", cases)
+	synctest.Test(t, cases)
 }

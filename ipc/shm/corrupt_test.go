@@ -63,7 +63,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"cut off", good[:len(good)-1], "bytes has"},
 		{"too long", append(append([]byte(nil), good...), 0), "bytes has"},
 		{"zeros", make([]byte, len(good)), "it begins with 0x0"},
-		{"another version", with(8, 2), "of version 2"},
+		{"another version", with(8, version+1), "of version 3"},
+		{"the version before", with(8, 1), "of version 1"},
 		{"no slots", with(12, 0), "0 slots"},
 		{"too many slots", with(12, 1<<31), "slots, and there may be"},
 		{"more slots than there are", with(12, 7), "of 7 slots"},
@@ -272,7 +273,8 @@ func FuzzMemory(f *testing.F) {
 func use(t testing.TB, rings ...*Ring) {
 	t.Helper()
 	allowed := func(err error) {
-		for _, e := range []error{nil, ErrCorrupt, ErrFull, ErrEmpty, ErrTooLong, ErrEnded, ErrNotTaken, io.EOF, context.DeadlineExceeded} {
+		for _, e := range []error{nil, ErrCorrupt, ErrFull, ErrEmpty, ErrTooLong, ErrEnded, ErrNotTaken, ErrHeld, io.EOF,
+			context.DeadlineExceeded} {
 			if errors.Is(err, e) {
 				return
 			}

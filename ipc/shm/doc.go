@@ -33,13 +33,16 @@
 // process is gone, after the last of its threads, and no later process is taken for it, whatever its number. Waiting
 // parties look for dead ones every [CheckInterval]; a new party looks when it comes.
 //
-// A process that is stopped (SIGSTOP, a debugger) is not dead. If it is stopped in the half microsecond in which it
-// holds the ring's lock, all others wait until it goes on.
+// A process that is stopped (SIGSTOP, a debugger) is not dead. It keeps what it has taken, and the slots that it was
+// copying to; others go on with the rest. If it is stopped in the half microsecond in which it holds the ring's lock, nobody
+// can go on but by its going on, or its death. Then each wait ends by its context all the same, and calls without a context
+// end after [TryLimit] or [HeldLimit]; their error is a [HeldError], which has the process's number. A wait that has no end
+// says so in the default log of package slog, once.
 //
 // # Layout
 //
 //	0      the header: what it is, the bounds; the lock; the heads of the lists; who waits
-//	4096   MaxParties parties of 64 bytes: generation, the words that they sleep on
+//	4096   MaxParties parties of 64 bytes: generation, process, the words that they sleep on
 //	20480  Slots slots of 32 bytes: state, number, length, links
 //	…      Slots places of SlotSize bytes
 //
@@ -52,12 +55,13 @@
 //
 // An item that is longer than a slot spans several, chained behind the first, whose state speaks for all. Everything
 // else (the list of free slots, the queue of full ones, the counts) is derived from the states, is changed under one
-// lock, and is made anew whenever a party died: so there is no state between two that would have to be mended.
+// lock, and is made anew whenever a party died: so there is no state between two that would have to be mended. Bytes are
+// copied without the lock, to slots that are writing and from slots that are taken; a few bytes alone are copied under it.
 //
 // The lock is a futex (futex(2), without FUTEX_PRIVATE_FLAG) that has its owner's number and generation in it. Who waits
 // for it longer than a millisecond asks whether the owner lives, and takes it from a dead one by exchanging exactly that
-// word; what derived state the owner left behind is then made anew. Robust futexes (set_robust_list(2)) would have the
-// kernel do that, but they belong to a thread, and a goroutine changes threads.
+// word; what derived state the owner left behind is then made anew. The party's entry has the number of its process. Robust
+// futexes (set_robust_list(2)) would have the kernel do that, but they belong to a thread, and a goroutine changes threads.
 //
 // What is read from shared memory is checked before use. Numbers that make no sense end in [ErrCorrupt], for all parties,
 // never in memory that is not the ring's. Memory without a name is sealed, so that nobody can cut it off; cutting a

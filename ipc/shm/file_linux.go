@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -142,7 +141,7 @@ func Remove(name string) error {
 func (r *Ring) File() (*os.File, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed.Load() {
 		return nil, failed("File", ErrClosed)
 	}
 	// Not a duplicate: that would be the same open file, and whoever has it would keep this party alive.
@@ -214,12 +213,8 @@ func prepare(fd int, op string, s shape, mode uint32) error {
 
 // ringOver is a Ring that is no party yet, over memory of that shape.
 func ringOver(mem []byte, s shape) *Ring {
-	r := &Ring{shape: s, dataAt: s.dataAt(), mem: mem, base: addressOf(mem), closing: make(chan struct{})}
-	r.idle = sync.NewCond(&r.mu)
+	r := &Ring{shape: s, dataAt: s.dataAt(), mem: mem, base: addressOf(mem)}
 	r.head = (*header)(r.at(0))
-	for kind := range r.turns {
-		r.turns[kind] = make(chan struct{}, 1)
-	}
 	return r
 }
 

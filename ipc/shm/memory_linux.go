@@ -17,7 +17,7 @@ func (c *cell) set(v uint32) { c.v = v }
 
 const (
 	magic   = 0x0a72_696e_6778_6c70 // "plxgnir\n"
-	version = 1
+	version = 2                     // 1 had no turn, seen and pid
 
 	words = MaxParties / 64 // of a set of parties
 	none  = ^uint32(0)      // no slot
@@ -43,7 +43,9 @@ type header struct {
 	lock   atomic.Uint32 // see lock_linux.go
 	broken atomic.Uint32 // not 0: somebody found the memory corrupt
 	swept  atomic.Int64  // when somebody last looked for dead parties, in nanoseconds of CLOCK_MONOTONIC
-	_      [48]byte
+	seen   atomic.Uint64 // see Ring.heldFor
+	turn   cell          // changes whenever the lock is taken
+	_      [36]byte
 
 	ready     atomic.Uint32 // how many items are full; read without the lock by who spins
 	free      atomic.Uint32 // how many slots are free; likewise
@@ -66,7 +68,8 @@ type party struct {
 	used  atomic.Uint32
 	words [waits]atomic.Uint32 // to sleep on
 	need  atomic.Uint32        // the slots that it waits for
-	_     [40]byte
+	pid   atomic.Uint32        // its process, as that knows itself
+	_     [36]byte
 }
 
 // A slot is the head of a place for bytes.

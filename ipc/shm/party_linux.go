@@ -1,8 +1,10 @@
 package shm
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
@@ -36,13 +38,12 @@ func (r *Ring) settle(i uint32) (err error) {
 	if gen > maxGen {
 		gen = 1
 	}
+	p.pid.Store(uint32(os.Getpid()))
 	// From here on what has the token of who was here before belongs to nobody who lives.
 	p.gen.Store(gen)
 	r.token = makeToken(gen, i)
 	r.step("register: generation")
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.enter(); err != nil {
+	if err := r.enter(brief(HeldLimit)); err != nil {
 		return err
 	}
 	defer r.leave()
@@ -104,7 +105,7 @@ func (r *Ring) bury() {
 }
 
 // sweep looks for dead parties, if nobody has lately, and takes back what they had.
-func (r *Ring) sweep() error {
+func (r *Ring) sweep(ctx context.Context) error {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return &Error{Op: "look for dead parties", Call: "clock_gettime", Err: err}
@@ -116,9 +117,7 @@ func (r *Ring) sweep() error {
 	if !r.anyDead() {
 		return nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.enter(); err != nil {
+	if err := r.enter(patience{ctx: ctx}); err != nil {
 		return err
 	}
 	defer r.leave()

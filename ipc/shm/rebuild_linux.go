@@ -116,11 +116,9 @@ func (r *Ring) walk(i, length uint32, f func(uint32) error) error {
 	}
 }
 
-// breakDown marks the ring corrupt for all, and is the error that says why.
+// breakDown marks the ring corrupt for all, and is the error that says why. Who waits is told by leave, or, if the caller
+// has not the lock, finds out when it looks again.
 func (r *Ring) breakDown(format string, args ...any) error {
 	r.head.broken.Store(1)
-	for kind := range r.head.waiting {
-		r.wakeAll(kind)
-	}
 	return corrupt(format, args...)
 }

@@ -125,7 +125,7 @@ func TestReturnOfMany(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	for _, slotSize := range []int{1, 64, 65, 4096, inline + 64} {
+	for _, slotSize := range []int{1, 64, 65, 4096, 16<<10 + 64} {
 		t.Run(fmt.Sprint(slotSize), func(t *testing.T) {
 			r := make1(t, Options{Slots: 5, SlotSize: slotSize})
 			o := another(t, r)

@@ -63,6 +63,9 @@ func (*Ring) WaitRoom(context.Context, int) error { return unavailable("wait for
 // WaitItem fails: there is no ring.
 func (*Ring) WaitItem(context.Context) error { return unavailable("wait for an item") }
 
+// WaitLock fails: there is no ring.
+func (*Ring) WaitLock(context.Context) error { return unavailable("wait for the lock") }
+
 // Join fails: there is no ring.
 func (*Ring) Join(context.Context) error { return unavailable("join") }
 

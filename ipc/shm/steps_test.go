@@ -33,7 +33,7 @@ const (
 	stepSlots    = 12
 	stepSlotSize = 64
 	long         = 3*stepSlotSize - 10 // spans three slots
-	huge         = inline + 10         // is copied without the lock
+	huge         = 16<<10 + 10         // spans slots of many pages
 )
 
 func say(words ...any) { fmt.Println(words...) }
@@ -213,7 +213,7 @@ func tell(t *testing.T, r *Ring, scene string, n int) story {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	err := wait(cmd)
+	err := waitFor(cmd)
 	s := story{putting: map[string]bool{}, put: map[string]bool{}, doing: map[string]bool{}, done: map[string]bool{}}
 	for lines := bufio.NewScanner(&out); lines.Scan(); {
 		verb, rest, _ := strings.Cut(lines.Text(), " ")
@@ -240,8 +240,8 @@ func tell(t *testing.T, r *Ring, scene string, n int) story {
 	return s
 }
 
-// wait waits for a child with a limit, after which it is killed.
-func wait(cmd *exec.Cmd) error {
+// waitFor waits for a child with a limit, after which it is killed.
+func waitFor(cmd *exec.Cmd) error {
 	limit := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() }) // Wait tells
 	defer limit.Stop()
 	return cmd.Wait()
@@ -331,7 +331,7 @@ func scenery(t *testing.T, huge bool) (r *Ring, put map[string]bool) {
 	t.Helper()
 	o := Options{Slots: stepSlots, SlotSize: stepSlotSize}
 	if huge {
-		o.SlotSize = inline/2 - 64
+		o.SlotSize = 8<<10 - 64
 	}
 	r = make1(t, o)
 	put = map[string]bool{"p1": true, "p2": true, "L3": true}
@@ -486,8 +486,8 @@ func vanish(t *testing.T, r *Ring) {
 	if err := errors.Join(unix.Munmap(r.mem), unix.Close(r.fd)); err != nil {
 		t.Fatal(err)
 	}
-	r.closed, r.mem, r.head = true, nil, nil
-	close(r.closing)
+	r.closed.Store(true)
+	r.mem, r.head = nil, nil
 }
 
 // everyStep checks that the scenes lead through every step that the source has.

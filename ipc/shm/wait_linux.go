@@ -4,6 +4,9 @@ import (
 	"context"
 	"math/bits"
 	"runtime/debug"
+	"slices"
+
+	"github.com/plexor-go/plexor/internal/wait"
 )
 
 // Waiting. A party that waits sets its bit in the header, under the lock, and sleeps on a word of its own. Who brings what
@@ -107,14 +110,10 @@ func (r *Ring) wait(ctx context.Context, kind int, need uint32) (err error) {
 			return nil
 		}
 	}
-	select {
-	case r.turns[kind] <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-r.closing:
-		return ErrClosed
+	if err := r.takeTurn(ctx, kind); err != nil {
+		return err
 	}
-	defer func() { <-r.turns[kind] }()
+	defer r.passTurn(kind)
 	defer context.AfterFunc(ctx, func() { r.nudge(kind) })()
 	mine := r.party(r.number)
 	for slept := false; ; slept = true {
@@ -124,7 +123,7 @@ func (r *Ring) wait(ctx context.Context, kind int, need uint32) (err error) {
 		}
 		r.step("wait: about to sleep")
 		if sleep(&mine.words[kind], value, CheckInterval) {
-			if err := r.sweep(); err != nil {
+			if err := r.sweep(ctx); err != nil {
 				return err
 			}
 		}
@@ -133,17 +132,12 @@ func (r *Ring) wait(ctx context.Context, kind int, need uint32) (err error) {
 
 // arm looks whether the wait is over, and if not, sets this party's bit, and gives the value of the word to sleep on.
 func (r *Ring) arm(ctx context.Context, kind int, need uint32, slept bool) (value uint32, done bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.enter(); err != nil {
+	if err := r.enter(patience{ctx: ctx}); err != nil {
 		return 0, false, err
 	}
 	defer r.leave()
 	woken := slept && !r.isWaiting(kind, r.number)
 	cause := context.Cause(ctx)
-	if cause == nil && r.closed {
-		cause = ErrClosed
-	}
 	if done = r.there(kind, need); done || cause != nil {
 		r.setWaiting(kind, r.number, false)
 		if cause != nil && woken && done { // what this one was woken for is somebody else's now
@@ -161,6 +155,63 @@ func (r *Ring) arm(ctx context.Context, kind int, need uint32, slept bool) (valu
 	return value, false, nil
 }
 
+// A turn is whose turn it is to sleep for one kind of thing. r.mu guards it.
+type turn struct {
+	taken bool
+	queue []*wait.Sleeper // of those who wait for it
+}
+
+// takeTurn waits until it is the caller's turn.
+func (r *Ring) takeTurn(ctx context.Context, kind int) error {
+	t := &r.turns[kind]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	if !t.taken {
+		t.taken = true
+		return nil
+	}
+	s := wait.NewSleeper()
+	t.queue = append(t.queue, s)
+	r.mu.Unlock()
+	err := s.Sleep(ctx)
+	r.mu.Lock()
+	if i := slices.Index(t.queue, s); i >= 0 {
+		t.queue = slices.Delete(t.queue, i, i+1)
+		return err
+	}
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	return nil // also if the context ended just now, as who has the turn finds
+}
+
+// passTurn gives the turn to the next. Bits that are left, since the lock could not be had, are no sleeper's now.
+func (r *Ring) passTurn(kind int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &r.turns[kind]
+	if len(t.queue) > 0 {
+		t.queue[0].Wake()
+		t.queue = slices.Delete(t.queue, 0, 1)
+		return
+	}
+	t.taken = false
+	if !r.closed.Load() && r.head.broken.Load() == 0 && r.isWaiting(kind, r.number) {
+		r.tidyLater()
+	}
+}
+
+// endAll wakes all who wait for a turn, of a Ring that is closed.
+func (t *turn) endAll() {
+	for _, s := range t.queue {
+		s.Wake()
+	}
+	t.queue = nil
+}
+
 // nudge has this party's own sleeper look at once.
 func (r *Ring) nudge(kind int) {
 	r.mu.Lock()
@@ -176,22 +227,32 @@ func (r *Ring) nudgeLocked(kind int) {
 	wake(word, 1)
 }
 
+// stillOpen is the error of a Ring that is closed.
+func (r *Ring) stillOpen() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
 // begin keeps the memory mapped until end, for who uses it without holding r.mu.
 func (r *Ring) begin() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed.Load() {
 		return ErrClosed
 	}
-	r.users++
+	r.users.Add(1)
 	return nil
 }
 
 func (r *Ring) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.users--; r.users == 0 && r.closed {
-		r.idle.Signal()
+	if r.users.Add(-1) == 0 && r.closed.Load() { // Close sets the one before it looks at the other
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.idle.Broadcast()
 	}
 }
 
@@ -208,6 +269,16 @@ func (r *Ring) WaitRoom(ctx context.Context, n int) error {
 // and TryGet says whether one was.
 func (r *Ring) WaitItem(ctx context.Context) error {
 	return failed("wait for an item", r.wait(ctx, forItem, 0))
+}
+
+// WaitLock waits until nobody holds the ring's lock, for who was told ErrHeld by a call without a context.
+func (r *Ring) WaitLock(ctx context.Context) (err error) {
+	defer r.guard(debug.SetPanicOnFault(true), &err)
+	if err := r.enter(patience{ctx: ctx}); err != nil {
+		return failed("wait for the lock", err)
+	}
+	r.leave()
+	return nil
 }
 
 // Join waits until every item that was put is done: at a moment when there is none ready or taken.
