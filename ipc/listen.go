@@ -75,9 +75,7 @@ func (l *listener) accept(ctx context.Context) (nc net.Conn, err error) {
 				case err == nil:
 					return nil
 				case sock.Exhausted(err):
-					select {
-					case <-time.After(acceptRetry):
-					case <-ctx.Done():
+					if !pauseFor(ctx, acceptRetry) {
 						return context.Cause(ctx)
 					}
 				case !sock.Aborted(err):

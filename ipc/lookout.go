@@ -81,6 +81,6 @@ func (s *stream) endLookouts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.lookouts {
-		wake(o.w.Loop(), func() { _ = o.w.Close() }) // it fails if the loop has ended it already
+		wakeOn(o.w.Loop(), func() { _ = o.w.Close() }) // it fails if the loop has ended it already
 	}
 }

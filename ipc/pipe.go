@@ -143,18 +143,6 @@ func DialPipe(ctx context.Context, path string, o Options) (*Pipe, error) {
 	return p, failed(op, err)
 }
 
-func dial(ctx context.Context, op, network, address string) (nc net.Conn, err error) {
-	err = await(ctx, op, func(ctx context.Context) (err error) {
-		var d net.Dialer
-		nc, err = d.DialContext(ctx, network, address)
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return err
-	})
-	return nc, err
-}
-
 // A PipeListener makes a pipe of each connection to its path. All methods are for any goroutine, and Accept for
 // coroutines too.
 type PipeListener struct {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -202,14 +203,16 @@ func (c *PythonConn) RemoteAddr() net.Addr { return c.s.nc.RemoteAddr() }
 type PythonListener struct {
 	l     *listener
 	opt   PythonOptions
-	ready chan *PythonConn // proved the key
-	ctx   context.Context  // until Close
+	ctx   context.Context // until Close
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
 	mu         sync.Mutex
-	handshakes list.List // of context.CancelCauseFunc, oldest first
-	err        error     // why it accepts no more
+	handshakes list.List     // of context.CancelCauseFunc, oldest first
+	err        error         // why it accepts no more
+	ready      []*PythonConn // proved the key
+	over       bool          // none comes any more
+	waiting    []*sleeper    // in Accept
 }
 
 // Bounds of a PythonListener.
@@ -242,7 +245,7 @@ func ListenPython(address string, o PythonOptions) (*PythonListener, error) {
 	if err != nil {
 		return nil, failed(op, err)
 	}
-	l := &PythonListener{l: sl, opt: o, ready: make(chan *PythonConn, maxReady)}
+	l := &PythonListener{l: sl, opt: o}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	l.tasks.Go(l.serve)
 	return l, nil
@@ -253,7 +256,7 @@ func (l *PythonListener) Addr() string { return l.l.addr.String() }
 
 // serve accepts, and leaves each handshake to a goroutine.
 func (l *PythonListener) serve() {
-	defer close(l.ready)
+	defer l.finish()
 	var under sync.WaitGroup
 	defer under.Wait()
 	for {
@@ -289,48 +292,89 @@ func (l *PythonListener) admit(ctx context.Context, nc net.Conn, place *list.Ele
 	}
 	l.mu.Lock()
 	l.handshakes.Remove(place) // if it is not out by itself
+	switch {
+	case err != nil:
+	case len(l.ready) < maxReady:
+		l.ready = append(l.ready, c)
+		l.wakeOne()
+	default:
+		err = errUnheard
+		_ = c.s.close() // likewise
+	}
 	l.mu.Unlock()
 	if err == nil {
-		select {
-		case l.ready <- c:
-			return
-		default:
-			_ = c.s.close() // likewise
-			err = errUnheard
-		}
+		return
 	}
 	if l.ctx.Err() == nil {
 		l.opt.Log.Warn("ipc: a connection is refused", "listener", l.Addr(), "peer", nc.RemoteAddr().String(), "err", err)
 	}
 }
 
+// finish says that no connection comes any more.
+func (l *PythonListener) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for len(l.waiting) > 0 {
+		l.wakeOne()
+	}
+}
+
+// wakeOne wakes the first who waits in Accept. The caller holds l.mu.
+func (l *PythonListener) wakeOne() {
+	if len(l.waiting) > 0 {
+		l.waiting[0].wake()
+		l.waiting = slices.Delete(l.waiting, 0, 1)
+	}
+}
+
 // Accept waits for the next connection that has proved the key. Those that fail to do so are logged and closed.
-func (l *PythonListener) Accept(ctx context.Context) (c *PythonConn, err error) {
+func (l *PythonListener) Accept(ctx context.Context) (*PythonConn, error) {
 	op := "accept on " + l.Addr()
-	if err := context.Cause(ctx); err != nil {
-		return nil, &Error{op, err}
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return nil, &Error{op, err}
+		}
+		c, s, err := l.next(ctx, op)
+		if err != nil {
+			return nil, &Error{op, err}
+		}
+		if c != nil {
+			return c, nil
+		}
+		if err := s.sleep(ctx, op); err != nil {
+			l.leave(s)
+			return nil, &Error{op, err}
+		}
 	}
-	select {
-	case c = <-l.ready:
-	default:
-		err = await(ctx, op, func(ctx context.Context) error {
-			select {
-			case c = <-l.ready:
-				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		})
+}
+
+// next is a connection, or else what to sleep on until there may be one.
+func (l *PythonListener) next(ctx context.Context, op string) (*PythonConn, *sleeper, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ready) > 0 {
+		c := l.ready[0]
+		l.ready = slices.Delete(l.ready, 0, 1)
+		return c, nil, nil
 	}
-	if err == nil && c == nil {
-		l.mu.Lock()
-		err = l.err
-		l.mu.Unlock()
+	if l.over {
+		return nil, nil, l.err
 	}
-	if err != nil {
-		return nil, &Error{op, err}
+	s := newSleeper(task(ctx, op))
+	l.waiting = append(l.waiting, s)
+	return nil, s, nil
+}
+
+// leave is for who waits no longer. What it was woken for at the same moment is for another.
+func (l *PythonListener) leave(s *sleeper) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.waiting, s); i >= 0 {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	} else if len(l.ready) > 0 {
+		l.wakeOne()
 	}
-	return c, nil
 }
 
 // Close stops listening, removes the socket's file, and closes the connections that nobody has accepted. Those that were
@@ -339,7 +383,11 @@ func (l *PythonListener) Close() error {
 	l.end()
 	err := l.l.close()
 	l.tasks.Wait()
-	for c := range l.ready {
+	l.mu.Lock()
+	unused := l.ready
+	l.ready = nil
+	l.mu.Unlock()
+	for _, c := range unused {
 		_ = c.s.close() // nobody has used it
 	}
 	return failed("close "+l.Addr(), err)

@@ -15,6 +15,7 @@ import (
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/internal/credit"
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/selector"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -325,14 +326,14 @@ func interruptible(ctx context.Context, setDeadline func(time.Time) error, f fun
 	if ctx.Done() == nil {
 		return f()
 	}
-	set := make(chan struct{})
+	set := wait.NewLatch()
 	stop := context.AfterFunc(ctx, func() {
 		_ = setDeadline(time.Unix(1, 0)) // one that is closed fails anyhow
-		close(set)
+		set.Open()
 	})
 	err := f()
 	if !stop() {
-		<-set
+		set.Wait()
 		_ = setDeadline(time.Time{}) // likewise
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = context.Cause(ctx)

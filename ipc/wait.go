@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -48,13 +49,13 @@ func awaitFor(t *coro.Task, ctx context.Context, op string, f func(ctx context.C
 	var (
 		w     coro.Waiter
 		err   error
-		ended = make(chan struct{})
+		ended = wait.NewLatch()
 		over  bool // the loop's own
 	)
 	go func() {
 		err = f(context.WithValue(inner, offLoop{}, true))
-		close(ended)
-		wake(t.Scheduler().Loop(), func() {
+		ended.Open()
+		wakeOn(t.Scheduler().Loop(), func() {
 			over = true
 			w.Wake()
 		})
@@ -68,7 +69,7 @@ func awaitFor(t *coro.Task, ctx context.Context, op string, f func(ctx context.C
 			}
 			return w.Wait(ctx, op, nil)
 		})
-		<-ended
+		ended.Wait()
 	}
 	return err
 }
@@ -80,10 +81,10 @@ const endTime = 2 * cancelTime
 // retryPost is how long to wait when a loop's queue of posted functions is full.
 const retryPost = time.Millisecond
 
-// wake has the loop call f. A loop that has ended has failed all that waits on it.
-func wake(l *loop.Loop, f func()) {
+// wakeOn has the loop call f. A loop that has ended has failed all that waits on it.
+func wakeOn(l *loop.Loop, f func()) {
 	if errors.Is(l.Post(f), loop.ErrPostQueueFull) {
-		time.AfterFunc(retryPost, func() { wake(l, f) })
+		time.AfterFunc(retryPost, func() { wakeOn(l, f) })
 	}
 }
 
@@ -91,39 +92,32 @@ func wake(l *loop.Loop, f func()) {
 type sleeper struct {
 	t *coro.Task // nil: a goroutine
 	w coro.Waiter
-	c chan struct{} // has room for one
+	g *wait.Sleeper // not a channel, which a goroutine of a testing/synctest bubble would make its bubble's alone
 }
 
 func newSleeper(t *coro.Task) *sleeper {
 	s := &sleeper{t: t}
 	if t == nil {
-		s.c = make(chan struct{}, 1)
+		s.g = wait.NewSleeper()
 	}
 	return s
 }
 
-// sleep waits until wake was called, before or after it, or until the context, or what the task is in, is done.
+// sleep waits until wake was called, before or after it, or until the context, or what the task is in, is done. It is called
+// once.
 func (s *sleeper) sleep(ctx context.Context, op string) error {
 	if s.t != nil { // nothing runs on its loop before it parks, and so not what wake posts
 		return s.w.Wait(ctx, op, nil)
 	}
-	select {
-	case <-s.c:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return s.g.Sleep(ctx)
 }
 
 func (s *sleeper) wake() {
 	if s.t != nil {
-		wake(s.t.Scheduler().Loop(), func() { s.w.Wake() })
+		wakeOn(s.t.Scheduler().Loop(), func() { s.w.Wake() })
 		return
 	}
-	select {
-	case s.c <- struct{}{}:
-	default:
-	}
+	s.g.Wake()
 }
 
 // A gate lets one in at a time, in the order in which they came: a lock that is waited for with a context.

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/sock"
 )
 
 // reloading is what a service manager is told when a reload begins: systemd wants the time with it (sd_notify(3),
@@ -61,25 +63,32 @@ func (n *notifications) read(told func(pid int)) {
 		if err != nil {
 			return // it was closed
 		}
-		messages, err := unix.ParseSocketControlMessage(control[:nc])
+		fds, err := sock.ControlFDs(control[:nc]) // sd_notify can send some; we keep none
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
 		if err != nil {
 			continue
 		}
-		pid := 0
-		for _, m := range messages {
-			if cred, err := unix.ParseUnixCredentials(&m); err == nil {
-				pid = int(cred.Pid)
-			}
-			if fds, err := unix.ParseUnixRights(&m); err == nil { // sd_notify can send some; we keep none
-				for _, fd := range fds {
-					_ = unix.Close(fd)
-				}
-			}
-		}
+		pid := sender(control[:nc])
 		if pid != 0 && slices.Contains(strings.Split(string(buf[:k]), "\n"), "READY=1") {
 			told(pid)
 		}
 	}
+}
+
+// sender is the process that the kernel says has sent the message (SCM_CREDENTIALS); 0: it does not say.
+func sender(control []byte) int {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return 0
+	}
+	for _, m := range messages {
+		if cred, err := unix.ParseUnixCredentials(&m); err == nil {
+			return int(cred.Pid)
+		}
+	}
+	return 0
 }
 
 func (n *notifications) close() {

@@ -50,7 +50,7 @@ func sysRecvFD(s Socket, buf []byte, most int, wait bool) (fds []int, n int, err
 		}
 		return nil, n, err
 	}
-	fds, err = rights(control[:controlled])
+	fds, err = ControlFDs(control[:controlled])
 	for _, fd := range fds {
 		receivedFD(fd)
 	}
@@ -73,8 +73,10 @@ func sysRecvFD(s Socket, buf []byte, most int, wait bool) (fds []int, n int, err
 	return fds, n, nil
 }
 
-// rights collects the descriptors out of control data. With an error it returns those that it found before.
-func rights(control []byte) (fds []int, err error) {
+// ControlFDs collects the descriptors out of the control data of a message (SCM_RIGHTS, unix(7)), for who receives such data by
+// other means than RecvFD. They are the caller's to close. Data that can't be parsed is an error; the descriptors before that are
+// returned all the same.
+func ControlFDs(control []byte) (fds []int, err error) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return nil, err
