@@ -104,7 +104,8 @@ func certError(p KeyPair, err error) error {
 	return fmt.Errorf("TLS certificate %s with key %s: %w", p.CertFile, p.keyFile(), err)
 }
 
-// onCoroutine marks a handshake's context whose callbacks run on a coroutine, and may wait with that context.
+// onCoroutine marks a handshake's context whose callbacks run on a coroutine, and may wait with that context. Its value is
+// the worker.
 type onCoroutine struct{}
 
 // get is tls.Config.GetCertificate: the first that suits the client (its server name, its algorithms), or else the
@@ -129,11 +130,13 @@ func (s *certStore) refresh(ctx context.Context) {
 	if now < next || !s.next.CompareAndSwap(next, now+int64(recheckEvery)) {
 		return
 	}
-	if ctx.Value(onCoroutine{}) == nil {
+	w, ok := ctx.Value(onCoroutine{}).(*worker)
+	if !ok {
 		s.look()
 		return
 	}
-	_, _ = coro.Await(ctx, func() (struct{}, error) { // that the handshake's time is up, it will find out itself
+	// That the handshake's time is up, it will find out itself.
+	_, _ = coro.AwaitIn(ctx, w.reads, func() (struct{}, error) {
 		s.look()
 		return struct{}{}, nil
 	})

@@ -103,11 +103,12 @@ func (d *Dialer) dial(ctx context.Context, address string) (*Conn, []error) {
 	if err != nil {
 		return nil, []error{err}
 	}
-	addrs, err := d.resolve(ctx, ep.addr)
+	w := workerOn(t.Scheduler())
+	addrs, err := d.resolve(ctx, w, ep.addr)
 	if err != nil {
 		return nil, []error{err}
 	}
-	return d.connect(ctx, workerOn(t.Scheduler()), ep, addrs)
+	return d.connect(ctx, w, ep, addrs)
 }
 
 // parseStream is parseEndpoint for an address to connect to.
@@ -138,12 +139,12 @@ func (d *Dialer) connect(ctx context.Context, w *worker, ep *endpoint, addrs []s
 	return c, nil
 }
 
-// resolve finds the addresses of a name, off the loop.
-func (d *Dialer) resolve(ctx context.Context, a sock.Addr) ([]sock.Addr, error) {
+// resolve finds the addresses of a name, off the loop that w is of.
+func (d *Dialer) resolve(ctx context.Context, w *worker, a sock.Addr) ([]sock.Addr, error) {
 	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" {
 		return []sock.Addr{a}, nil
 	}
-	return coro.Await(ctx, func() ([]sock.Addr, error) { return d.lookUp(ctx, a) })
+	return coro.AwaitIn(ctx, w.lookUps, func() ([]sock.Addr, error) { return d.lookUp(ctx, a) })
 }
 
 // lookUp is resolve for who may block.

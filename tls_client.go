@@ -38,7 +38,7 @@ func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) err
 		if len(cfg.Certificates) > 0 || cfg.GetClientCertificate != nil {
 			return fmt.Errorf("plexor: %s: there is a client certificate in the tls.Config already: which of them is meant?", ep.text)
 		}
-		cert, err := coro.Await(ctx, func() (*tls.Certificate, error) {
+		cert, err := coro.AwaitIn(ctx, c.raw.w.reads, func() (*tls.Certificate, error) {
 			cert, _, err := loadPair(ep.pair, tls.LoadX509KeyPair)
 			return cert, err
 		})
@@ -74,11 +74,11 @@ var rootsLoaded atomic.Bool
 
 // loadRoots has package x509 read the system's authorities, some hundred files or kilobytes, before the first handshake
 // does so and holds up the loop.
-func loadRoots(ctx context.Context) error {
+func (w *worker) loadRoots(ctx context.Context) error {
 	if rootsLoaded.Load() {
 		return nil
 	}
-	_, err := coro.Await(ctx, func() (struct{}, error) {
+	_, err := coro.AwaitIn(ctx, w.reads, func() (struct{}, error) {
 		_, _ = x509.SystemCertPool() // what is wrong with it the handshake will tell
 		rootsLoaded.Store(true)
 		return struct{}{}, nil

@@ -74,7 +74,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	s := &c.raw
 	client := !s.is(accepted)
 	if client && cfg != nil && cfg.RootCAs == nil && !cfg.InsecureSkipVerify {
-		err = loadRoots(ctx)
+		err = c.raw.w.loadRoots(ctx)
 	}
 	switch {
 	case err != nil:
@@ -143,7 +143,7 @@ func (x *secured) shake(ctx context.Context, limit time.Duration, client bool) e
 			}()
 		}
 		// Without cancellation, for which a tls.Conn would start a goroutine: our waits end by themselves.
-		return x.tc.HandshakeContext(context.WithValue(context.WithoutCancel(ctx), onCoroutine{}, true))
+		return x.tc.HandshakeContext(context.WithValue(context.WithoutCancel(ctx), onCoroutine{}, x.c.raw.w))
 	})
 	if err == nil {
 		x.state = open

@@ -38,6 +38,9 @@ type worker struct {
 
 	shakes *handshakes // TLS handshakes of clients; nil: there was none
 
+	lookUps *coro.Semaphore // places for look-ups of names that block
+	reads   *coro.Semaphore // and for reads of certificates
+
 	highWater int // the largest piece that is given to the loop at once
 }
 
@@ -56,6 +59,7 @@ func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{srv: srv, loop: l, sched: sched, log: srv.Log, highWater: srv.limits.HighWater}
+	w.furnish()
 	w.input.most = srv.limits.PartialInput
 	strangers.Lock()
 	defer strangers.Unlock()
@@ -77,8 +81,21 @@ func workerOn(s *coro.Scheduler) *worker {
 		return w
 	}
 	w := &worker{loop: s.Loop(), sched: s, log: slog.Default(), highWater: defaultHighWater}
+	w.furnish()
 	w.remember()
 	return w
+}
+
+// How many of the engine's own calls that block may run at once on behalf of a loop. Users' calls have coro's
+// Options.Blocking, and Handshakes bounds what callbacks of a tls.Config wait for: whatever one of them waits for that does not
+// answer (a resolver, a disk, a database), holds up no other kind.
+const (
+	mostLookUps = 64 // a goroutine each, of 2 KiB with Go's resolver, of a thread with the system's
+	mostReads   = 16 // a thread each while the disk does not answer
+)
+
+func (w *worker) furnish() {
+	w.lookUps, w.reads = coro.NewSemaphore(mostLookUps), coro.NewSemaphore(mostReads)
 }
 
 // remember makes workerOn find w until its loop ends. The caller holds strangers.

@@ -157,3 +157,36 @@ func TestAwaitCancelledWithSlot(t *testing.T) {
 		return nil
 	})
 }
+
+// TestAwaitIn: calls within a bound of the caller's are bounded by it, and neither hold up those of Await nor wait for them.
+func TestAwaitIn(t *testing.T) {
+	b := newBed(t, Options{Blocking: 1})
+	places, release := NewSemaphore(2), make(chan struct{})
+	b.must(func(ctx context.Context) error {
+		return Group(ctx, func(g *Tasks) error {
+			stuck := func(ctx context.Context) error {
+				_, err := AwaitIn(ctx, places, func() (int, error) { <-release; return 0, nil })
+				return err
+			}
+			g.Go(stuck)
+			g.Go(stuck)
+			third := g.Go(stuck)
+			if err := Yield(ctx); err != nil {
+				return err
+			}
+			if places.TryAcquire(1) {
+				t.Error("there is a place beside two calls in a bound of 2")
+			}
+			if n, err := Await(ctx, func() (int, error) { return 7, nil }); n != 7 || err != nil {
+				t.Errorf("Await = %d, %v beside calls that are stuck; want 7", n, err)
+			}
+			close(release)
+			return third.Wait(ctx)
+		})
+	})
+	b.do(func() {
+		if !places.TryAcquire(2) {
+			t.Error("the places were not given back")
+		}
+	})
+}

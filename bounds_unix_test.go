@@ -1,0 +1,130 @@
+//go:build unix
+
+package plexor_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
+)
+
+// TestBlockingApart: what blocks has a bound for each kind. As many look-ups, reads of certificates, or calls of the user's
+// as there can be at once get stuck, and hold up those of the other kinds no more.
+func TestBlockingApart(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var accepted atomic.Int32
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			accepted.Add(1)
+		}
+	}()
+	const stuck = 70 // more than each bound
+	pipe := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := portOf(ln.Addr())
+	kinds := []struct {
+		name     string
+		connects bool
+		hang     func(ctx context.Context, release <-chan bool) error
+		pass     func(ctx context.Context) error
+	}{
+		{"look-ups", false, func(ctx context.Context, release <-chan bool) error {
+			d := &plexor.Dialer{Lookup: func(context.Context, string) ([]netip.Addr, error) {
+				<-release
+				return nil, errors.New("released")
+			}}
+			_, err := d.Dial(ctx, "tcp://stuck.test:1")
+			return err
+		}, func(ctx context.Context) error {
+			c, err := (&plexor.Dialer{Lookup: lookup("127.0.0.1")}).Dial(ctx, "tcp://good.test:"+port)
+			if err != nil {
+				return err
+			}
+			return c.Abort()
+		}},
+		{"certificates", true, func(ctx context.Context, release <-chan bool) error {
+			_, err := plexor.Dial(ctx, "tls://127.0.0.1:"+port+"?cert="+pipe+"&key="+pipe+".none")
+			return err
+		}, func(ctx context.Context) error {
+			_, err := plexor.Dial(ctx, "tls://127.0.0.1:"+port+"?cert="+pipe+".none&key="+pipe+".none")
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}},
+		{"calls", false, func(ctx context.Context, release <-chan bool) error {
+			_, err := coro.Await(ctx, func() (int, error) { <-release; return 0, nil })
+			return err
+		}, func(ctx context.Context) error {
+			_, err := coro.Await(ctx, func() (int, error) { return 0, nil })
+			return err
+		}},
+	}
+	for i, k := range kinds {
+		t.Run("stuck "+k.name, func(t *testing.T) {
+			release, before := make(chan bool), accepted.Load()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			err := plexor.Run(ctx, func(ctx context.Context) error {
+				return coro.Group(ctx, func(g *coro.Tasks) error {
+					for range stuck {
+						g.Go(func(ctx context.Context) error {
+							_ = k.hang(ctx, release) // it ends as it was cancelled, or released
+							return nil
+						})
+					}
+					for turns := 0; turns < 20; turns++ { // they begin, those that connect first too
+						if k.connects && int(accepted.Load()-before) < stuck {
+							turns = 0
+						}
+						if err := coro.Yield(ctx); err != nil {
+							return err
+						}
+					}
+					for j, other := range kinds {
+						if j == i {
+							continue
+						}
+						if err := other.pass(ctx); err != nil {
+							t.Errorf("%s beside stuck %s: %v", other.name, k.name, err)
+						}
+					}
+					return errDone
+				})
+			})
+			if !errors.Is(err, errDone) {
+				t.Error(err)
+			}
+			close(release)
+		})
+	}
+	// Those that opened the pipe read its end.
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+}
+
+var errDone = errors.New("done")
