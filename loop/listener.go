@@ -36,8 +36,9 @@ type Listener struct {
 
 	retry    *Timer
 	pause    time.Duration
-	said     bool  // the log knows of this step back
-	saidAt   int64 // when the log was told last; 0: never
+	said     bool      // the log knows of this step back
+	lacks    lineLimit // of the log's lines about want of descriptors
+	fails    lineLimit // and about other failures of accept
 	retrying atomic.Bool
 }
 
@@ -50,6 +51,24 @@ const (
 	// At the limit a listener steps back and goes on with each connection that ends. The log hears of it this often.
 	sayEvery = 10 * time.Second
 )
+
+// A lineLimit lets one line of the log through in sayEvery, for peers bring about what it tells of.
+type lineLimit struct {
+	begun    bool
+	last     int64 // when the last one was written, by the loop's clock
+	unlogged int   // left out since
+}
+
+// next reports whether the line may be written now, and how many were left out since the one before.
+func (s *lineLimit) next(now int64) (unlogged int, ok bool) {
+	if s.begun && now-s.last < int64(sayEvery) {
+		s.unlogged++
+		return 0, false
+	}
+	unlogged = s.unlogged
+	*s = lineLimit{begun: true, last: now}
+	return unlogged, true
+}
 
 // Listen listens on a, which is a tcp or a unix address, and hands each connection to its handler. The errors
 // are those of sock.Listen.
@@ -221,8 +240,10 @@ func (ln *Listener) refused(err error) {
 	case sock.Exhausted(err):
 		ln.stepBack(err)
 	default:
-		ln.loop.opt.Log.Error("accept failed; trying again", "listener", ln.addr.String(), "err", err)
-		ln.stepBack(err)
+		if unlogged, ok := ln.fails.next(ln.loop.readClock()); ok {
+			ln.loop.opt.Log.Error("accept failed; trying again", "listener", ln.addr.String(), "err", err, "unlogged", unlogged)
+		}
+		ln.stop()
 	}
 }
 
@@ -283,10 +304,23 @@ func (ln *Listener) adopt(to *Loop, s sock.Socket) {
 	}
 }
 
-// stepBack stops accepting until there is room again.
+// stepBack stops accepting until there is room again, and tells the log.
 func (ln *Listener) stepBack(err error) {
-	if ln.ended || ln.paused {
+	l := ln.loop
+	if !ln.stop() || ln.said {
 		return
+	}
+	if unlogged, ok := ln.lacks.next(l.readClock()); ok {
+		ln.said = true
+		l.opt.Log.Warn("listener steps back until a descriptor is free", "listener", ln.addr.String(),
+			"driver", l.Driver(), "conns", len(l.conns), "err", err, "unlogged", unlogged)
+	}
+}
+
+// stop stops accepting for a while, unless it is so already.
+func (ln *Listener) stop() bool {
+	if ln.ended || ln.paused {
+		return false
 	}
 	l := ln.loop
 	ln.paused = true
@@ -294,15 +328,11 @@ func (ln *Listener) stepBack(err error) {
 	l.starved.add(ln)
 	l.stats.stepBacks.Add(1)
 	ln.pause = min(max(2*ln.pause, firstRetry), lastRetry)
-	if now := l.readClock(); !ln.said && (ln.saidAt == 0 || now-ln.saidAt >= int64(sayEvery)) {
-		ln.said, ln.saidAt = true, now
-		l.opt.Log.Warn("listener steps back until a descriptor is free", "listener", ln.addr.String(),
-			"driver", l.Driver(), "conns", len(l.conns), "err", err)
-	}
 	if ln.retry == nil {
 		ln.retry = &Timer{loop: l, f: ln.stepForward}
 	}
 	ln.retry.Reset(ln.pause)
+	return true
 }
 
 // stepForward tries again.
