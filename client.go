@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -52,6 +53,7 @@ type Client struct {
 	workers []*worker
 	next    int // of workers
 	closed  bool
+	endLog  func() // says what the log was not told
 }
 
 // Start starts the loops, if they do not run yet, and returns why they can't. A dial does it too.
@@ -89,8 +91,10 @@ func (c *Client) startLocked() error {
 	if log == nil {
 		log = slog.Default()
 	}
+	log, endLog := sample.New(log, nil)
 	g, err := loop.NewGroup(loop.GroupOptions{Loops: c.Loops, Options: loop.Options{Driver: c.Driver, Log: log}})
 	if err != nil {
+		endLog()
 		return err
 	}
 	var workers []*worker
@@ -105,7 +109,7 @@ func (c *Client) startLocked() error {
 		strangers.Unlock()
 		workers = append(workers, w)
 	}
-	c.group, c.workers = g, workers
+	c.group, c.workers, c.endLog = g, workers, endLog
 	return nil
 }
 
@@ -247,7 +251,9 @@ func (c *Client) Close() error {
 	for _, w := range c.workers {
 		part(w.loop)
 	}
-	return g.Close()
+	err := g.Close()
+	c.endLog()
+	return err
 }
 
 // endConns resets the connections that nobody has closed.

@@ -115,6 +115,6 @@ func (e *packetEvents) Refused(*loop.PacketConn, netip.AddrPort, error) {}
 // Closed is the end of the socket; an error of its own is not to be missed.
 func (e *packetEvents) Closed(s *loop.PacketConn, err error) {
 	if err != nil && e.ep.srv.running() {
-		e.ep.srv.Log.Error("a datagram socket failed", "addr", s.Addr().String(), "err", err)
+		e.ep.srv.log.Error("a datagram socket failed", "addr", s.Addr().String(), "err", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -47,10 +48,14 @@ type Server struct {
 	Spin time.Duration
 	// Clock is where the loops take their time from (default the system's).
 	Clock loop.Clock
-	// Log gets what nobody else is told: panics, bad frames, stalls, wrong use (default slog.Default()).
+	// Log gets what nobody else is told: panics, bad frames, stalls, wrong use (default slog.Default()). A peer does not set
+	// the rate of its lines: of those with the same level and message ten are written at once and then one a second. The
+	// attribute "omitted" says how many before it were not; if no other one follows, a line with the count alone does, within
+	// two seconds. Stats count them all. Lines at the level of Debug have no such bound.
 	Log *slog.Logger
 
-	limits  Limits // with defaults
+	log     *slog.Logger // Log, as sample bounds it
+	limits  Limits       // with defaults
 	stats   counters
 	peers   census
 	own     ownPair
@@ -83,15 +88,18 @@ func (s *Server) start() error {
 	if s.limits, err = s.Limits.withDefaults(); err != nil {
 		return err
 	}
+	log, endLog := sample.New(s.Log, s.Clock)
 	g, err := loop.NewGroup(loop.GroupOptions{
 		Loops:  s.Loops,
 		Spread: s.Spread,
 		Options: loop.Options{Driver: s.Driver, HighWater: s.limits.HighWater, Linger: s.limits.Linger, Spin: s.Spin, Stall: s.Stall,
-			OnStall: s.OnStall, Clock: s.Clock, Log: s.Log},
+			OnStall: s.OnStall, Clock: s.Clock, Log: log},
 	})
 	if err != nil {
+		endLog()
 		return err
 	}
+	s.log = log
 	s.workers = make(map[*loop.Loop]*worker)
 	for _, l := range g.Loops() {
 		w, err := newWorker(s, l)
@@ -108,6 +116,7 @@ func (s *Server) start() error {
 	s.group, s.ended = g, make(chan struct{})
 	go func() {
 		err := g.Wait()
+		endLog()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.err = err
@@ -266,7 +275,7 @@ func (s *Server) gone(st *stream, err error) {
 	s.left(st.peer)
 	if errors.Is(err, loop.ErrUndelivered) {
 		s.stats.undelivered.Add(1)
-		s.Log.Debug("a connection was closed before all had arrived", "peer", st.String())
+		s.log.Debug("a connection was closed before all had arrived", "peer", st.String())
 	}
 }
 

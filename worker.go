@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -54,11 +55,11 @@ const mostFree = 256
 var scheduleSeed uint64
 
 func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
-	sched, err := coro.New(l, coro.Options{Log: srv.Log, Seed: scheduleSeed})
+	sched, err := coro.New(l, coro.Options{Log: srv.log, Seed: scheduleSeed})
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: srv, loop: l, sched: sched, log: srv.Log, highWater: srv.limits.HighWater}
+	w := &worker{srv: srv, loop: l, sched: sched, log: srv.log, highWater: srv.limits.HighWater}
 	w.furnish()
 	w.input.most = srv.limits.PartialInput
 	strangers.Lock()
@@ -80,9 +81,11 @@ func workerOn(s *coro.Scheduler) *worker {
 	if w := strangers.of[s]; w != nil {
 		return w
 	}
-	w := &worker{loop: s.Loop(), sched: s, log: slog.Default(), highWater: defaultHighWater}
+	log, endLog := sample.New(slog.Default(), nil)
+	w := &worker{loop: s.Loop(), sched: s, log: log, highWater: defaultHighWater}
 	w.furnish()
 	w.remember()
+	context.AfterFunc(s.Context(), endLog)
 	return w
 }
 

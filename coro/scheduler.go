@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -23,7 +24,8 @@ type Options struct {
 	// Seed, unless 0, makes the order in which tasks run a random one, the same each time for the same seed, in
 	// place of first come, first served. It is for tests: what is right must be right in any order.
 	Seed uint64
-	// Log gets the panics of tasks that nobody waits for (default slog.Default()).
+	// Log gets the panics of tasks that nobody waits for (default slog.Default()): ten at once, then one a second, of which the
+	// attribute "omitted" says how many before it were not written.
 	Log *slog.Logger
 }
 
@@ -59,6 +61,7 @@ type Scheduler struct {
 	slots    semaphore // for Await
 	rand     *rand.Rand
 	closed   bool
+	endLog   func() // says what opt.Log was not told
 }
 
 // schedulers are those whose loops have not ended.
@@ -107,7 +110,9 @@ func schedulerOf(l *loop.Loop, o Options) (s *Scheduler, made bool, err error) {
 	if s := schedulers.of[l]; s != nil {
 		return s, false, nil
 	}
-	s = &Scheduler{loop: l, opt: o}
+	log, endLog := sample.New(o.Log, l.Clock())
+	o.Log = log
+	s = &Scheduler{loop: l, opt: o, endLog: endLog}
 	s.runReady = s.step
 	s.slots.free = o.Blocking
 	s.root.open(s, nil, nil, context.Background(), false)
@@ -119,6 +124,7 @@ func schedulerOf(l *loop.Loop, o Options) (s *Scheduler, made bool, err error) {
 	if s.outside(s.attach); s.inbox.closed {
 		s.closed = true
 		s.root.cancel(endedLoop)
+		endLog()
 	} else {
 		schedulers.of[l] = s
 	}
@@ -274,6 +280,7 @@ func (s *Scheduler) end() {
 		co.stop()
 	}
 	s.idle, s.ready, s.spare = nil, nil, nil
+	s.endLog()
 }
 
 // An inbox brings functions from other goroutines to the loop. In contrast to Loop.Post it refuses none while the

@@ -18,6 +18,7 @@ import (
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -50,7 +51,8 @@ type ManagerOptions struct {
 	MaxEvents int
 	// HandshakeTimeout is how long the proof of the token may take (default 10 s).
 	HandshakeTimeout time.Duration
-	// Log gets the clients that were refused (default slog.Default()).
+	// Log gets the clients that were refused (default slog.Default()): ten at once, then one a second, of which the
+	// attribute "omitted" says how many before it were not written.
 	Log *slog.Logger
 }
 
@@ -124,6 +126,7 @@ type Manager struct {
 	clients atomic.Int64
 	waiting atomic.Int64 // calls that wait
 	codec   frame.Codec
+	endLog  func() // says what the log was not told
 
 	unproven []*plexor.Conn // have not proved the token yet, oldest first; of the loop
 }
@@ -142,10 +145,11 @@ func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 	if err := m.codec.Check(); err != nil {
 		return nil, failed(op, err)
 	}
+	m.st.opt.Log, m.endLog = sample.New(o.Log, nil)
 	m.srv = &plexor.Server{
 		Loops: 1,
 		Spin:  managerSpin,
-		Log:   o.Log,
+		Log:   m.st.opt.Log,
 		Limits: plexor.Limits{
 			Conns:        o.MaxClients + o.MaxHandshakes + 1,
 			IdleTimeout:  -1,
@@ -156,6 +160,7 @@ func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 	}
 	a := sock.Addr{Scheme: "unix", Path: path, Query: url.Values{"mode": {fmt.Sprintf("%#o", private)}}}
 	if _, err := m.srv.Open(a.String(), plexor.GreeterFunc(m.serve)); err != nil {
+		m.endLog()
 		return nil, failed(op, err)
 	}
 	return m, nil
@@ -186,7 +191,11 @@ func (m *Manager) Path() string { return m.path }
 func (m *Manager) Clients() int { return int(m.clients.Load()) }
 
 // Close ends the manager and its values, and removes the socket's file. What clients wait for fails.
-func (m *Manager) Close() error { return failed("close the manager on "+m.path, m.srv.Close()) }
+func (m *Manager) Close() error {
+	err := m.srv.Close()
+	m.endLog()
+	return failed("close the manager on "+m.path, err)
+}
 
 // serve is the coroutine of a client.
 func (m *Manager) serve(c *plexor.Conn) {

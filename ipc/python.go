@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -30,7 +31,8 @@ type PythonOptions struct {
 	// HandshakeTimeout is how long the proof of the key may take (default 10 s). A listener has each on a goroutine of its
 	// own, so that a client that says nothing holds up nobody else.
 	HandshakeTimeout time.Duration
-	// Log gets the connections that a listener refused (default slog.Default()).
+	// Log gets the connections that a listener refused (default slog.Default()): ten at once, then one a second, of which the
+	// attribute "omitted" says how many before it were not written.
 	Log *slog.Logger
 }
 
@@ -207,6 +209,8 @@ type PythonListener struct {
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
+	endLog func() // says what opt.Log was not told
+
 	mu         sync.Mutex
 	handshakes list.List     // of context.CancelCauseFunc, oldest first
 	err        error         // why it accepts no more
@@ -245,7 +249,9 @@ func ListenPython(address string, o PythonOptions) (*PythonListener, error) {
 	if err != nil {
 		return nil, failed(op, err)
 	}
-	l := &PythonListener{l: sl, opt: o}
+	log, endLog := sample.New(o.Log, nil)
+	o.Log = log
+	l := &PythonListener{l: sl, opt: o, endLog: endLog}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	l.tasks.Go(l.serve)
 	return l, nil
@@ -390,5 +396,6 @@ func (l *PythonListener) Close() error {
 	for _, c := range unused {
 		_ = c.s.close() // nobody has used it
 	}
+	l.endLog()
 	return failed("close "+l.Addr(), err)
 }

@@ -10,6 +10,9 @@ type Clock interface {
 	Now() time.Time
 }
 
+// Clock is where the loop takes the time from. Any goroutine may call it.
+func (l *Loop) Clock() Clock { return l.opt.Clock }
+
 // A SteppedClock does not run by itself: somebody moves it. A loop on such a clock never waits for a timer by
 // the system's time; it is woken when the clock was moved.
 type SteppedClock interface {

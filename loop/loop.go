@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/credit"
+	"github.com/plexor-go/plexor/internal/sample"
 )
 
 // A Loop waits for sockets, timers and posted functions, and runs their handlers on the one goroutine that
@@ -58,6 +58,7 @@ type Loop struct {
 	ending     sync.Once
 	stats      counters
 	step       func()                                  // cancels the clock's wake
+	endLog     func()                                  // says what Options.Log was not told
 	coroutines atomic.Pointer[func() (is, known bool)] // see Coroutines
 	stepped    bool
 	monitor    *monitor
@@ -107,7 +108,9 @@ func newLoop(o Options, g *Group) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Loop{opt: o, group: g, done: make(chan struct{}), held: make(chan struct{}), socks: make(map[endpoint]struct{})}
+	log, endLog := sample.New(o.Log, o.Clock)
+	o.Log = log
+	l := &Loop{opt: o, endLog: endLog, group: g, done: make(chan struct{}), held: make(chan struct{}), socks: make(map[endpoint]struct{})}
 	if g != nil {
 		l.starved = &g.starved
 	} else {
@@ -115,6 +118,7 @@ func newLoop(o Options, g *Group) (*Loop, error) {
 	}
 	l.driver, err = openDriver(o.Driver, l)
 	if err != nil {
+		endLog()
 		return nil, err
 	}
 	l.start, l.now = o.Clock.Now().Add(-1), 1 // for a time of 0 means none
@@ -387,6 +391,7 @@ func (l *Loop) end() {
 		l.monitor.stop()
 		_ = l.driver.close() // its descriptors are gone either way
 		l.blocks = blockPool{}
+		l.endLog()
 		close(l.done)
 	})
 }
@@ -487,11 +492,4 @@ func (l *Loop) Stats() Stats {
 		PacketsOut: l.stats.packetsOut.Load(),
 		Dropped:    l.stats.drops.Load(),
 	}
-}
-
-// goroutineID is the number of the calling goroutine, as the runtime prints it in stacks.
-func goroutineID() int64 {
-	var buf [64]byte
-	n := runtime.Stack(buf[:], false)
-	return parseGoroutineID(buf[:n])
 }

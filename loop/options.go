@@ -50,7 +50,8 @@ type Options struct {
 	// Clock is where the time comes from (default the system's).
 	Clock Clock
 	// Log gets what nobody else is told: that a listener steps back for want of descriptors and goes on again,
-	// and stalls (default slog.Default()).
+	// and stalls (default slog.Default()). Of lines with the same level and message ten are written at once and then one a
+	// second, by Clock if it is a SteppedClock; the attribute "omitted" says how many before it were not.
 	Log *slog.Logger
 }
 

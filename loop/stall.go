@@ -190,6 +190,13 @@ func pulledBy(stack []byte) int64 {
 	return id
 }
 
+// goroutineID is the number of the calling goroutine, as the runtime prints it in stacks.
+func goroutineID() int64 {
+	var buf [64]byte
+	n := runtime.Stack(buf[:], false)
+	return parseGoroutineID(buf[:n])
+}
+
 // parseGoroutineID reads the number off a stack's first line, "goroutine 7 [running]:".
 func parseGoroutineID(stack []byte) int64 {
 	rest, ok := bytes.CutPrefix(stack, []byte("goroutine "))

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/sample"
 )
 
 // PoolOptions are the choices of a pool. The zero value of each field means its default.
@@ -25,7 +27,8 @@ type PoolOptions struct {
 	Grace time.Duration
 	// MaxMessage is the greatest size in bytes of an argument or a result, encoded (default 16 MiB).
 	MaxMessage int
-	// Log hears of workers that died (default slog.Default()).
+	// Log hears of workers that died (default slog.Default()): of ten at once, then of one a second, of which the attribute
+	// "omitted" says how many before it were not written.
 	Log *slog.Logger
 }
 
@@ -89,6 +92,8 @@ type Pool struct {
 	left  int           // tasks that are not finished
 	empty chan struct{} // closed when there are none and the pool drains; nil: it does not
 	stats PoolStats
+
+	endLog func() // says what opt.Log was not told
 }
 
 // PoolStats are a pool's counts since its start.
@@ -133,11 +138,14 @@ func NewPool(o PoolOptions) (*Pool, error) {
 	if err := mustMain(); err != nil {
 		return nil, err
 	}
-	p := &Pool{opt: o, window: o.Workers + o.Queue, queue: make(chan *task, o.Queue), again: make(chan *task, 2*o.Workers)}
+	log, endLog := sample.New(o.Log, nil)
+	o.Log = log
+	p := &Pool{opt: o, endLog: endLog, window: o.Workers + o.Queue, queue: make(chan *task, o.Queue), again: make(chan *task, 2*o.Workers)}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.closing = p.life.Done()
 	if err := p.start(); err != nil {
 		p.end()
+		endLog()
 		return nil, err
 	}
 	return p, nil
@@ -157,6 +165,7 @@ func (p *Pool) Stats() PoolStats {
 func (p *Pool) Close() error {
 	p.end()
 	p.workers.Wait()
+	p.endLog()
 	for {
 		select {
 		case t := <-p.queue:
