@@ -3,8 +3,10 @@ package plexor
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -208,6 +210,7 @@ func (w *worker) reportPanic(peer string, err error) bool {
 	if p.Goexit {
 		what = "a handler called runtime.Goexit"
 	}
-	w.log.Error(what, "peer", peer, "panic", p.Value, "stack", string(p.Stack))
+	at, frames := stack.Attrs(string(p.Stack))
+	w.log.Error(what, "peer", peer, "panic", fmt.Sprint(p.Value), at, frames)
 	return true
 }

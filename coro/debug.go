@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/plexor-go/plexor/loop"
@@ -192,53 +191,22 @@ func List(stacks bool) (infos []Info, stuck []*Scheduler) {
 }
 
 // Running is the coroutine that the loop runs now, or ran last, as an Info with its stack: what holds a loop that a
-// stall was reported for (loop.Options.OnStall), whose own stack shows only that it has switched to a coroutine. It is
-// for any goroutine. The runtime stops the program for a moment to give out another goroutine's stack.
+// stall was reported for (loop.Options.OnStall), with the task's name. It is for any goroutine, and costs what loop.Loop.Holder
+// does.
 func (s *Scheduler) Running() (i Info, ok bool) {
 	co := s.current.Load()
 	if co == nil {
 		return i, false
 	}
-	stack := stackOf(co.number)
-	if head, _, _ := strings.Cut(stack, "\n"); stack == "" || strings.Contains(head, "[coroutine") {
+	text, coroutine := s.loop.Holder()
+	if !coroutine {
 		return i, false // it has switched back
 	}
-	i = Info{Loop: s.loop, State: Running, Stack: body([]byte(stack))}
+	i = Info{Loop: s.loop, State: Running, Stack: text}
 	if t := co.label.Load(); t != nil {
 		i.ID, i.Name = t.id, t.Name()
 	}
 	return i, true
-}
-
-// mostStacks bounds the dump in which a goroutine is looked for, in bytes.
-const mostStacks = 16 << 20
-
-var stackBuffer struct {
-	sync.Mutex
-	b []byte
-}
-
-// stackOf is the stack of a goroutine; empty if it is not found.
-func stackOf(number int64) string {
-	stackBuffer.Lock()
-	defer stackBuffer.Unlock()
-	if stackBuffer.b == nil {
-		stackBuffer.b = make([]byte, 64<<10)
-	}
-	n := 0
-	for {
-		n = runtime.Stack(stackBuffer.b, true)
-		if n < len(stackBuffer.b) || n >= mostStacks {
-			break
-		}
-		stackBuffer.b = make([]byte, 2*len(stackBuffer.b))
-	}
-	for st := range bytes.SplitSeq(stackBuffer.b[:n], []byte("\n\n")) {
-		if parseGoroutineNumber(st) == number {
-			return string(st)
-		}
-	}
-	return ""
 }
 
 // Dump writes all loops' live tasks to w with their stacks, and what holds the loops that do not answer. It is for any

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/internal/wait"
 )
 
@@ -143,7 +144,8 @@ func (s *Scheduler) finish(t *Task, err error) {
 	if p, ok := err.(*PanicError); ok && !t.seen {
 		s.loop.Soon(func() { // whoever has just started it may still ask
 			if !t.seen {
-				s.opt.Log.Error("a task panicked that nobody waits for", "task", t.String(), "panic", p.Value, "goexit", p.Goexit, "stack", string(p.Stack))
+				at, frames := stack.Attrs(string(p.Stack))
+				s.opt.Log.Error("a task panicked that nobody waits for", "task", t.String(), "panic", p.Value, "goexit", p.Goexit, at, frames)
 			}
 		})
 	}

@@ -32,11 +32,10 @@ type worker struct {
 	// Where iter.Pull keeps what a switch uses, for prefetch alone; see closureAt.
 	cold [4]uintptr
 
-	sched  *Scheduler
-	stop   func()               // ends it; for one without a task
-	number int64                // as g, as the runtime prints it
-	label  atomic.Pointer[Task] // the task, for other goroutines
-	stack  []byte
+	sched *Scheduler
+	stop  func()               // ends it; for one without a task
+	label atomic.Pointer[Task] // the task, for other goroutines
+	stack []byte
 
 	// What a task waits with, one thing at a time; here, and not in the task, so that it is used again.
 	item    item[int]
@@ -44,7 +43,7 @@ type worker struct {
 	sleeper Waiter
 	nap     time.Duration
 
-	_ [256 - 216]byte // to a multiple of a cache line
+	_ [256 - 208]byte // to a multiple of a cache line
 }
 
 // errGoexit ends a coroutine in which Goexit was called. Left alone, iter.Pull would pass the Goexit on to its caller
@@ -73,7 +72,6 @@ func (co *worker) body(yield func(struct{}) bool) {
 	co.yield = yield
 	co.cold[3], _ = closureAt(unsafe.Pointer(&yield))
 	co.g = goroutine()
-	co.number = goroutineNumber()
 	co.sched.current.Store(co)
 	for {
 		co.runTask()

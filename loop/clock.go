@@ -13,6 +13,18 @@ type Clock interface {
 // Clock is where the loop takes the time from. Any goroutine may call it.
 func (l *Loop) Clock() Clock { return l.opt.Clock }
 
+// Now is the loop's time, read once a turn.
+func (l *Loop) Now() time.Time { return l.start.Add(time.Duration(l.now)) }
+
+// Uptime is how long the loop had been there at Now; it is always positive, and costs less than Now.
+func (l *Loop) Uptime() time.Duration { return time.Duration(l.now) }
+
+// readClock reads the clock; a turn's own time stays what it was.
+func (l *Loop) readClock() int64 { return max(int64(l.opt.Clock.Now().Sub(l.start)), l.now) }
+
+// at turns a time into the loop's nanoseconds.
+func (l *Loop) at(t time.Time) int64 { return int64(t.Sub(l.start)) }
+
 // A SteppedClock does not run by itself: somebody moves it. A loop on such a clock never waits for a timer by
 // the system's time; it is woken when the clock was moved.
 type SteppedClock interface {

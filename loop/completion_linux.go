@@ -209,6 +209,7 @@ func (d *completion) features() (fs []string) {
 // start binds the ring to this goroutine's thread, and so the goroutine to it.
 func (d *completion) start() error {
 	runtime.LockOSThread()
+	d.loop.thread.Store(ownThread())
 	if err := d.ring.Enable(); err != nil {
 		return err
 	}

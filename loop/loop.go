@@ -11,6 +11,7 @@ import (
 
 	"github.com/plexor-go/plexor/internal/credit"
 	"github.com/plexor-go/plexor/internal/sample"
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // A Loop waits for sockets, timers and posted functions, and runs their handlers on the one goroutine that
@@ -62,7 +63,9 @@ type Loop struct {
 	coroutines atomic.Pointer[func() (is, known bool)] // see Coroutines
 	stepped    bool
 	monitor    *monitor
-	id         atomic.Int64 // the goroutine that runs the loop, for the monitor
+	id         atomic.Int64 // the goroutine that runs the loop
+	label      string       // of the goroutines that it makes, for the monitor; see package stack
+	thread     atomic.Int64 // that the loop is bound to, by the kernel's number; 0: none
 }
 
 // An endpoint is a listener or a datagram socket: what is closed when the loop ends, besides connections.
@@ -110,7 +113,7 @@ func newLoop(o Options, g *Group) (*Loop, error) {
 	}
 	log, endLog := sample.New(o.Log, o.Clock)
 	o.Log = log
-	l := &Loop{opt: o, endLog: endLog, group: g, done: make(chan struct{}), held: make(chan struct{}), socks: make(map[endpoint]struct{})}
+	l := &Loop{opt: o, endLog: endLog, label: newLabel(), group: g, done: make(chan struct{}), held: make(chan struct{}), socks: make(map[endpoint]struct{})}
 	if g != nil {
 		l.starved = &g.starved
 	} else {
@@ -137,21 +140,12 @@ func newLoop(o Options, g *Group) (*Loop, error) {
 // Driver is the name of the driver that the loop runs on. Any goroutine may call it.
 func (l *Loop) Driver() string { return l.driver.name() }
 
-// Now is the loop's time, read once a turn.
-func (l *Loop) Now() time.Time { return l.start.Add(time.Duration(l.now)) }
-
-// Uptime is how long the loop had been there at Now; it is always positive, and costs less than Now.
-func (l *Loop) Uptime() time.Duration { return time.Duration(l.now) }
-
-// readClock reads the clock; a turn's own time stays what it was.
-func (l *Loop) readClock() int64 { return max(int64(l.opt.Clock.Now().Sub(l.start)), l.now) }
-
-// at turns a time into the loop's nanoseconds.
-func (l *Loop) at(t time.Time) int64 { return int64(t.Sub(l.start)) }
-
 // Run runs the loop on the calling goroutine until Close, and returns nil then; any other end is an error of the
 // driver. All connections of the loop are reset, and its listeners closed, before it returns; each gets its
 // Closed with ErrLoopClosed. A panic of a handler comes out of Run.
+//
+// Run gives its goroutine the profiler label plexor_loop, with a number for each loop; coroutines and goroutines that handlers
+// start inherit it, and the labels that the caller had are gone when Run returns.
 func (l *Loop) Run() error {
 	if l.running.Swap(true) {
 		if l.closing.Load() && !l.OnLoop() {
@@ -161,6 +155,8 @@ func (l *Loop) Run() error {
 		return errors.New("loop: Run was called twice")
 	}
 	l.id.Store(goroutineID())
+	stack.Mark(l.label)
+	defer stack.Unmark()
 	defer l.end()
 	if err := l.driver.start(); err != nil {
 		return fmt.Errorf("loop: starting %s: %w", l.driver.name(), err)

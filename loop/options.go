@@ -43,9 +43,10 @@ type Options struct {
 	// reads slowly gets all, up to 30 times as long.
 	Linger time.Duration
 	// Stall is how long a handler may hold the loop before it is reported, once, with its stack (default
-	// 100 ms). Negative: never.
+	// 100 ms). Negative: never. Time in which it had no processor is not counted, as far as the system tells (see Stall).
 	Stall time.Duration
-	// OnStall gets the report, on a goroutine of its own. The default writes it to Log.
+	// OnStall gets the report, on a goroutine of its own. The default writes it to Log: "at" is the line that holds the loop, and
+	// the group "stack" has an attribute for each call, from the innermost.
 	OnStall func(Stall)
 	// Clock is where the time comes from (default the system's).
 	Clock Clock

@@ -23,6 +23,9 @@ import (
 // prints its address, and ends with its standard input.
 func child(part string) int {
 	kind, driver, _ := strings.Cut(part, " ")
+	if kind == "stopped" {
+		return stopped(driver)
+	}
 	limit := unix.Rlimit{Cur: 64, Max: 64}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		fmt.Fprintln(os.Stderr, err)

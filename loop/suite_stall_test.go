@@ -20,20 +20,21 @@ func holdTheLoop(d time.Duration) { time.Sleep(d) }
 // A handler that holds its loop is reported once, while it does, with the stack that names the line; each one anew.
 func TestStall(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
-		stalls := make(chan loop.Stall, 100)
+		stalls, goOn := make(chan loop.Stall, 100), make(chan struct{})
 		r := run(t, loop.Options{Driver: driver, Stall: 50 * time.Millisecond, OnStall: func(s loop.Stall) { stalls <- s }})
-		k := r.connect("tcp", sock.Options{}, &watcher{data: func(*loop.Conn, []byte) { holdTheLoop(300 * time.Millisecond) }})
+		k := r.connect("tcp", sock.Options{}, &watcher{data: func(*loop.Conn, []byte) {
+			holdUntil(func() bool { return len(stalls) > 0 })
+			<-goOn
+		}})
 		for n := range 2 {
 			k.peer.send([]byte("x"))
-			start := time.Now()
-			s := recv(t, "the report", stalls)
-			if took := time.Since(start); took > 280*time.Millisecond {
-				t.Logf("reported after %v: the machine is slow, or it came after the handler had returned", took)
-			}
+			eventually(t, "the report", func() bool { return len(stalls) > 0 })
+			goOn <- struct{}{}
+			s := <-stalls
 			if s.Loop != r.Loop || s.For < 50*time.Millisecond || s.For > 10*time.Second {
 				t.Errorf("reported for %v (the right loop: %v)", s.For, s.Loop == r.Loop)
 			}
-			if !strings.Contains(s.Stack, "holdTheLoop") || !strings.Contains(s.Stack, "suite_stall_test.go:") {
+			if !strings.Contains(s.Stack, "holdUntil") || !strings.Contains(s.Stack, "suite_stall_test.go:") {
 				t.Errorf("the stack names no line of the handler:\n%s", s.Stack)
 			}
 			r.turns(1)
@@ -46,6 +47,13 @@ func TestStall(t *testing.T) {
 		}
 		k.do(func() { k.c.Abort() })
 	})
+}
+
+// holdUntil holds the loop until it is known.
+func holdUntil(known func() bool) {
+	for end := time.Now().Add(patience); !known() && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // A buffer that a log may be written to from any goroutine.
@@ -71,8 +79,16 @@ func TestStallIsLogged(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		var log lockedBuffer
 		r := run(t, loop.Options{Driver: driver, Stall: 20 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		r.do(func() { holdTheLoop(120 * time.Millisecond) })
-		eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "holdTheLoop") })
+		r.do(func() { holdUntil(func() bool { return strings.Contains(log.String(), "holdUntil") }) })
+		text := log.String()
+		if strings.Count(text, "\n") != 1 || strings.Contains(text, `\n`) || strings.Contains(text, "goroutine ") {
+			t.Errorf("the report is not one line of frames:\n%s", text)
+		}
+		for _, want := range []string{` at="`, ` stack.1="time.Sleep (`, ` stack.2="github.com/plexor-go/plexor/loop_test.holdUntil (`, `suite_stall_test.go:`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
 		never := run(t, loop.Options{Driver: driver, Stall: -1, OnStall: func(loop.Stall) { t.Error("reported, though it is switched off") }})
 		never.do(func() { holdTheLoop(150 * time.Millisecond) })
 		if n := never.Stats().Stalls; n != 0 {
