@@ -69,7 +69,8 @@ func TestStrangersSetNoRateOfLines(t *testing.T) {
 					omitted += k
 				}
 			}
-			if lines+omitted != n || lines > most {
+			// The last one's line may come after its connection's end, and so after the listener's: then there is none.
+			if sum := lines + omitted; sum != n && sum != n-1 || lines > most {
 				t.Errorf("%d lines, and %d left out: want %d together, and at most %d lines", lines, omitted, n, most)
 			}
 		})
