@@ -16,11 +16,3 @@ func Subjects() (all []TestSubject) {
 	}
 	return all
 }
-
-// Held is how many bytes of memory d holds.
-func Held(d *Decoder) int {
-	if d.buf == nil {
-		return 0
-	}
-	return cap(d.buf.b)
-}

@@ -21,7 +21,7 @@ func TestSuite(t *testing.T) {
 
 // subjectOf is a codec of this package with what the suite can't know of it.
 func subjectOf(c Codec) frametest.Subject {
-	s := frametest.Subject{Codec: c, Parse: Parse, Held: Held}
+	s := frametest.Subject{Codec: c, Parse: Parse}
 	switch c := c.(type) {
 	case Line:
 		// A line that ended with more than one CR.

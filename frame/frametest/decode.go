@@ -250,11 +250,8 @@ const leastHeld = 512
 
 // checkHeld checks that d holds no more memory than it may, with kept bytes left by the caller.
 func (s Subject) checkHeld(t testing.TB, d *frame.Decoder, kept int) {
-	if s.Held == nil {
-		return
-	}
-	if limit := max(leastHeld, s.Codec.MaxFrame()) + 2*kept; s.Held(d) > limit {
-		t.Fatalf("%s: the decoder holds %d bytes, more than %d", s.Codec, s.Held(d), limit)
+	if limit := max(leastHeld, s.Codec.MaxFrame()) + 2*kept; d.Held() > limit {
+		t.Fatalf("%s: the decoder holds %d bytes, more than %d", s.Codec, d.Held(), limit)
 	}
 }
 

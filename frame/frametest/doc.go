@@ -19,6 +19,7 @@
 //     frame, asks for more as long as the frame is incomplete, and never for more than the frame has or MaxFrame
 //     allows; what it answers does not depend on how much of the frame it has seen before, and Resume answers alike;
 //   - no message above the maximum is sent, and none is taken, whether its length is announced or not;
+//   - a decoder holds no more memory than the longest frame needs;
 //   - a stream that ends inside a frame is told from one that ends behind one;
 //   - noise, and good frames with some bits changed, give an error or messages, the same however they are cut, never a
 //     panic, a message above the maximum, or more bytes than came in;

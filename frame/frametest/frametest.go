@@ -41,10 +41,6 @@ type Subject struct {
 	// Rewrites says that Append may write into the message (a length, say), so that what was decoded and sent again need
 	// not come back the same.
 	Rewrites bool
-
-	// Held, if not nil, is how many bytes of memory a decoder holds; the suite checks it against MaxFrame. Only package
-	// frame's own tests can know it.
-	Held func(d *frame.Decoder) int
 }
 
 // Run checks the codec. Its subtests have the names of what they check. The random numbers' seed is printed by a test
