@@ -46,6 +46,10 @@ func AppendBulk[T []byte | string](dst []byte, text T) []byte {
 	return append(append(dst, text...), '\r', '\n')
 }
 
+// AppendBulkHeader appends what stands before the text of a bulk string of n bytes: the text and CR LF have to follow.
+// With it a long text can be sent from where it lies.
+func AppendBulkHeader(dst []byte, n int) []byte { return appendNumber(dst, Bulk, int64(n)) }
+
 // AppendNullBulk appends RESP2's null for a bulk string: there is none.
 func AppendNullBulk(dst []byte) []byte { return append(dst, "$-1\r\n"...) }
 

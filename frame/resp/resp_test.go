@@ -269,6 +269,16 @@ func TestInjection(t *testing.T) {
 	}
 }
 
+// TestBulkHeader: what it begins, with the text and CR LF, is a bulk string.
+func TestBulkHeader(t *testing.T) {
+	for _, text := range []string{"", "a\r\nb", strings.Repeat("x", 100_000)} {
+		got := string(resp.AppendBulkHeader(nil, len(text))) + text + "\r\n"
+		if want := string(resp.AppendBulk(nil, text)); got != want {
+			t.Errorf("got %.40q, want %.40q", got, want)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for _, f := range []float64{0, 1.5, -1e300, math.Inf(1), math.Inf(-1), math.SmallestNonzeroFloat64} {
 		v, _, err := resp.Next(resp.AppendDouble(nil, f))
