@@ -144,3 +144,27 @@ func TestBubbleServer(t *testing.T) {
 		}
 	})
 }
+
+// TestBubbleShutdown: a graceful Shutdown from inside a bubble ends, though the bubble's time stands still: it looks for
+// quiet by the system's.
+func TestBubbleShutdown(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		b := p.serve(t, &plexor.Server{Loops: 2}, plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }))
+		c := b.dial()
+		send(t, c, "x")
+		want(t, c, "x")
+		ended := make(chan error, 1)
+		go func() {
+			_, err := io.Copy(io.Discard, c)
+			ended <- errors.Join(err, c.Close())
+		}()
+		synctest.Test(t, func(t *testing.T) {
+			if err := b.Shutdown(context.Background()); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+		if err := <-ended; err != nil {
+			t.Errorf("the client: %v, want the end of the stream", err)
+		}
+	})
+}

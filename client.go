@@ -245,11 +245,15 @@ func (c *Client) Close() error {
 	if g == nil {
 		return nil
 	}
+	partings := make(map[*worker]*parting)
 	for _, w := range c.workers {
-		_ = w.loop.Do(w.endConns) // one that has ended has none
+		p := new(parting)
+		if w.loop.Do(func() { p.prepare(); w.endConns() }) == nil { // one that has ended has none
+			partings[w] = p
+		}
 	}
-	for _, w := range c.workers {
-		part(w.loop)
+	for w, p := range partings {
+		p.wait(w.loop)
 	}
 	err := g.Close()
 	c.endLog()

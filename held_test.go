@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -105,5 +106,37 @@ func recvError(t *testing.T, c <-chan error) error {
 	case <-time.After(patience):
 		t.Fatal("it does not return")
 		return nil
+	}
+}
+
+// TestRunOfAHeldLoop: RunOn comes back, and says why, though a coroutine that f has left behind holds its loop.
+func TestRunOfAHeldLoop(t *testing.T) {
+	for _, d := range loop.Drivers() {
+		if d.Err != nil {
+			continue
+		}
+		t.Run(d.Name, func(t *testing.T) {
+			t.Parallel() // it waits for a second
+			released, holds, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			defer close(released)
+			go func() {
+				ended <- plexor.RunOn(context.Background(), loop.Options{Driver: d.Name, Stall: -1}, func(ctx context.Context) error {
+					t, err := coro.Self(ctx, "the test")
+					if err != nil {
+						return err
+					}
+					go t.Scheduler().Loop().Post(func() {
+						close(holds)
+						holdUntil(released)
+					})
+					return nil
+				})
+			}()
+			<-holds
+			err := recvError(t, ended)
+			if held, ok := errors.AsType[*loop.HeldError](err); !ok || !strings.Contains(held.At, "holdUntil") {
+				t.Errorf("RunOn: %v, want a *loop.HeldError that names holdUntil", err)
+			}
+		})
 	}
 }

@@ -87,7 +87,8 @@ func (ln *Listener) offer(sh *shared) bool {
 }
 
 // Accept waits for the next connection. After Close it returns net.ErrClosed, and after Shutdown or Close of the
-// server ErrServerClosed, once those that came before are taken.
+// server ErrServerClosed, once those that came before are taken. On one of the server's loops, as in a handler, it would
+// wait for its own caller: there it fails with a *coro.MisuseError if no connection waits.
 func (ln *Listener) Accept() (net.Conn, error) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
@@ -102,6 +103,9 @@ func (ln *Listener) Accept() (net.Conn, error) {
 			return sh.face(), nil
 		case ln.err != nil:
 			return nil, &net.OpError{Op: "accept", Net: ln.ep.addr.Scheme, Addr: ln.ep.local, Err: ln.err}
+		}
+		if err := ln.ep.srv.refuseOnLoop("Listener.Accept"); err != nil {
+			return nil, &net.OpError{Op: "accept", Net: ln.ep.addr.Scheme, Addr: ln.ep.local, Err: err}
 		}
 		ln.some.Wait(&ln.mu)
 	}

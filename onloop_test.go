@@ -3,6 +3,7 @@ package plexor_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -127,5 +128,44 @@ func TestStopListeningFromHandler(t *testing.T) {
 			t.Error("it listens still")
 		}
 		b.shutdown()
+	})
+}
+
+// TestSharedOnItsLoop: what would wait for the loop on the loop itself fails at once and says so: a Listener's Accept, and
+// Read and Write of what Shared returned. What need not wait works there.
+func TestSharedOnItsLoop(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		srv := &plexor.Server{Loops: 1}
+		ended, errs := make(chan bool), make(chan map[string]error, 1)
+		var ln *plexor.Listener
+		b := p.serve(t, srv, plexor.HandlerFunc(func(c *plexor.Conn) {
+			defer close(ended)
+			found := make(map[string]error)
+			_, found["Accept"] = ln.Accept()
+			sh := c.Shared()
+			got := make([]byte, 1)
+			if _, err := io.ReadFull(sh, got); err != nil {
+				t.Errorf("Read of what is there: %v", err)
+			}
+			if _, err := sh.Write(got); err != nil {
+				t.Errorf("Write with room: %v", err)
+			}
+			_, found["Read"] = sh.Read(got)
+			_, found["Write"] = sh.Write(make([]byte, 8<<20))
+			errs <- found
+			go sh.Close()
+		}))
+		var err error
+		if ln, err = srv.Listen("tcp://127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		send(t, b.dial(), "x")
+		for name, err := range receive(t, errs, "the handler") {
+			if _, ok := errors.AsType[*coro.MisuseError](err); !ok {
+				t.Errorf("%s on its own loop: %v, want a *coro.MisuseError", name, err)
+			}
+		}
+		<-ended
+		b.log.says(t, "wrong use")
 	})
 }

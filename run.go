@@ -14,6 +14,7 @@ import (
 // f, and Run returns when f does. f may start more coroutines with package coro.
 //
 // A connection that f has closed has a second for the peer to close its half too; those that it left open are reset then.
+// What f has started and left behind may hold the loop: Run then returns a second later with a *[loop.HeldError].
 func Run(ctx context.Context, f func(ctx context.Context) error) error {
 	return RunOn(ctx, loop.Options{}, f)
 }
@@ -26,9 +27,17 @@ func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) erro
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run() }()
+	var p parting
+	noPart := l.Do(p.prepare) // a loop that has ended tells why
 	_, err = coro.Call(ctx, coro.On(l), "plexor.Run", func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
-	part(l)
-	return errors.Join(err, l.Close(), <-ended)
+	if noPart == nil {
+		p.wait(l)
+	}
+	closed := l.Close()
+	if _, held := errors.AsType[*loop.HeldError](closed); held {
+		return errors.Join(err, closed)
+	}
+	return errors.Join(err, closed, <-ended)
 }
 
 // How long connections have to come to their end after f, and how often Run looks: a reset would reach a peer that has
@@ -38,19 +47,29 @@ const (
 	partingLook = 2 * time.Millisecond
 )
 
-// part waits until no connection is left, or for partingTime. The loop makes the timers: the caller may be in a bubble of
-// testing/synctest, which has a time of its own.
-func part(l *loop.Loop) {
-	var look *time.Ticker
-	var late <-chan time.Time
-	if l.Do(func() { look, late = time.NewTicker(partingLook), time.After(partingTime) }) != nil {
-		return // it has ended
-	}
-	defer look.Stop()
+// A parting has the timers for it. The loop makes them, before f, which may leave a handler behind that holds the loop: the
+// caller may be in a bubble of testing/synctest, which has a time of its own.
+type parting struct {
+	look *time.Ticker
+	late *time.Timer
+}
+
+func (p *parting) prepare() {
+	p.look, p.late = time.NewTicker(time.Hour), time.NewTimer(time.Hour)
+	p.look.Stop()
+	p.late.Stop()
+}
+
+// wait waits until no connection is left, or for partingTime.
+func (p *parting) wait(l *loop.Loop) {
+	p.look.Reset(partingLook)
+	p.late.Reset(partingTime)
+	defer p.look.Stop()
+	defer p.late.Stop()
 	for l.Stats().Conns > 0 {
 		select {
-		case <-look.C:
-		case <-late:
+		case <-p.look.C:
+		case <-p.late.C:
 			return
 		}
 	}

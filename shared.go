@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
 )
@@ -281,8 +282,28 @@ func (s *shared) Read(p []byte) (int, error) {
 		case s.over:
 			return 0, s.wrap("read", s.err)
 		}
-		s.readable.Wait(&s.mu)
+		if err := s.wait("read", &s.readable); err != nil {
+			return 0, err
+		}
 	}
+}
+
+// wait waits for a change, if that may be.
+func (s *shared) wait(op string, cond *wait.Cond) error {
+	if err := s.mayWait(op); err != nil {
+		return err
+	}
+	cond.Wait(&s.mu)
+	return nil
+}
+
+// mayWait is why the caller must not wait: on the connection's own loop it would wait for itself.
+func (s *shared) mayWait(op string) error {
+	if !s.c.raw.w.loop.OnLoop() {
+		return nil
+	}
+	return s.c.misuse(op, &coro.MisuseError{Op: "Conn.Shared, " + op, Why: "it would wait for the connection's loop, and " +
+		"was called on it (by a handler, a timer or a posted function): call it from a goroutine (go), or in coro.Await"})
 }
 
 // unwritable is why a Write fails now.
@@ -307,12 +328,14 @@ func (s *shared) Write(p []byte) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.writing && err == nil {
-		if err = s.unwritable(); err == nil {
-			s.writable.Wait(&s.mu)
+		if err = s.unwritable(); err != nil {
+			err = s.wrap("write", err)
+		} else {
+			err = s.wait("write", &s.writable)
 		}
 	}
 	if err != nil {
-		return 0, s.wrap("write", err)
+		return 0, err
 	}
 	s.writing = true
 	defer func() {
@@ -334,7 +357,9 @@ func (s *shared) Write(p []byte) (n int, err error) {
 		if n == len(p) {
 			return n, nil
 		}
-		s.writable.Wait(&s.mu)
+		if err := s.wait("write", &s.writable); err != nil {
+			return n, err
+		}
 	}
 }
 

@@ -76,9 +76,23 @@ func (s *sharedTLS) wrap(op string, err error) error {
 	return s.sh.wrap(op, err)
 }
 
+// lock waits for another Write to be done, if that may be: see shared.wait.
+func (s *sharedTLS) lock() error {
+	if s.mu.TryLock() {
+		return nil
+	}
+	if err := s.sh.mayWait("write"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	return nil
+}
+
 // Write is of net.Conn.
 func (s *sharedTLS) Write(p []byte) (n int, err error) {
-	s.mu.Lock()
+	if err := s.lock(); err != nil {
+		return 0, err
+	}
 	defer s.mu.Unlock()
 	for {
 		if err := s.sh.awaitRoom(); err != nil {
@@ -143,7 +157,9 @@ func (s *shared) awaitRoom() error {
 		if err := s.unwritable(); err != nil || len(s.out) < sharedLimit {
 			return err
 		}
-		s.writable.Wait(&s.mu)
+		if err := s.wait("write", &s.writable); err != nil {
+			return err
+		}
 	}
 }
 
@@ -158,7 +174,9 @@ func (s *shared) awaitTaken() error {
 			return err
 		}
 		s.choked = true
-		s.readable.Wait(&s.mu)
+		if err := s.wait("read", &s.readable); err != nil {
+			return err
+		}
 	}
 	return nil
 }

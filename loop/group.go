@@ -349,7 +349,7 @@ func (g *Group) DrainBy(ctx context.Context, drain func(*Loop), left func() (n i
 	if err := g.refuse("Shutdown"); err != nil {
 		return err
 	}
-	stop := make(chan struct{})
+	stop, drained := make(chan struct{}), make(chan struct{}, 1)
 	listening := make(chan struct{})
 	go func() {
 		defer close(listening)
@@ -357,9 +357,9 @@ func (g *Group) DrainBy(ctx context.Context, drain func(*Loop), left func() (n i
 	}()
 	var drains sync.WaitGroup
 	for _, l := range g.loops {
-		drains.Go(func() { l.drainUntil(stop, drain) }) // apart, for one that is held must not hold up the others
+		drains.Go(func() { l.drainUntil(stop, drained, drain) }) // apart, for one that is held must not hold up the others
 	}
-	err := g.awaitQuiet(ctx, listening, left)
+	err := g.awaitQuiet(ctx, listening, drained, left)
 	close(stop)
 	closed := g.Close()
 	drains.Wait() // each loop has ended, or was given up
@@ -367,8 +367,8 @@ func (g *Group) DrainBy(ctx context.Context, drain func(*Loop), left func() (n i
 	return errors.Join(err, closed)
 }
 
-// awaitQuiet waits until nothing is left, all loops have ended, or ctx is done.
-func (g *Group) awaitQuiet(ctx context.Context, listening <-chan struct{}, left func() (int, string)) error {
+// awaitQuiet waits until nothing is left, all loops have ended, or ctx is done. It looks whenever a loop was drained.
+func (g *Group) awaitQuiet(ctx context.Context, listening, drained <-chan struct{}, left func() (int, string)) error {
 	select {
 	case <-listening:
 	case <-ctx.Done():
@@ -378,8 +378,6 @@ func (g *Group) awaitQuiet(ctx context.Context, listening <-chan struct{}, left 
 		defer close(ended)
 		_ = g.Wait() // Close tells
 	}()
-	tick := time.NewTicker(drainEvery)
-	defer tick.Stop()
 	for first := true; ; first = false {
 		n, cut := left()
 		if n == 0 && !first && ctx.Err() == nil {
@@ -393,16 +391,24 @@ func (g *Group) awaitQuiet(ctx context.Context, listening <-chan struct{}, left 
 			return fmt.Errorf("%s: %w", cut, context.Cause(ctx))
 		case <-ended:
 			return nil
-		case <-tick.C:
+		case <-drained:
 		}
 	}
 }
 
-// drainUntil drains a loop again and again.
-func (l *Loop) drainUntil(stop <-chan struct{}, drain func(*Loop)) {
-	tick := time.NewTicker(drainEvery)
+// drainUntil drains a loop again and again, and tells of each time. The loop makes the ticker: the caller may be in a bubble
+// of testing/synctest, whose time stands still meanwhile.
+func (l *Loop) drainUntil(stop <-chan struct{}, drained chan<- struct{}, drain func(*Loop)) {
+	var tick *time.Ticker
+	if l.Do(func() { tick = time.NewTicker(drainEvery) }) != nil {
+		return
+	}
 	defer tick.Stop()
 	for l.Do(func() { drain(l) }) == nil {
+		select {
+		case drained <- struct{}{}:
+		default: // it is about to look
+		}
 		select {
 		case <-stop:
 			return
