@@ -123,7 +123,7 @@ func (c *Conn) drain() {
 		}
 	default:
 		switch e, ok := s.lc.Handler().(*messageEvents); {
-		case ok && !e.quiet():
+		case ok && !e.quiet(), c.over != nil && c.over.inside():
 		case c.over == nil:
 			s.lc.Drain()
 		case s.quiet():

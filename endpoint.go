@@ -229,9 +229,13 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	c := &Conn{ep: ep}
 	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}
 	lc.ReadOn() // it is the handler who does not read while it waits to write, if it is written so
-	if ep.secure() || greeter(ep.handler) {
+	switch {
+	case greeter(ep.handler):
 		w.enlist(c)
-	} else {
+	case ep.secure():
+		c.raw.flags |= unshaken
+		w.enlist(c) // shook begins to await its first byte
+	default:
 		w.await(c)
 	}
 	return (*events)(c)

@@ -18,9 +18,9 @@ type Handler interface {
 }
 
 // A HandlerFunc is a Handler that is straight-line code on a stream: it runs as a coroutine of its own, from the moment
-// when the first byte, or the end of the stream, has come, over TLS when the handshake is done. Until then the connection
-// costs neither stack nor buffer, and f can set no deadline: a connection whose first byte does not come in
-// Limits.FirstByte, 30 s unless set, is closed without f, as is one whose handshake takes longer than
+// when the first byte, or the end of the stream, has come, over TLS the first behind the handshake. Until then the connection
+// costs neither stack nor buffer (over TLS what crypto/tls keeps), and f can set no deadline: a connection whose first byte
+// does not come in Limits.FirstByte, 30 s unless set, is closed without f, as is one whose handshake takes longer than
 // Limits.HandshakeTimeout. From then on f's own deadlines hold, and Limits.IdleTimeout.
 // When it returns the connection is closed. If it panics, the connection is reset, the panic is logged with the
 // coroutine's stack, and the server goes on.
@@ -30,7 +30,8 @@ type HandlerFunc func(c *Conn)
 func (f HandlerFunc) ServeConn(c *Conn) { f(c) }
 
 // A GreeterFunc is a [HandlerFunc] for protocols in which the server speaks first: it runs as soon as the connection
-// is there. Limits.FirstByte does not hold for it: it sets a deadline itself for a peer that may stay silent.
+// is there, over TLS when the handshake is done. Limits.FirstByte does not hold for it: it sets a deadline itself for a peer
+// that may stay silent.
 type GreeterFunc func(c *Conn)
 
 // ServeConn calls f.
@@ -38,8 +39,11 @@ func (f GreeterFunc) ServeConn(c *Conn) { f(c) }
 
 // greeter reports whether h is to run before the first byte.
 func greeter(h Handler) bool {
-	_, ok := h.(GreeterFunc)
-	return ok
+	switch h.(type) {
+	case GreeterFunc, listenerTLS:
+		return true
+	}
+	return false
 }
 
 // events are the loop's calls for a Conn with a coroutine of its own.
@@ -63,9 +67,17 @@ func (e *events) Data(_ *loop.Conn, p []byte) {
 		c.raw.received(p)
 		return
 	}
-	c.raw.tick = c.raw.w.tick
+	if c.raw.is(unshaken) {
+		c.hello(p, c.shaken)
+		return
+	}
+	c.raw.touch()
 	c.raw.offer(p)
-	c.start()
+	if c.silent() {
+		c.begin()
+	} else {
+		c.start()
+	}
 	if !c.raw.is(givenAway) {
 		c.raw.withdraw()
 	}
@@ -83,17 +95,26 @@ func (e *events) Prefetch(step int) {
 func (e *events) EOF(*loop.Conn) {
 	c := (*Conn)(e)
 	c.raw.flags |= gotEOF
-	if !c.raw.is(started) {
+	switch {
+	case c.raw.is(unshaken):
+		c.helloEnd(c.shaken)
+	case c.silent():
+		c.begin()
+	case !c.raw.is(started):
 		c.start()
-		return
+	default:
+		c.raw.readers.wakeAll()
 	}
-	c.raw.readers.wakeAll()
 }
 
 func (e *events) Writable(*loop.Conn) {
 	c := (*Conn)(e)
 	if c.over != nil {
+		choked := c.over.choked()
 		c.over.writable()
+		if choked && !c.over.choked() && c.silent() {
+			c.begin() // what lies there was left until now
+		}
 	}
 	c.raw.writable()
 }
@@ -111,7 +132,7 @@ func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
 
 // writable lets the Write go on that waits for room.
 func (s *stream) writable() {
-	s.tick = s.w.tick
+	s.touch()
 	if s.waits != nil {
 		s.waits.room.Wake()
 	}
@@ -162,7 +183,7 @@ func (c *Conn) start() {
 // run is the coroutine.
 func (c *Conn) run(ctx context.Context) error {
 	c.base = ctx
-	if !c.ep.secure() || c.serveTLS() {
+	if !c.ep.secure() || c.over != nil || c.serveTLS() {
 		c.ep.handler.ServeConn(c)
 	}
 	return nil
@@ -171,6 +192,9 @@ func (c *Conn) run(ctx context.Context) error {
 // handled closes after the handler: gently if it returned, by a reset if it panicked.
 func (c *Conn) handled(err error) {
 	c.dropContext()
+	if c.over != nil {
+		c.over.drop()
+	}
 	w := c.raw.w
 	w.srv.stats.handlers.Add(-1)
 	if c.raw.is(givenAway) {

@@ -23,9 +23,9 @@ type Limits struct {
 	// ever). It is closed then, up to an eighth later: Reads and Writes that wait fail with ErrIdle.
 	IdleTimeout time.Duration
 	// FirstByte is how long a connection may go without its first byte (default 30 s; negative: as long as IdleTimeout
-	// lets it): from its start, and with [Messages] over TLS from the handshake's end. It is closed then, up to an eighth
-	// later, and counted in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not
-	// for a GreeterFunc, for a HandlerFunc over TLS (HandshakeTimeout is its limit), nor for what a Listener accepts.
+	// lets it): from its start, and over TLS from the handshake's end. It is closed then, up to an eighth later, and counted
+	// in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not for a GreeterFunc,
+	// nor for what a Listener accepts.
 	FirstByte time.Duration
 	// FrameTime is how long a message of [Messages] may take to arrive, from its first byte to its last (default 1 minute;
 	// negative: as long as IdleTimeout lets it). Over TLS that holds for a record too, of which part has come. Then the

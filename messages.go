@@ -79,7 +79,7 @@ func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.Add
 	m.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | messaging, tick: w.tick}
 	if ep.secure() {
 		m.raw.flags |= unshaken
-		w.enlist(&m.Conn) // shaken begins to await its first byte
+		w.enlist(&m.Conn) // shook begins to await its first byte
 	} else {
 		w.await(&m.Conn)
 	}
@@ -98,10 +98,10 @@ func (e *messageEvents) Opened(*loop.Conn) {
 func (e *messageEvents) Data(_ *loop.Conn, p []byte) {
 	m := (*messageConn)(e)
 	s := &m.raw
-	s.tick = s.w.tick
+	s.touch()
 	switch {
 	case s.is(unshaken):
-		m.hello(p)
+		m.hello(p, m.shaken)
 	case m.run != nil:
 		s.keep(p)
 	default:
@@ -133,7 +133,7 @@ func (e *messageEvents) EOF(*loop.Conn) {
 	m.raw.flags |= gotEOF
 	switch {
 	case m.raw.is(unshaken):
-		m.helloEnd()
+		m.helloEnd(m.shaken)
 	case m.run == nil:
 		m.arrived()
 	}

@@ -88,6 +88,14 @@ func (s *stream) dropWaits() {
 // self is the calling task, or an error that says who called in place of one.
 func (s *stream) self(op string) (*coro.Task, error) { return s.w.sched.Self(op) }
 
+// touch notes that a byte has moved. Until the first one of the peer's has come it counts for nothing: what moves over TLS
+// before it is TLS's own.
+func (s *stream) touch() {
+	if !s.is(awaited) {
+		s.tick = s.w.tick
+	}
+}
+
 // peek is what has arrived and was not taken. It is valid until the coroutine parks.
 func (s *stream) peek() []byte {
 	if s.in != nil {

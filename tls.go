@@ -16,7 +16,7 @@ import (
 //	tls://host:port?cert=FILE&key=FILE
 //
 // which are tcp addresses, with the same options, on which each connection begins with a handshake. The handler
-// runs when that has succeeded, so it sees nothing of a peer that failed; [Conn.ConnectionState] tells what was agreed.
+// runs only when that has succeeded, so it sees nothing of a peer that failed; [Conn.ConnectionState] tells what was agreed.
 //
 // The certificate is the address's own (cert, and key, which may be left out if the same file holds both), else that of
 // Pairs, else that of Config. If there is none at all, the server makes a self-signed pair when it starts, whose

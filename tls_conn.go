@@ -41,7 +41,7 @@ type secured struct {
 	state  secureState
 	meter  recordMeter
 	spill  *buffer // records that found no room; nil: none
-	plain  *buffer // what pull has read; nil: nothing
+	plain  *buffer // what pull has read, and who reads gets first; nil: nothing
 	ended  bool    // CloseWrite: close_notify was sent
 	ending *loop.Timer
 	err    error // why it is of no use: failed
@@ -140,6 +140,8 @@ func (x *secured) try(p []byte) (int, error) {
 		return 0, s.notOurs()
 	case s.readExpired():
 		return 0, os.ErrDeadlineExceeded
+	case x.plain != nil:
+		return x.takePlain(p), nil
 	case !x.mayRead():
 		return 0, errNothing
 	}
@@ -151,6 +153,16 @@ func (x *secured) try(p []byte) (int, error) {
 		s.readers.wake() // what is left of a record is not where the stream sees it
 	}
 	return n, err
+}
+
+// takePlain reads what pull has read.
+func (x *secured) takePlain(p []byte) int {
+	n := copy(p, x.pulled())
+	if x.take(n); len(x.pulled()) == 0 {
+		x.drop()
+	}
+	x.c.raw.readers.wake() // there may be more for the next
+	return n
 }
 
 // await is stream.await, but that it returns after each wake: what another reader has left in the tls.Conn, its end too,
@@ -243,7 +255,7 @@ func (x *secured) put(p []byte) error {
 	if x.spill == nil {
 		_, err := s.lc.Write(p)
 		if err == nil {
-			s.tick = s.w.tick
+			s.touch()
 			return nil
 		}
 		if !later(err) {

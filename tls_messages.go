@@ -1,9 +1,6 @@
 package plexor
 
-import (
-	"context"
-	"io"
-)
+import "io"
 
 // Messages over TLS hold no coroutine while they wait, as without: once the handshake is done, nothing below a tls.Conn
 // waits (see secured), so the loop itself can have it read.
@@ -13,55 +10,11 @@ import (
 //
 // What remains of a connection that waits is what crypto/tls keeps: its keys, and the buffer of its largest record.
 
-// hello is Data until the handshake is done.
-func (m *messageConn) hello(p []byte) {
-	if m.raw.is(started) {
-		m.raw.received(p)
-		return
-	}
-	m.raw.offer(p)
-	m.shake()
-	m.raw.withdraw()
-}
-
-// helloEnd is EOF until the handshake is done.
-func (m *messageConn) helloEnd() {
-	if m.raw.is(started) {
-		m.raw.readers.wakeAll()
-	} else {
-		m.shake()
-	}
-}
-
-// shake starts the coroutine of the handshake. Its stack grows to 16 KiB, and goes back to the pool with it: the next
-// handshake finds it grown, and if there is none the collector halves it, down to 4 KiB.
-func (m *messageConn) shake() {
-	w := m.raw.w
-	m.raw.flags |= started
-	w.srv.stats.handlers.Add(1)
-	w.sched.Start(context.Background(), "plexor handshake", func(ctx context.Context) error {
-		m.base = ctx
-		if m.serveTLS() {
-			m.raw.flags &^= unshaken
-		}
-		return nil
-	}).OnEnd(m.shaken)
-}
-
-// shaken is called when that coroutine has ended.
+// shaken is called when the coroutine of the handshake has ended.
 func (m *messageConn) shaken(err error) {
-	if m.raw.is(unshaken) {
-		m.Conn.handled(err)
-		return
+	if m.shook(err) {
+		m.arrived() // with the last of the handshake there may be more
 	}
-	m.dropContext()
-	m.raw.flags &^= started
-	m.raw.w.srv.stats.handlers.Add(-1)
-	if !m.raw.is(closed | over | givenAway) {
-		m.raw.w.delist(&m.Conn)
-		m.raw.w.await(&m.Conn)
-	}
-	m.arrived() // with the last of the handshake there may be more
 }
 
 // nextOver is next over a layer.

@@ -55,7 +55,7 @@ func TestTLSEcho(t *testing.T) {
 func TestTLSHalves(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		errs := make(chan error, 1)
-		b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.HandlerFunc(func(c *plexor.Conn) {
+		b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.GreeterFunc(func(c *plexor.Conn) {
 			errs <- func() error {
 				fmt.Fprint(c, "bye")
 				if err := c.CloseWrite(); err != nil {
@@ -168,7 +168,7 @@ func TestTLSGreeter(t *testing.T) {
 func TestTLSLateWrite(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		errs, late := make(chan error, 1), make(chan struct{})
-		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil, plexor.HandlerFunc(func(c *plexor.Conn) {
+		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil, plexor.GreeterFunc(func(c *plexor.Conn) {
 			errs <- func() error {
 				if err := c.SetDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 					return err
@@ -292,7 +292,7 @@ func (j *joined) Write(p []byte) (int, error) {
 func TestTLSSecondHandshake(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		errs := make(chan error, 1)
-		b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.HandlerFunc(func(c *plexor.Conn) {
+		b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.GreeterFunc(func(c *plexor.Conn) {
 			err := c.StartTLS(new(tls.Config))
 			fmt.Fprint(c, "still here")
 			errs <- err

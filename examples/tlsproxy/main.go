@@ -48,7 +48,8 @@ func proxy(in *plexor.Conn, server string) error {
 func main() {
 	args := append(os.Args, "tls://127.0.0.1:8443", "tcp://127.0.0.1:8080")
 	srv := &plexor.Server{}
-	addr, err := srv.Open(args[1], plexor.HandlerFunc(func(c *plexor.Conn) {
+	// A greeter, for it may be the other side that speaks first.
+	addr, err := srv.Open(args[1], plexor.GreeterFunc(func(c *plexor.Conn) {
 		if err := proxy(c, args[2]); err != nil {
 			log.Printf("%s: %v", c, err)
 			c.Abort()
