@@ -51,5 +51,15 @@ func HeldInput(s *Server) (counted, real int) {
 	return counted, real
 }
 
+// Turn has each loop of the server make a turn.
+func Turn(s *Server) error {
+	for l := range s.workers {
+		if err := l.Do(func() {}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Schedule makes the coroutines of servers that start from now on run in a random order, by a seed; 0 ends that.
 func Schedule(seed uint64) { scheduleSeed = seed }

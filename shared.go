@@ -154,13 +154,17 @@ func (s *shared) flush() {
 			s.mu.Unlock()
 			return
 		}
-		if len(s.out) == 0 {
-			ended, closed := s.ended, s.closed
+		if s.closed {
+			p := s.out
+			s.out, s.spare = nil, nil
 			s.mu.Unlock()
-			switch {
-			case closed:
-				_ = lc.Close() // it may have ended by itself
-			case ended:
+			_ = lc.CloseBehind(p) // it may have ended by itself
+			return
+		}
+		if len(s.out) == 0 {
+			ended := s.ended
+			s.mu.Unlock()
+			if ended {
 				_ = lc.CloseWrite() // likewise; a second one changes nothing
 			}
 			return

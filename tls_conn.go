@@ -36,15 +36,14 @@ import (
 //
 // During the handshake its coroutine waits below the tls.Conn, and so all others are refused until it is over.
 type secured struct {
-	c      *Conn
-	tc     *tls.Conn
-	state  secureState
-	meter  recordMeter
-	spill  *buffer // records that found no room; nil: none
-	plain  *buffer // what pull has read, and who reads gets first; nil: nothing
-	ended  bool    // CloseWrite: close_notify was sent
-	ending *loop.Timer
-	err    error // why it is of no use: failed
+	c     *Conn
+	tc    *tls.Conn
+	state secureState
+	meter recordMeter
+	spill *buffer // records that found no room; nil: none
+	plain *buffer // what pull has read, and who reads gets first; nil: nothing
+	ended bool    // CloseWrite: close_notify was sent
+	err   error   // why it is of no use: failed
 
 	handshake *handshake // a server's, as long as it is under way
 	sh        *shared    // once the connection was given away
@@ -297,19 +296,10 @@ func (x *secured) writable() {
 	if choked && !x.choked() {
 		x.c.raw.readers.wakeAll()
 	}
-	if x.ending != nil && x.spill == nil {
-		x.ending.Stop()
-		x.ending = nil
-		_ = x.c.raw.lc.Close() // it may have ended by itself
-	}
 }
 
 // closed is the loop's: it is over.
 func (x *secured) closed() {
-	if x.ending != nil {
-		x.ending.Stop()
-		x.ending = nil
-	}
 	if x.spill != nil {
 		x.c.raw.w.buffers.put(x.spill)
 		x.spill = nil
@@ -364,22 +354,17 @@ func (x *secured) Close() error {
 	return nil
 }
 
-// shut closes, and waits for nothing. If there is no room for close_notify, the loop's connection is closed when there is,
-// within the time that closing may take at most.
+// shut closes, and waits for nothing. What has found no room, and close_notify, go behind what the loop has.
 func (x *secured) shut() {
 	s := &x.c.raw
 	_ = s.lc.SetWriteDeadline(time.Time{}) // that Writes are late does not keep what was written from leaving
 	_ = x.notify()                         // what is over has told why, or will tell Close
-	_ = x.flush()                          // likewise
-	if x.spill == nil || s.is(over) {
-		s.shut()
-		return
+	if x.spill != nil {
+		_ = s.lc.CloseBehind(x.spill.b[x.spill.from:]) // likewise
+		s.w.buffers.put(x.spill)
+		x.spill = nil
 	}
-	s.flags |= closed
-	x.ending = s.w.loop.AfterFunc(s.w.linger(), func() { s.lc.CloseWithError(loop.ErrUndelivered) })
-	s.empty()
-	s.readers.wakeAll()
-	s.wakeWriters()
+	s.shut()
 }
 
 func (x *secured) LocalAddr() net.Addr  { return x.c.raw.LocalAddr() }

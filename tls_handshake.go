@@ -169,14 +169,6 @@ func (w *worker) handshakeTimeout() time.Duration {
 	return w.srv.limits.HandshakeTimeout
 }
 
-// linger is how long a close may take.
-func (w *worker) linger() time.Duration {
-	if w.srv == nil {
-		return defaultLinger
-	}
-	return w.srv.limits.Linger
-}
-
 // awaitHello begins a connection's time for the handshake, when it is opened. Until its first byte it has no coroutine.
 func (c *Conn) awaitHello() {
 	s := &c.raw

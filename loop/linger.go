@@ -46,6 +46,17 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// CloseBehind is Close behind p, which is taken even where Write would refuse it for want of room or because its deadline has
+// passed: for the last that a protocol above has to say, which is the caller's to bound. So the peer has for all of it the time
+// that Close gives it. p is the caller's again when it returns. If the connection is broken, or CloseWrite was called, p is
+// dropped.
+func (c *Conn) CloseBehind(p []byte) error {
+	if len(p) > 0 && c.state&(shutWanted|closing|ended|connecting|broken) == 0 {
+		_ = c.send(p) // if it fails, Closed tells
+	}
+	return c.Close()
+}
+
 // linger looks whether a closing connection has come to its end, and otherwise when to look again. Corked output
 // is in the kernel or in c.out by now.
 func (c *Conn) linger() {
