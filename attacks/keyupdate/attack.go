@@ -25,33 +25,74 @@ import (
 // A face is a way in which a server uses its connections. Each reads all that comes.
 type face struct {
 	name  string
-	serve func(srv *plexor.Server, addr string) (net.Addr, error)
+	start func(driver string) (srv io.Closer, addr net.Addr, err error)
 }
 
 var faces = []face{
 	{"stream", opened(plexor.HandlerFunc(func(c *plexor.Conn) { _, _ = io.Copy(io.Discard, c) }))},
 	{"messages", opened(plexor.Messages(frame.Fixed{Size: 1}, func(*plexor.Conn, []byte) error { return nil }))},
 	{"shared", opened(plexor.HandlerFunc(func(c *plexor.Conn) { go drain(c.Shared()) }))},
-	{"listen", func(srv *plexor.Server, addr string) (net.Addr, error) {
-		ln, err := srv.Listen(addr)
+	{"listen", func(driver string) (io.Closer, net.Addr, error) {
+		srv := newServer(driver)
+		ln, err := srv.Listen(address)
 		if err != nil {
-			return nil, err
+			return nil, nil, errors.Join(err, srv.Close())
 		}
-		go func() {
-			for {
-				c, err := ln.Accept()
-				if err != nil {
-					return // the server has ended
-				}
-				go drain(c)
-			}
-		}()
-		return ln.Addr(), nil
+		go drainAll(ln)
+		return srv, ln.Addr(), nil
 	}},
 }
 
-func opened(h plexor.Handler) func(*plexor.Server, string) (net.Addr, error) {
-	return func(srv *plexor.Server, addr string) (net.Addr, error) { return srv.Open(addr, h) }
+// bare is the same by package net and crypto/tls, to compare with.
+var bare = face{"net", func(string) (io.Closer, net.Addr, error) {
+	cert, _, err := plexor.NewSelfSigned("127.0.0.1")
+	if err != nil {
+		return nil, nil, err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	go drainAll(tls.NewListener(small{ln}, &tls.Config{Certificates: []tls.Certificate{cert}}))
+	return ln, ln.Addr(), nil
+}}
+
+// small gives accepted connections the buffers that address asks for.
+type small struct{ net.Listener }
+
+func (s small) Accept() (net.Conn, error) {
+	c, err := s.Listener.Accept()
+	if err == nil {
+		err = errors.Join(c.(*net.TCPConn).SetReadBuffer(16<<10), c.(*net.TCPConn).SetWriteBuffer(16<<10))
+	}
+	return c, err
+}
+
+const address = "tls://127.0.0.1:0?sndbuf=16k&rcvbuf=16k"
+
+func newServer(driver string) *plexor.Server {
+	return &plexor.Server{Driver: driver, Loops: 1, Stall: -1} // it shares its processors with the client
+}
+
+func opened(h plexor.Handler) func(driver string) (io.Closer, net.Addr, error) {
+	return func(driver string) (io.Closer, net.Addr, error) {
+		srv := newServer(driver)
+		addr, err := srv.Open(address, h)
+		if err != nil {
+			return nil, nil, errors.Join(err, srv.Close())
+		}
+		return srv, addr, nil
+	}
+}
+
+func drainAll(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return // the server has ended
+		}
+		go drain(c)
+	}
 }
 
 func drain(c net.Conn) {
@@ -62,42 +103,89 @@ func drain(c net.Conn) {
 // attack serves by a face and sends updates until the server takes no more for the time of wait. grew is by how much the
 // heap of this process has then grown.
 func attack(driver string, f face, updates int, wait time.Duration) (sent, grew int, err error) {
-	srv := &plexor.Server{Driver: driver, Loops: 1, Stall: -1} // it shares its processors with the client
-	defer func() { err = errors.Join(err, srv.Close()) }()
-	a, err := f.serve(srv, "tls://127.0.0.1:0?sndbuf=16k&rcvbuf=16k")
+	v, err := begin(driver, f)
 	if err != nil {
 		return 0, 0, err
 	}
-	raw, err := net.Dial("tcp", a.String())
-	if err != nil {
-		return 0, 0, err
-	}
-	defer raw.Close()
-	// Small buffers, so that few updates fill them.
-	if err := errors.Join(raw.(*net.TCPConn).SetReadBuffer(16<<10), raw.(*net.TCPConn).SetWriteBuffer(16<<10)); err != nil {
-		return 0, 0, err
-	}
-	s, err := handshake(raw)
-	if err != nil {
-		return 0, 0, err
-	}
+	defer func() { err = errors.Join(err, v.end()) }()
 	before := heap()
+	sent, _, err = v.send(updates, wait)
+	return sent, heap() - before, err
+}
+
+// goOn is attack, but that the client then reads, and sends more updates: at is how many had been taken when the server
+// stopped, longest how long it took nothing at most from then on.
+func goOn(driver string, f face, updates, more int, wait, limit time.Duration) (at int, longest time.Duration, err error) {
+	v, err := begin(driver, f)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, v.end()) }()
+	if at, _, err = v.send(updates, wait); err != nil || at == updates {
+		return at, 0, err
+	}
+	go func() { _, _ = io.Copy(io.Discard, v.raw) }() // it ends with the connection
+	sent, longest, err := v.send(more, limit)
+	if err == nil && sent < more {
+		err = fmt.Errorf("the server took nothing for %v after %d updates, though its answers were read", limit, at+sent)
+	}
+	return at, longest, err
+}
+
+// A visit is a server and the attacker's connection to it.
+type visit struct {
+	srv  io.Closer
+	raw  net.Conn
+	s    *sender
+	left []byte // of an update that was sent in part
+}
+
+// begin starts a server that uses its connections by a face, and makes the handshake.
+func begin(driver string, f face) (*visit, error) {
+	srv, addr, err := f.start(driver)
+	if err != nil {
+		return nil, err
+	}
+	v := &visit{srv: srv}
+	if v.raw, err = (&net.Dialer{Control: smallSegments}).Dial("tcp", addr.String()); err != nil {
+		return nil, errors.Join(err, srv.Close())
+	}
+	// Small buffers, so that few updates fill them.
+	err = errors.Join(v.raw.(*net.TCPConn).SetReadBuffer(16<<10), v.raw.(*net.TCPConn).SetWriteBuffer(16<<10))
+	if err == nil {
+		v.s, err = handshake(v.raw)
+	}
+	if err != nil {
+		return nil, errors.Join(err, v.end())
+	}
+	return v, nil
+}
+
+func (v *visit) end() error { return errors.Join(v.raw.Close(), v.srv.Close()) }
+
+// send sends updates until one of them finds no room for the time of wait. longest is the longest that one took.
+func (v *visit) send(updates int, wait time.Duration) (sent int, longest time.Duration, err error) {
 	for ; sent < updates; sent++ {
-		out, err := s.update()
-		if err == nil {
-			err = raw.SetWriteDeadline(time.Now().Add(wait))
+		if len(v.left) == 0 {
+			if v.left, err = v.s.update(); err != nil {
+				return sent, longest, err
+			}
 		}
-		if err == nil {
-			_, err = raw.Write(out)
+		begun := time.Now()
+		if err := v.raw.SetWriteDeadline(begun.Add(wait)); err != nil {
+			return sent, longest, err
 		}
+		n, err := v.raw.Write(v.left)
+		v.left = v.left[n:]
+		longest = max(longest, time.Since(begun))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			break
+			return sent, longest, nil
 		}
 		if err != nil {
-			return sent, 0, err
+			return sent, longest, err
 		}
 	}
-	return sent, heap() - before, nil
+	return sent, longest, nil
 }
 
 func heap() int {

@@ -7,6 +7,30 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
+// TestKeyUpdatesGoOn: once the answers are taken, the server reads on, on either shape of driver, by any face. Package net
+// with crypto/tls does so too, in the same way.
+func TestKeyUpdatesGoOn(t *testing.T) {
+	const updates, more = 60_000, 20_000
+	const wait, limit = time.Second, 2 * time.Minute // the kernel may retransmit late
+	check := func(t *testing.T, driver string, f face) {
+		t.Parallel()
+		at, longest, err := goOn(driver, f, updates, more, wait, limit)
+		if err != nil || at == updates {
+			t.Errorf("%d updates were taken at first, %v; want fewer than %d, and %d more", at, err, updates, more)
+		}
+		t.Logf("it stopped at %d updates, and then stood still for %v at most", at, longest)
+	}
+	for _, d := range loop.Drivers() {
+		if d.Err != nil || d.Name != "io_uring" && d.Name != "epoll" {
+			continue
+		}
+		for _, f := range faces {
+			t.Run(d.Name+"/"+f.name, func(t *testing.T) { check(t, d.Name, f) })
+		}
+	}
+	t.Run(bare.name, func(t *testing.T) { check(t, "", bare) })
+}
+
 // TestKeyUpdates: nothing is read while what reading caused finds no room, on either shape of driver, by any face.
 func TestKeyUpdates(t *testing.T) {
 	for _, d := range loop.Drivers() {
