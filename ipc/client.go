@@ -70,7 +70,7 @@ func DialManager(ctx context.Context, path string, token []byte) (*Client, error
 	if err != nil {
 		return nil, failed(op, err)
 	}
-	s.looks = true // as the manager's loop does
+	s.looks = mostLooks // as the manager's loop does
 	c := &Client{s: s, path: path, calls: make(map[uint64]*call), watches: make(map[uint64]*watch)}
 	if err := c.handshake(ctx, op, token); err != nil {
 		_ = s.close() // err is the one to tell

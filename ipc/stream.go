@@ -44,7 +44,7 @@ type stream struct {
 	most      int               // descriptors that may come with one message; 0: none is taken
 	fds       []int             // came, and belong to messages that are not complete yet
 	bad       error             // why nothing can be received any more; nil if a wait was cancelled
-	looks     bool              // the peer may look too; see linger
+	looks     int               // how often; 0 where the peer does not look too. See linger
 	looking   credit.Credit
 	lingering credit.Credit
 	prompt    credit.Credit // whether a coroutine finds something before it waits
@@ -141,12 +141,44 @@ func (s *stream) next(ctx context.Context, op string) ([]byte, error) {
 			return msg, nil
 		}
 		if err := s.fill(ctx, op); err != nil {
-			if err == io.EOF && s.dec.Buffered() > 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
+			return nil, s.endOfFile(err)
 		}
 	}
+}
+
+// soon is next of what comes soon: neither a message nor an error if nothing does.
+func (s *stream) soon(ctx context.Context) ([]byte, error) {
+	for {
+		msg, rest, err := s.dec.Next(s.rest)
+		s.rest = rest
+		if err != nil {
+			s.bad = err
+		}
+		if err != nil || msg != nil {
+			return msg, err
+		}
+		if s.bad != nil {
+			return nil, s.bad
+		}
+		s.read.s = s
+		if err := s.linger(ctx); err != nil {
+			return nil, err
+		}
+		if s.read.err == sock.ErrWouldBlock {
+			return nil, nil
+		}
+		if err := s.took(); err != nil {
+			return nil, s.endOfFile(err)
+		}
+	}
+}
+
+// endOfFile is io.ErrUnexpectedEOF for the end of the stream within a message.
+func (s *stream) endOfFile(err error) error {
+	if err == io.EOF && s.dec.Buffered() > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // A recvCall is one receiving system call, made when the poller says so.
@@ -163,7 +195,7 @@ type waiting int
 
 const (
 	never     waiting = iota
-	looking           // again and again, mostLooks times
+	looking           // again and again, stream.looks times
 	lingering         // for lingerTime, in the system call
 	parked            // by Go's poller
 )
@@ -176,7 +208,7 @@ func (r *recvCall) try(fd uintptr) bool {
 	var fds []int
 	switch {
 	case r.how == looking:
-		for n := 0; n == 0 || n < mostLooks && r.err == sock.ErrWouldBlock; n++ {
+		for n := 0; n == 0 || n < s.looks && r.err == sock.ErrWouldBlock; n++ {
 			fds, r.n, r.err = receiveNow(fd, s.buf[:], s.most)
 		}
 	case r.how == lingering:
@@ -220,6 +252,12 @@ func (s *stream) fill(ctx context.Context, op string) error {
 	if err != nil {
 		return err
 	}
+	return s.took()
+}
+
+// took is the outcome of a receiving call that did not have to wait, or no longer.
+func (s *stream) took() error {
+	r := &s.read
 	if r.err != nil {
 		if s.bad = r.err; r.err != io.EOF {
 			s.bad = os.NewSyscallError("recvmsg", r.err)
@@ -244,7 +282,7 @@ func (s *stream) fill(ctx context.Context, op string) error {
 // processor looks in vain, and a receiver whose messages come rarely goes to Go's poller at once. Looking needs both, since it
 // keeps the two apart: so pipes do it, and the clients of a manager, whose loop spins (managerSpin), but not Python, which sleeps.
 const (
-	mostLooks  = 20 // some 8 µs
+	mostLooks  = 20 // some 8 µs; unless Options say otherwise
 	lingerTime = time.Millisecond
 )
 
@@ -309,7 +347,7 @@ func (s *stream) linger(ctx context.Context) error {
 		how waiting
 		c   *credit.Credit
 	}{{looking, &s.looking}, {lingering, &s.lingering}} {
-		if w.how == looking && !s.looks || r.err != sock.ErrWouldBlock || !w.c.Try() {
+		if w.how == looking && s.looks == 0 || r.err != sock.ErrWouldBlock || !w.c.Try() {
 			continue
 		}
 		r.how = w.how

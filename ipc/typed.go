@@ -75,6 +75,20 @@ func (t *Typed[S, R]) Recv(ctx context.Context) (v R, err error) {
 	return v, err
 }
 
+// RecvSoon is Recv for as long as an answer takes that comes at once: it looks some microseconds, and then waits in the system
+// call for about a millisecond, each only as long as that was worth it the last times. came is false if nothing has come by
+// then: whoever called it goes on to something else, such as a Recv on another goroutine. To a coroutine nothing comes.
+func (t *Typed[S, R]) RecvSoon(ctx context.Context) (v R, came bool, err error) {
+	came, err = t.p.receiveSoon(ctx, func(view []byte, fds []int) error {
+		closeFDs(fds)
+		if err := t.decode(view, &v); err != nil {
+			return &Error{t.p.recvOp, err}
+		}
+		return nil
+	})
+	return v, came, err
+}
+
 func (t *Typed[S, R]) decode(view []byte, v *R) error {
 	switch {
 	case len(view) == 0 || view[0] > beginsAnew:

@@ -68,6 +68,9 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(beMaster); text != "" {
 		os.Exit(runMaster(text))
 	}
+	if os.Getenv(beEcho) != "" {
+		os.Exit(runEcho())
+	}
 	subreap()
 	// Under the race detector each process waits a second before it ends, unless told otherwise.
 	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {

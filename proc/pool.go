@@ -89,6 +89,7 @@ type Pool struct {
 	workers sync.WaitGroup
 
 	mu    sync.Mutex
+	idle  []*keeper     // whose worker has nothing to do; the last one was busy last
 	left  int           // tasks that are not finished
 	empty chan struct{} // closed when there are none and the pool drains; nil: it does not
 	stats PoolStats
@@ -197,24 +198,37 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	return errors.Join(err, p.Close())
 }
 
-// submit queues a call.
-func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error) {
+// admit counts a call in.
+func (p *Pool) admit(ctx context.Context, name string, in []byte) (*task, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.empty != nil || p.isClosing() {
-		p.mu.Unlock()
 		return nil, ErrPoolClosed
 	}
 	p.left++
-	p.mu.Unlock()
 	t := newTask(ctx, name, in)
 	t.pool = p
+	return t, nil
+}
+
+// submit queues a call.
+func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error) {
+	t, err := p.admit(ctx, name, in)
+	if err != nil {
+		return nil, err
+	}
+	return t, p.enqueue(ctx, t)
+}
+
+// enqueue gives a call to a worker that is idle, or puts it into the queue.
+func (p *Pool) enqueue(ctx context.Context, t *task) error {
 	select {
 	case p.queue <- t:
 	default:
-		err := block(ctx, "proc: submit "+name, func(ctx context.Context) error {
+		err := block(ctx, "proc: submit "+t.name, func(ctx context.Context) error {
 			select {
 			case p.queue <- t:
 				return nil
@@ -226,7 +240,7 @@ func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error
 		})
 		if err != nil {
 			t.finish(nil, err)
-			return nil, err
+			return err
 		}
 	}
 	select {
@@ -235,7 +249,8 @@ func (p *Pool) submit(ctx context.Context, name string, in []byte) (*task, error
 	default:
 	}
 	t.watch()
-	return t, nil
+	p.match()
+	return nil
 }
 
 func (p *Pool) isClosing() bool {

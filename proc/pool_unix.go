@@ -4,14 +4,11 @@ package proc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -36,6 +33,10 @@ type reply struct {
 // overhead is what an order or a reply has besides its argument, in bytes, at most.
 const overhead = 64 << 10
 
+// poolLooks is how often either side looks for the other's answer before it sleeps, while that is worth it: some 40 µs, since
+// a call takes two encodings and two decodings besides the way.
+const poolLooks = 100
+
 // A poolWorker is a worker process as its keeper sees it.
 type poolWorker struct {
 	child   *child
@@ -52,55 +53,50 @@ func (p *Pool) start() error {
 		return err
 	}
 	for n := range p.opt.Workers {
-		p.workers.Go(func() { p.keep(n + 1) })
+		k := &keeper{number: n + 1, work: make(chan *task, 1), back: make(chan bool, 1)}
+		p.workers.Go(func() { p.keep(k) })
 	}
 	return nil
 }
 
 // keep keeps one worker running, and gives it one task after the other.
-func (p *Pool) keep(number int) {
-	var w *poolWorker
-	deaths := 0 // in a row, without a call that was done
+func (p *Pool) keep(k *keeper) {
 	defer func() {
-		if w != nil {
-			w.end()
+		if k.w != nil {
+			k.w.end()
 		}
 	}()
 	for {
-		if w == nil {
-			var err error
-			if w, err = p.startWorker(number); err != nil && !p.isClosing() {
-				p.opt.Log.Error("a pool's worker can't be started", "worker", number, "err", err)
-				w = nil
-				if deaths++; deaths < hopeless && p.pause(deaths) {
+		if k.w == nil {
+			w, err := p.startWorker(k.number)
+			if k.w = w; err != nil && !p.isClosing() {
+				p.opt.Log.Error("a pool's worker can't be started", "worker", k.number, "err", err)
+				k.w = nil
+				if k.deaths++; k.deaths < hopeless && p.pause(k.deaths) {
 					continue
 				}
 			}
 		}
-		var gone <-chan struct{}
-		if w != nil {
-			gone = w.gone
-		}
-		t := p.next(gone)
+		t, how := p.next(k)
 		switch {
-		case t != nil && w == nil:
+		case t != nil && k.w == nil:
 			t.tries++
 			p.lost(t, "it can't be started")
-		case t != nil && p.run(w, t):
-			deaths = 0
+		case t != nil && p.run(k.w, t):
+			k.deaths = 0
 			continue
-		case t == nil && w != nil && p.isClosing():
+		case how == nextEnd && k.w != nil:
 			return
 		}
-		if w != nil {
-			if t == nil {
-				p.died(w)
+		if k.w != nil {
+			if how == nextGone {
+				p.died(k.w)
 			}
-			w.end()
-			w = nil
-			deaths++
+			k.w.end()
+			k.w = nil
+			k.deaths++
 		}
-		if !p.pause(deaths) {
+		if !p.pause(k.deaths) {
 			return
 		}
 	}
@@ -124,72 +120,112 @@ func (p *Pool) pause(deaths int) bool {
 	}
 }
 
-// next takes a task, first of those that were begun already; nil if the worker is gone or the pool ends.
-func (p *Pool) next(gone <-chan struct{}) *task {
-	for {
-		var t *task
-		select {
-		case t = <-p.again:
-		default:
-			select {
-			case <-p.closing:
-				return nil
-			case <-gone:
-				return nil
-			case t = <-p.again:
-			case t = <-p.queue:
-			}
-		}
-		if !t.finished() { // cancelled while it waited
-			return t
-		}
-	}
-}
-
 // run has the worker do a task. false says that the worker is of no more use.
 func (p *Pool) run(w *poolWorker, t *task) bool {
+	x, outcome := p.begin(w, t)
+	if outcome == pending {
+		return p.await(x)
+	}
+	return outcome == good
+}
+
+// An exchange is a task that a worker has.
+type exchange struct {
+	w     *poolWorker
+	t     *task
+	id    uint64
+	limit *time.Timer // nil: there is none
+	read  bool        // nobody reads the answer yet
+}
+
+// What became of a task that was begun.
+const (
+	good    = iota // it is over
+	bad            // so is the worker
+	pending        // the worker has it
+)
+
+// begin sends a task, and receives the answer if that comes soon.
+func (p *Pool) begin(w *poolWorker, t *task) (x exchange, outcome int) {
 	t.tries++
 	w.next++
-	id := w.next
-	var limit <-chan time.Time
+	x = exchange{w: w, t: t, id: w.next}
 	if p.opt.Limit > 0 {
-		late := time.NewTimer(p.opt.Limit)
-		defer late.Stop()
-		limit = late.C
+		x.limit = time.NewTimer(p.opt.Limit)
+		defer func() {
+			if outcome != pending {
+				x.limit.Stop()
+			}
+		}()
 	}
 	sending, stop := p.sending(t)
-	err := w.pipe.Send(sending, order{ID: id, Func: t.name, In: t.in})
-	late := sending.Err() != nil
+	err := w.pipe.Send(sending, order{ID: x.id, Func: t.name, In: t.in})
+	late := err != nil && sending.Err() != nil
 	stop()
 	switch {
 	case err == nil:
 	case p.isClosing():
 		t.finish(nil, ErrPoolClosed)
-		return false
+		return x, bad
 	case late:
-		return p.tooLate(w, t)
+		p.tooLate(w, t)
+		return x, bad
 	default:
 		select {
 		case <-w.gone:
 		default: // the pipe is as before; so it is the task that can't be sent
 			if !broken(err) {
 				t.finish(nil, err)
-				return true
+				return x, good
 			}
 		}
+		return x, pending // until the worker is gone
+	}
+	for {
+		r, came, err := w.pipe.RecvSoon(p.life)
+		switch {
+		case !came:
+			x.read = true
+			return x, pending
+		case err != nil:
+			w.unreadable(err)
+			return x, pending // likewise
+		case r.ID == x.id:
+			t.answered(r)
+			return x, good
+		}
+	}
+}
+
+// answered finishes a task with what its worker says.
+func (t *task) answered(r reply) {
+	if r.Fail {
+		t.finish(nil, &CallError{t.name, r.Err})
+	} else {
+		t.finish(r.Out, nil)
+	}
+}
+
+// await waits for an answer that does not come at once: somebody reads it.
+func (p *Pool) await(x exchange) bool {
+	w, t := x.w, x.t
+	var limit <-chan time.Time
+	if x.limit != nil {
+		limit = x.limit.C
+		defer x.limit.Stop()
+	}
+	if x.read {
+		go w.read()
 	}
 	cancelled := t.done // which is closed before an answer only if the call was cancelled
 	for {
 		select {
 		case r := <-w.replies:
-			if r.ID != id {
+			if r.ID != x.id {
+				go w.read()
 				continue
 			}
-			if r.Fail {
-				t.finish(nil, &CallError{t.name, r.Err})
-			} else {
-				t.finish(r.Out, nil)
-			}
+			t.answered(r)
 			return true
 		case <-w.gone:
 			p.died(w)
@@ -203,7 +239,7 @@ func (p *Pool) run(w *poolWorker, t *task) bool {
 			defer late.Stop()
 			limit = late.C
 			sending, stop := context.WithTimeout(p.life, p.opt.Grace)
-			_ = w.pipe.Send(sending, order{ID: id, Cancel: true}) // it is killed if it does not hear that
+			_ = w.pipe.Send(sending, order{ID: x.id, Cancel: true}) // it is killed if it does not hear that
 			stop()
 		case <-p.closing:
 			t.finish(nil, ErrPoolClosed)
@@ -217,9 +253,12 @@ func (p *Pool) run(w *poolWorker, t *task) bool {
 func (p *Pool) sending(t *task) (context.Context, context.CancelFunc) {
 	var ctx context.Context
 	var cancel context.CancelFunc
-	if p.opt.Limit > 0 {
+	switch {
+	case p.opt.Limit > 0:
 		ctx, cancel = context.WithTimeout(p.life, p.opt.Limit)
-	} else {
+	case t.ctx.Done() == nil:
+		return p.life, func() {}
+	default:
 		ctx, cancel = context.WithCancel(p.life)
 	}
 	if t.ctx.Done() == nil {
@@ -232,7 +271,7 @@ func (p *Pool) sending(t *task) (context.Context, context.CancelFunc) {
 	}
 }
 
-// tooLate ends a worker whose time for a task is over.
+// tooLate ends a worker whose time for a task is over, and is false.
 func (p *Pool) tooLate(w *poolWorker, t *task) bool {
 	w.child.kill(fmt.Sprintf("%s took too long, and it was killed", t.name))
 	t.finish(nil, &LimitError{t.name, p.opt.Limit}) // unless it was cancelled
@@ -269,6 +308,7 @@ func (p *Pool) lost(t *task, why string) {
 	again := func() {
 		select {
 		case p.again <- t:
+			p.match()
 		case <-p.closing:
 			t.finish(nil, ErrPoolClosed)
 		}
@@ -286,7 +326,7 @@ func (p *Pool) startWorker(number int) (*poolWorker, error) {
 	if err != nil {
 		return nil, err
 	}
-	pipe, theirs, err := ipc.NewPipe(ipc.Options{MaxMessage: p.opt.MaxMessage + overhead, MaxFiles: -1})
+	pipe, theirs, err := ipc.NewPipe(ipc.Options{MaxMessage: p.opt.MaxMessage + overhead, MaxFiles: -1, Looks: poolLooks})
 	if err != nil {
 		return nil, err
 	}
@@ -336,81 +376,27 @@ func (p *Pool) startWorker(number int) (*poolWorker, error) {
 	}
 }
 
-// read hands the answers to the keeper.
+// read hands the next answer to who awaits it.
 func (w *poolWorker) read() {
-	for {
-		r, err := w.pipe.Recv(context.Background())
-		if err != nil {
-			why := ""
-			if !broken(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) { // else it has ended
-				why = "it sent what can't be read: " + err.Error()
-			}
-			w.child.kill(why)
-			return
-		}
-		select {
-		case w.replies <- r:
-		case <-w.gone:
-			return
-		}
+	r, err := w.pipe.Recv(context.Background())
+	if err != nil {
+		w.unreadable(err)
+		return
 	}
+	w.replies <- r // it has room, for there is one reader at a time
+}
+
+// unreadable kills a worker that nothing can be received from.
+func (w *poolWorker) unreadable(err error) {
+	why := ""
+	if !broken(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) { // else it has ended
+		why = "it sent what can't be read: " + err.Error()
+	}
+	w.child.kill(why)
 }
 
 // end kills the worker, if it lives, and waits for it.
 func (w *poolWorker) end() {
 	w.child.kill("the pool has ended it")
 	<-w.gone
-}
-
-// poolWork is a worker's process from Main on.
-func poolWork(j *job) int {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGHUP) // a terminal's: they are our master's matter
-	control := os.NewFile(uintptr(j.Control), "control")
-	var hello message
-	if err := json.NewDecoder(control).Decode(&hello); err != nil {
-		return 1 // the master died before it could say what there is to do
-	}
-	p, err := ipc.FilePipe(os.NewFile(firstFD, "pipe"), ipc.Options{MaxMessage: hello.Size, MaxFiles: -1})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	pipe := ipc.NewTyped[reply, order](p)
-	if pipe.Send(context.Background(), reply{}) != nil {
-		return 1 // likewise
-	}
-	var mu sync.Mutex
-	var running uint64
-	var cancel context.CancelFunc
-	for {
-		// When the pipe ends the master has, and so do we, whatever runs.
-		o, err := pipe.Recv(context.Background())
-		if err != nil {
-			return 1
-		}
-		mu.Lock()
-		if o.Cancel {
-			if o.ID == running {
-				cancel()
-			}
-			mu.Unlock()
-			continue
-		}
-		var ctx context.Context
-		ctx, cancel = context.WithCancel(context.Background())
-		running = o.ID
-		mu.Unlock()
-		go func(end context.CancelFunc) {
-			defer end()
-			r := reply{ID: o.ID}
-			var err error
-			if r.Out, err = call(ctx, o.Func, o.In); err != nil {
-				r.Fail, r.Err = true, err.Error()
-			}
-			err = pipe.Send(context.Background(), r)
-			if err != nil { // too long, or nobody is there, as Recv finds as well
-				_ = pipe.Send(context.Background(), reply{ID: o.ID, Fail: true, Err: err.Error()})
-			}
-		}(cancel)
-	}
 }

@@ -24,6 +24,12 @@ func (w *Worker) Bind(addr string) (sock.Socket, error) { return sock.None, ErrU
 
 func (p *Pool) start() error { return ErrUnavailable }
 
+type keeper struct{}
+
+func (p *Pool) match() {}
+
+func (p *Pool) call(context.Context, string, []byte) (*task, error) { return nil, ErrUnavailable }
+
 func isPackets(string) bool { return false }
 
 // An Activation is the sockets that a service manager handed to this process: here there are none.
