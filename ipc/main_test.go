@@ -40,6 +40,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// Under the race detector each process waits a second before it ends, unless told otherwise.
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
+		panic(err)
+	}
 	// The runtime's network poller takes descriptors with the first socket, and os/exec one with the first child; both
 	// keep them.
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {

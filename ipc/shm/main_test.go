@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// Under the race detector each process waits a second before it ends, unless told otherwise.
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
+		panic(err)
+	}
 	if r, w, err := os.Pipe(); err == nil { // with which the runtime opens what it keeps
 		_, _ = r.Close(), w.Close()
 	}

@@ -385,6 +385,7 @@ func verdict(put map[string]bool, stories ...story) (must, may map[string]bool, 
 func TestDeathAtEachStep(t *testing.T) {
 	for _, scene := range slices.Sorted(maps.Keys(scenes)) {
 		t.Run(scene, func(t *testing.T) {
+			t.Parallel() // a scene has a ring of its own
 			for n, over := 1, false; !over; n++ {
 				t.Run(strconv.Itoa(n), func(t *testing.T) {
 					r, put := scenery(t, scene == "put huge")
@@ -424,6 +425,11 @@ func tidy(t *testing.T, s story) {
 
 // TestDeathOfTheRescuer has one party die, and then the one that cleans up after it at each of its steps in turn.
 func TestDeathOfTheRescuer(t *testing.T) {
+	t.Run("rows", deathsOfTheRescuer)
+	everyStep(t)
+}
+
+func deathsOfTheRescuer(t *testing.T) {
 	for _, row := range []struct {
 		name, scene, at string
 		rescuer         string
@@ -435,6 +441,7 @@ func TestDeathOfTheRescuer(t *testing.T) {
 		{"without the lock, with an item half written", "put huge", "put: a slot filled", "put"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel() // a row has rings of its own
 			// Which step has that name? The first death that says so.
 			first := 0
 			for n := 1; first == 0; n++ {
@@ -467,7 +474,6 @@ func TestDeathOfTheRescuer(t *testing.T) {
 			}
 		})
 	}
-	everyStep(t)
 }
 
 // discard closes a ring that was made to look for a step.
