@@ -43,6 +43,7 @@ func (d *completion) idleArena() *sendArena {
 	}
 	memory, err := uring.Map(corkArena)
 	if err != nil {
+		d.memoryLacks("output is copied and sent by system calls", err)
 		return nil
 	}
 	a := &sendArena{memory: memory}

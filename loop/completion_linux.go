@@ -42,8 +42,10 @@ type completion struct {
 	sending []*slot     // their sends are submitted with the next wait, and done when it returns
 	ready   []uring.CQE // of this turn
 	turn    uint32
-	ranOut  uint32 // the turn in which the buffers last ran out, or were resized
-	limit   int    // buffers in use, in bytes
+	ranOut  uint32    // the turn in which the buffers last ran out, or were resized
+	limit   int       // buffers in use, in bytes
+	most    int       // buffers that there are, in bytes
+	lacks   lineLimit // of the log's lines about want of memory
 	hungry  hungry
 	enabled bool
 	// Whether the kernel fills a buffer with what several connections send.
@@ -105,11 +107,7 @@ const (
 // mark is a submission's user data.
 func (s *slot) mark(op opSet) uint64 { return uint64(op)<<32 | uint64(s.number) }
 
-// The sizes. The queues are for one turn's operations; the kernel keeps what overflows, at a cost.
 const (
-	submissions = 2048
-	completions = 8192
-
 	receiveGroup = 0
 	packetGroup  = 1
 
@@ -144,28 +142,38 @@ func probeCompletion() DriverInfo {
 	return info
 }
 
-// newCompletion makes the ring disabled, for it belongs to the thread that enables it, which start does.
+// newCompletion makes a driver of the loop's size.
 func newCompletion(l *Loop) (driver, error) {
 	// A filter may let a ring be made and not be used. That must show here, where there is still a choice.
 	if err := uring.Available(); err != nil {
 		return nil, err
 	}
-	ring, err := uring.New(uring.Options{Entries: submissions, CQEntries: completions,
-		Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun | uring.SetupSubmitAll | uring.SetupDisabled, NoIOWait: true})
-	if err != nil { // Linux before 6.15 does not know NoIOWait
-		var plain error
-		ring, plain = uring.New(uring.Options{Entries: submissions, CQEntries: completions,
-			Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun | uring.SetupSubmitAll | uring.SetupDisabled})
-		if plain != nil {
-			return nil, plain
-		}
+	size := completionSizes[l.size]
+	// Made disabled, for it belongs to the thread that enables it, which start does.
+	o := uring.Options{Entries: size.submissions, CQEntries: size.completions, NoIOWait: true,
+		Flags: uring.SetupSingleIssuer | uring.SetupDeferTaskrun | uring.SetupSubmitAll | uring.SetupDisabled}
+	ring, err := uring.New(o)
+	if err != nil && !scarce(err) { // Linux before 6.15 does not know NoIOWait
+		o.NoIOWait = false
+		ring, err = uring.New(o)
 	}
-	d := &completion{loop: l, opt: &l.opt, ring: ring, limit: leastReceive}
+	if err != nil {
+		return nil, err
+	}
+	d := &completion{loop: l, opt: &l.opt, ring: ring, limit: leastReceive, most: size.receive}
 	if err := d.makeBuffers(); err != nil {
 		_ = ring.Close() // err is the one to tell
 		return nil, err
 	}
 	return d, nil
+}
+
+// memoryLacks tells the log what the loop does with less memory.
+func (d *completion) memoryLacks(what string, err error) {
+	if unlogged, ok := d.lacks.next(d.loop.readClock()); ok {
+		d.opt.Log.Warn("a loop has less memory than it asked for: "+what,
+			"driver", completionName, "err", err, "unlogged", unlogged)
+	}
 }
 
 func (d *completion) makeBuffers() (err error) {
@@ -175,11 +183,11 @@ func (d *completion) makeBuffers() (err error) {
 		}
 	}
 	d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Size: sharedBuffer,
-		Entries: mostReceive / sharedBuffer, Start: leastReceive / sharedBuffer, Incremental: true})
+		Entries: d.most / sharedBuffer, Start: leastReceive / sharedBuffer, Incremental: true})
 	d.incremental = err == nil
-	if err != nil { // Linux before 6.12
+	if err != nil && !scarce(err) { // Linux before 6.12
 		d.bufs, err = d.ring.NewBufRing(uring.BufRingOptions{Group: receiveGroup, Size: singleBuffer,
-			Entries: mostReceive / singleBuffer, Start: leastReceive / singleBuffer})
+			Entries: d.most / singleBuffer, Start: leastReceive / singleBuffer})
 	}
 	if err != nil {
 		return err

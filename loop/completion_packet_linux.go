@@ -45,9 +45,21 @@ func (d *completion) makePacketBuffers() (err error) {
 	for n < d.opt.PacketBatch {
 		n *= 2
 	}
-	d.group, err = d.ring.NewBufRing(uring.BufRingOptions{Group: packetGroup, Entries: n, Start: d.opt.PacketBatch,
-		Size: (packetHead + d.opt.PacketSize + 7) &^ 7}) // so that control data is aligned
+	var lack error
+	for start := d.opt.PacketBatch; ; n /= 2 {
+		d.group, err = d.ring.NewBufRing(uring.BufRingOptions{Group: packetGroup, Entries: n, Start: min(start, n),
+			Size: (packetHead + d.opt.PacketSize + 7) &^ 7}) // so that control data is aligned
+		if !scarce(err) || n == 1 {
+			break
+		}
+		lack = err
+	}
+	if err == nil && lack != nil {
+		d.memoryLacks(fmt.Sprintf("it receives %d datagrams at a time", n), lack)
+	}
 	if err != nil {
+		_ = d.memory.Free() // err is the one to tell
+		d.memory = nil
 		return err
 	}
 	d.pio = newPacketIO(d.opt)

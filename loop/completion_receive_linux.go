@@ -10,8 +10,7 @@ import (
 
 // The buffers that all connections of a loop receive into: as many as the load was seen to need, in bytes.
 const (
-	leastReceive = 256 << 10
-	mostReceive  = 4 << 20
+	leastReceive = 256 << 10 // and completionSize has the most
 	// Where the kernel fills a buffer with what several connections send, a few large ones do, and small messages lie
 	// close together: a piece of ReadBuffer bytes is cut in two only where a buffer ends. Where it gives each message a
 	// buffer of its own, they are small.
@@ -24,7 +23,7 @@ const (
 // resize brings more buffers into use, or fewer.
 func (d *completion) resize(bytes int) {
 	d.ranOut = d.turn
-	if bytes = min(max(bytes, leastReceive), mostReceive); bytes != d.limit {
+	if bytes = min(max(bytes, leastReceive), d.most); bytes != d.limit {
 		d.limit = bytes
 		d.bufs.SetLimit(bytes / d.bufs.Size())
 	}

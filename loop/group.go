@@ -60,7 +60,11 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	for range o.Loops {
 		g.ended = append(g.ended, make(chan struct{}))
 	}
-	err := g.makeLoops(o)
+	err := withLess(&o.Options, func(size int) error {
+		g.closeLoops() // of a larger size
+		g.loops = nil
+		return g.makeLoops(o, size)
+	})
 	if err == nil {
 		if i := slices.IndexFunc(g.loops, func(l *Loop) bool { return l.Driver() != g.Driver() }); i > 0 {
 			// What the best driver needs has run out on the way (io_uring's memory, say): then all take the next best.
@@ -70,7 +74,9 @@ func NewGroup(o GroupOptions) (*Group, error) {
 			o.Driver = l.Driver()
 			g.closeLoops()
 			g.loops = nil
-			err = g.makeLoops(o)
+			err = g.makeLoops(o, 0)
+		} else {
+			g.loops[0].tellFallback(o.Loops)
 		}
 	}
 	if err != nil {
@@ -88,9 +94,9 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	return g, nil
 }
 
-func (g *Group) makeLoops(o GroupOptions) error {
+func (g *Group) makeLoops(o GroupOptions, size int) error {
 	for range o.Loops {
-		l, err := newLoop(o.Options, g)
+		l, err := newLoop(o.Options, g, size)
 		if err != nil {
 			return err
 		}

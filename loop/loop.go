@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/internal/credit"
-	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/internal/stack"
 )
 
@@ -22,6 +21,7 @@ type Loop struct {
 	group  *Group // nil when the loop runs alone
 	// Why "auto" did not take the best driver; nil if it did.
 	fallback error
+	size     int // how far the driver is to do with less memory than it likes: an index of its sizes
 
 	// Of the loop's goroutine.
 	start   time.Time
@@ -101,41 +101,6 @@ var (
 	// ErrLoopClosed is what the handlers of a closed loop's connections get; errors.Is finds net.ErrClosed in it.
 	ErrLoopClosed = fmt.Errorf("loop: the loop ended: %w", net.ErrClosed)
 )
-
-// New makes a loop. Nothing happens on it before Run, but it may be given listeners, connections and timers, from
-// the goroutine that made it. One that is never run must be closed.
-func New(o Options) (*Loop, error) { return newLoop(o, nil) }
-
-func newLoop(o Options, g *Group) (*Loop, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	log, endLog := sample.New(o.Log, o.Clock)
-	o.Log = log
-	l := &Loop{opt: o, endLog: endLog, label: newLabel(), group: g, done: make(chan struct{}), held: make(chan struct{}), socks: make(map[endpoint]struct{})}
-	if g != nil {
-		l.starved = &g.starved
-	} else {
-		l.starved = new(starved)
-	}
-	l.driver, err = openDriver(o.Driver, l)
-	if err != nil {
-		endLog()
-		return nil, err
-	}
-	l.start, l.now = o.Clock.Now().Add(-1), 1 // for a time of 0 means none
-	l.posted.limit = o.PostQueue
-	l.arena = l.driver.nextArena()
-	if s, ok := o.Clock.(SteppedClock); ok {
-		l.stepped = true
-		l.step = s.OnStep(func() { l.Post(func() {}) }) // a full queue wakes the loop as well
-	}
-	if o.Stall > 0 {
-		l.monitor = startMonitor(l)
-	}
-	return l, nil
-}
 
 // Driver is the name of the driver that the loop runs on. Any goroutine may call it.
 func (l *Loop) Driver() string { return l.driver.name() }

@@ -23,8 +23,11 @@ import (
 // prints its address, and ends with its standard input.
 func child(part string) int {
 	kind, driver, _ := strings.Cut(part, " ")
-	if kind == "stopped" {
+	switch kind {
+	case "stopped":
 		return stopped(driver)
+	case "memory":
+		return littleMemory(driver)
 	}
 	limit := unix.Rlimit{Cur: 64, Max: 64}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
