@@ -206,6 +206,9 @@ func (c *Client) lookUpFamily(six bool, a sock.Addr) func(context.Context, strin
 func (c *Client) dial(ctx context.Context, d *Dialer, ep *endpoint) (net.Conn, error) {
 	var failed []error // of the attempts
 	conn, err := func() (net.Conn, error) {
+		if ctx == nil {
+			return nil, errNoContext("Client.Dial")
+		}
 		addrs, err := d.lookUp(ctx, ep.addr) // here, where it may block for as long as it likes
 		if err != nil {
 			return nil, err

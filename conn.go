@@ -2,14 +2,17 @@ package plexor
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
 	"unsafe" // for an address to prefetch
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/internal/prefetch"
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -159,7 +162,7 @@ func (c *Conn) enter(op string, not streamFlags) (*coro.Task, error) {
 	t, err := c.raw.self(op)
 	if err != nil {
 		_, err = c.raw.self("Conn." + op) // put together only now: it is called with every Read and Write
-		return nil, c.misuse(op, err)
+		return nil, c.misuse(op, advise(err))
 	}
 	if c.raw.flags&(returned|givenAway|not) != 0 {
 		return nil, c.refusal(op)
@@ -183,11 +186,24 @@ func (c *Conn) usable(op string) error {
 	return err
 }
 
+// advise names the line that called a method from where it may not, and what to use there: package coro speaks of what its own
+// types have.
+func advise(err error) error {
+	m, ok := errors.AsType[*coro.MisuseError](err)
+	if !ok {
+		return err
+	}
+	why, _, _ := strings.Cut(m.Why, "; from outside a coroutine, ")
+	why, _, _ = strings.Cut(why, ": to have something done there, ")
+	return &coro.MisuseError{Op: m.Op, Why: why + ", at " + stack.Caller() + "; Conn.Shared, called by the handler, gives a net.Conn for any goroutine"}
+}
+
 // misuse tells the log, once a server, and the caller: for an error alone is often lost by the very program that makes
 // this mistake. It may run on any goroutine.
 func (c *Conn) misuse(op string, err error) error {
 	if c.raw.w.misuse() {
-		c.raw.w.log.Error("wrong use of a plexor.Conn; no more is said of these", "op", op, "peer", c.raw.String(), "err", err)
+		c.raw.w.log.Error("wrong use of a plexor.Conn; no more is said of these", "op", op, "at", stack.Caller(),
+			"peer", c.raw.String(), "err", err)
 	}
 	return c.raw.wrap(op, err)
 }
@@ -256,7 +272,7 @@ func (c *Conn) Close() error {
 
 // Abort ends the connection at once, with a reset where the protocol has one. What was not delivered may be lost.
 func (c *Conn) Abort() error {
-	if err := c.usable("close"); err != nil {
+	if err := c.usable("abort"); err != nil {
 		return err
 	}
 	c.cancel(loop.ErrAborted)

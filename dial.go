@@ -63,7 +63,7 @@ func (e *DialError) Error() string {
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(strings.TrimPrefix(err.Error(), "plexor: "))
+		b.WriteString(plain(err.Error()))
 	}
 	return b.String()
 }

@@ -22,6 +22,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.misused("Shutdown"); err != nil {
 		return err
 	}
+	if ctx == nil {
+		return errNoContext("Server.Shutdown")
+	}
 	s.mu.Lock()
 	s.closing = true
 	g := s.group

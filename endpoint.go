@@ -81,6 +81,8 @@ func ParseAddr(text string) (a sock.Addr, secure bool, err error) {
 			e.Problem = strings.ReplaceAll(e.Problem, "tcp://", tlsScheme)
 		case e.Scheme != "":
 			e.Problem = fmt.Sprintf("unknown scheme %q: it is tcp, tls, udp or unix", e.Scheme)
+		default: // package sock knows no TLS
+			e.Problem = strings.ReplaceAll(e.Problem, "write tcp://host:port, ", "write tcp://host:port, tls://host:port, ")
 		}
 	}
 	return a, secure, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/plexor-go/plexor/loop"
 )
@@ -57,7 +58,34 @@ func (s *stream) wrap(op string, err error) error {
 			err = os.ErrDeadlineExceeded
 		}
 	}
-	return &net.OpError{Op: op, Net: s.network(), Addr: s.remoteAddr(), Err: err}
+	return &net.OpError{Op: op, Net: s.network(), Addr: s.remoteAddr(), Err: unlayered(err)}
+}
+
+// plain is an error's text without the name of the layer that it comes from, which is nothing to a user of this one.
+func plain(text string) string {
+	for _, layer := range []string{"plexor: ", "coro: ", "loop: "} {
+		text = strings.TrimPrefix(text, layer)
+	}
+	return text
+}
+
+// An unlayeredError is an error of a layer below with a text that is plain.
+type unlayeredError struct{ error }
+
+func (e *unlayeredError) Error() string { return plain(e.error.Error()) }
+func (e *unlayeredError) Unwrap() error { return e.error }
+
+// unlayered is err with a text that is plain.
+func unlayered(err error) error {
+	if text := err.Error(); plain(text) == text {
+		return err
+	}
+	return &unlayeredError{err}
+}
+
+// errNoContext is why a method fails that was given nil for a context.
+func errNoContext(method string) error {
+	return fmt.Errorf("plexor: %s: the context is nil: pass context.Background()", method)
 }
 
 // ended is why a connection does not go on that its loop reports as over.

@@ -1,6 +1,9 @@
 package plexor
 
-import "github.com/plexor-go/plexor/coro"
+import (
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/stack"
+)
 
 // ownWorker is the worker of the server's loop that the caller is on; nil: it is on none.
 func (s *Server) ownWorker() *worker {
@@ -32,7 +35,7 @@ func (s *Server) refuseOnLoop(op string) error {
 		"a timer or a posted function), for which it would wait: call it from a goroutine of its own (go), or, if you need what it " +
 		"returns and it does not wait for handlers, in coro.Await"}
 	if w.misuse() {
-		w.log.Error("wrong use of a plexor.Server; no more is said of these", "op", op, "err", err)
+		w.log.Error("wrong use of a plexor.Server; no more is said of these", "op", op, "at", stack.Caller(), "err", err)
 	}
 	return err
 }

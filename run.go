@@ -21,6 +21,12 @@ func Run(ctx context.Context, f func(ctx context.Context) error) error {
 
 // RunOn is Run with a loop's options: its driver, limits and clock.
 func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) error) error {
+	switch {
+	case ctx == nil:
+		return errNoContext("Run")
+	case f == nil:
+		return errors.New("plexor: Run: the function is nil")
+	}
 	l, err := loop.New(o)
 	if err != nil {
 		return err

@@ -84,6 +84,9 @@ func (s *Server) start() error {
 	if s.Log == nil {
 		s.Log = slog.Default()
 	}
+	if s.Loops < 0 {
+		return fmt.Errorf("plexor: Server.Loops is %d: it must be at least 1, or 0 for one a core", s.Loops)
+	}
 	var err error
 	if s.limits, err = s.Limits.withDefaults(); err != nil {
 		return err
@@ -97,6 +100,7 @@ func (s *Server) start() error {
 	})
 	if err != nil {
 		endLog()
+		err = fmt.Errorf("plexor: %w", unlayered(err))
 		return err
 	}
 	s.log = log
@@ -254,7 +258,7 @@ func (s *Server) Wait() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return fmt.Errorf("plexor: the server ended: %w", s.err)
+		return fmt.Errorf("plexor: the server ended: %w", unlayered(s.err))
 	}
 	return ErrServerClosed
 }

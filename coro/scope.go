@@ -61,6 +61,9 @@ func scopeOf(ctx context.Context) *scope {
 	if sc, ok := ctx.(*scope); ok {
 		return sc
 	}
+	if ctx == nil {
+		return nil // the caller says that it carries no task
+	}
 	sc, _ := ctx.Value(scopeKey{}).(*scope)
 	return sc
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -146,6 +149,29 @@ func parseTarget(address string) (t target, err error) {
 	return t, nil
 }
 
+// readable is an address for people: nothing of its path or zone is percent-encoded.
+func readable(address string) string {
+	a, secure, err := plexor.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	_, query, has := strings.Cut(address, "?")
+	if has {
+		if plain, err := url.QueryUnescape(query); err == nil {
+			query = plain
+		}
+		query = "?" + query
+	}
+	scheme := a.Scheme
+	if secure {
+		scheme = "tls"
+	}
+	if scheme == "unix" {
+		return "unix://" + a.Path + query
+	}
+	return scheme + "://" + net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) + query
+}
+
 // withDefaults fills in what was left open, and refuses what makes no sense.
 func (o Options) withDefaults(t *target) (Options, error) {
 	for _, d := range []struct {
@@ -162,7 +188,7 @@ func (o Options) withDefaults(t *target) (Options, error) {
 			*d.v = d.def
 		}
 		if *d.v < d.from || *d.v > d.upTo {
-			return o, wrong("%s: %d is out of range: want %d to %d", d.name, *d.v, d.from, d.upTo)
+			return o, wrong("%s: %d is out of range: want %d to %d, or 0 for %d", d.name, *d.v, d.from, d.upTo, d.def)
 		}
 	}
 	for _, d := range []struct {

@@ -226,7 +226,7 @@ func (r *run) progress() (sum counted) {
 func (r *run) result(interrupted bool) *Result {
 	o := &r.opt
 	res := &Result{
-		Address: o.Address, Driver: r.workers[0].loop.Driver(), Loops: o.Loops, Conns: o.Conns, Depth: o.Depth, Size: o.Size,
+		Address: readable(o.Address), Driver: r.workers[0].loop.Driver(), Loops: o.Loops, Conns: o.Conns, Depth: o.Depth, Size: o.Size,
 		Expect: o.Expect, RateAsked: o.Rate, Reconnect: o.Reconnect, Interrupted: interrupted,
 	}
 	if o.Codec != nil {

@@ -9,7 +9,7 @@ import (
 // connectError is how a connect ended.
 func connectError(c *Conn) error {
 	if err := c.sock.ConnectError(); err != nil {
-		return fmt.Errorf("loop: connect: %w", err)
+		return fmt.Errorf("loop: %w", err) // it says connect itself
 	}
 	return nil
 }

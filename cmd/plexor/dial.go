@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +18,10 @@ import (
 )
 
 type dialCmd struct {
-	Driver  string        `default:"auto" placeholder:"NAME" help:"What the loop waits on: auto, or one that 'plexor drivers' lists."`
-	Timeout time.Duration `placeholder:"10s" help:"How long the connection may take, with the TLS handshake (default: as long as the system tries)."`
-	Address string        `arg:"" help:"tcp://host:port, tls://host:port or unix:///path, with options as a query: frame=SPEC sends each line of standard input as a message and prints each message as a line; for tls, fingerprint=SHA256 trusts one certificate alone, and cert=FILE and key=FILE are the client's own."`
+	Driver   string        `default:"auto" placeholder:"NAME" help:"What the loop waits on: auto, or one that 'plexor drivers' lists."`
+	Timeout  time.Duration `placeholder:"10s" help:"How long the connection may take, with the TLS handshake (default: as long as the system tries). Over udp: how long to wait for one more answer behind the end of the input (default 1s)."`
+	Insecure bool          `help:"Trust any certificate of a tls:// address; fingerprint=SHA256 in the address trusts one."`
+	Address  string        `arg:"" help:"tcp://host:port, tls://host:port, udp://host:port (each line of standard input is a datagram) or unix:///path, with options as a query: frame=SPEC sends each line of standard input as a message and prints each message as a line; for tls, fingerprint=SHA256 trusts one certificate alone, and cert=FILE and key=FILE are the client's own."`
 }
 
 // Run pipes standard input and output through a connection, as nc -N does: the end of the input closes this half, and the
@@ -32,13 +34,18 @@ func (d *dialCmd) Run(c *console) error {
 	switch {
 	case err != nil:
 		return usagef("%q: %w", d.Address, err)
-	case to.addr.Scheme == "udp":
-		return usagef("%q: want tcp://, tls:// or unix://: udp has no connections, and no end", d.Address)
-	case to.addr.Scheme == "tcp" && to.addr.Port == 0:
+	case to.addr.Scheme != "unix" && to.addr.Port == 0:
 		return usagef("%q: port 0 is none to connect to", d.Address)
+	case d.Insecure && !to.secure:
+		return usagef("--insecure: it is for tls:// addresses")
+	case d.Insecure && to.addr.Query.Has("fingerprint"):
+		return usagef("leave one of --insecure and fingerprint= out: the first trusts any certificate, the second one alone")
 	}
 	o := loop.Options{Driver: d.Driver, Log: slog.New(slog.NewTextHandler(c.err, nil))}
 	err = plexor.RunOn(context.Background(), o, func(ctx context.Context) error {
+		if to.addr.Scheme == "udp" {
+			return d.packets(ctx, to, c)
+		}
 		conn, err := d.connect(ctx, to)
 		if err != nil {
 			return err
@@ -62,7 +69,11 @@ func (d *dialCmd) connect(ctx context.Context, to target) (*plexor.Conn, error) 
 		ctx, cancel = coro.WithTimeout(ctx, d.Timeout)
 		defer cancel()
 	}
-	return plexor.Dial(ctx, to.address())
+	var dialer plexor.Dialer
+	if d.Insecure {
+		dialer.TLS = &tls.Config{InsecureSkipVerify: true}
+	}
+	return dialer.Dial(ctx, to.address())
 }
 
 // A pipe is the connection and this process's ends of it. Those block, so they are read and written by coro.Await.

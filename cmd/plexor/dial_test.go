@@ -236,7 +236,8 @@ func TestDialUsage(t *testing.T) {
 	}{
 		{"no address", nil, `expected "<address>"`},
 		{"no scheme", []string{"127.0.0.1:1"}, `did you mean tcp://127.0.0.1:1`},
-		{"udp", []string{"udp://127.0.0.1:1"}, `udp has no connections`},
+		{"port 0 of udp", []string{"udp://127.0.0.1:0"}, `port 0`},
+		{"frames over udp", []string{"udp://127.0.0.1:1?frame=line"}, `a datagram is a message already`},
 		{"port 0", []string{"tcp://127.0.0.1:0"}, `port 0`},
 		{"unknown option", []string{"tls://127.0.0.1:1?colour=red"}, `unknown option "colour"; there are .*fingerprint`},
 		{"an option of tls", []string{"tcp://127.0.0.1:1?cert=x"}, `unknown option "cert"`},

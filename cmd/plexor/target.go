@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net"
@@ -15,6 +17,7 @@ import (
 
 // A target is an address of the command line: where to listen or connect, and how to talk there.
 type target struct {
+	text    string    // as it was given
 	addr    sock.Addr // of tls:// too its scheme is tcp
 	secure  bool
 	options sock.Options
@@ -23,6 +26,7 @@ type target struct {
 
 // parseTarget reads one. pair are the options of tls://; what their files hold is not looked at yet.
 func parseTarget(address string, pair ...string) (t target, err error) {
+	t.text = address
 	if t.addr, t.secure, err = plexor.ParseAddr(address); err != nil {
 		return t, err
 	}
@@ -50,6 +54,11 @@ func parseTarget(address string, pair ...string) (t target, err error) {
 	if rest.Has("key") && !rest.Has("cert") {
 		return t, fmt.Errorf("option key: it is of no use without cert")
 	}
+	if pin := rest.Get("fingerprint"); pin != "" {
+		if b, err := hex.DecodeString(strings.ReplaceAll(pin, ":", "")); err != nil || len(b) != sha256.Size {
+			return t, fmt.Errorf("option fingerprint: it is no SHA-256 in hexadecimal, as openssl x509 -fingerprint -sha256 prints it")
+		}
+	}
 	return t, t.options.Check(t.addr)
 }
 
@@ -73,6 +82,9 @@ func (t target) ownCertificate() bool { return t.secure && !t.addr.Query.Has("ce
 
 // address is the text that package plexor takes: without what only the command knows.
 func (t target) address() string {
+	if !t.addr.Query.Has("frame") {
+		return t.text // so that errors have it as it was given
+	}
 	a := t.addr
 	a.Query = maps.Clone(a.Query)
 	a.Query.Del("frame")
