@@ -307,15 +307,15 @@ func (t *task) watch() {
 func (t *task) finish(out []byte, err error) {
 	t.once.Do(func() {
 		t.out, t.err = out, err
+		if t.pool != nil {
+			t.pool.finished() // before anybody hears of it, so that who has a result finds it counted
+		}
 		close(t.done)
 		t.mu.Lock()
 		forget := t.forget
 		t.mu.Unlock()
 		if forget != nil {
 			forget()
-		}
-		if t.pool != nil {
-			t.pool.finished()
 		}
 	})
 }
