@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/standstill"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -36,12 +37,14 @@ func TestMain(m *testing.M) {
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		l.Close()
 	}
+	stop := standstill.Watch()
 	before := take()
 	code := m.Run()
 	if left := before.left(); left != "" {
 		fmt.Fprintln(os.Stderr, left)
 		code = 1
 	}
+	stop()
 	os.Exit(code)
 }
 

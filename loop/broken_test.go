@@ -67,14 +67,14 @@ func TestBrokenWhileFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-h.full
+		recv(t, "a full output", h.full)
 		if err := c.(*net.TCPConn).SetLinger(0); err != nil { // so that Close resets
 			t.Fatal(err)
 		}
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-h.writable; err == nil || errors.Is(err, loop.ErrFull) {
+		if err := recv(t, "Writable, or Closed", h.writable); err == nil || errors.Is(err, loop.ErrFull) {
 			t.Errorf("Write said %v, want why the connection is broken", err)
 		}
 	})

@@ -16,11 +16,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/plexor-go/plexor/internal/standstill"
 	"github.com/plexor-go/plexor/loop"
 )
-
-// patience is how long a test waits for what must come; nothing waits that long when all is well.
-const patience = 30 * time.Second
 
 // TestMain looks for goroutines and descriptors that the tests left behind, and plays the children's parts.
 func TestMain(m *testing.M) {
@@ -35,7 +33,9 @@ func TestMain(m *testing.M) {
 	r.Close()
 	w.Close()
 	before := openFDs()
+	stop := standstill.Watch()
 	code := m.Run()
+	stop()
 	if code == 0 {
 		code = leftBehind(before)
 	}
@@ -243,18 +243,5 @@ func eventually(t testing.TB, what string, cond func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after %v still not: %s", patience, what)
 		}
-	}
-}
-
-// recv waits for a value.
-func recv[T any](t testing.TB, what string, ch <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-ch:
-		return v
-	case <-time.After(patience):
-		buf := make([]byte, 1<<20)
-		t.Fatalf("waited %v for %s\n%s", patience, what, buf[:runtime.Stack(buf, true)])
-		return v
 	}
 }
