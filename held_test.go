@@ -140,3 +140,44 @@ func TestRunOfAHeldLoop(t *testing.T) {
 		})
 	}
 }
+
+// TestHeldLoopRefuses: when a held loop was given up, nobody waits for it any more: not who connected, was accepted by
+// another loop or by none, and has not been taken in; and who connects then is refused.
+func TestHeldLoopRefuses(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		t.Parallel() // each waits for a second
+		released, holds := make(chan struct{}), make(chan struct{})
+		srv := &plexor.Server{Driver: p.driver, Loops: 2, Stall: -1}
+		addr, err := srv.Open(p.addr, plexor.HandlerFunc(func(c *plexor.Conn) {
+			buf := make([]byte, 1)
+			if _, err := c.Read(buf); err == nil && buf[0] == '!' {
+				close(holds)
+				holdUntil(released)
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer close(released)
+		b := &bench{t: t, Server: srv, addr: addr}
+		send(t, b.dial(), "!")
+		<-holds
+		var waiting []net.Conn
+		for range 7 {
+			waiting = append(waiting, b.dial())
+		}
+		if _, ok := errors.AsType[*loop.HeldError](srv.Close()); !ok {
+			t.Error("Close tells of no held loop")
+		}
+		for i, c := range waiting {
+			_ = c.SetReadDeadline(time.Now().Add(patience))
+			if _, err := io.ReadAll(c); isTimeout(err) {
+				t.Errorf("connection %d waits for a loop that was given up: %v", i, err)
+			}
+		}
+		if c, err := net.Dial(addr.Network(), addr.String()); err == nil {
+			c.Close()
+			t.Error("who connects to a loop that was given up is not refused")
+		}
+	})
+}

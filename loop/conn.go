@@ -442,66 +442,6 @@ func (c *Conn) Resume() {
 	}
 }
 
-// CloseWrite sends the end of the stream behind what was written. The peer can go on sending.
-func (c *Conn) CloseWrite() error {
-	if c.is(ended | closing | connecting) {
-		return ErrClosed
-	}
-	if !c.is(shutWanted) {
-		c.state |= shutWanted
-		c.settle()
-	}
-	return nil
-}
-
-// Abort ends the connection at once, with a reset where the protocol has one. What was written and not yet
-// acknowledged may be lost. Closed gets ErrAborted.
-func (c *Conn) Abort() { c.fail(ErrAborted) }
-
-// CloseWithError ends the connection at once, as Abort does, and Closed gets err.
-func (c *Conn) CloseWithError(err error) { c.fail(err) }
-
-// fail ends the connection with err, once. A connection that is broken is closed; one that is ended while it is sound
-// is reset, so that the peer knows.
-func (c *Conn) fail(err error) {
-	if !c.is(ended) {
-		if c.err != nil && err != ErrLoopClosed {
-			err = c.err // what broke it first
-		}
-		c.release(err, !c.is(connecting))
-	}
-}
-
-// dropOutput forgets what waits to be sent.
-func (c *Conn) dropOutput() {
-	if c.out != nil {
-		c.out.drop(&c.loop.blocks)
-		c.loop.blocks.putQueue(c.out)
-		c.out = nil
-	}
-	c.corkOff, c.corkLen, c.flight = 0, 0, 0
-}
-
-// release gives everything back and puts Closed off to the end of the turn.
-func (c *Conn) release(err error, reset bool) {
-	l := c.loop
-	c.state = c.state&^connecting | ended
-	c.dropOutput()
-	if c.times != nil {
-		c.times.timer.Stop()
-	}
-	if c.closer != nil {
-		c.closer.timer.Stop()
-		c.closer = nil
-	}
-	l.delist(c) // before the descriptor goes: see Loop.letGo
-	l.driver.release(c, reset)
-	c.sock = sock.None
-	l.stats.conns.Add(-1)
-	l.starved.fed()
-	l.notices = append(l.notices, notice{c: c, kind: noticeClosed, err: err})
-}
-
 // notify makes a call that was put off.
 func (c *Conn) notify(kind noticeKind, err error) {
 	switch kind {
@@ -524,22 +464,4 @@ func (c *Conn) writable() {
 	if !c.is(ended) {
 		c.loop.driver.update(c)
 	}
-}
-
-// enlist and delist keep the loop's table of connections. They are counted elsewhere: see Listener.accepted and release.
-func (l *Loop) enlist(c *Conn) {
-	l.table.Lock()
-	defer l.table.Unlock()
-	c.at = int32(len(l.conns))
-	l.conns = append(l.conns, c)
-}
-
-func (l *Loop) delist(c *Conn) {
-	l.table.Lock()
-	defer l.table.Unlock()
-	last := len(l.conns) - 1
-	moved := l.conns[last]
-	l.conns[c.at], moved.at = moved, c.at
-	l.conns[last] = nil
-	l.conns = l.conns[:last]
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // A HeldError says that a loop was closed and did not end, since a handler holds it: it neither returned nor waits as
-// handlers of this loop may. The loop's connections were broken off from outside.
+// handlers of this loop may. The loop's connections, and those on their way to it, were broken off from
+// outside, and what it listened on refuses, unless other processes share it. A datagram socket stays until the loop ends.
 type HeldError struct {
 	At    string // the function and the source line that hold it, as "main.serve (server.go:12)"
 	Stack string // where it was then, as Stall.Stack
@@ -45,8 +46,7 @@ func (l *Loop) awaitEnd() error {
 	}
 }
 
-// letGo gives up a loop that is held. Whoever holds the table finds in it only descriptors that are open: release takes
-// a connection out before it closes them.
+// letGo gives up a loop that is held.
 func (l *Loop) letGo() error {
 	h, _ := l.holder()
 	err := &HeldError{At: stack.At(h.Stack), Stack: h.Stack}
@@ -54,11 +54,7 @@ func (l *Loop) letGo() error {
 		<-l.held // another Close is at it
 		return l.holding.Load()
 	}
-	l.table.Lock()
-	for _, c := range l.conns {
-		_ = c.sock.BreakOff() // it is broken already, then
-	}
-	l.table.Unlock()
+	l.breakOff()
 	l.doing.giveUp(l.held, err)
 	return err
 }

@@ -103,7 +103,7 @@ func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give f
 		giveUp(s, shared)
 		return nil, fmt.Errorf("loop: listen on %s: %w", ln.addr, err)
 	}
-	l.socks[ln] = struct{}{}
+	l.addEndpoint(ln)
 	return ln, nil
 }
 
@@ -155,8 +155,8 @@ func (ln *Listener) end(error) {
 	if err := ln.file.Remove(); err != nil {
 		ln.loop.opt.Log.Warn("the listener's file is left behind", "listener", ln.addr.String(), "err", err)
 	}
+	ln.loop.removeEndpoint(ln) // before its descriptor is closed
 	ln.loop.driver.releaseListener(ln)
-	delete(ln.loop.socks, ln)
 	ln.loop.starved.fed()
 }
 
@@ -237,6 +237,7 @@ func (ln *Listener) accept() bool {
 func (ln *Listener) refused(err error) {
 	switch {
 	case sock.Aborted(err): // the peer is gone already
+	case ln.loop.closing.Load(): // it was broken off
 	case sock.Exhausted(err):
 		ln.stepBack(err)
 	default:
@@ -259,9 +260,9 @@ func (ln *Listener) accepted(s sock.Socket) {
 		ln.adopt(to, s)
 		return
 	}
-	if to.postAlways(func() { ln.adopt(to, s) }) != nil {
+	if !to.hand(s, func() { ln.adopt(to, s) }) {
 		to.stats.conns.Add(-1)
-		_ = s.Abort() // the loop has ended
+		_ = s.Abort() // the loop has ended, or was given up
 	}
 }
 

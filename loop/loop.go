@@ -11,6 +11,8 @@ import (
 
 	"github.com/plexor-go/plexor/internal/credit"
 	"github.com/plexor-go/plexor/internal/stack"
+
+	"github.com/plexor-go/plexor/sock"
 )
 
 // A Loop waits for sockets, timers and posted functions, and runs their handlers on the one goroutine that
@@ -29,8 +31,9 @@ type Loop struct {
 	timers  timerHeap
 	conns   []*Conn // all that are open; each knows its place
 	socks   map[endpoint]struct{}
-	watches map[*Watch]struct{} // nil until there is one
-	dirty   []*Conn             // wrote in this turn
+	handed  map[sock.Socket]struct{} // accepted by other loops, on their way here
+	watches map[*Watch]struct{}      // nil until there is one
+	dirty   []*Conn                  // wrote in this turn
 	packets []*PacketConn
 	notices []notice // calls of handlers that wait for the end of the turn
 	spare   []notice
@@ -47,7 +50,7 @@ type Loop struct {
 
 	// Of any goroutine.
 	turn       atomic.Uint64 // odd while handlers run
-	table      sync.Mutex    // held to change conns, and by others than the loop's goroutine to read it
+	table      sync.Mutex    // held to change conns, socks and handed, and by others than the loop's goroutine to read it
 	held       chan struct{} // closed when Close has given up on a handler that holds the loop
 	holding    atomic.Pointer[HeldError]
 	doing      doings

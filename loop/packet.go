@@ -79,7 +79,7 @@ func (l *Loop) listenPacketOn(s sock.Socket, h PacketHandler) (*PacketConn, erro
 		_ = s.Close() // err is the one to tell
 		return nil, fmt.Errorf("loop: listen for datagrams: %w", err)
 	}
-	l.socks[p] = struct{}{}
+	l.addEndpoint(p)
 	return p, nil
 }
 
@@ -240,8 +240,8 @@ func (s *PacketConn) end(err error) {
 	}
 	s.ended = true
 	s.out, s.data = nil, nil
+	s.loop.removeEndpoint(s) // before its descriptor is closed
 	s.loop.driver.releasePacket(s)
-	delete(s.loop.socks, s)
 	s.loop.starved.fed()
 	s.loop.notices = append(s.loop.notices, notice{p: s, kind: noticeClosed, err: err})
 }
