@@ -137,11 +137,11 @@ func TestSharedOnItsLoop(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		srv := &plexor.Server{Loops: 1}
 		ended, errs := make(chan bool), make(chan map[string]error, 1)
-		var ln *plexor.Listener
+		lns := make(chan *plexor.Listener, 1) // it is there before the client
 		b := p.serve(t, srv, plexor.HandlerFunc(func(c *plexor.Conn) {
 			defer close(ended)
 			found := make(map[string]error)
-			_, found["Accept"] = ln.Accept()
+			_, found["Accept"] = (<-lns).Accept()
 			sh := c.Shared()
 			got := make([]byte, 1)
 			if _, err := io.ReadFull(sh, got); err != nil {
@@ -155,10 +155,11 @@ func TestSharedOnItsLoop(t *testing.T) {
 			errs <- found
 			go sh.Close()
 		}))
-		var err error
-		if ln, err = srv.Listen("tcp://127.0.0.1:0"); err != nil {
+		ln, err := srv.Listen("tcp://127.0.0.1:0")
+		if err != nil {
 			t.Fatal(err)
 		}
+		lns <- ln
 		send(t, b.dial(), "x")
 		for name, err := range receive(t, errs, "the handler") {
 			if _, ok := errors.AsType[*coro.MisuseError](err); !ok {
