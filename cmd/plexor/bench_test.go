@@ -228,7 +228,7 @@ func TestBenchUsage(t *testing.T) {
 		{"port 0", []string{"tcp://127.0.0.1:0"}, `port 0`},
 		{"unknown option", []string{"tcp://127.0.0.1:1?colour=red"}, `unknown option "colour"`},
 		{"fingerprint without tls", []string{"tcp://127.0.0.1:1?fingerprint=AB"}, `unknown option "fingerprint"`},
-		{"no fingerprint", []string{"tls://127.0.0.1:1?fingerprint=AB"}, `fingerprint is no SHA-256`},
+		{"no fingerprint", []string{"tls://127.0.0.1:1?fingerprint=AB"}, `option fingerprint: it is no SHA-256`},
 		{"connections", []string{"tcp://127.0.0.1:1", "--conns=-3"}, `connections: -3`},
 		{"depth", []string{"tcp://127.0.0.1:1", "--depth=many"}, `many`},
 		{"duration", []string{"tcp://127.0.0.1:1", "--duration=-1s"}, `duration: -1s`},

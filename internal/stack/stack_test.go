@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+	"time"
 )
 
 func deep(n int, f func()) {
@@ -110,6 +111,9 @@ func TestFind(t *testing.T) {
 			<-begun
 			<-begun
 			h, ok := Find(fmt.Sprint("mine", i), base)
+			for end := time.Now().Add(30 * time.Second); !h.Blocked && time.Now().Before(end); { // it is on its way there
+				h, ok = Find(fmt.Sprint("mine", i), base)
+			}
 			if !ok || h.Coroutine != row.coroutine || !h.Blocked || !strings.Contains(h.Stack, "stack.holds(...)\n\t") {
 				t.Errorf("found %v, %+v, want holds", ok, h)
 			}
