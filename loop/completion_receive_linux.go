@@ -29,11 +29,14 @@ func (d *completion) resize(bytes int) {
 	}
 }
 
-// receive asks for what comes, for about as much as a read brings (ReadBuffer). Unbounded, a multishot receive takes in
-// a mebibyte from a fast peer before anybody looks, and all of that would have to be kept when the handler does not
-// want it. So it ends after that many bytes, and is asked for again: once in 64 KiB, which costs nothing that could be
-// measured. The piece with which it ends is not cut, and ReadBudget holds with it too. Kernels that know no such bound
-// (before 6.17) receive once each time.
+// readsAtOnce is for how many reads' worth (ReadBuffer) one multishot receive is good. Two make a turn of a connection that
+// sends much as long as one on a selector, which costs a tenth less than with one.
+const readsAtOnce = 2
+
+// receive asks for what comes, up to some bytes. Unbounded, a multishot receive takes in a mebibyte from a fast peer before
+// anybody looks, and all of that would have to be kept when the handler does not want it. So it ends after readsAtOnce,
+// and is asked for again. The piece with which it ends is not cut, and ReadBudget holds with it too. Kernels that know no
+// such bound (before 6.17) receive once each time.
 func (d *completion) receive(s *slot) {
 	e := d.submission(s, opReceive)
 	piece := min(d.opt.ReadBuffer, d.opt.ReadBudget, d.bufs.Size())
@@ -42,7 +45,7 @@ func (d *completion) receive(s *slot) {
 		return
 	}
 	e.RecvMultishot(s.sock.FD(), receiveGroup)
-	e.RecvLimits(piece, min(d.opt.ReadBuffer, d.opt.ReadBudget-piece+1))
+	e.RecvLimits(piece, min(readsAtOnce*d.opt.ReadBuffer, d.opt.ReadBudget-piece+1))
 }
 
 // received is bytes, the end of the stream, or the end of the receive.
