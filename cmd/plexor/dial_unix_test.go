@@ -25,7 +25,22 @@ func TestDialRoots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer time.AfterFunc(300*time.Millisecond, func() { f.Close() }).Stop()
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		time.Sleep(300 * time.Millisecond)
+		f.Close()
+		for { // who opens it later waits for somebody who writes
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			if w, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+				w.Close()
+			}
+		}
+	}()
 	code, _, stderr := dialled(t, "", s.addrs[0])
 	if code != 1 || !strings.Contains(stderr, "unknown authority") || strings.Contains(stderr, "holds its loop") {
 		t.Errorf("exit %d, standard error %q; want 1, an unknown authority, and no loop that is held", code, stderr)
