@@ -370,6 +370,33 @@ func TestPipeClose(t *testing.T) {
 	}
 }
 
+// TestPipeUseClosed: who comes after Close is told the same as who waited, also with a message that came before.
+func TestPipeUseClosed(t *testing.T) {
+	tidy(t)
+	a, b := twoEnds(t, Options{})
+	ctx := limited(t)
+	for range 2 {
+		if err := b.Send(ctx, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.Recv(ctx); err != nil { // the other one is read with it
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if msg, err := a.Recv(ctx); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Recv after Close: %q, %v; want net.ErrClosed", msg, err)
+	}
+	if _, err := a.receiveSoon(ctx, func([]byte, []int) error { return nil }); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("receiveSoon after Close: %v, want net.ErrClosed", err)
+	}
+	if err := a.Send(ctx, []byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Send after Close: %v, want net.ErrClosed", err)
+	}
+}
+
 // TestPipeKilled: the death of the other process is the end of the stream.
 func TestPipeKilled(t *testing.T) {
 	tidy(t)

@@ -130,6 +130,9 @@ func (s *stream) giveBack() {
 // next waits for the next frame and returns its message, which is valid until the next call. The caller is inside
 // receiving. Cancelled, it has lost nothing: what came stays for the next call.
 func (s *stream) next(ctx context.Context, op string) ([]byte, error) {
+	if s.closed.Load() { // and so the decoder may be
+		return nil, net.ErrClosed
+	}
 	for {
 		msg, rest, err := s.dec.Next(s.rest)
 		s.rest = rest
@@ -148,6 +151,9 @@ func (s *stream) next(ctx context.Context, op string) ([]byte, error) {
 
 // soon is next of what comes soon: neither a message nor an error if nothing does.
 func (s *stream) soon(ctx context.Context) ([]byte, error) {
+	if s.closed.Load() {
+		return nil, net.ErrClosed
+	}
 	for {
 		msg, rest, err := s.dec.Next(s.rest)
 		s.rest = rest
