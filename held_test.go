@@ -125,14 +125,17 @@ func TestRunOfAHeldLoop(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					go t.Scheduler().Loop().Post(func() {
+					return t.Scheduler().Loop().Post(func() {
 						close(holds)
 						holdUntil(released)
 					})
-					return nil
 				})
 			}()
-			<-holds
+			select {
+			case <-holds:
+			case <-time.After(patience):
+				t.Fatal("nothing holds the loop")
+			}
 			err := recvError(t, ended)
 			if held, ok := errors.AsType[*loop.HeldError](err); !ok || !strings.Contains(held.At, "holdUntil") {
 				t.Errorf("RunOn: %v, want a *loop.HeldError that names holdUntil", err)
