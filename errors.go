@@ -75,6 +75,24 @@ type unlayeredError struct{ error }
 func (e *unlayeredError) Error() string { return plain(e.error.Error()) }
 func (e *unlayeredError) Unwrap() error { return e.error }
 
+// Timeout is what a *net.OpError asks.
+func (e *unlayeredError) Timeout() bool {
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](e.error)
+	return ok && t.Timeout()
+}
+
+// Temporary is what a *net.OpError asks.
+func (e *unlayeredError) Temporary() bool {
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](e.error)
+	return ok && t.Temporary()
+}
+
 // unlayered is err with a text that is plain.
 func unlayered(err error) error {
 	if text := err.Error(); plain(text) == text {
