@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,6 +98,9 @@ func whileStopped(addr string, pid, rounds int, limit time.Duration) (longest ti
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, syscall.Kill(pid, syscall.SIGCONT)) }()
+	if err := awaitStop(pid, limit); err != nil {
+		return 0, err
+	}
 	for range rounds {
 		_, took, err := ask(addr, limit)
 		if err != nil {
@@ -105,6 +109,33 @@ func whileStopped(addr string, pid, rounds int, limit time.Duration) (longest ti
 		longest = max(longest, took)
 	}
 	return longest, nil
+}
+
+// awaitStop waits until all threads of a process have stopped. One that is just accepting a connection when the signal is
+// sent takes it before it stops. Where there is no /proc it waits for a moment.
+func awaitStop(pid int, limit time.Duration) error {
+	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(stats) == 0 {
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		}
+		runs := false
+		for _, name := range stats {
+			stat, err := os.ReadFile(name)
+			if err != nil {
+				continue // the thread has ended
+			}
+			_, fields, _ := strings.Cut(string(stat), ") ")
+			runs = runs || !strings.HasPrefix(fields, "T")
+		}
+		if !runs {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("worker %d has not stopped after %v", pid, limit)
+		}
+	}
 }
 
 // ask connects, and returns which process answered and after what time.

@@ -47,11 +47,11 @@ func (c blob) Scan(p []byte, seen int) (frame.Span, error) {
 	case "changes":
 		p[0] |= p[len(p)-1] & 0x80
 	case "no kind":
-		if n == 0x61 {
+		if n >= 0x61 && n < 0x71 { // which random bytes hit soon
 			return frame.Span{}, os.ErrInvalid
 		}
 	case "no two errors alike":
-		if n == 0x61 {
+		if n >= 0x61 && n < 0x71 { // which random bytes hit soon
 			return frame.Span{}, fmt.Errorf("%w: not with %d bytes there", frame.ErrMalformed, len(p))
 		}
 	case "panics":
