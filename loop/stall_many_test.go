@@ -54,9 +54,11 @@ func TestStallAmongManyCoroutines(t *testing.T) {
 		t.Errorf("Holder: %v\n%.5000s", coroutine, text)
 	}
 	close(release)
-	for at := 0; at < len(stops); at += 1000 {
+	n := 0
+	r.do(func() { n = len(stops) })
+	for at := 0; at < n; at += 1000 {
 		r.do(func() {
-			for _, stop := range stops[at:min(at+1000, len(stops))] {
+			for _, stop := range stops[at:min(at+1000, n)] {
 				stop()
 			}
 		})
