@@ -130,18 +130,9 @@ func (s *stream) giveBack() {
 // next waits for the next frame and returns its message, which is valid until the next call. The caller is inside
 // receiving. Cancelled, it has lost nothing: what came stays for the next call.
 func (s *stream) next(ctx context.Context, op string) ([]byte, error) {
-	if s.closed.Load() { // and so the decoder may be
-		return nil, net.ErrClosed
-	}
 	for {
-		msg, rest, err := s.dec.Next(s.rest)
-		s.rest = rest
-		if err != nil {
-			s.bad = err
-			return nil, err
-		}
-		if msg != nil {
-			return msg, nil
+		if msg, err := s.decoded(); msg != nil || err != nil {
+			return msg, err
 		}
 		if err := s.fill(ctx, op); err != nil {
 			return nil, s.endOfFile(err)
@@ -149,18 +140,24 @@ func (s *stream) next(ctx context.Context, op string) ([]byte, error) {
 	}
 }
 
-// soon is next of what comes soon: neither a message nor an error if nothing does.
-func (s *stream) soon(ctx context.Context) ([]byte, error) {
-	if s.closed.Load() {
+// decoded is the next message in what came, nil if there is none yet.
+func (s *stream) decoded() ([]byte, error) {
+	if s.closed.Load() { // and the decoder too, perhaps
 		return nil, net.ErrClosed
 	}
+	msg, rest, err := s.dec.Next(s.rest)
+	s.rest = rest
+	if err != nil {
+		s.bad = err
+		return nil, err
+	}
+	return msg, nil
+}
+
+// soon is next of what comes soon: neither a message nor an error if nothing does.
+func (s *stream) soon(ctx context.Context) ([]byte, error) {
 	for {
-		msg, rest, err := s.dec.Next(s.rest)
-		s.rest = rest
-		if err != nil {
-			s.bad = err
-		}
-		if err != nil || msg != nil {
+		if msg, err := s.decoded(); msg != nil || err != nil {
 			return msg, err
 		}
 		if s.bad != nil {

@@ -148,16 +148,21 @@ func (h *ICMPv4) Original() []byte {
 // String is tcpdump's line, as in "ICMP echo request, id 1, seq 1, length 64".
 func (h *ICMPv4) String() string { return string(h.text(nil)) }
 
+// appendEcho is the line of an echo of either version.
+func appendEcho(b []byte, reply bool, id, seq uint16) []byte {
+	what := "echo request"
+	if reply {
+		what = "echo reply"
+	}
+	b = strconv.AppendUint(append(append(b, what...), ", id "...), uint64(id), 10)
+	return strconv.AppendUint(append(b, ", seq "...), uint64(seq), 10)
+}
+
 func (h *ICMPv4) text(b []byte) []byte {
 	b = append(b, "ICMP "...)
 	switch h.Type {
 	case ICMPv4Echo, ICMPv4EchoReply:
-		what := "echo request"
-		if h.Type == ICMPv4EchoReply {
-			what = "echo reply"
-		}
-		b = strconv.AppendUint(append(append(b, what...), ", id "...), uint64(h.ID()), 10)
-		b = strconv.AppendUint(append(b, ", seq "...), uint64(h.Seq()), 10)
+		b = appendEcho(b, h.Type == ICMPv4EchoReply, h.ID(), h.Seq())
 	case ICMPv4Unreachable:
 		b = h.unreachable(b)
 	case ICMPv4SourceQuench:

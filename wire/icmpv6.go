@@ -116,12 +116,7 @@ func (h *ICMPv6) text(b []byte) []byte {
 	b = append(b, "ICMP6, "...)
 	switch h.Type {
 	case ICMPv6Echo, ICMPv6EchoReply:
-		what := "echo request"
-		if h.Type == ICMPv6EchoReply {
-			what = "echo reply"
-		}
-		b = strconv.AppendUint(append(append(b, what...), ", id "...), uint64(h.ID()), 10)
-		b = strconv.AppendUint(append(b, ", seq "...), uint64(h.Seq()), 10)
+		b = appendEcho(b, h.Type == ICMPv6EchoReply, h.ID(), h.Seq())
 	case ICMPv6Unreachable:
 		b = h.unreachable(b)
 	case ICMPv6PacketTooBig:
