@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"time"
 	"unsafe" // for an address to prefetch
 
@@ -193,9 +192,8 @@ func advise(err error) error {
 	if !ok {
 		return err
 	}
-	why, _, _ := strings.Cut(m.Why, "; from outside a coroutine, ")
-	why, _, _ = strings.Cut(why, ": to have something done there, ")
-	return &coro.MisuseError{Op: m.Op, Why: why + ", at " + stack.Caller() + "; Conn.Shared, called by the handler, gives a net.Conn for any goroutine"}
+	return &coro.MisuseError{Op: m.Op, Why: m.Why + ", at " + stack.Caller(),
+		Instead: "Conn.Shared, called by the handler, gives a net.Conn for any goroutine"}
 }
 
 // misuse tells the log, once a server, and the caller: for an error alone is often lost by the very program that makes

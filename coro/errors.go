@@ -28,10 +28,18 @@ var (
 // Operations panic with it; [Scheduler.Self] returns it.
 type MisuseError struct {
 	Op  string // what was called
-	Why string // what is wrong, and what to do
+	Why string // what is wrong, and most often what to do
+	// Instead is what package coro has for it, where a type that stands on it may have something else.
+	Instead string
 }
 
-func (e *MisuseError) Error() string { return "coro: " + e.Op + ": " + e.Why }
+func (e *MisuseError) Error() string {
+	text := "coro: " + e.Op + ": " + e.Why
+	if e.Instead != "" {
+		text += "; " + e.Instead
+	}
+	return text
+}
 
 // A PanicError is a task that panicked, or called runtime.Goexit, which is what testing.T.FailNow does.
 type PanicError struct {

@@ -61,7 +61,7 @@ func (g *Tasks) GoNamed(name string, f func(ctx context.Context) error) *Task {
 	s := g.scope.sched
 	s.here("Tasks.Go")
 	if g.closed {
-		panic(&MisuseError{"Tasks.Go", "the group has ended"})
+		panic(&MisuseError{Op: "Tasks.Go", Why: "the group has ended"})
 	}
 	t := s.newTask(&g.scope, name, f)
 	t.group = g

@@ -24,7 +24,7 @@ func (m *Mutex) Lock(ctx context.Context) error {
 		return nil
 	}
 	if m.owner == t {
-		panic(&MisuseError{"Mutex.Lock", fmt.Sprintf("%s holds it already, and would wait for itself", t)})
+		panic(&MisuseError{Op: "Mutex.Lock", Why: fmt.Sprintf("%s holds it already, and would wait for itself", t)})
 	}
 	return m.waiters.wait(ctx, t, "a mutex", m.owner, 0) // Unlock has made it the owner
 }
@@ -34,7 +34,7 @@ func (m *Mutex) TryLock() bool {
 	if m.home.of.Load() == nil {
 		s, _ := caller()
 		if s == nil {
-			panic(&MisuseError{"Mutex.TryLock", "it is for coroutines, and was called by a goroutine that is none"})
+			panic(&MisuseError{Op: "Mutex.TryLock", Why: "it is for coroutines, and was called by a goroutine that is none"})
 		}
 		m.home.settle(s, "Mutex.TryLock")
 	}
@@ -53,14 +53,14 @@ func (m *Mutex) take(t *Task) bool {
 func (m *Mutex) Unlock() {
 	s := m.home.of.Load()
 	if s == nil {
-		panic(&MisuseError{"Mutex.Unlock", "it is not locked"})
+		panic(&MisuseError{Op: "Mutex.Unlock", Why: "it is not locked"})
 	}
 	t := s.self("Mutex.Unlock")
 	if m.owner != t {
 		if s.closed {
 			return // Cond.Wait may have had to return without it
 		}
-		panic(&MisuseError{"Mutex.Unlock", fmt.Sprintf("%s does not hold it", t)})
+		panic(&MisuseError{Op: "Mutex.Unlock", Why: fmt.Sprintf("%s does not hold it", t)})
 	}
 	m.pass()
 }
@@ -108,7 +108,7 @@ func (c *Cond) Wait(ctx context.Context) error {
 		return err
 	}
 	if c.L.owner != t {
-		panic(&MisuseError{"Cond.Wait", fmt.Sprintf("%s does not hold the lock", t)})
+		panic(&MisuseError{Op: "Cond.Wait", Why: fmt.Sprintf("%s does not hold the lock", t)})
 	}
 	c.L.pass()
 	err = c.waiters.wait(ctx, t, "a condition", nil, 0)

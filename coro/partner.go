@@ -27,7 +27,7 @@ type Partner[In, Out any] struct {
 func Talk[In, Out any](ctx context.Context, f func(ctx context.Context, first In, ask func(Out) (In, error)) error) *Partner[In, Out] {
 	sc := scopeOf(ctx)
 	if sc == nil {
-		panic(&MisuseError{"Talk", "its context carries no task"})
+		panic(&MisuseError{Op: "Talk", Why: "its context carries no task"})
 	}
 	s := sc.sched
 	s.self("Talk")
@@ -61,7 +61,7 @@ func (p *Partner[In, Out]) hear(ctx context.Context) (v In, err error) {
 		return v, err
 	}
 	if t != p.task {
-		panic(&MisuseError{"ask", "it is for the partner's own coroutine"})
+		panic(&MisuseError{Op: "ask", Why: "it is for the partner's own coroutine"})
 	}
 	if !p.has {
 		if err := t.waitIn(ctx, &p.asked, "its partner", nil); err != nil {
@@ -81,9 +81,9 @@ func (p *Partner[In, Out]) Next(ctx context.Context, v In) (out Out, err error) 
 	}
 	switch {
 	case t.scope.sched != p.task.scope.sched:
-		panic(&MisuseError{"Partner.Next", "the partner is on another loop"})
+		panic(&MisuseError{Op: "Partner.Next", Why: "the partner is on another loop"})
 	case p.next.Waiting():
-		panic(&MisuseError{"Partner.Next", "another task waits for an answer already"})
+		panic(&MisuseError{Op: "Partner.Next", Why: "another task waits for an answer already"})
 	case p.over:
 		return out, p.err
 	}

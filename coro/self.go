@@ -8,7 +8,7 @@ import "context"
 func Self(ctx context.Context, op string) (*Task, error) {
 	sc := scopeOf(ctx)
 	if sc == nil {
-		return nil, &MisuseError{op, "its context carries no task: it takes the context that the task was given, or one derived from it"}
+		return nil, &MisuseError{Op: op, Why: "its context carries no task: it takes the context that the task was given, or one derived from it"}
 	}
 	return sc.sched.Self(op)
 }

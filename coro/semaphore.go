@@ -12,7 +12,7 @@ type home struct{ of atomic.Pointer[Scheduler] }
 
 func (h *home) settle(s *Scheduler, op string) {
 	if h.of.Load() != s && !h.of.CompareAndSwap(nil, s) {
-		panic(&MisuseError{op, "it is used by the coroutines of another loop already: share data between loops by Post, or by package sync with Await"})
+		panic(&MisuseError{Op: op, Why: "it is used by the coroutines of another loop already: share data between loops by Post, or by package sync with Await"})
 	}
 }
 
@@ -102,13 +102,13 @@ func (m *Semaphore) Release(n int) {
 	m.home.here("Semaphore.Release")
 	m.check("Release", n)
 	if m.sem.free+n > m.size {
-		panic(&MisuseError{"Semaphore.Release", fmt.Sprintf("of %d units, but only %d are held", n, m.size-m.sem.free)})
+		panic(&MisuseError{Op: "Semaphore.Release", Why: fmt.Sprintf("of %d units, but only %d are held", n, m.size-m.sem.free)})
 	}
 	m.sem.release(n)
 }
 
 func (m *Semaphore) check(op string, n int) {
 	if n < 1 || n > m.size {
-		panic(&MisuseError{"Semaphore." + op, fmt.Sprintf("%d units of a semaphore of %d", n, m.size)})
+		panic(&MisuseError{Op: "Semaphore." + op, Why: fmt.Sprintf("%d units of a semaphore of %d", n, m.size)})
 	}
 }

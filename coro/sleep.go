@@ -57,7 +57,7 @@ func Timeout(ctx context.Context, d time.Duration, f func(ctx context.Context) e
 func Shield(ctx context.Context, d time.Duration, f func(ctx context.Context) error) error {
 	sc := scopeOf(ctx)
 	if sc == nil {
-		panic(&MisuseError{"Shield", "its context carries no task"})
+		panic(&MisuseError{Op: "Shield", Why: "its context carries no task"})
 	}
 	t := sc.sched.self("Shield")
 	return t.within(ctx, context.WithoutCancel(ctx), d, expiredShl, f, true)
@@ -85,7 +85,7 @@ func (t *Task) within(ctx, values context.Context, d time.Duration, c *cancellat
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	sc := scopeOf(ctx)
 	if sc == nil {
-		panic(&MisuseError{"WithTimeout", "its context carries no task: for others there is context.WithTimeout"})
+		panic(&MisuseError{Op: "WithTimeout", Why: "its context carries no task: for others there is context.WithTimeout"})
 	}
 	s := sc.sched
 	t := s.self("WithTimeout")

@@ -234,10 +234,10 @@ func (t *Task) Wait(ctx context.Context) error {
 		return err
 	}
 	if w.scope.sched != t.scope.sched {
-		panic(&MisuseError{"Task.Wait", "the task runs on another loop: Await(ctx, func() … { <-task.Done() … }) waits for it"})
+		panic(&MisuseError{Op: "Task.Wait", Why: "the task runs on another loop: Await(ctx, func() … { <-task.Done() … }) waits for it"})
 	}
 	if w == t {
-		panic(&MisuseError{"Task.Wait", "a task that waits for itself would wait for ever"})
+		panic(&MisuseError{Op: "Task.Wait", Why: "a task that waits for itself would wait for ever"})
 	}
 	if t.state != Ended {
 		if err := t.waiters.wait(ctx, w, "a task's end", t, 0); err != nil {
@@ -254,7 +254,7 @@ func (t *Task) Wait(ctx context.Context) error {
 // be started, and ErrLoopClosed when the loop ended before f began. A panic of f is returned as a *PanicError.
 func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx context.Context) (T, error)) (T, error) {
 	if o, _ := caller(); o != nil {
-		panic(&MisuseError{"Call", "it would block the loop that it was called on: there, start a task (Go) and Wait for it, or Await a Call on another loop"})
+		panic(&MisuseError{Op: "Call", Why: "it would block the loop that it was called on: there, start a task (Go) and Wait for it, or Await a Call on another loop"})
 	}
 	var v, zero T
 	ctx, stop := relayed(ctx, s)

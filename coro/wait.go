@@ -154,7 +154,7 @@ func enter(ctx context.Context, op string) (*Task, error) {
 	sc, ok := ctx.(*scope)
 	if !ok {
 		if sc = scopeOf(ctx); sc == nil {
-			panic(&MisuseError{op, "its context carries no task: it takes the context that the task was given, or one derived from it"})
+			panic(&MisuseError{Op: op, Why: "its context carries no task: it takes the context that the task was given, or one derived from it"})
 		}
 	}
 	t := sc.sched.self(op)
@@ -195,7 +195,7 @@ func (t *Task) park(w *Waiter, under *scope, what string, on any) error {
 // prepare writes down what t waits for.
 func (t *Task) prepare(w *Waiter, under *scope, what string, on any) *worker {
 	if w.task != nil {
-		panic(&MisuseError{what, fmt.Sprintf("%s waits there already; one can at a time", w.task)})
+		panic(&MisuseError{Op: what, Why: fmt.Sprintf("%s waits there already; one can at a time", w.task)})
 	}
 	w.task, t.wait, t.under = t, w, under
 	t.what, t.on = what, on
@@ -294,18 +294,18 @@ func (s *Scheduler) ours() bool {
 // stranger says who the caller is, if not a coroutine of s.
 func (s *Scheduler) stranger(op string) *MisuseError {
 	const (
-		outside = "; from outside a coroutine, use Call, or Loop().Post"
+		outside = "from outside a coroutine, use Call, or Loop().Post"
 		callers = "it is for coroutines of its loop, and was called "
 	)
 	switch o, in := caller(); {
 	case o == nil:
-		return &MisuseError{op, callers + fmt.Sprintf("by goroutine %d, which is none (one that a task started, or that runs the inside of an iter.Pull)", goroutineNumber()) + outside}
+		return &MisuseError{Op: op, Why: callers + fmt.Sprintf("by goroutine %d, which is none (one that a task started, or that runs the inside of an iter.Pull)", goroutineNumber()), Instead: outside}
 	case o != s:
-		return &MisuseError{op, callers + "on another loop: to have something done there, Post it"}
+		return &MisuseError{Op: op, Why: callers + "on another loop", Instead: "to have something done there, Post it"}
 	case in == nil:
-		return &MisuseError{op, callers + "by the loop itself (a handler, a timer, a posted function), which can't wait: start a task there (Go)"}
+		return &MisuseError{Op: op, Why: callers + "by the loop itself (a handler, a timer, a posted function), which can't wait: start a task there (Go)"}
 	}
-	return &MisuseError{op, callers + "by a coroutine of it"} // not reached
+	return &MisuseError{Op: op, Why: callers + "by a coroutine of it"} // not reached
 }
 
 // caller is the scheduler whose goroutine this is, and, if it is a coroutine's, its worker.
