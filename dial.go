@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/eyeballs"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -124,9 +125,9 @@ func parseStream(address string) (*endpoint, error) {
 func (d *Dialer) connect(ctx context.Context, w *worker, ep *endpoint, addrs []sock.Addr) (*Conn, []error) {
 	delay := d.Delay
 	if delay == 0 {
-		delay = eyeballsDelay
+		delay = eyeballs.Delay
 	}
-	c, errs := race(ctx, interleave(addrs), delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
+	c, errs := eyeballs.Race(ctx, eyeballs.Interleave(addrs), delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
 		return w.connect(ctx, a, ep.options)
 	}, func(c *Conn) { c.raw.abort(loop.ErrAborted) })
 	if errs != nil || !ep.secure() {

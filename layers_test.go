@@ -17,12 +17,14 @@ const module = "github.com/plexor-go/plexor"
 // layers is the order of the packages: each imports only packages of the lines above its own, and none of its own
 // line. ARCHITECTURE.md tells what each is for. A new package goes where its idea belongs.
 var layers = [][]string{
-	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait", "internal/ownnet", "internal/sample", "internal/stack"},
+	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
+		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord"},
 	{"selector", "uring"},
 	{"frame"},
 	{"frame/frametest", "frame/resp", "frame/memcache"},
 	{"loop"},
 	{"coro"},
+	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
 	{"ipc/shm"},
 	{"ipc"},
@@ -34,7 +36,7 @@ var layers = [][]string{
 }
 
 // alone are packages that import nothing of ours, whatever stands above them.
-var alone = []string{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait", "internal/ownnet", "internal/sample", "internal/stack", "selector", "uring", "frame"}
+var alone = append([]string{"selector", "uring", "frame"}, layers[0]...)
 
 // core is the number of the first line that may use modules other than golang.org/x/sys: the one after the root's.
 var core = slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, ".") }) + 1

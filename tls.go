@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
+
+	"github.com/plexor-go/plexor/internal/certs"
 )
 
 // TLS is how a [Server] speaks TLS at its addresses of the form
@@ -95,9 +96,13 @@ func (ep *endpoint) secureWith(s *Server) error {
 	if own && len(given.Pairs) > 0 {
 		return fail(errors.New("Server.TLS has both Pairs and certificates in Config: which of them is meant?"))
 	}
-	pairs := slices.Clone(given.Pairs)
+	var pairs []certs.Pair
 	if ep.pair.CertFile != "" {
-		pairs, own = []KeyPair{ep.pair}, false
+		pairs, own = []certs.Pair{certs.Pair(ep.pair)}, false
+	} else {
+		for _, p := range given.Pairs {
+			pairs = append(pairs, certs.Pair(p))
+		}
 	}
 	switch {
 	case len(pairs) > 0:
@@ -105,11 +110,11 @@ func (ep *endpoint) secureWith(s *Server) error {
 		if log == nil {
 			log = slog.Default()
 		}
-		store, err := newCertStore(pairs, s.time, log)
+		store, err := certs.NewStore(pairs, certs.Options{Now: s.time, Log: log, Aside: aside})
 		if err != nil {
 			return fail(err)
 		}
-		cfg.Certificates, cfg.GetCertificate = nil, store.get
+		cfg.Certificates, cfg.GetCertificate = nil, store.Get
 	case !own && cfg.GetConfigForClient == nil:
 		cert, err := s.ownCertificate(ep.addr.Host)
 		if err != nil {

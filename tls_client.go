@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/certs"
 )
 
 // clientTLS makes c, which was dialled and has said nothing yet, a connection over TLS. cfg may be nil; it is not
@@ -39,8 +40,7 @@ func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) err
 			return fmt.Errorf("plexor: %s: there is a client certificate in the tls.Config already: which of them is meant?", ep.text)
 		}
 		cert, err := coro.AwaitIn(ctx, c.raw.w.reads, func() (*tls.Certificate, error) {
-			cert, _, err := loadPair(ep.pair, tls.LoadX509KeyPair)
-			return cert, err
+			return certs.Load(certs.Pair(ep.pair))
 		})
 		if err != nil {
 			return err
@@ -64,7 +64,8 @@ func handshakeFailed(err error) error {
 	said.Op = "handshake"
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
 		sum := sha256.Sum256(e.UnverifiedCertificates[0].Raw)
-		said.Err = fmt.Errorf("%w (if this is the certificate that you expect, trust it alone by ?fingerprint=%s in the address)", op.Err, colons(sum[:]))
+		said.Err = fmt.Errorf("%w (if this is the certificate that you expect, trust it alone by ?fingerprint=%s in the address)",
+			op.Err, certs.Colons(sum[:]))
 	}
 	return &said
 }
@@ -93,7 +94,7 @@ func pinned(cfg *tls.Config, pin []byte) {
 	cfg.InsecureSkipVerify = true
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
 		if got := sha256.Sum256(cs.PeerCertificates[0].Raw); !bytes.Equal(got[:], pin) {
-			return fmt.Errorf("plexor: the server's certificate has the fingerprint %s, and not the one that was asked for", colons(got[:]))
+			return fmt.Errorf("plexor: the server's certificate has the fingerprint %s, and not the one that was asked for", certs.Colons(got[:]))
 		}
 		if also != nil {
 			return also(cs)
@@ -114,6 +115,3 @@ func cutFingerprint(q url.Values) ([]byte, error) {
 	delete(q, "fingerprint")
 	return pin, nil
 }
-
-// colons is a fingerprint as openssl prints it.
-func colons(sum []byte) string { return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":") }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/certs"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -93,7 +94,7 @@ func TestTLSClient(t *testing.T) {
 			for _, row := range []struct{ name, addr, says string }{
 				{"pinned", "tls://" + a.String() + "?fingerprint=" + fp, ""},
 				{"pinned in small letters", "tls://" + a.String() + "?fingerprint=" + strings.ToLower(strings.ReplaceAll(fp, ":", "")), ""},
-				{"another one pinned", "tls://" + a.String() + "?fingerprint=" + colons(wrong[:]), "has the fingerprint " + fp},
+				{"another one pinned", "tls://" + a.String() + "?fingerprint=" + certs.Colons(wrong[:]), "has the fingerprint " + fp},
 				{"nobody vouches", "tls://" + a.String(), "the certificate of the server was refused"},
 				{"no pin", "tls://" + a.String() + "?fingerprint=AB", "no SHA-256"},
 				{"no TLS", "tls://" + plain.String(), "11 bytes were there before it began"},

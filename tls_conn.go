@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/tlsrecord"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -39,7 +40,7 @@ type secured struct {
 	c     *Conn
 	tc    *tls.Conn
 	state secureState
-	meter recordMeter
+	meter tlsrecord.Meter
 	spill *buffer // records that found no room; nil: none
 	plain *buffer // what pull has read, and who reads gets first; nil: nothing
 	ended bool    // CloseWrite: close_notify was sent
@@ -176,7 +177,7 @@ func (x *secured) await(t *coro.Task) error {
 	case err == io.EOF && choked: // it stands behind what is not read yet
 	case err == io.EOF:
 		return nil // which is TLS's to judge
-	case err == ErrServerClosed && !s.is(over) && x.meter.inside(): // Shutdown waits for the rest of a record
+	case err == ErrServerClosed && !s.is(over) && x.meter.Inside(): // Shutdown waits for the rest of a record
 	case err != nil:
 		return err
 	}
@@ -415,12 +416,12 @@ func (r *tlsTransport) Read(p []byte) (n int, err error) {
 			} else {
 				n, err = s.read(t, p)
 			}
-			r.meter.pass(p[:n])
+			r.meter.Pass(p[:n])
 		}
 	case len(s.peek()) > 0:
 		n = copy(p, s.peek())
 		s.discard(n) // secured.try wakes the next
-		r.meter.pass(p[:n])
+		r.meter.Pass(p[:n])
 	case s.is(gotEOF):
 		err = io.EOF
 	case s.is(over):

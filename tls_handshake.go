@@ -8,10 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/tlsrecord"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -96,7 +96,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 		return s.wrap("starttls", errors.New("plexor: Renegotiation of a tls.Config is not supported"))
 	}
 	x := c.secure(cfg, client)
-	if p := s.peek(); len(p) > 0 && (client || !looksLikeTLS(p)) {
+	if p := s.peek(); len(p) > 0 && (client || !tlsrecord.BeginsHandshake(p)) {
 		x.state, x.err = failedTLS, &HandshakeError{fmt.Sprintf("%d bytes were there before it began", len(p)), ErrPlaintext}
 	} else {
 		_ = x.shake(ctx, s.w.handshakeTimeout(), client) // which is x.err
@@ -105,13 +105,6 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 		return &net.OpError{Op: "starttls", Net: s.network(), Addr: s.remoteAddr(), Err: x.err}
 	}
 	return nil
-}
-
-// recordHandshake is the first byte of a TLS record of a handshake, and the next the major version (RFC 8446 section 5.1).
-const recordHandshake, recordMajor = 0x16, 0x03
-
-func looksLikeTLS(p []byte) bool {
-	return p[0] == recordHandshake && (len(p) == 1 || p[1] == recordMajor)
 }
 
 // secure puts TLS over the stream; shake comes next.
@@ -210,8 +203,8 @@ func (c *Conn) serveTLS() bool {
 		s.w.log.Debug("TLS handshake broken off", "peer", s.String(), "err", err)
 	default:
 		s.w.log.Warn("TLS handshake failed: the connection is closed", "peer", s.String(), "err", err)
-		if speaksHTTP(err) {
-			_, _ = s.lc.Write([]byte(httpRefusal)) // best effort
+		if tlsrecord.IsHTTP(err) {
+			_, _ = s.lc.Write([]byte(tlsrecord.HTTPRefusal)) // best effort
 		}
 	}
 	return false
@@ -247,7 +240,7 @@ func explain(err error, client bool) *HandshakeError {
 	}
 	reason := ""
 	header, isHeader := errors.AsType[tls.RecordHeaderError](err)
-	alert, isAlert := remoteAlert(err)
+	alert, isAlert := tlsrecord.RemoteAlert(err)
 	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case errors.Is(err, ErrBusy):
@@ -256,50 +249,18 @@ func explain(err error, client bool) *HandshakeError {
 		reason = "it took too long"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		reason = peer + " hung up"
-	case isHeader && speaksHTTP(err):
+	case isHeader && tlsrecord.IsHTTP(err):
 		reason = peer + " speaks plain HTTP on a TLS port"
 	case isHeader:
 		reason = fmt.Sprintf("%s does not speak TLS (its first bytes are %q)", peer, header.RecordHeader[:])
 	case unverified:
 		reason = "the certificate of " + peer + " was refused"
-	case isAlert && slices.Contains(distrust, alert):
+	case isAlert && tlsrecord.Distrust(alert):
 		reason = peer + " does not trust the certificate it got"
-	case isAlert && alert == alertCertificateRequired:
+	case isAlert && alert == tlsrecord.CertificateRequired:
 		reason = peer + " wants a certificate"
 	case isAlert:
 		reason = peer + " refused it"
 	}
 	return &HandshakeError{reason, err}
 }
-
-// Alerts by which a peer says that it does not trust a certificate (RFC 8446 section 6.2): bad_certificate,
-// unsupported_certificate, certificate_revoked, certificate_expired, certificate_unknown, unknown_ca.
-var distrust = []tls.AlertError{42, 43, 44, 45, 46, 48}
-
-const alertCertificateRequired tls.AlertError = 116
-
-// remoteAlert is the alert that the peer sent, if that is what err is about. Package crypto/tls tells of it with a type
-// of its own, of which only the text is known.
-func remoteAlert(err error) (tls.AlertError, bool) {
-	op, ok := errors.AsType[*net.OpError](err)
-	if !ok || op.Op != "remote error" {
-		return 0, false
-	}
-	for a := range tls.AlertError(255) {
-		if op.Err.Error() == a.Error() {
-			return a, true
-		}
-	}
-	return 0, false
-}
-
-// httpMethods are how the first record of a client begins that speaks HTTP, as far as a record header goes.
-var httpMethods = []string{"GET /", "HEAD ", "POST ", "PUT /", "PATCH", "OPTIO", "DELET", "CONNE", "TRACE", "PRI *"}
-
-func speaksHTTP(err error) bool {
-	header, ok := errors.AsType[tls.RecordHeaderError](err)
-	return ok && slices.Contains(httpMethods, string(header.RecordHeader[:]))
-}
-
-const httpRefusal = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 56\r\n\r\n" +
-	"This port speaks TLS: ask again with https:// in front.\n"

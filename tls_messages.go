@@ -82,6 +82,6 @@ func (x *secured) drop() {
 	}
 }
 
-func (x *secured) partial() int { return x.meter.partial() }
+func (x *secured) partial() int { return x.meter.Partial() }
 
-func (x *secured) inside() bool { return x.meter.inside() || len(x.pulled()) > 0 }
+func (x *secured) inside() bool { return x.meter.Inside() || len(x.pulled()) > 0 }

@@ -1,4 +1,4 @@
-package plexor
+package certs
 
 import (
 	"bytes"
@@ -18,19 +18,22 @@ import (
 // since; the log is told once for each reason.
 func TestCertReadAgain(t *testing.T) {
 	dir := t.TempDir()
-	pair := KeyPair{CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
+	pair := Pair{CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
 	for _, file := range []string{pair.CertFile, pair.KeyFile} {
 		if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first, _, err := NewSelfSigned("127.0.0.1")
+	first, err := SelfSigned(time.Now(), "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
 	var log bytes.Buffer
-	s := &certStore{files: []KeyPair{pair}, now: func() time.Time { return now }, log: slog.New(slog.NewTextHandler(&log, nil)), seen: make([]pairState, 1)}
+	s := &Store{files: []Pair{pair}, seen: make([]pairState, 1), o: Options{
+		Now: func() time.Time { return now },
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
+	}}
 	cert := first
 	var fails error
 	s.load = func(string, string) (tls.Certificate, error) { return cert, fails }

@@ -1,4 +1,15 @@
-package plexor
+// Package eyeballs is Happy Eyeballs, version 2 (RFC 8305), for coroutines: a name has several addresses, of two families, some of which may lead
+// nowhere without saying so. So they are tried in turn but not one after the other: the next attempt begins when one has
+// failed, or at the latest Delay after the last one began, and the first connection that stands wins.
+//
+//	0 ms    2001:db8::1   ───────────────────────────✕ (closed)
+//	250 ms      192.0.2.1       ───✕ refused
+//	310 ms          2001:db8::2     ──────✓ wins
+//
+// The families take turns (section 4), beginning with that of the address which RFC 6724 puts first. Both are asked for
+// at once, and sorted, so there is no Resolution Delay (section 3): the system's resolver, in contrast to a DNS client of
+// our own, also knows /etc/hosts, and gives its answer in one piece.
+package eyeballs
 
 import (
 	"context"
@@ -9,26 +20,14 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// Happy Eyeballs, version 2 (RFC 8305): a name has several addresses, of two families, some of which may lead
-// nowhere without saying so. So they are tried in turn but not one after the other: the next attempt begins when one has
-// failed, or at the latest eyeballsDelay after the last one began, and the first connection that stands wins.
-//
-//	0 ms    2001:db8::1   ───────────────────────────✕ (closed)
-//	250 ms      192.0.2.1       ───✕ refused
-//	310 ms          2001:db8::2     ──────✓ wins
-//
-// The families take turns (section 4), beginning with that of the address which RFC 6724 puts first. Both are asked for
-// at once, and sorted, so there is no Resolution Delay (section 3): the system's resolver, in contrast to a DNS client of
-// our own, also knows /etc/hosts, and gives its answer in one piece.
-
-// eyeballsDelay is the Connection Attempt Delay that section 5 recommends.
-const eyeballsDelay = 250 * time.Millisecond
+// Delay is the Connection Attempt Delay that section 5 recommends.
+const Delay = 250 * time.Millisecond
 
 // errLost is why attempts end after another one has won.
 var errLost = errors.New("plexor: another address answered first")
 
-// interleave has the families take turns; within one the order stays.
-func interleave(addrs []sock.Addr) []sock.Addr {
+// Interleave has the families take turns; within one the order stays.
+func Interleave(addrs []sock.Addr) []sock.Addr {
 	if len(addrs) < 3 {
 		return addrs
 	}
@@ -54,10 +53,11 @@ func isIPv6(a sock.Addr) bool {
 	return ok && ap.Addr().Is6()
 }
 
-// race connects to the first of addrs that answers. Each attempt is a task; connect must return soon after its context is
-// cancelled, and race returns when all have. What connects too late goes to drop. If none succeeds, the errors are those
+// Race connects to the first of addrs that answers. Each attempt is a task; connect must return soon after its context is
+// cancelled, and Race returns when all have. What connects too late goes to drop. If none succeeds, the errors are those
 // of the attempts that were made, in their order, or one error for all.
-func race[T any](ctx context.Context, addrs []sock.Addr, delay time.Duration, connect func(context.Context, sock.Addr) (T, error), drop func(T)) (v T, errs []error) {
+func Race[T any](ctx context.Context, addrs []sock.Addr, delay time.Duration,
+	connect func(context.Context, sock.Addr) (T, error), drop func(T)) (v T, errs []error) {
 	var zero T
 	won := false
 	errs = make([]error, len(addrs))

@@ -1,6 +1,6 @@
 //go:build darwin || freebsd || netbsd
 
-package plexor
+package certs
 
 import (
 	"io/fs"

@@ -1,4 +1,4 @@
-package plexor
+package certs
 
 import (
 	"io/fs"

@@ -1,6 +1,6 @@
 //go:build !(linux || darwin || freebsd || netbsd)
 
-package plexor
+package certs
 
 import (
 	"io/fs"

@@ -1,4 +1,4 @@
-package plexor
+package eyeballs
 
 import (
 	"context"
@@ -40,8 +40,8 @@ func TestInterleave(t *testing.T) {
 		{"a zone is IPv6", "fe80::1%lo fe80::2%lo 127.0.0.1", "fe80::1%lo 127.0.0.1 fe80::2%lo"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got := strings.Join(hostsOf(interleave(tcpAddrs(strings.Fields(row.in)...))), " "); got != row.want {
-				t.Errorf("interleave(%s) = %s, want %s", row.in, got, row.want)
+			if got := strings.Join(hostsOf(Interleave(tcpAddrs(strings.Fields(row.in)...))), " "); got != row.want {
+				t.Errorf("Interleave(%s) = %s, want %s", row.in, got, row.want)
 			}
 		})
 	}
@@ -68,7 +68,7 @@ func TestRace(t *testing.T) {
 		answers []answer
 		bound   time.Duration // of the context; 0: none
 		starts  string        // when the attempts begin, in ms
-		end     time.Duration // when race returns
+		end     time.Duration // when Race returns
 		winner  int           // -1: nobody
 		dropped string        // those that were connected for nothing
 		errs    string
@@ -122,7 +122,7 @@ func TestRace(t *testing.T) {
 						defer cancel()
 					}
 					r.winner = -1
-					v, errs := race(ctx, addrs, eyeballsDelay, func(ctx context.Context, a sock.Addr) (int, error) {
+					v, errs := Race(ctx, addrs, Delay, func(ctx context.Context, a sock.Addr) (int, error) {
 						i := slices.Index(hosts, a.Host)
 						starts = append(starts, fmt.Sprint(l.Now().Sub(begin).Milliseconds()))
 						x := row.answers[i]
