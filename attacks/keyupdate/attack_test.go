@@ -7,9 +7,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestKeyUpdatesGoOn: once the answers are taken, the server reads on, on either shape of driver, by any face. The program
-// tries package net with crypto/tls in the same way; that is no test of ours, and on a busy machine the kernel's backed-off
-// retransmission has held it up for longer than the limit here.
+// TestKeyUpdatesGoOn: once the answers are taken, the server reads on, on either shape of driver, by any face. Package
+// net with crypto/tls is no row of this: the kernel's backed-off retransmission has held it up for longer than the limit.
 func TestKeyUpdatesGoOn(t *testing.T) {
 	const updates, more = 60_000, 20_000
 	const wait, limit = time.Second, 2 * time.Minute // the kernel may retransmit late
