@@ -114,13 +114,13 @@ var ops = []struct {
 				}
 				return err
 			},
-			satisfy: func() { q.TryPut(42) },
+			satisfy: func() { _ = q.TryPut(42) },
 			intact:  func() error { v, _ := q.TryGet(); return isTrue("TryGet() == 42", v == 42) },
 		}
 	}},
 	{"Queue.Put", true, func(b *bed, ctx context.Context, g *Tasks) trial {
 		q := NewQueue[int](1)
-		q.TryPut(1)
+		_ = q.TryPut(1)
 		return trial{
 			wait: func(ctx context.Context) error {
 				err := q.Put(ctx, 2)

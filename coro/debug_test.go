@@ -77,7 +77,7 @@ func TestList(t *testing.T) {
 		}
 		return Yield(ctx) // and goes on
 	})
-	b.do(func() { q.TryPut(1) })
+	b.do(func() { _ = q.TryPut(1) })
 	b.do(func() {
 		if got := len(b.s.List(false)); got != 5 {
 			t.Errorf("%d live tasks after one has ended, want 5", got)

@@ -16,6 +16,8 @@ var (
 	ErrEnded = errors.New("coro: the task that this context was given to has ended")
 	// ErrQueueClosed: the queue was closed, and, for Get, is empty.
 	ErrQueueClosed = errors.New("coro: the queue is closed")
+	// ErrQueueFull: the queue has no room now. Only TryPut says so.
+	ErrQueueFull = errors.New("coro: the queue is full")
 	// ErrShieldExpired is why waits inside Shield fail once its bound has passed; errors.Is finds
 	// context.DeadlineExceeded in it.
 	ErrShieldExpired = fmt.Errorf("coro: the bound of the Shield has passed: %w", context.DeadlineExceeded)

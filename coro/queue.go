@@ -58,10 +58,17 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return err
 }
 
-// TryPut puts v into the queue if there is room; false means that it is full or closed.
-func (q *Queue[T]) TryPut(v T) bool {
+// TryPut is Put that does not wait: it fails with ErrQueueFull if there is no room for v, and with ErrQueueClosed if the
+// queue is closed, full or not.
+func (q *Queue[T]) TryPut(v T) error {
 	q.home.here("Queue.TryPut")
-	return !q.closed && q.offer(v)
+	switch {
+	case q.closed:
+		return ErrQueueClosed
+	case !q.offer(v):
+		return ErrQueueFull
+	}
+	return nil
 }
 
 // offer gives v to the first that waits for a value, or keeps it if there is room.

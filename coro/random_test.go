@@ -178,7 +178,7 @@ func (w *world) one(ctx context.Context, depth int) error {
 		}
 		w.got = append(w.got, v)
 	case 4:
-		if w.next++; q.TryPut(w.next) {
+		if w.next++; q.TryPut(w.next) == nil {
 			w.put = append(w.put, w.next)
 		}
 		if v, ok := q.TryGet(); ok {

@@ -41,11 +41,11 @@ func TestFIFO(t *testing.T) {
 		}},
 		{"Queue.Get", func(b *bed, ctx context.Context) (func(context.Context, int) error, func()) {
 			q := NewQueue[int](1)
-			return func(ctx context.Context, i int) error { _, err := q.Get(ctx); return err }, func() { q.TryPut(1) }
+			return func(ctx context.Context, i int) error { _, err := q.Get(ctx); return err }, func() { _ = q.TryPut(1) }
 		}},
 		{"Queue.Put", func(b *bed, ctx context.Context) (func(context.Context, int) error, func()) {
 			q := NewQueue[int](1)
-			q.TryPut(1)
+			_ = q.TryPut(1)
 			return func(ctx context.Context, i int) error { return q.Put(ctx, 1) }, func() { q.TryGet() }
 		}},
 		{"Cond", func(b *bed, ctx context.Context) (func(context.Context, int) error, func()) {
@@ -213,7 +213,7 @@ func TestQueue(t *testing.T) {
 					if _, err := q.Get(ctx); err != ErrQueueClosed {
 						t.Errorf("Get = %v, want %v", err, ErrQueueClosed)
 					}
-					if err := q.Put(ctx, 1); err != ErrQueueClosed || q.TryPut(1) {
+					if err := q.Put(ctx, 1); err != ErrQueueClosed {
 						t.Errorf("Put = %v, want %v", err, ErrQueueClosed)
 					}
 					return nil
@@ -223,12 +223,40 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// TestQueueTryPut: what is full is told from what is closed, and a queue that is both is closed.
+func TestQueueTryPut(t *testing.T) {
+	b := newBed(t, Options{})
+	b.must(func(ctx context.Context) error {
+		q := NewQueue[int](1)
+		for i, want := range []error{nil, ErrQueueFull, ErrQueueFull} {
+			if err := q.TryPut(i); err != want {
+				t.Errorf("TryPut %d = %v, want %v", i, err, want)
+			}
+		}
+		if v, ok := q.TryGet(); v != 0 || !ok || q.Len() != 0 {
+			t.Errorf("TryGet = %d, %v, and %d are left, want the first alone", v, ok, q.Len())
+		}
+		_ = q.TryPut(3)
+		q.Close()
+		if err := q.TryPut(4); err != ErrQueueClosed {
+			t.Errorf("TryPut on a closed queue that is full = %v, want %v", err, ErrQueueClosed)
+		}
+		if v, ok := q.TryGet(); v != 3 || !ok {
+			t.Errorf("TryGet = %d, %v, want 3", v, ok)
+		}
+		if err := q.TryPut(5); err != ErrQueueClosed {
+			t.Errorf("TryPut on a closed queue = %v, want %v", err, ErrQueueClosed)
+		}
+		return nil
+	})
+}
+
 // TestQueueClose: those that wait fail; what was put stays, what was not put does not come.
 func TestQueueClose(t *testing.T) {
 	b := newBed(t, Options{})
 	b.must(func(ctx context.Context) error {
 		q := NewQueue[int](1)
-		q.TryPut(1)
+		_ = q.TryPut(1)
 		put := b.s.Go(ctx, "", func(ctx context.Context) error { return q.Put(ctx, 2) })
 		_ = Yield(ctx)
 		_ = Yield(ctx)

@@ -247,7 +247,7 @@ func TestMisuse(t *testing.T) {
 		{"goroutine", elsewhere, func(ctx context.Context) { _ = Sleep(ctx, 1) }, "Sleep: it is for coroutines of its loop, and was called by goroutine"},
 		{"goroutine, Lock", elsewhere, func(ctx context.Context) { _ = m.Lock(ctx) }, "Mutex.Lock: it is for"},
 		{"goroutine, Unlock", elsewhere, func(context.Context) { m.Unlock() }, "Mutex.Unlock: it is for"},
-		{"goroutine, TryPut", elsewhere, func(context.Context) { q.TryPut(1) }, "Queue.TryPut: it is for"},
+		{"goroutine, TryPut", elsewhere, func(context.Context) { _ = q.TryPut(1) }, "Queue.TryPut: it is for"},
 		{"goroutine, Close", elsewhere, func(context.Context) { q.Close() }, "Queue.Close: it is for"},
 		{"goroutine, Wait", elsewhere, func(ctx context.Context) { _ = w.Wait(ctx, "test wait", nil) }, "test wait: it is for"},
 		{"goroutine, Wake", elsewhere, func(context.Context) { w.Wake() }, "Waiter.Wake: it is for"},

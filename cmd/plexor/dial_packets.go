@@ -134,18 +134,19 @@ func (p *datagrams) receive(ctx context.Context, quiet time.Duration) error {
 // Packet is of loop.PacketHandler. What others than the peer send is not for us.
 func (p *datagrams) Packet(_ *loop.PacketConn, b []byte, peer netip.AddrPort, _ bool) {
 	if peer.Port() == p.peer.Port() && peer.Addr().WithZone("") == p.peer.Addr().WithZone("") {
-		p.queue.TryPut(arrival{b: append(make([]byte, 0, len(b)+1), b...)}) // an empty one is no end
+		// What finds no room is lost, as a datagram may be. An empty one is no end.
+		_ = p.queue.TryPut(arrival{b: append(make([]byte, 0, len(b)+1), b...)})
 	}
 }
 
 // Refused is of loop.PacketHandler: nobody is there.
 func (p *datagrams) Refused(_ *loop.PacketConn, _ netip.AddrPort, err error) {
-	p.queue.TryPut(arrival{err: err})
+	_ = p.queue.TryPut(arrival{err: err})
 }
 
 // Closed is of loop.PacketHandler.
 func (p *datagrams) Closed(_ *loop.PacketConn, err error) {
 	if err != nil {
-		p.queue.TryPut(arrival{err: err})
+		_ = p.queue.TryPut(arrival{err: err})
 	}
 }

@@ -33,7 +33,7 @@ type room map[*member]bool
 func (r room) say(from *member, format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	for m := range r {
-		if m != from && !m.queue.TryPut(line) {
+		if m != from && m.queue.TryPut(line) != nil {
 			delete(r, m)
 			log.Printf("%s is too slow: dropped", m)
 			m.Abort() // its coroutines' Read and Write fail
