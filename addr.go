@@ -30,17 +30,13 @@ func peerOf(s sock.Socket) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// LocalAddr is of net.Conn.
-func (s *stream) LocalAddr() net.Addr {
+func (s *stream) localAddr() net.Addr {
 	a, err := s.lc.LocalAddr()
 	if err != nil {
 		return s.noAddr()
 	}
 	return netAddr(a)
 }
-
-// RemoteAddr is of net.Conn.
-func (s *stream) RemoteAddr() net.Addr { return s.remoteAddr() }
 
 func (s *stream) remoteAddr() net.Addr {
 	if s.peer.IsValid() {

@@ -26,7 +26,7 @@ import (
 // When its handler returns, the connection is closed: what was written still goes out.
 type Conn struct {
 	// First what each message uses: see prefetch.
-	over  layer // between the face and raw; nil: nothing
+	tls   *secured // between the face and raw; nil: plain text
 	raw   stream
 	ep    *endpoint
 	msgs  *messages       // nil: its handler is not one of Messages
@@ -38,40 +38,6 @@ type Conn struct {
 // prefetch has the processor fetch what each message uses of the connection.
 func (c *Conn) prefetch() {
 	prefetch.Bytes(unsafe.Pointer(c), unsafe.Offsetof(c.raw)+unsafe.Offsetof(c.raw.at))
-}
-
-// A layer is a protocol between a Conn and its stream, as TLS is: it is used as the Conn is, by coroutines, and does
-// its own input and output on the stream.
-type layer interface {
-	net.Conn
-	CloseWrite() error
-	// usable is why it can't be used now.
-	usable() error
-	// try is Read that does not wait: with nothing there it is errNothing, and await waits until trying is worth it.
-	try(p []byte) (int, error)
-	await(t *coro.Task) error
-	// wrap is stream.wrap for errors of the layer's.
-	wrap(op string, err error) error
-	// pull reads what has arrived, size bytes at most, into a buffer of the layer's; with nothing there the error is
-	// errNothing. pulled is what is in that buffer, take takes n bytes of it, and drop gives the buffer back. inside
-	// reports whether anything has come that is neither taken nor can be pulled yet; partial is how many bytes are held,
-	// or soon will be, for what can't. All are for the loop too.
-	pull(size int) error
-	pulled() []byte
-	take(n int)
-	drop()
-	inside() bool
-	partial() int
-	// choked reports that nothing is read until the peer has taken what reading made us write; writable ends it.
-	choked() bool
-	// notify tells the peer that nothing more comes.
-	notify() error
-	// shut closes, and waits for nothing. It, notify, writable and closed are the loop's calls.
-	shut()
-	writable()
-	closed()
-	// share goes on over raw in place of the stream, for any goroutine, and returns what is to be used then.
-	share(raw net.Conn) net.Conn
 }
 
 var (
@@ -89,8 +55,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.over != nil {
-		return c.over.Read(p)
+	if c.tls != nil {
+		return c.tls.read(t, p)
 	}
 	n, err := c.raw.read(t, p)
 	if err != nil {
@@ -102,8 +68,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 // receive waits until something has come, and returns at most size bytes of it in a buffer, which is the caller's to
 // give back. In contrast to Read it holds no buffer while it waits.
 func (c *Conn) receive(t *coro.Task, size int) (*buffer, error) {
-	if c.over != nil {
-		return c.receiveOver(t, size)
+	if c.tls != nil {
+		return c.receiveTLS(t, size)
 	}
 	if err := c.raw.await(t); err != nil {
 		return nil, c.raw.wrap("read", err)
@@ -114,13 +80,13 @@ func (c *Conn) receive(t *coro.Task, size int) (*buffer, error) {
 	return b, nil
 }
 
-func (c *Conn) receiveOver(t *coro.Task, size int) (*buffer, error) {
-	if err := c.over.usable(); err != nil {
+func (c *Conn) receiveTLS(t *coro.Task, size int) (*buffer, error) {
+	if err := c.tls.usable(); err != nil {
 		return nil, c.raw.wrap("read", err)
 	}
 	for {
 		b := c.raw.w.buffers.get(size)
-		n, err := c.over.try(b.b[:size])
+		n, err := c.tls.try(b.b[:size])
 		if err == nil {
 			b.b = b.b[:n]
 			return b, nil
@@ -128,10 +94,10 @@ func (c *Conn) receiveOver(t *coro.Task, size int) (*buffer, error) {
 		c.raw.w.buffers.put(b)
 		if err == errNothing {
 			c.incompleteRecord()
-			err = c.over.await(t)
+			err = c.tls.await(t)
 		}
 		if err != nil {
-			return nil, c.over.wrap("read", err)
+			return nil, c.tls.wrap("read", err)
 		}
 	}
 }
@@ -145,8 +111,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.over != nil {
-		return c.over.Write(p)
+	if c.tls != nil {
+		return c.tls.write(t, p)
 	}
 	n, err := c.raw.write(t, p)
 	if err != nil {
@@ -244,10 +210,10 @@ func (c *Conn) CloseWrite() error {
 	if err := c.usable("close"); err != nil {
 		return err
 	}
-	if c.over != nil {
-		return c.over.CloseWrite()
+	if c.tls != nil {
+		return c.tls.closeWrite()
 	}
-	return c.raw.CloseWrite()
+	return c.raw.closeWrite()
 }
 
 // Close closes the connection: what was written goes out, what the peer still sends is dropped. It waits until the
@@ -255,14 +221,14 @@ func (c *Conn) CloseWrite() error {
 // Limits.Linger, or the connection breaks before, it returns the error, which is loop.ErrUndelivered to errors.Is in the first case. Reads and
 // Writes that wait fail with net.ErrClosed. A handler that just returns closes too, without waiting.
 func (c *Conn) Close() error {
-	if err := c.usable("close"); err != nil {
+	t, err := c.enter("close", 0)
+	if err != nil {
 		return err
 	}
-	var err error
-	if c.over != nil {
-		err = c.over.Close()
+	if c.tls != nil {
+		err = c.tls.close(t)
 	} else {
-		err = c.raw.Close()
+		err = c.raw.close(t)
 	}
 	c.cancel(net.ErrClosed) // not before, for it would end the very wait, in a group of that context
 	return err
@@ -285,45 +251,32 @@ func (c *Conn) LocalAddr() net.Addr {
 		_ = c.misuse("address", err) // there is nobody to return it to
 		return c.raw.noAddr()
 	}
-	return c.raw.LocalAddr()
+	return c.raw.localAddr()
 }
 
 // RemoteAddr is the peer's address: a *net.TCPAddr or *net.UnixAddr. Any goroutine may call it.
 func (c *Conn) RemoteAddr() net.Addr { return c.raw.remoteAddr() }
 
 // SetDeadline sets the read and the write deadline.
-func (c *Conn) SetDeadline(t time.Time) error {
-	if err := c.usable("set"); err != nil {
-		return err
-	}
-	if c.over != nil {
-		return c.over.SetDeadline(t)
-	}
-	return c.raw.SetDeadline(t)
-}
+func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, true, true) }
 
 // SetReadDeadline makes Reads that wait at t, or begin after it, fail with an error that is os.ErrDeadlineExceeded to
 // errors.Is, until the deadline is set anew; the zero time takes it back. The connection stays usable. With [Messages]
 // a connection whose read deadline passes while no handler runs is closed.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	if err := c.usable("set"); err != nil {
-		return err
-	}
-	if c.over != nil {
-		return c.over.SetReadDeadline(t)
-	}
-	return c.raw.SetReadDeadline(t)
-}
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, true, false) }
 
 // SetWriteDeadline is SetReadDeadline for Writes. What was taken before stays so, and goes on leaving.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, false, true) }
+
+func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 	if err := c.usable("set"); err != nil {
 		return err
 	}
-	if c.over != nil {
-		return c.over.SetWriteDeadline(t)
+	err := c.raw.setDeadlines(t, read, write)
+	if err == nil && c.tls != nil {
+		_ = c.tls.flush() // what was refused for the deadline's sake is no longer; the next Write tells of errors
 	}
-	return c.raw.SetWriteDeadline(t)
+	return err
 }
 
 // Context is the context of the handler, for package coro's operations and for others that take one. It is cancelled

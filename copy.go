@@ -20,10 +20,10 @@ func (c *Conn) WriteTo(dst io.Writer) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.over != nil {
-		return c.copyOver(t, dst)
+	if c.tls != nil {
+		return c.copyTLS(t, dst)
 	}
-	if d, ok := dst.(*Conn); ok && d.over == nil && d.raw.w == c.raw.w && !d.raw.is(returned|givenAway) {
+	if d, ok := dst.(*Conn); ok && d.tls == nil && d.raw.w == c.raw.w && !d.raw.is(returned|givenAway) {
 		return c.pipe(t, d)
 	}
 	return c.copyTo(t, dst)
@@ -50,10 +50,10 @@ func (c *Conn) copyTo(t *coro.Task, dst io.Writer) (n int64, err error) {
 	}
 }
 
-// copyOver is copyTo from a layer.
-func (c *Conn) copyOver(t *coro.Task, dst io.Writer) (n int64, err error) {
+// copyTLS is copyTo over TLS.
+func (c *Conn) copyTLS(t *coro.Task, dst io.Writer) (n int64, err error) {
 	for {
-		b, err := c.receiveOver(t, copyBuffer)
+		b, err := c.receiveTLS(t, copyBuffer)
 		if err != nil {
 			return n, c.atEnd(err)
 		}
@@ -161,8 +161,8 @@ func (c *Conn) WriteBuffers(bufs net.Buffers) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.over != nil {
-		return c.writeJoined(bufs)
+	if c.tls != nil {
+		return c.writeJoined(t, bufs)
 	}
 	if c.raw.waits != nil {
 		if err := c.raw.lockWrite(t); err != nil {
@@ -184,12 +184,12 @@ func (c *Conn) WriteBuffers(bufs net.Buffers) (n int64, err error) {
 	return n, nil
 }
 
-// writeJoined is WriteBuffers through a layer, which would make a record of each piece: small ones are joined.
-func (c *Conn) writeJoined(bufs net.Buffers) (n int64, err error) {
+// writeJoined is WriteBuffers over TLS, which would make a record of each piece: small ones are joined.
+func (c *Conn) writeJoined(t *coro.Task, bufs net.Buffers) (n int64, err error) {
 	b := c.raw.w.buffers.get(copyBuffer)
 	defer c.raw.w.buffers.put(b)
 	flush := func() error {
-		m, err := c.over.Write(b.b)
+		m, err := c.tls.write(t, b.b)
 		n += int64(m)
 		b.b = b.b[:0]
 		return err
@@ -201,7 +201,7 @@ func (c *Conn) writeJoined(bufs net.Buffers) (n int64, err error) {
 			}
 		}
 		if len(p) > copyBuffer {
-			m, err := c.over.Write(p)
+			m, err := c.tls.write(t, p)
 			n += int64(m)
 			if err != nil {
 				return n, err

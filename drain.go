@@ -126,11 +126,11 @@ func (c *Conn) drain() {
 		}
 	default:
 		switch e, ok := s.lc.Handler().(*messageEvents); {
-		case ok && !e.quiet(), c.over != nil && c.over.inside():
-		case c.over == nil:
+		case ok && !e.quiet(), c.tls != nil && c.tls.inside():
+		case c.tls == nil:
 			s.lc.Drain()
 		case s.quiet():
-			c.over.shut() // behind a close_notify
+			c.tls.shut() // behind a close_notify
 		}
 	}
 }

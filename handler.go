@@ -109,10 +109,10 @@ func (e *events) EOF(*loop.Conn) {
 
 func (e *events) Writable(*loop.Conn) {
 	c := (*Conn)(e)
-	if c.over != nil {
-		choked := c.over.choked()
-		c.over.writable()
-		if choked && !c.over.choked() && c.silent() {
+	if c.tls != nil {
+		choked := c.tls.choked()
+		c.tls.writable()
+		if choked && !c.tls.choked() && c.silent() {
 			c.begin() // what lies there was left until now
 		}
 	}
@@ -159,8 +159,8 @@ func (c *Conn) closed(err error) {
 	}
 	w.whole(&c.raw)            // an inbox stays as long as a handler can read it
 	c.cancel(c.raw.ended(err)) // unless it was closed, for the first cause stays
-	if c.over != nil {
-		c.over.closed()
+	if c.tls != nil {
+		c.tls.closed()
 	}
 	c.raw.finish(err)
 	if c.raw.is(returned) || !c.raw.is(started) {
@@ -183,7 +183,7 @@ func (c *Conn) start() {
 // run is the coroutine.
 func (c *Conn) run(ctx context.Context) error {
 	c.base = ctx
-	if !c.ep.secure() || c.over != nil || c.serveTLS() {
+	if !c.ep.secure() || c.tls != nil || c.serveTLS() {
 		c.ep.handler.ServeConn(c)
 	}
 	return nil
@@ -192,8 +192,8 @@ func (c *Conn) run(ctx context.Context) error {
 // handled closes after the handler: gently if it returned, by a reset if it panicked.
 func (c *Conn) handled(err error) {
 	c.dropContext()
-	if c.over != nil {
-		c.over.drop()
+	if c.tls != nil {
+		c.tls.drop()
 	}
 	w := c.raw.w
 	w.srv.stats.handlers.Add(-1)
@@ -214,8 +214,8 @@ func (c *Conn) handled(err error) {
 
 // shut closes, and waits for nothing.
 func (c *Conn) shut() {
-	if c.over != nil {
-		c.over.shut()
+	if c.tls != nil {
+		c.tls.shut()
 	} else {
 		c.raw.shut()
 	}

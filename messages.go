@@ -65,7 +65,7 @@ type messageConn struct {
 
 // A messageRun is what there is besides while messages are handled.
 type messageRun struct {
-	msg []byte  // in buf, or in the decoder's own buffer or the layer's, where it stays until the next is asked for
+	msg []byte  // in buf, or in the decoder's own buffer or the secured's, where it stays until the next is asked for
 	buf *buffer // nil: in one of those
 	bad error   // what came next was no message
 	end error   // over TLS: of the stream, io.EOF or what broke it
@@ -141,9 +141,9 @@ func (e *messageEvents) EOF(*loop.Conn) {
 
 func (e *messageEvents) Writable(lc *loop.Conn) {
 	m := (*messageConn)(e)
-	choked := m.over != nil && m.over.choked()
+	choked := m.tls != nil && m.tls.choked()
 	(*events)(&e.Conn).Writable(lc)
-	if choked && !m.over.choked() && m.run == nil && !m.raw.is(unshaken|closed|over|givenAway) {
+	if choked && !m.tls.choked() && m.run == nil && !m.raw.is(unshaken|closed|over|givenAway) {
 		m.arrived() // what lies there was left until now
 	}
 }
@@ -170,7 +170,7 @@ func (e *messageEvents) Closed(_ *loop.Conn, err error) {
 
 // quiet reports whether nothing that the peer sent is left to handle.
 func (e *messageEvents) quiet() bool {
-	return e.run == nil && e.raw.in == nil && e.dec.Buffered() == 0 && (e.over == nil || !e.over.inside())
+	return e.run == nil && e.raw.in == nil && e.dec.Buffered() == 0 && (e.tls == nil || !e.tls.inside())
 }
 
 // next takes the next message, if there is one, out of what has arrived, and keeps it for the handler.
@@ -179,8 +179,8 @@ func (m *messageConn) next() bool {
 	if s.is(closed | givenAway) {
 		return false
 	}
-	if m.over != nil {
-		return m.nextOver()
+	if m.tls != nil {
+		return m.nextTLS()
 	}
 	if s.is(awaited) {
 		s.w.heard(&m.Conn)
@@ -301,12 +301,12 @@ func (m *messageConn) handled(err error) {
 func (m *messageConn) settle(err error) {
 	s := &m.raw
 	var bad, end error
-	if m.over == nil && s.is(gotEOF) {
+	if m.tls == nil && s.is(gotEOF) {
 		end = io.EOF
 	}
 	if m.run != nil {
 		bad = m.run.bad
-		if m.over != nil {
+		if m.tls != nil {
 			end = m.run.end
 		}
 		s.w.putRun(m.run)
@@ -337,17 +337,17 @@ func (m *messageConn) settle(err error) {
 		s.empty()
 	}
 	s.dropWaits()
-	if m.over != nil {
-		m.over.drop()
+	if m.tls != nil {
+		m.tls.drop()
 	}
 	_ = m.dec.End() // gives its buffer back; what is wrong with it was said
 	s.w.forget(s)
 }
 
-// streamEnded closes after the stream's end, which is io.EOF, or what broke the layer above it.
+// streamEnded closes after the stream's end, which is io.EOF, or what broke TLS above it.
 func (m *messageConn) streamEnded(end error) {
 	if end != io.EOF {
-		m.raw.w.log.Debug("a connection of messages ended", "peer", m.raw.String(), "err", m.over.wrap("read", end))
+		m.raw.w.log.Debug("a connection of messages ended", "peer", m.raw.String(), "err", m.tls.wrap("read", end))
 	} else if err := m.dec.End(); err != nil {
 		m.badFrame(err)
 		return

@@ -97,8 +97,8 @@ func (w *worker) whole(s *stream) {
 func (c *Conn) incomplete(dec *frame.Decoder) {
 	s := &c.raw
 	h := heldInput{frame: dec.Held()}
-	if c.over != nil {
-		h.record = c.over.partial()
+	if c.tls != nil {
+		h.record = c.tls.partial()
 	}
 	if h.message() || s.part != 0 {
 		h.inbox = s.w.input.heldBy(s).inbox
@@ -108,7 +108,7 @@ func (c *Conn) incomplete(dec *frame.Decoder) {
 
 // incompleteRecord is incomplete where what the decoder has is unchanged.
 func (c *Conn) incompleteRecord() {
-	s, n := &c.raw, c.over.partial()
+	s, n := &c.raw, c.tls.partial()
 	if h := s.w.input.heldBy(s); n != h.record && s.is(messaging) {
 		h.record = n
 		s.w.hold(s, h)

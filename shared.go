@@ -51,7 +51,7 @@ type shared struct {
 const sharedLimit = 64 << 10
 
 func newShared(c *Conn) *shared {
-	return &shared{c: c, local: c.raw.LocalAddr()}
+	return &shared{c: c, local: c.raw.localAddr()}
 }
 
 // Shared gives the connection away: it returns a [net.Conn] for any goroutine, on which other libraries can work, and
@@ -69,14 +69,14 @@ func (c *Conn) Shared() net.Conn {
 	if c.raw.flags&(returned|givenAway) != 0 {
 		return failed{c, c.refusal("share")}
 	}
-	if c.over != nil {
-		if err := c.over.usable(); err != nil {
+	if c.tls != nil {
+		if err := c.tls.usable(); err != nil {
 			return failed{c, c.raw.wrap("share", err)}
 		}
 	}
-	var sh net.Conn = c.share()
-	if c.over != nil {
-		sh = c.over.share(sh)
+	sh := c.share()
+	if c.tls != nil {
+		return c.tls.share(sh)
 	}
 	return sh
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // A stream is the transport half of a Conn: bytes to and from the loop's connection, by operations that park the
-// coroutine that calls them. It is a net.Conn of its own, so that a tls.Conn can stand between it and the Conn.
+// coroutine that calls them. The Conn uses it directly, or through a secured.
 //
 // What arrives goes the shortest way that there is. A reader that waits is resumed inside the loop's callback and
 // copies from the loop's read buffer, the view. What it has not taken when it parks again is copied to the inbox,
@@ -257,32 +257,4 @@ func (s *stream) took(n int) {
 	if !s.readers.empty() && (len(s.peek()) > 0 || s.is(gotEOF)) {
 		s.readers.wake()
 	}
-}
-
-// The methods of net.Conn.
-
-// Read is of net.Conn.
-func (s *stream) Read(p []byte) (int, error) {
-	t, err := s.self("Conn.Read")
-	if err != nil {
-		return 0, s.wrap("read", err)
-	}
-	n, err := s.read(t, p)
-	if err != nil {
-		err = s.wrap("read", err)
-	}
-	return n, err
-}
-
-// Write is of net.Conn.
-func (s *stream) Write(p []byte) (int, error) {
-	t, err := s.self("Conn.Write")
-	if err != nil {
-		return 0, s.wrap("write", err)
-	}
-	n, err := s.write(t, p)
-	if err != nil {
-		err = s.wrap("write", err)
-	}
-	return n, err
 }

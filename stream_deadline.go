@@ -16,27 +16,9 @@ func (s *stream) writeExpired() bool {
 	return x != nil && !x.writeBy.IsZero() && s.w.passed(x.writeBy)
 }
 
-// SetDeadline is of net.Conn.
-func (s *stream) SetDeadline(t time.Time) error {
-	return s.setDeadlines(t, true, true)
-}
-
-// SetReadDeadline is of net.Conn.
-func (s *stream) SetReadDeadline(t time.Time) error {
-	return s.setDeadlines(t, true, false)
-}
-
-// SetWriteDeadline is of net.Conn.
-func (s *stream) SetWriteDeadline(t time.Time) error {
-	return s.setDeadlines(t, false, true)
-}
-
 // setDeadlines keeps the times, by which operations judge, and has the loop call when they pass. For those that have
 // passed already nobody needs to call.
 func (s *stream) setDeadlines(t time.Time, read, write bool) error {
-	if _, err := s.self("Conn.SetDeadline"); err != nil {
-		return s.wrap("set", err)
-	}
 	if s.is(closed) {
 		return s.wrap("set", net.ErrClosed)
 	}

@@ -32,11 +32,8 @@ func (s *stream) finish(err error) {
 	}
 }
 
-// CloseWrite ends our half of the connection.
-func (s *stream) CloseWrite() error {
-	if _, err := s.self("Conn.CloseWrite"); err != nil {
-		return s.wrap("close", err)
-	}
+// closeWrite ends our half of the connection.
+func (s *stream) closeWrite() error {
 	err := s.lc.CloseWrite()
 	if err != nil {
 		err = s.wrap("close", s.unwritable(err))
@@ -45,12 +42,8 @@ func (s *stream) CloseWrite() error {
 	return err
 }
 
-// Close is of net.Conn: it waits until the peer's system has all that was written.
-func (s *stream) Close() error {
-	t, err := s.self("Conn.Close")
-	if err != nil {
-		return s.wrap("close", err)
-	}
+// close closes for the task t, and waits until the peer's system has all that was written.
+func (s *stream) close(t *coro.Task) error {
 	if s.is(closed) {
 		return s.wrap("close", net.ErrClosed)
 	}

@@ -67,8 +67,6 @@ const pieceSize = 32 << 10
 // more than a Write spills, a piece and its records, so that what is written and not taken never keeps from reading.
 const spillLimit = 2 * pieceSize
 
-var _ layer = (*secured)(nil)
-
 // choked reports whether reading has to wait for the peer to take what it caused.
 func (x *secured) choked() bool { return x.spill != nil && len(x.spill.b)-x.spill.from >= spillLimit }
 
@@ -109,14 +107,10 @@ func (x *secured) usable() error {
 	return nil
 }
 
-func (x *secured) Read(p []byte) (int, error) {
-	s := &x.c.raw
-	t, err := s.self("Conn.Read")
-	if err == nil {
-		err = x.usable()
-	}
-	if err != nil {
-		return 0, s.wrap("read", err)
+// read is Read by the task t.
+func (x *secured) read(t *coro.Task, p []byte) (int, error) {
+	if err := x.usable(); err != nil {
+		return 0, x.wrap("read", err)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -132,7 +126,7 @@ func (x *secured) Read(p []byte) (int, error) {
 	}
 }
 
-// try reads what has arrived.
+// try is read that does not wait: with nothing there it is errNothing, and await waits until trying is worth it.
 func (x *secured) try(p []byte) (int, error) {
 	s := &x.c.raw
 	switch {
@@ -196,24 +190,23 @@ func (x *secured) wrap(op string, err error) error {
 	return x.c.raw.wrap(op, err)
 }
 
-func (x *secured) Write(p []byte) (int, error) {
+// write is Write by the task t.
+func (x *secured) write(t *coro.Task, p []byte) (int, error) {
 	s := &x.c.raw
-	t, err := s.self("Conn.Write")
-	if err == nil {
-		err = x.usable()
-	}
+	err := x.usable()
 	if err == nil {
 		err = s.lockWrite(t)
 	}
 	if err != nil {
-		return 0, s.wrap("write", err)
+		return 0, x.wrap("write", err)
 	}
-	n, err := x.write(t, p)
+	n, err := x.writeLocked(t, p)
 	s.unlockWrite()
 	return n, x.wrap("write", err)
 }
 
-func (x *secured) write(t *coro.Task, p []byte) (n int, err error) {
+// writeLocked writes while nobody else does.
+func (x *secured) writeLocked(t *coro.Task, p []byte) (n int, err error) {
 	for n < len(p) {
 		if err := x.room(t); err != nil {
 			return n, err
@@ -307,13 +300,10 @@ func (x *secured) closed() {
 	}
 }
 
-// CloseWrite sends close_notify. The connection's own half stays open, for a KeyUpdate may still have to be answered.
-func (x *secured) CloseWrite() error {
+// closeWrite sends close_notify. The connection's own half stays open, for a KeyUpdate may still have to be answered.
+func (x *secured) closeWrite() error {
 	s := &x.c.raw
-	_, err := s.self("Conn.CloseWrite")
-	if err == nil {
-		err = x.usable()
-	}
+	err := x.usable()
 	if err == nil && s.is(closed) {
 		err = net.ErrClosed
 	}
@@ -325,7 +315,7 @@ func (x *secured) CloseWrite() error {
 	return x.wrap("close", err)
 }
 
-// notify sends close_notify, once.
+// notify tells the peer that nothing more comes: it sends close_notify, once.
 func (x *secured) notify() error {
 	if x.ended || x.state != open {
 		return nil
@@ -334,15 +324,11 @@ func (x *secured) notify() error {
 	return x.tc.CloseWrite()
 }
 
-// Close sends close_notify and closes.
-func (x *secured) Close() error {
+// close sends close_notify and closes, for the task t, which waits as stream.close does.
+func (x *secured) close(t *coro.Task) error {
 	s := &x.c.raw
-	t, err := s.self("Conn.Close")
-	if err == nil && s.is(closed) {
-		err = net.ErrClosed
-	}
-	if err != nil {
-		return s.wrap("close", err)
+	if s.is(closed) {
+		return s.wrap("close", net.ErrClosed)
 	}
 	done := s.is(over) || x.spill == nil && s.acknowledged()
 	x.shut()
@@ -368,32 +354,17 @@ func (x *secured) shut() {
 	s.shut()
 }
 
-func (x *secured) LocalAddr() net.Addr  { return x.c.raw.LocalAddr() }
-func (x *secured) RemoteAddr() net.Addr { return x.c.raw.remoteAddr() }
-
-func (x *secured) SetDeadline(t time.Time) error      { return x.setDeadlines(t, true, true) }
-func (x *secured) SetReadDeadline(t time.Time) error  { return x.setDeadlines(t, true, false) }
-func (x *secured) SetWriteDeadline(t time.Time) error { return x.setDeadlines(t, false, true) }
-
-func (x *secured) setDeadlines(t time.Time, read, write bool) error {
-	err := x.c.raw.setDeadlines(t, read, write)
-	if err == nil {
-		_ = x.flush() // what was refused for the deadline's sake is no longer; the next Write tells of errors
-	}
-	return err
-}
-
 // ConnectionState tells what the TLS handshake has agreed on: version, ALPN, server name, the peer's certificates. It is
 // zero, with HandshakeComplete false, on a connection without TLS, during the handshake, and after wrong use.
 func (c *Conn) ConnectionState() tls.ConnectionState {
-	if x, ok := c.over.(*secured); ok && x.state == open && c.usable("tls") == nil {
+	if x := c.tls; x != nil && x.state == open && c.usable("tls") == nil {
 		return x.tc.ConnectionState()
 	}
 	return tls.ConnectionState{}
 }
 
 // TLS reports whether the connection speaks TLS: from its start, or since StartTLS.
-func (c *Conn) TLS() bool { return c.over != nil }
+func (c *Conn) TLS() bool { return c.tls != nil }
 
 // A tlsTransport is what the tls.Conn of a secured has for its connection.
 type tlsTransport secured
@@ -462,7 +433,7 @@ func (r *tlsTransport) LocalAddr() net.Addr {
 	if r.sh != nil {
 		return r.sh.LocalAddr()
 	}
-	return r.c.raw.LocalAddr()
+	return r.c.raw.localAddr()
 }
 
 func (r *tlsTransport) RemoteAddr() net.Addr { return r.c.raw.remoteAddr() }

@@ -69,15 +69,15 @@ func (c *Conn) shaken(err error) {
 }
 
 // silent reports whether the handshake is done, and the handler waits for the first byte.
-func (c *Conn) silent() bool { return c.over != nil && !c.raw.is(started|unshaken) }
+func (c *Conn) silent() bool { return c.tls != nil && !c.raw.is(started|unshaken) }
 
-// begin starts the handler if its first byte is there, or the end. The byte, and what came with it, is in the layer's own
+// begin starts the handler if its first byte is there, or the end. The byte, and what came with it, is in the secured's own
 // buffer, and is what the handler reads first.
 func (c *Conn) begin() {
 	if c.raw.is(closed) {
 		return
 	}
-	switch err := c.over.pull(messageBuffer); {
+	switch err := c.tls.pull(messageBuffer); {
 	case err == errNothing:
 	case err != nil && c.raw.is(over): // it broke before its first byte
 		c.raw.empty()

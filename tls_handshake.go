@@ -82,7 +82,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 		err = errors.New("plexor: StartTLS in a handler of Messages: upgrade in a HandlerFunc, and let it call the ServeConn of Messages")
 	case cfg == nil:
 		err = errors.New("plexor: StartTLS without a tls.Config")
-	case c.over != nil:
+	case c.tls != nil:
 		err = errors.New("plexor: StartTLS on a connection that speaks TLS")
 	case s.is(closed):
 		err = net.ErrClosed
@@ -115,7 +115,7 @@ func (c *Conn) secure(cfg *tls.Config, client bool) *secured {
 	} else {
 		x.tc = tls.Server((*tlsTransport)(x), cfg)
 	}
-	c.over = x
+	c.tls = x
 	return x
 }
 

@@ -6,7 +6,7 @@ import "io"
 // waits (see secured), so the loop itself can have it read.
 //
 //	Data ──▶ hello: a coroutine makes the handshake ──▶ shaken
-//	Data ──▶ nextOver ──▶ pull: tls.Conn.Read ──▶ plain ──▶ the decoder      errNothing: wait for more, with nothing held
+//	Data ──▶ nextTLS ──▶ pull: tls.Conn.Read ──▶ plain ──▶ the decoder      errNothing: wait for more, with nothing held
 //
 // What remains of a connection that waits is what crypto/tls keeps: its keys, and the buffer of its largest record.
 
@@ -17,10 +17,10 @@ func (m *messageConn) shaken(err error) {
 	}
 }
 
-// nextOver is next over a layer.
-func (m *messageConn) nextOver() bool {
+// nextTLS is next over TLS.
+func (m *messageConn) nextTLS() bool {
 	for {
-		if p := m.over.pulled(); len(p) > 0 {
+		if p := m.tls.pulled(); len(p) > 0 {
 			if m.raw.is(awaited) {
 				m.raw.w.heard(&m.Conn)
 			}
@@ -29,14 +29,14 @@ func (m *messageConn) nextOver() bool {
 				m.run.bad = err
 				return false
 			}
-			m.over.take(len(p) - len(rest))
+			m.tls.take(len(p) - len(rest))
 			if msg != nil {
 				m.run.msg = msg
 				m.raw.w.whole(&m.raw)
 				return true
 			}
 		}
-		if err := m.over.pull(messageBuffer); err == errNothing {
+		if err := m.tls.pull(messageBuffer); err == errNothing {
 			return false
 		} else if err != nil {
 			m.run.end = err
@@ -45,6 +45,8 @@ func (m *messageConn) nextOver() bool {
 	}
 }
 
+// pull reads what has arrived, size bytes at most, into plain; with nothing there the error is errNothing. It, and what
+// stands here of plain, are for the loop too.
 func (x *secured) pull(size int) error {
 	s := &x.c.raw
 	if !x.mayRead() {
@@ -66,6 +68,7 @@ func (x *secured) pull(size int) error {
 	return err
 }
 
+// pulled is what is in plain.
 func (x *secured) pulled() []byte {
 	if x.plain == nil {
 		return nil
@@ -73,8 +76,10 @@ func (x *secured) pulled() []byte {
 	return x.plain.b[x.plain.from:]
 }
 
+// take takes n bytes of it.
 func (x *secured) take(n int) { x.plain.from += n }
 
+// drop gives plain back, and what is in it is lost.
 func (x *secured) drop() {
 	if x.plain != nil {
 		x.c.raw.w.buffers.put(x.plain)
@@ -82,6 +87,8 @@ func (x *secured) drop() {
 	}
 }
 
+// partial is how many bytes are held, or soon will be, for a record that has come in part.
 func (x *secured) partial() int { return x.meter.Partial() }
 
+// inside reports whether anything has come that is neither taken nor can be pulled yet.
 func (x *secured) inside() bool { return x.meter.Inside() || len(x.pulled()) > 0 }

@@ -24,9 +24,9 @@ type sharedTLS struct {
 	left   []byte // what Messages had read, and not handled
 }
 
-// share is of layer: it goes on over the shared connection.
-func (x *secured) share(raw net.Conn) net.Conn {
-	x.give(raw.(*shared))
+// share goes on over sh in place of the stream, for any goroutine, and returns what is to be used then.
+func (x *secured) share(sh *shared) *sharedTLS {
+	x.give(sh)
 	x.pushing = true
 	return &sharedTLS{sh: x.sh, tc: x.tc, left: bytes.Clone(x.pulled())}
 }
@@ -136,7 +136,7 @@ func (s *sharedTLS) SetWriteDeadline(t time.Time) error { return s.sh.SetWriteDe
 // ConnectionState tells what the handshake has agreed on.
 func (s *sharedTLS) ConnectionState() tls.ConnectionState { return s.tc.ConnectionState() }
 
-// push takes all of p, room or not, and whether or not the deadline has passed: for a layer that has waited by awaitRoom,
+// push takes all of p, room or not, and whether or not the deadline has passed: for TLS, which has waited by awaitRoom,
 // and may not write half a record.
 func (s *shared) push(p []byte) error {
 	s.mu.Lock()
@@ -194,7 +194,7 @@ func (s *shared) readableNow() error {
 type listenerTLS struct{ ln *Listener }
 
 func (h listenerTLS) ServeConn(c *Conn) {
-	x := c.over.(*secured)
+	x := c.tls
 	sh := c.share()
 	x.give(sh)
 	sh.tc = x.tc

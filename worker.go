@@ -160,8 +160,8 @@ func (c *Conn) expel(err error) {
 		s.lc.CloseWithError(err)
 		return
 	}
-	if c.over != nil {
-		_ = c.over.notify() // best effort
+	if c.tls != nil {
+		_ = c.tls.notify() // best effort
 	}
 	s.end(err)
 }
