@@ -1,0 +1,75 @@
+package tcp
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/plexor-go/plexor/wire"
+)
+
+func TestClose(t *testing.T) {
+	t.Run("nothing unread", func(t *testing.T) {
+		x := newScript(t, Options{}).accept()
+		x.write("bye")
+		if err := x.c.Close(x.now); err != nil {
+			t.Fatal(err)
+		}
+		x.flush()
+		x.want("P. 1:4 ack 1 bye", "F. 4:5 ack 1")
+		x.in(wire.ACK|wire.FIN, 1, 5, "")
+		x.state(TimeWait, nil)
+	})
+	t.Run("text unread", func(t *testing.T) {
+		x := newScript(t, Options{}).accept()
+		x.in(wire.ACK, 1, 1, "hello")
+		if err := x.c.Close(x.now); err != nil {
+			t.Fatal(err)
+		}
+		x.flush()
+		x.want("R 1:1")
+		x.state(Closed, ErrClosed)
+	})
+	t.Run("text that comes later", func(t *testing.T) {
+		x := newScript(t, Options{}).accept()
+		if err := x.c.Close(x.now); err != nil {
+			t.Fatal(err)
+		}
+		x.flush()
+		x.want("F. 1:2 ack 1")
+		x.in(wire.ACK, 1, 2, "")
+		x.in(wire.ACK, 1, 2, "late")
+		x.want("R 2:2")
+		x.state(Closed, ErrClosed)
+	})
+	t.Run("after CloseWrite", func(t *testing.T) {
+		x := newScript(t, Options{}).accept()
+		if err := errors.Join(x.c.CloseWrite(x.now), x.c.Close(x.now)); err != nil {
+			t.Fatal(err)
+		}
+		x.flush()
+		x.want("F. 1:2 ack 1")
+	})
+}
+
+// TestResetAtTheEnd has the acknowledgment of our FIN be lost for longer than the peer waits: its reset says nothing
+// new then (RFC 9293, section 3.10.7.4), but where text was not acknowledged it does.
+func TestResetAtTheEnd(t *testing.T) {
+	for _, text := range []string{"", "text"} {
+		x := newScript(t, Options{}).accept()
+		x.in(wire.ACK|wire.FIN, 1, 1, "")
+		if text != "" {
+			x.write(text)
+		}
+		if err := x.c.CloseWrite(x.now); err != nil {
+			t.Fatal(err)
+		}
+		x.flush()
+		x.state(LastAck, nil)
+		x.in(wire.RST, 2, 0, "")
+		if text == "" {
+			x.state(Closed, nil)
+		} else {
+			x.state(Closed, ErrReset)
+		}
+	}
+}

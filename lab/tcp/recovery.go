@@ -1,0 +1,240 @@
+package tcp
+
+import (
+	"slices"
+	"time"
+
+	"github.com/plexor-go/plexor/wire"
+)
+
+// rack is RFC 8985's state: which of the segments that have arrived was sent last.
+type rack struct {
+	sent      time.Duration
+	end       Seq
+	rtt       time.Duration
+	reordered bool
+	furthest  Seq // that was delivered
+	valid     bool
+}
+
+// acked takes the acknowledgment of a segment: what it acknowledges at once, and what selectively.
+func (c *Conn) acked(now time.Duration, g *segment) {
+	newly := c.una.To(g.ack)
+	limited := c.flight() >= c.cc.window-c.mss
+	delivered := false
+	if c.sack && g.o.SACKs > 0 {
+		delivered = c.gotSACK(now, g.o.SACK[:g.o.SACKs])
+	}
+	if newly > 0 {
+		c.forward(now, g, newly, limited)
+		delivered = true
+	} else if !c.sack && c.dups == dupThreshold && !c.recovering {
+		c.flag(&c.records[0], c.records[0].flags|lost)
+		c.recovery()
+	}
+	if delivered && c.sack {
+		c.detect(now)
+	}
+	if len(c.records) > 0 || c.outLen > 0 {
+		c.mark()
+	}
+}
+
+// forward moves una over newly numbers.
+func (c *Conn) forward(now time.Duration, g *segment, newly int, limited bool) {
+	if n := min(c.first.To(g.ack), c.outLen); n > 0 {
+		c.out.discard(&c.stack.pool, n)
+		c.first, c.outLen = c.first.Add(n), c.outLen-n
+		if c.outLen == 0 {
+			c.out.release(&c.stack.pool)
+		}
+	}
+	c.una = g.ack
+	n := 0
+	for n < len(c.records) && c.records[n].to.AtMost(c.una) {
+		r := &c.records[n]
+		if r.flags&sacked == 0 {
+			c.delivered(now, *r)
+		}
+		c.pipe -= r.flying()
+		n++
+	}
+	c.records = slices.Delete(c.records, 0, n)
+	if len(c.records) > 0 && c.records[0].from.Less(c.una) {
+		c.pipe -= c.records[0].flying()
+		c.records[0].from = c.una
+		c.pipe += c.records[0].flying()
+	}
+	if g.o.HasTimestamps && c.timestamps && g.o.Echo != 0 && c.rtt.smooth == 0 {
+		c.rtt.measured(time.Duration(timestamp(now)-g.o.Echo) * time.Millisecond)
+	}
+	c.backoff, c.tlp, c.unackedSince = 0, false, now
+	switch {
+	case c.recovering && c.recover.AtMost(c.una):
+		c.recovering, c.dups = false, 0
+	case c.recovering && !c.sack && len(c.records) > 0: // a partial acknowledgment: RFC 6582, section 3.2
+		c.flag(&c.records[0], c.records[0].flags|lost)
+		c.dups = max(0, c.dups-newly/c.mss)
+	case !c.recovering:
+		c.dups = 0
+		if limited {
+			c.cc.grew(now, newly, c.mss, c.rtt.smooth)
+		}
+	}
+	c.arm(now)
+	if c.short && c.outLen <= c.stack.limits.SendBuffer/2 {
+		c.short = false
+		c.tell(Writable)
+	}
+}
+
+// delivered takes a record whose bytes the peer has: its round trip, and RACK's steps 2 and 3 (RFC 8985, section 6.2).
+func (c *Conn) delivered(now time.Duration, r record) {
+	d := now - r.sent
+	if r.flags&again == 0 {
+		c.rtt.measured(d)
+	} else if d < c.rtt.min {
+		return // the acknowledgment is more likely one of the first time
+	}
+	if r.flags&again == 0 && c.rack.valid && r.to.Less(c.rack.furthest) {
+		c.rack.reordered = true
+	}
+	if !c.rack.valid {
+		c.rack.furthest = r.to
+	}
+	c.rack.furthest = later(c.rack.furthest, r.to)
+	if !c.rack.valid || r.sent > c.rack.sent || r.sent == c.rack.sent && c.rack.end.Less(r.to) {
+		c.rack.valid, c.rack.sent, c.rack.end, c.rack.rtt = true, r.sent, r.to, d
+	}
+}
+
+// gotSACK marks what the blocks say, and reports whether something is new. A block outside of what was sent and not
+// acknowledged says nothing (RFC 2018; a duplicate's, RFC 2883).
+func (c *Conn) gotSACK(now time.Duration, blocks []wire.SACKBlock) (news bool) {
+	for _, b := range blocks {
+		from, to := Seq(b.Left), Seq(b.Right)
+		if !from.Less(to) || from.Less(c.una) || c.next.Less(to) {
+			continue
+		}
+		for i := range c.records {
+			r := &c.records[i]
+			if r.flags&sacked != 0 || r.from.Less(from) || to.Less(r.to) {
+				continue
+			}
+			c.delivered(now, *r)
+			c.flag(r, r.flags&^lost|sacked)
+			news = true
+		}
+	}
+	return news
+}
+
+// detect counts as lost what was sent long enough before something that has arrived: RFC 8985, section 6.2, step 5.
+func (c *Conn) detect(now time.Duration) {
+	if !c.rack.valid {
+		return
+	}
+	arrived := 0
+	for _, r := range c.records {
+		if r.flags&sacked != 0 {
+			arrived++
+		}
+	}
+	window := min(c.rtt.min/4, c.rtt.smooth)
+	if !c.rack.reordered && (c.recovering || arrived >= dupThreshold) {
+		window = 0
+	}
+	var wait time.Duration
+	found := false
+	for i := range c.records {
+		r := &c.records[i]
+		before := r.sent < c.rack.sent || r.sent == c.rack.sent && r.to.Less(c.rack.end)
+		if r.flags&(sacked|lost) != 0 || !before {
+			continue
+		}
+		if left := r.sent + c.rack.rtt + window - now; left <= 0 {
+			c.flag(r, r.flags|lost)
+			found = true
+		} else {
+			wait = max(wait, left)
+		}
+	}
+	if found {
+		c.recovery()
+	}
+	if wait > 0 {
+		c.set(timerReorder, now+wait)
+	} else {
+		c.stop(timerReorder)
+	}
+}
+
+// recovery begins, or goes on.
+func (c *Conn) recovery() {
+	if !c.recovering {
+		c.recovering, c.recover, c.atOnce = true, c.next, true
+		flight := c.una.To(c.next)
+		if !c.sack {
+			flight -= max(0, c.dups-1) * c.mss // what RFC 3042 let out does not count (RFC 5681, section 3.2)
+		}
+		c.cc.lost(flight, c.mss)
+	}
+	c.mark()
+}
+
+// markLost counts as lost all that the peer has not said it has.
+func (c *Conn) markLost() {
+	for i := range c.records {
+		if r := &c.records[i]; r.flags&sacked == 0 {
+			c.flag(r, r.flags|lost)
+		}
+	}
+	c.mark()
+}
+
+// flight is how many numbers are on their way: RFC 6675's pipe.
+func (c *Conn) flight() int {
+	if !c.sack {
+		return max(c.pipe-c.dups*c.mss, 0) // each has left the network
+	}
+	return c.pipe
+}
+
+// flying is how much of the record is on its way.
+func (r *record) flying() int {
+	if r.flags&(sacked|lost) != 0 {
+		return 0
+	}
+	return r.from.To(r.to)
+}
+
+// record notes a record of what is sent for the first time.
+func (c *Conn) record(r record) {
+	c.records = append(c.records, r)
+	c.pipe += r.flying()
+}
+
+// flag gives a record other flags.
+func (c *Conn) flag(r *record, f recordFlags) {
+	c.pipe -= r.flying()
+	r.flags = f
+	c.pipe += r.flying()
+}
+
+// arm sets the timer of what was sent and not acknowledged: first for a probe of the tail (RFC 8985, section 7), then
+// for a timeout.
+func (c *Conn) arm(now time.Duration) {
+	if len(c.records) == 0 {
+		c.stop(timerRetransmit)
+		return
+	}
+	d := c.rtt.after(c.backoff)
+	if c.sack && !c.recovering && !c.tlp && c.backoff == 0 && c.rtt.smooth > 0 {
+		probe := 2 * c.rtt.smooth
+		if len(c.records) == 1 {
+			probe += 200 * time.Millisecond // its acknowledgment may be delayed: RFC 8985's WCDelAckT
+		}
+		d = min(d, probe)
+	}
+	c.set(timerRetransmit, now+d)
+}

@@ -1,0 +1,152 @@
+package tcp
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor/wire"
+)
+
+// options sets the bytes of a segment's options.
+func options(b ...byte) func(h *wire.TCP) { return func(h *wire.TCP) { h.Options = b } }
+
+func TestOptionsAnywhere(t *testing.T) {
+	x := newScript(t, Options{}).accept()
+	x.in(wire.ACK, 1, 1, "a", options(200, 4, 9, 9)) // of a kind that nobody knows (MUST-6)
+	x.in(wire.ACK, 2, 1, "b", options(1, 200, 3, 9)) // not aligned (MUST-64)
+	// Those of a SYN, where they mean nothing (MUST-5).
+	x.in(wire.ACK, 3, 1, "c", options(3, 3, 7, 2, 4, 0, 1, 1, 0, 9, 9, 9))
+	x.read("abc")
+	x.write(times(1500))
+	if got := x.line(x.out[0]); got != ". 1:1001 ack 4" {
+		t.Errorf("the MSS is another now: %s", got)
+	}
+}
+
+// TestSegmentSize has the options of a segment taken off its text (MUST-16).
+func TestSegmentSize(t *testing.T) {
+	x := newScript(t, Options{}).dial()
+	o := wire.TCPOptions{HasMSS: true, MSS: 1000, HasTimestamps: true, Value: 1, Echo: 1}
+	b, _ := o.Append(nil)
+	x.in(wire.SYN|wire.ACK, 0, 1, "", options(b...))
+	x.want(". 1:1 ack 1")
+	x.write(times(2000))
+	x.want(". 1:989 ack 1", ". 989:1977 ack 1")
+}
+
+// TestKarn takes no round trip of a segment that was sent twice (MUST-18).
+func TestKarn(t *testing.T) {
+	x := newScript(t, Options{}).accept()
+	x.write("a")
+	x.wait(50 * time.Millisecond)
+	x.in(wire.ACK, 1, 2, "")
+	known := x.c.rtt
+	x.write("b")
+	x.wait(time.Second) // sent again
+	if len(x.out) < 3 {
+		t.Fatalf("%d segments", len(x.out))
+	}
+	x.in(wire.ACK, 1, 3, "")
+	if x.c.rtt != known {
+		t.Errorf("the estimate was %+v and is %+v", known, x.c.rtt)
+	}
+	if x.c.backoff != 0 {
+		t.Error("the timeout is still doubled")
+	}
+}
+
+// TestSlowStart doubles the window each round trip, and after a loss grows by a segment (MUST-19).
+func TestSlowStart(t *testing.T) {
+	x := newScript(t, Options{Reno: true}).accept()
+	x.write(times(200000))
+	first := len(x.out)
+	if first != 10 {
+		t.Errorf("the first flight is %d segments", first)
+	}
+	x.wait(10 * time.Millisecond)
+	ack := 1
+	for range first {
+		ack += 1000
+		x.in(wire.ACK, 1, ack, "")
+	}
+	if got := len(x.out) - first; got != 20 {
+		t.Errorf("the second flight is %d segments", got)
+	}
+	for range 3 { // three duplicates: a loss (RFC 5681, section 3.2)
+		x.in(wire.ACK, 1, ack, "")
+	}
+	if got := x.line(x.out[len(x.out)-1]); got != ". 10001:11001 ack 1" {
+		t.Errorf("after three duplicates it sent %s", got)
+	}
+	if x.c.cc.window != 10000 || !x.c.recovering {
+		t.Errorf("the window is %d of 20000", x.c.cc.window)
+	}
+}
+
+// TestSillyWindow sends no small segment because the window is small (MUST-38).
+func TestSillyWindow(t *testing.T) {
+	x := newScript(t, Options{}).accept()
+	x.write(times(1000))
+	x.want("P. 1:1001 ack 1")
+	x.write(times(3000))
+	x.out = nil
+	x.in(wire.ACK, 1, 1001, "", window(0))
+	x.out = nil
+	x.c.maxWindow = 4000
+	x.in(wire.ACK, 1, x.c.first.To(x.c.next)+1001, "", window(10))
+	for _, h := range x.out {
+		if len(h.Payload) > 0 && len(h.Payload) < 500 {
+			t.Errorf("a segment of %d bytes", len(h.Payload))
+		}
+	}
+}
+
+// TestRandom is many exchanges over paths that change by the seed: every byte compared, nothing left behind.
+func TestRandom(t *testing.T) {
+	n := uint64(200)
+	if testing.Short() {
+		n = 20
+	}
+	for seed := range n {
+		rnd := rand.New(rand.NewPCG(seed, 77))
+		p := path{delay: time.Duration(rnd.Int64N(int64(100 * time.Millisecond))),
+			loss:   rnd.Float64() * 0.1 * float64(rnd.IntN(2)),
+			double: rnd.Float64() * 0.1 * float64(rnd.IntN(2)), rate: rnd.IntN(2) * (100000 + rnd.IntN(1e7))}
+		if rnd.IntN(3) == 0 {
+			p.jitter = time.Duration(1 + rnd.Int64N(int64(50*time.Millisecond)))
+		}
+		o := func() Options {
+			return Options{Reno: rnd.IntN(2) == 0, MTU: 576 + rnd.IntN(9000),
+				Limits: Limits{SendBuffer: 1000 + rnd.IntN(300000), ReceiveBuffer: 1000 + rnd.IntN(300000), UserTimeout: time.Hour}}
+		}
+		s := newSim(t, seed, p, o(), o())
+		size := func() int { return 1 + rnd.IntN(1<<rnd.IntN(19)) }
+		exchange(t, s, noise(rnd, size()), noise(rnd, size()), 1+rnd.IntN(100000))
+		if t.Failed() {
+			t.Fatalf("seed %d: %+v", seed, p)
+		}
+	}
+}
+
+// TestReplay holds that a run with the same seed is the same, segment for segment.
+func TestReplay(t *testing.T) {
+	run := func(seed uint64) []byte {
+		s := newSim(t, seed, path{delay: 5 * time.Millisecond, loss: 0.05, jitter: 3 * time.Millisecond}, Options{},
+			Options{})
+		s.keep = true
+		exchange(t, s, make([]byte, 100000), make([]byte, 50000), 5000)
+		var b bytes.Buffer
+		for _, l := range s.seen {
+			b.WriteString(l + "\n")
+		}
+		return b.Bytes()
+	}
+	if !bytes.Equal(run(5), run(5)) {
+		t.Error("two runs with one seed differ")
+	}
+	if bytes.Equal(run(5), run(6)) {
+		t.Error("two seeds give one run")
+	}
+}
