@@ -1,6 +1,9 @@
 // Command chat is a room: each line that somebody says goes to everybody else. Whoever reads too slowly is dropped, so
 // that nobody has to wait for them, and nobody's lines pile up in memory.
 //
+//	go run ./examples/chat                       # on tcp://127.0.0.1:9000; stop it with Ctrl-C
+//	printf 'hello\n' | nc -N 127.0.0.1 9000      # says hello, and goes; without printf it stays, and listens
+//
 // One loop runs it all, so the room is a plain map without a lock: two handlers of a loop never run at once, and what is
 // done between two waits is done undisturbed.
 package main
@@ -10,6 +13,9 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
@@ -85,5 +91,17 @@ func main() {
 		log.Fatal(err)
 	}
 	log.Printf("listening on %s://%s", addr.Network(), addr)
-	log.Fatal(srv.Wait())
+	if err := drain(srv); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// drain waits for SIGINT or SIGTERM, and lets what is under way come to its end.
+func drain(srv *plexor.Server) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	stop() // a second signal ends the program at once
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return srv.Shutdown(ctx)
 }

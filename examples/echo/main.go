@@ -1,20 +1,40 @@
 // Command echo sends back what it is sent: each connection is a coroutine that copies.
+//
+//	go run ./examples/echo                       # on tcp://127.0.0.1:9000; stop it with Ctrl-C
+//	printf hello | nc -N 127.0.0.1 9000          # prints hello
 package main
 
 import (
+	"context"
 	"io"
 	"log"
 	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/plexor-go/plexor"
 )
 
 func main() {
-	srv := &plexor.Server{}
-	addr, err := srv.Open(append(os.Args, "tcp://127.0.0.1:9000")[1], plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }))
+	srv := new(plexor.Server)
+	echo := plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })
+	addr, err := srv.Open(append(os.Args, "tcp://127.0.0.1:9000")[1], echo)
 	if err != nil {
 		log.Fatal(err)
 	}
 	log.Printf("listening on %s://%s", addr.Network(), addr)
-	log.Fatal(srv.Wait())
+	if err := drain(srv); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// drain waits for SIGINT or SIGTERM, and lets what is under way come to its end.
+func drain(srv *plexor.Server) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	stop() // a second signal ends the program at once
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return srv.Shutdown(ctx)
 }

@@ -1,6 +1,11 @@
 // Command prefork serves echo by worker processes, which share one listening socket: a worker that crashes takes its own
 // connections along and no others, and another is started in its place.
 //
+//	go run ./examples/prefork                    # on tcp://127.0.0.1:9000; stop it with Ctrl-C
+//	printf 'hello\n' | nc -N 127.0.0.1 9000      # prints worker …, process …: hello
+//
+// What it does at a signal:
+//
 //	kill -HUP  PID    new workers, one by one; no connection is refused
 //	kill -TTIN PID    one worker more (TTOU: one fewer)
 //	kill -USR2 PID    a second master, from the program's file as it is by then; TERM then ends the first one

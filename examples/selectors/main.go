@@ -1,12 +1,18 @@
 // Command selectors is the textbook's event loop, on a selector and sockets alone: one goroutine serves every client.
 // It answers each piece that arrives on 127.0.0.1:8088 with the same in upper case and "_SB" behind it. A reply that
 // the kernel does not take at once is cut short: package loop is what handles that, and all else that a server meets.
+//
+//	go run ./examples/selectors                  # on tcp://127.0.0.1:8088; stop it with Ctrl-C
+//	printf hello | nc -N 127.0.0.1 8088          # prints HELLO_SB
 package main
 
 import (
 	"bytes"
+	"context"
 	"log"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/plexor-go/plexor/selector"
 	"github.com/plexor-go/plexor/sock"
@@ -38,7 +44,10 @@ func main() {
 	listener := must(sock.Listen(addr, sock.Options{}))
 	must(0, sel.Register(listener.FD(), selector.Read, func() { accept(listener) }))
 	log.Println("listening on", must(listener.LocalAddr()))
-	for {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { sel.Wake() }) // a wait that nothing is ready for returns, and the loop ends
+	for ctx.Err() == nil {
 		for _, r := range must(sel.Select(-1, nil)) {
 			r.Data.(func())()
 		}

@@ -1,7 +1,9 @@
-// Command tlsproxy takes connections over TLS, with a certificate that it makes for itself unless the address names one,
-// and hands what they say to a server that speaks plain TCP:
+// Command tlsproxy takes connections over TLS, with a certificate that it makes for itself unless the address names one
+// (tls://127.0.0.1:8443?cert=cert.pem&key=key.pem), and hands what they say to a server that speaks plain TCP:
 //
-//	tlsproxy tls://127.0.0.1:8443?cert=cert.pem\&key=key.pem tcp://127.0.0.1:8080
+//	go run ./examples/tlsproxy tls://127.0.0.1:8443 tcp://127.0.0.1:8080    # stop it with Ctrl-C
+//	go run ./examples/echo tcp://127.0.0.1:8080 &
+//	printf hello | go run ./cmd/plexor dial --insecure tls://127.0.0.1:8443   # prints hello
 //
 // Either side may end its half of the conversation and still listen: the end is passed on, and not more.
 package main
@@ -11,6 +13,8 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/plexor-go/plexor"
@@ -60,5 +64,17 @@ func main() {
 	}
 	_, fingerprint := srv.SelfSigned()
 	log.Printf("listening on tls://%s %s", addr, fingerprint)
-	log.Fatal(srv.Wait())
+	if err := drain(srv); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// drain waits for SIGINT or SIGTERM, and lets what is under way come to its end.
+func drain(srv *plexor.Server) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	stop() // a second signal ends the program at once
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return srv.Shutdown(ctx)
 }

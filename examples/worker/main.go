@@ -1,12 +1,20 @@
 // Command worker answers each line with its SHA-256, hashed so many times over that it takes a while. The hashing would hold
 // up the loop and everybody on it, so coro.Await hands it to a goroutine: the handler waits, and the loop serves others.
+//
+//	go run ./examples/worker                     # on tcp://127.0.0.1:9000; stop it with Ctrl-C
+//	printf 'ping\n' | nc -N 127.0.0.1 9000       # prints pong
+//	printf 'work\n' | nc -N 127.0.0.1 9000       # prints 4b22e3257d…
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"log"
 	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
@@ -43,5 +51,17 @@ func main() {
 		log.Fatal(err)
 	}
 	log.Printf("listening on %s://%s", addr.Network(), addr)
-	log.Fatal(srv.Wait())
+	if err := drain(srv); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// drain waits for SIGINT or SIGTERM, and lets what is under way come to its end.
+func drain(srv *plexor.Server) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	stop() // a second signal ends the program at once
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return srv.Shutdown(ctx)
 }
