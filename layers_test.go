@@ -19,7 +19,7 @@ const module = "github.com/plexor-go/plexor"
 var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord"},
-	{"selector", "uring", "lab/tcp", "lab/link"},
+	{"selector", "uring", "lab/tcp"},
 	{"frame"},
 	{"frame/frametest", "frame/resp", "frame/memcache"},
 	{"loop"},
@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"proc"},
 	{"load", "models"},
 	{"compare"},
-	{"cmd/plexor", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",
+	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",
 		"attacks/stopped", "attacks/urgent"},
 }
 
