@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/loop"
 )
 
 // TestBubbleShared: a connection whose loop is outside the bubble is used inside one as one of package net is. Each step
@@ -166,5 +168,38 @@ func TestBubbleShutdown(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Errorf("the client: %v, want the end of the stream", err)
 		}
+	})
+}
+
+// TestBubbleHeld: a loop that a handler holds is given up though who closes it is in a bubble, whose time stands still.
+func TestBubbleHeld(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		t.Parallel() // it waits for a second
+		released, holds := make(chan struct{}), make(chan struct{})
+		defer close(released)
+		srv := &plexor.Server{Driver: p.driver, Loops: 1, Stall: -1}
+		addr, err := srv.Open(p.addr, plexor.GreeterFunc(func(*plexor.Conn) {
+			close(holds)
+			holdUntil(released)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&bench{t: t, Server: srv, addr: addr}).dial()
+		receive(t, holds, "the handler")
+		synctest.Test(t, func(t *testing.T) {
+			ended := make(chan error, 2)
+			go func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				ended <- srv.Shutdown(ctx)
+			}()
+			go func() { ended <- srv.Close() }()
+			for range 2 {
+				if held, ok := errors.AsType[*loop.HeldError](<-ended); !ok || !strings.Contains(held.At, "holdUntil") {
+					t.Errorf("got %v, want a *loop.HeldError that names holdUntil", held)
+				}
+			}
+		})
 	})
 }

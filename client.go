@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/internal/sample"
@@ -54,6 +55,8 @@ type Client struct {
 	next    int // of workers
 	closed  bool
 	endLog  func() // says what the log was not told
+	ending  sync.Once
+	ended   error // what ended it
 }
 
 // Start starts the loops, if they do not run yet, and returns why they can't. A dial does it too.
@@ -229,7 +232,7 @@ func (c *Client) dial(ctx context.Context, d *Dialer, ep *endpoint) (net.Conn, e
 	switch {
 	case err == nil:
 		return conn, nil
-	case errors.Is(err, loop.ErrLoopClosed), errors.Is(err, loop.ErrClosed):
+	case errors.Is(err, loop.ErrLoopClosed), errors.Is(err, loop.ErrClosed), held(err):
 		failed = []error{ErrClientClosed}
 	case failed == nil:
 		failed = []error{err}
@@ -237,9 +240,16 @@ func (c *Client) dial(ctx context.Context, d *Dialer, ep *endpoint) (net.Conn, e
 	return nil, &DialError{Address: ep.text, Errs: failed}
 }
 
+func held(err error) bool {
+	_, is := errors.AsType[*loop.HeldError](err)
+	return is
+}
+
 // Close ends the Client: dials that are under way fail with ErrClientClosed, and so do later ones. Connections that are
 // still open are reset, and what waits on them fails with ErrClientClosed; so first end what uses them, such as by
-// http.Transport.CloseIdleConnections. Those that were closed have a second for what was written before to arrive.
+// http.Transport.CloseIdleConnections. Those that were closed have a second for what was written before to arrive. A callback
+// of TLS or a Lookup that holds a loop keeps Close for some two seconds: its connections are broken off then, and the error is
+// a *[loop.HeldError], which names the line.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -248,17 +258,23 @@ func (c *Client) Close() error {
 	if g == nil {
 		return nil
 	}
-	partings := make(map[*worker]*parting)
+	c.ending.Do(func() { c.ended = c.end(g) })
+	return c.ended
+}
+
+func (c *Client) end(g *loop.Group) error {
+	var untold atomic.Int64
+	untold.Add(int64(len(c.workers)))
+	var tells sync.WaitGroup
 	for _, w := range c.workers {
-		p := new(parting)
-		if w.loop.Do(func() { p.prepare(); w.endConns() }) == nil { // one that has ended has none
-			partings[w] = p
-		}
+		tells.Go(func() {
+			_ = w.loop.Do(w.endConns) // one that has ended has none
+			untold.Add(-1)
+		})
 	}
-	for w, p := range partings {
-		p.wait(w.loop)
-	}
+	part(func() bool { return untold.Load() > 0 || g.Stats().Conns > 0 })
 	err := g.Close()
+	tells.Wait() // each loop has ended, or was given up
 	c.endLog()
 	return err
 }

@@ -7,16 +7,19 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/loop"
 )
 
 // eachClient runs f with a Client on each driver, closes it, and looks for what is left.
@@ -255,4 +258,41 @@ func ExampleClient() {
 	body, err := io.ReadAll(resp.Body)
 	fmt.Printf("%s %v\n", body, err)
 	// Output: hello <nil>
+}
+
+// TestClientCloseHeld: a callback of TLS that holds its loop keeps neither Close nor the dial that called it.
+func TestClientCloseHeld(t *testing.T) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel() // it waits for two seconds
+		srv := &plexor.Server{Handler: plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })}
+		addr, err := srv.Open("tls://127.0.0.1:0", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		released, holds := make(chan struct{}), make(chan struct{})
+		defer close(released)
+		config := &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error {
+			close(holds)
+			holdUntil(released)
+			return nil
+		}}
+		c := &plexor.Client{Driver: driver, Loops: 1, Log: slog.New(slog.DiscardHandler), Dialer: plexor.Dialer{TLS: config}}
+		dialled := make(chan error, 1)
+		go func() { _, err := c.Dial(t.Context(), "tls://"+addr.String()); dialled <- err }()
+		receive(t, holds, "the callback")
+		ends := make(chan error, 2)
+		for range 2 {
+			go func() { ends <- c.Close() }()
+		}
+		for range 2 {
+			err := recvError(t, ends)
+			if held, ok := errors.AsType[*loop.HeldError](err); !ok || !strings.Contains(held.At, "holdUntil") {
+				t.Errorf("Close: %v, want a *loop.HeldError that names holdUntil", err)
+			}
+		}
+		if err := recvError(t, dialled); !errors.Is(err, plexor.ErrClientClosed) {
+			t.Errorf("the dial: %v, want ErrClientClosed", err)
+		}
+	})
 }

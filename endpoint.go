@@ -141,7 +141,11 @@ func (ep *endpoint) discard(sockets []sock.Socket) {
 func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 	g := ep.srv.group
 	if ep.addr.Scheme == "udp" {
-		if ep.pc, err = g.ListenPacketOn(sockets[0], &packetEvents{ep: ep}); err != nil {
+		take := g.ListenPacketOn
+		if ep.srv.Bind != nil {
+			take = g.ListenPacketShared
+		}
+		if ep.pc, err = take(sockets[0], &packetEvents{ep: ep}); err != nil {
 			return err
 		}
 		ep.local = netAddr(ep.pc.Addr())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -33,12 +34,8 @@ func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) erro
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run() }()
-	var p parting
-	noPart := l.Do(p.prepare) // a loop that has ended tells why
 	_, err = coro.Call(ctx, coro.On(l), "plexor.Run", func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
-	if noPart == nil {
-		p.wait(l)
-	}
+	part(func() bool { return l.Stats().Conns > 0 })
 	closed := l.Close()
 	if _, held := errors.AsType[*loop.HeldError](closed); held {
 		return errors.Join(err, closed)
@@ -46,37 +43,18 @@ func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) erro
 	return errors.Join(err, closed, <-ended)
 }
 
-// How long connections have to come to their end after f, and how often Run looks: a reset would reach a peer that has
-// not read the end of the stream yet, and be all that it reads. The loop itself gives up on such a peer after a second.
+// How often part looks, and how many times: a reset would reach a peer that has not read the end of the stream yet, and be
+// all that it reads. The loop itself gives up on such a peer after a second; these are 1.2 seconds.
 const (
-	partingTime = 1200 * time.Millisecond
-	partingLook = 2 * time.Millisecond
+	partingLook  = 2 * time.Millisecond
+	partingLooks = 600
 )
 
-// A parting has the timers for it. The loop makes them, before f, which may leave a handler behind that holds the loop: the
-// caller may be in a bubble of testing/synctest, which has a time of its own.
-type parting struct {
-	look *time.Ticker
-	late *time.Timer
-}
-
-func (p *parting) prepare() {
-	p.look, p.late = time.NewTicker(time.Hour), time.NewTimer(time.Hour)
-	p.look.Stop()
-	p.late.Stop()
-}
-
-// wait waits until no connection is left, or for partingTime.
-func (p *parting) wait(l *loop.Loop) {
-	p.look.Reset(partingLook)
-	p.late.Reset(partingTime)
-	defer p.look.Stop()
-	defer p.late.Stop()
-	for l.Stats().Conns > 0 {
-		select {
-		case <-p.look.C:
-		case <-p.late.C:
-			return
-		}
+// part waits while connections are left that come to their end, for partingLooks at most.
+func part(left func() bool) {
+	looks := wait.NewPulse(partingLook)
+	defer looks.Stop()
+	for n := 0; n < partingLooks && left(); n++ {
+		looks.Next(nil)
 	}
 }

@@ -251,7 +251,9 @@ func (t *Task) Wait(ctx context.Context) error {
 // Call runs f as a task of s and waits for it, and is for any goroutine that is neither a coroutine nor a loop's. ctx
 // is what the task's context derives from: cancelled, it cancels the task, for whose end Call still waits, since f
 // may share what the caller has. Besides f's error it returns loop.ErrPostQueueFull or loop.ErrClosed when f could not
-// be started, and ErrLoopClosed when the loop ended before f began. A panic of f is returned as a *PanicError.
+// be started, and ErrLoopClosed when the loop ended before f began. A panic of f is returned as a *PanicError. If the loop is
+// closed and given up since a handler holds it, which may be f, Call does not wait longer: the error is a *loop.HeldError, and
+// f may go on if that handler ever returns.
 func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx context.Context) (T, error)) (T, error) {
 	if o, _ := caller(); o != nil {
 		panic(&MisuseError{Op: "Call", Why: "it would block the loop that it was called on: there, start a task (Go) and Wait for it, or Await a Call on another loop"})
@@ -259,9 +261,8 @@ func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx cont
 	var v, zero T
 	ctx, stop := relayed(ctx, s)
 	defer stop()
-	ended := wait.NewLatch()
 	var outcome error
-	err := s.loop.Post(func() {
+	err := s.loop.DoUntil(func(done func()) {
 		t := s.Go(ctx, name, func(ctx context.Context) (err error) {
 			v, err = f(ctx)
 			return err
@@ -271,13 +272,12 @@ func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx cont
 		}
 		t.OnEnd(func(err error) {
 			outcome = err
-			ended.Open()
+			done()
 		})
 	})
 	if err != nil {
 		return zero, err
 	}
-	ended.Wait()
 	if outcome != nil {
 		return zero, outcome
 	}

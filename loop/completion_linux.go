@@ -278,6 +278,7 @@ func (d *completion) dispatch() {
 	d.ready = d.ready[:0]
 	for cqes := d.ring.Ready(); len(cqes) > 0; cqes = d.ring.Ready() {
 		d.ready = append(d.ready, cqes...)
+		d.foresee(cqes)
 		d.ring.Advance(len(cqes))
 	}
 	d.finishSends(d.ring.Prepared() == 0) // before anything else is asked for
@@ -384,14 +385,23 @@ func (d *completion) complete(c *uring.CQE) {
 
 // submission gives an entry of the queue for an operation of s.
 func (d *completion) submission(s *slot, op opSet) *uring.SQE {
-	e, err := d.ring.NextSQE()
-	if err != nil {
-		// The queue is full and the kernel takes nothing: it has no memory, or completions wait to be read.
-		// Neither lasts.
-		e = d.patience(err)
-	}
+	e := d.entry()
 	s.ops |= op
 	e.UserData = s.mark(op)
+	return e
+}
+
+// entry gives an entry of the queue. If that is full it is submitted, and some of what it asks for is done at once.
+func (d *completion) entry() *uring.SQE {
+	if e := d.ring.SQE(); e != nil {
+		return e
+	}
+	e, err := d.ring.NextSQE()
+	if err != nil {
+		// The kernel takes nothing: it has no memory, or completions wait to be read. Neither lasts.
+		e = d.patience(err)
+	}
+	d.foresee(d.ring.Ready())
 	return e
 }
 
@@ -426,10 +436,7 @@ func (d *completion) slotFor(fd sock.Socket) *slot {
 func (d *completion) cancel(s *slot, ops opSet) {
 	for ops = ops & s.ops &^ s.cancels; ops != 0; ops &= ops - 1 {
 		op := ops & -ops
-		e, err := d.ring.NextSQE()
-		if err != nil {
-			e = d.patience(err)
-		}
+		e := d.entry()
 		e.Cancel(s.mark(op), 0)
 		e.Flags |= uring.SQESkipSuccess
 		// It fails if the operation has just completed, or can't be stopped any more: its own completion counts.

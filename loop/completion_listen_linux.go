@@ -81,6 +81,15 @@ func (d *completion) takeOver(l *Listener) {
 	}
 }
 
+// foresee keeps the connections among completions whose turn is to come. A handler before them may hold the loop.
+func (d *completion) foresee(cqes []uring.CQE) {
+	for i := range cqes {
+		if c := &cqes[i]; opSet(c.UserData>>32) == opAccept && c.Res >= 0 {
+			d.loop.expect(sock.Socket(c.Res))
+		}
+	}
+}
+
 // accepted is a connection, or why there is none. A multishot accept takes in all that wait, however many; those beyond
 // the turn's budget wait in the listener, and while they do no more are asked for. One that comes while its listener
 // steps back is as good as any.
@@ -88,8 +97,10 @@ func (d *completion) accepted(s *slot, c *uring.CQE) {
 	l := s.listener
 	switch {
 	case c.Res >= 0 && l == nil:
+		d.loop.arrived(sock.Socket(c.Res))
 		_ = sock.Socket(c.Res).Abort() // its listener was closed
 	case c.Res >= 0 && (l.leaving || d.mayAccept(s)):
+		d.loop.arrived(sock.Socket(c.Res))
 		l.accepted(sock.Socket(c.Res))
 	case c.Res >= 0:
 		l.early = append(l.early, sock.Socket(c.Res))

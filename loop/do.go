@@ -16,24 +16,36 @@ func (l *Loop) Do(f func()) error {
 		f()
 		return nil
 	}
+	return l.DoUntil(func(done func()) {
+		defer done()
+		f()
+	})
+}
+
+// DoUntil runs f on the loop and waits until done is called, once, by f or whatever f has begun on this loop. An error is one
+// of Do's: after a *HeldError f may be half done, and go on if the handler that holds the loop ever returns. It is for any
+// goroutine but those of the loop.
+func (l *Loop) DoUntil(f func(done func())) error {
 	d := &doing{done: wait.NewLatch()}
 	if err := l.doing.add(d, l); err != nil {
 		return err
 	}
 	defer l.doing.remove(d)
-	if err := l.Post(func() { defer d.end(nil); f() }); err != nil { // what was posted runs, if only when the loop ends
+	if err := l.Post(func() { f(d.finish) }); err != nil { // what was posted runs, if only when the loop ends
 		return err
 	}
 	d.done.Wait()
 	return d.err
 }
 
-// A doing is a Do that waits. Its goroutine may be in a bubble of testing/synctest, so it is no channel.
+// A doing is a Do or a DoUntil that waits. Its goroutine may be in a bubble of testing/synctest, so it is no channel.
 type doing struct {
 	done  *wait.Latch
 	ended atomic.Bool
 	err   error
 }
+
+func (d *doing) finish() { d.end(nil) }
 
 // end ends the wait, once.
 func (d *doing) end(err error) {

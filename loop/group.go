@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -282,13 +283,23 @@ func (g *Group) ListenPacket(a sock.Addr, o sock.Options, h PacketHandler) (*Pac
 }
 
 // ListenPacketOn takes over a datagram socket that is bound already.
-func (g *Group) ListenPacketOn(s sock.Socket, h PacketHandler) (p *PacketConn, err error) {
+func (g *Group) ListenPacketOn(s sock.Socket, h PacketHandler) (*PacketConn, error) {
+	return g.listenPacketOn(s, false, h)
+}
+
+// ListenPacketShared is ListenPacketOn for a descriptor of a socket that other processes have too: who reads first has the
+// datagram, and a loop that is given up since a handler holds it (see [Loop.Close]) leaves the socket to them.
+func (g *Group) ListenPacketShared(s sock.Socket, h PacketHandler) (*PacketConn, error) {
+	return g.listenPacketOn(s, true, h)
+}
+
+func (g *Group) listenPacketOn(s sock.Socket, shared bool, h PacketHandler) (p *PacketConn, err error) {
 	if err := g.refuse("ListenPacket"); err != nil {
 		_ = s.Close() // what led here is told
 		return nil, err
 	}
 	l := g.nextLoop()
-	if doErr := l.Do(func() { p, err = l.listenPacketOn(s, h) }); doErr != nil {
+	if doErr := l.Do(func() { p, err = l.listenPacketOn(s, shared, h) }); doErr != nil {
 		_ = s.Close() // the loop has ended
 		return nil, doErr
 	}
@@ -452,13 +463,15 @@ func (g *Group) LeaveListening() {
 		go g.LeaveListening()
 		return
 	}
+	looks := wait.NewPulse(leaveEvery)
+	defer looks.Stop()
 	for _, l := range g.loops {
 		for left := -1; left != 0; {
 			if l.Do(func() { left = l.leaveListening() }) != nil {
 				break // a loop that has ended listens no more
 			}
 			if left > 0 {
-				time.Sleep(leaveEvery)
+				looks.Next(l.done)
 			}
 		}
 	}

@@ -4,11 +4,14 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/internal/stack"
+	"github.com/plexor-go/plexor/internal/wait"
 )
 
 // A HeldError says that a loop was closed and did not end, since a handler holds it: it neither returned nor waits as
-// handlers of this loop may. The loop's connections, and those on their way to it, were broken off from
-// outside, and what it listened on refuses, unless other processes share it. A datagram socket stays until the loop ends.
+// handlers of this loop may. The loop's connections, and those on their way to it, were broken off from outside, and what
+// it listened on is closed, or left to the processes that share it. With io_uring the kernel keeps those sockets until the
+// loop ends: what is the loop's alone refuses, and its port stays taken; what is shared goes on as long as the loop if the
+// others end before. Windows keeps them too.
 type HeldError struct {
 	At    string // the function and the source line that hold it, as "main.serve (server.go:12)"
 	Stack string // where it was then, as Stall.Stack
@@ -19,31 +22,30 @@ func (e *HeldError) Error() string {
 }
 
 // Close asks every patienceLook whether a loop that is to end has made a turn or closed a connection. One that has done
-// neither for closePatience is held: no less than a second, for a busy machine may keep a good handler from running.
+// neither for patienceLooks of them, which is a second, is held: no less, for a busy machine may keep a good handler
+// from running. Looks are counted, not time: if all of the process is stopped, none are made.
 const (
-	closePatience = time.Second
 	patienceLook  = 20 * time.Millisecond
+	patienceLooks = 50
 )
 
-// awaitEnd waits for the end of a loop that beginClose was called for. Time is the system's: it is not the loop that waits.
+// awaitEnd waits for the end of a loop that beginClose was called for, by the system's time: it is not the loop that waits.
 func (l *Loop) awaitEnd() error {
-	tick := time.NewTicker(patienceLook)
-	defer tick.Stop()
-	turn, conns, since := l.turn.Load(), l.stats.conns.Load(), time.Now()
-	for {
-		select {
-		case <-l.done:
-			return nil
-		case <-l.held:
+	looks := wait.NewPulse(patienceLook)
+	defer looks.Stop()
+	turn, conns, same := l.turn.Load(), l.stats.conns.Load(), 0
+	for looks.Next(l.done) {
+		if l.holding.Load() != nil { // another Close has given up
+			<-l.held
 			return l.holding.Load()
-		case <-tick.C:
 		}
 		if t, n := l.turn.Load(), l.stats.conns.Load(); t != turn || n != conns {
-			turn, conns, since = t, n, time.Now()
-		} else if time.Since(since) >= closePatience {
+			turn, conns, same = t, n, 0
+		} else if same++; same >= patienceLooks {
 			return l.letGo()
 		}
 	}
+	return nil
 }
 
 // letGo gives up a loop that is held.

@@ -176,6 +176,7 @@ func (ln *Listener) finish() {
 // nextEarly takes the first of those that were accepted early.
 func (ln *Listener) nextEarly() sock.Socket {
 	s := ln.early[0]
+	ln.loop.arrived(s)
 	ln.early = ln.early[1:]
 	if len(ln.early) == 0 {
 		ln.early = nil

@@ -31,7 +31,7 @@ type Loop struct {
 	timers  timerHeap
 	conns   []*Conn // all that are open; each knows its place
 	socks   map[endpoint]struct{}
-	handed  map[sock.Socket]struct{} // accepted by other loops, on their way here
+	handed  map[sock.Socket]struct{} // accepted, and not taken in yet: by other loops, or by the driver in this turn
 	watches map[*Watch]struct{}      // nil until there is one
 	dirty   []*Conn                  // wrote in this turn
 	packets []*PacketConn
@@ -76,6 +76,7 @@ type endpoint interface {
 	end(err error) // at once
 	finish()       // after what has arrived already
 	leave()        // to those that share the socket
+	breakOff()     // from outside, while the loop is held; under Loop.table
 }
 
 // A notice is a handler's call that was put off to the end of the turn, so that no handler runs inside a call

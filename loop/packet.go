@@ -27,6 +27,7 @@ type PacketConn struct {
 	blocked bool   // the kernel's buffer is full: wait until it is writable
 	dirty   bool   // in loop.packets
 	ended   bool
+	shared  bool // with other processes
 }
 
 type outPacket struct {
@@ -46,7 +47,7 @@ func (l *Loop) ListenPacket(a sock.Addr, o sock.Options, h PacketHandler) (*Pack
 	if err != nil {
 		return nil, err
 	}
-	return l.listenPacketOn(s, h)
+	return l.listenPacketOn(s, false, h)
 }
 
 func bindPacket(a sock.Addr, o sock.Options) (sock.Socket, error) {
@@ -56,8 +57,8 @@ func bindPacket(a sock.Addr, o sock.Options) (sock.Socket, error) {
 	return sock.Listen(a, o)
 }
 
-func (l *Loop) listenPacketOn(s sock.Socket, h PacketHandler) (*PacketConn, error) {
-	p := &PacketConn{loop: l, handler: h, sock: s}
+func (l *Loop) listenPacketOn(s sock.Socket, shared bool, h PacketHandler) (*PacketConn, error) {
+	p := &PacketConn{loop: l, handler: h, sock: s, shared: shared}
 	var err error
 	if p.addr, err = s.LocalAddr(); err == nil {
 		p.bound, _ = p.addr.AddrPort() // it is a literal; a socket of another kind has none

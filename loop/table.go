@@ -3,7 +3,7 @@ package loop
 import "github.com/plexor-go/plexor/sock"
 
 // What a loop has is in its table, for who gives up a loop that is held and ends from outside what is in there (see letGo):
-// connections, those that are on their way from another loop, and what listens. All of it is changed under Loop.table, and
+// connections, those that are on their way from another loop or were accepted before their turn, and what listens. All of it is changed under Loop.table, and
 // holds descriptors that are open only: each is taken out before it is closed.
 
 // enlist and delist keep the loop's table of connections. They are counted elsewhere: see Listener.accepted and release.
@@ -24,6 +24,20 @@ func (l *Loop) delist(c *Conn) {
 	l.conns = l.conns[:last]
 }
 
+// expect keeps a connection that is on its way, until arrived is called.
+func (l *Loop) expect(s sock.Socket) {
+	l.table.Lock()
+	defer l.table.Unlock()
+	l.expectLocked(s)
+}
+
+func (l *Loop) expectLocked(s sock.Socket) {
+	if l.handed == nil {
+		l.handed = make(map[sock.Socket]struct{})
+	}
+	l.handed[s] = struct{}{}
+}
+
 // hand has adopt run on the loop, which takes over s, a connection that another loop has accepted. It reports whether it
 // will.
 func (l *Loop) hand(s sock.Socket, adopt func()) bool {
@@ -32,10 +46,7 @@ func (l *Loop) hand(s sock.Socket, adopt func()) bool {
 		l.table.Unlock()
 		return false
 	}
-	if l.handed == nil {
-		l.handed = make(map[sock.Socket]struct{})
-	}
-	l.handed[s] = struct{}{}
+	l.expectLocked(s)
 	l.table.Unlock()
 	err := l.postAlways(func() {
 		l.arrived(s)
@@ -76,24 +87,34 @@ func (l *Loop) breakOff() {
 		_ = s.BreakOff() // likewise
 	}
 	for e := range l.socks {
-		if ln, ok := e.(*Listener); ok {
-			ln.breakOff()
-		}
+		e.breakOff()
 	}
 }
 
-// breakOff has the system refuse who connects, and resets who waits to be accepted. One that is shared is others' too.
-// Datagram sockets are left alone: they may be shared likewise, and nobody has a connection by them.
+// breakOff has the system refuse who connects, and resets who waits to be accepted. One that is shared is others' too, and
+// they have it alone then.
+//
+// The handler may return at any time, so no descriptor is closed whose number the loop still uses: see Detach. On io_uring an
+// accept is under way, for which the kernel keeps the socket until the loop ends; if it is shared, and the others end
+// before, who connects waits.
 func (ln *Listener) breakOff() {
-	if ln.shared {
-		return
-	}
-	_ = ln.sock.BreakOff()  // where that is not to be had, who connects waits until the handler returns
-	for range mostBacklog { // of a unix socket they stay
-		s, err := ln.sock.Accept()
-		if err != nil {
-			return
+	if !ln.shared {
+		_ = ln.sock.BreakOff()  // where that is not to be had, Detach is all
+		for range mostBacklog { // of a unix socket they stay until Detach
+			s, err := ln.sock.Accept()
+			if err != nil {
+				break
+			}
+			_ = s.Abort()
 		}
-		_ = s.Abort()
 	}
+	_ = ln.sock.Detach() // it fails for want of a descriptor, and then what BreakOff did is all
+}
+
+// breakOff likewise. Datagrams that have arrived are dropped.
+func (s *PacketConn) breakOff() {
+	if !s.shared {
+		_ = s.sock.BreakOff()
+	}
+	_ = s.sock.Detach()
 }

@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"errors"
 	"io"
 	"net/netip"
 	"unsafe"
@@ -113,6 +114,10 @@ func sockaddr6(peer netip.AddrPort) windows.Sockaddr {
 // process.
 
 func sysDup(Socket) (Socket, error) { return None, lacks("duplicating a descriptor") }
+
+func sysBreakOff(s Socket) error { return errors.Join(s.CloseRead(), s.CloseWrite()) }
+
+func sysDetach(Socket) error { return lacks("detaching a descriptor") }
 
 func sysSendFD(Socket, []int, []byte) (int, error) { return 0, lacks("descriptor passing") }
 

@@ -137,7 +137,14 @@ func (s Socket) Dup() (Socket, error) { return sysDup(s) }
 func Pair() ([2]Socket, error) { return sysPair() }
 
 // BreakOff ends both directions of a connection and keeps the descriptor, which Close gives back later. On Linux a tcp
-// connection is reset (RFC 9293 section 3.10.5, by connect(2) with AF_UNSPEC); elsewhere, and on other sockets, the peer
+// connection is reset (RFC 9293 section 3.10.5, by connect(2) with AF_UNSPEC), and a datagram socket takes nothing any more:
+// who asks its port is answered that nobody has it. Elsewhere, and on other sockets, the peer
 // reads the end of the stream, and its Sends fail. Whoever waits on the descriptor, by any call, is woken. Any goroutine may
 // call it beside the socket's other methods but Close and Abort.
 func (s Socket) BreakOff() error { return sysBreakOff(s) }
+
+// Detach gives the socket up as Close does and keeps the number, which Close gives back later: a socket that is connected to
+// nothing stands there until then (dup2(2)), and whatever is called on it fails. So it is for who can't know whether
+// another goroutine is about to use the number, which may call any method meanwhile but Close and Abort. What the kernel is
+// about to do on the socket (an operation of an io_uring) keeps it open until that has ended. Not on Windows.
+func (s Socket) Detach() error { return sysDetach(s) }

@@ -123,3 +123,35 @@ func TestSleeper(t *testing.T) {
 	t.Run("outside", cases)
 	synctest.Test(t, cases)
 }
+
+// TestPulse: it beats in a bubble whose time stands still, and ends by its channel, in a bubble and outside.
+func TestPulse(t *testing.T) {
+	outside, never := make(chan struct{}), make(chan struct{})
+	defer close(never)
+	beats := func(t *testing.T) {
+		p := NewPulse(2 * time.Millisecond)
+		defer p.Stop()
+		for range 3 {
+			if !p.Next(never) {
+				t.Error("it ended without an end")
+			}
+		}
+		if !p.Next(nil) {
+			t.Error("it ended without a channel")
+		}
+		p.every = time.Hour
+		if p.tick != nil {
+			p.tick.Reset(time.Hour)
+		}
+		if p.Next(outside) {
+			t.Error("it beat after the end")
+		}
+	}
+	close(outside)
+	t.Run("outside", beats)
+	synctest.Test(t, func(t *testing.T) {
+		go func() { <-never }() // not of the bubble, so its time stands still
+		beats(t)
+		never <- struct{}{}
+	})
+}
