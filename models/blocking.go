@@ -1,7 +1,8 @@
 package models
 
 var blocking = Model{
-	Name: "blocking",
+	Name:  "blocking",
+	Short: "one client at a time, in calls that wait",
 	Doc: "One thread takes a client, serves it to its end, and takes the next. Every call waits: accept for a client, read " +
 		"for its bytes, write for room. Nothing could be cheaper for one client, for there is nobody to choose between: two " +
 		"system calls a message, no multiplexer, no switch but the wait itself. And one client that says nothing keeps all " +

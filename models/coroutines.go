@@ -10,7 +10,8 @@ import (
 )
 
 var coroutines = Model{
-	Name: "coroutines",
+	Name:  "coroutines",
+	Short: "Plexor's server: a coroutine for each client, on event loops",
 	Doc: "Plexor's Server: event loops, one a core, on the best driver that the machine has, and on them a coroutine for each " +
 		"connection. The code reads as that of blocking; a Read that would wait switches back to the loop, which resumes it " +
 		"when its bytes have come. That is a function call's worth of work (some 100 ns) and no business of any scheduler's, " +

@@ -14,7 +14,8 @@ import (
 )
 
 var goroutines = Model{
-	Name: "goroutines",
+	Name:  "goroutines",
+	Short: "Go's net package: a goroutine for each client",
 	Doc: "Go's own net package, a goroutine for each connection. The code reads as that of threads, but a call that would " +
 		"wait parks the goroutine, and its thread runs another one: beneath is one epoll instance for the whole process, and " +
 		"a scheduler that spreads goroutines over all cores. A switch takes a fraction of a microsecond; an idle connection " +

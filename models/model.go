@@ -13,6 +13,7 @@ import (
 // A Model is a way to serve. The methods may be called from any goroutine, and any number of times.
 type Model struct {
 	Name     string
+	Short    string // what waits, in one line of at most 60 letters, for lists
 	Doc      string // a paragraph: what waits where, what it costs, when one would choose it
 	Quadrant Quadrant
 	Limit    Limit

@@ -104,6 +104,9 @@ func TestFind(t *testing.T) {
 		if len(m.Doc) < 200 {
 			t.Errorf("%s: the doc is no paragraph: %q", m.Name, m.Doc)
 		}
+		if m.Short == "" || len(m.Short) > 60 {
+			t.Errorf("%s: Short is %q, want one line of a list", m.Name, m.Short)
+		}
 		if (m.Limit.Conns == 0) != (m.Limit.Reason == "") {
 			t.Errorf("%s: a limit needs a reason: %+v", m.Name, m.Limit)
 		}

@@ -4,7 +4,8 @@ package models
 const mostWorkers = 128
 
 var processes = Model{
-	Name: "processes",
+	Name:  "processes",
+	Short: "worker processes, each with one client at a time",
 	Doc: "A master opens the listener and starts workers, which inherit it and all wait in accept on the same socket; the " +
 		"kernel gives each client to one of them, and each worker serves one client at a time, in blocking calls. Workers " +
 		"share no memory: one that crashes takes one client with it, and the master starts another. That is the dearest way to " +

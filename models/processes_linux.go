@@ -119,6 +119,7 @@ func serveProcesses(ctx context.Context, j Job) error {
 
 // serve starts the workers, and ends them by closing hold.
 func (m *master) serve(ctx context.Context, j Job, addr sock.Addr, hold *os.File) error {
+	told := ctx // by the caller to end, with whatever cause: no failure
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	stop := context.AfterFunc(ctx, func() { hold.Close() })
@@ -139,7 +140,7 @@ func (m *master) serve(ctx context.Context, j Job, addr sock.Addr, hold *os.File
 	if stop() {
 		hold.Close()
 	}
-	if err := context.Cause(ctx); err != nil && err != ctx.Err() {
+	if err := context.Cause(ctx); err != context.Cause(told) {
 		return err
 	}
 	return nil
@@ -158,6 +159,9 @@ func (m *master) keep(ctx context.Context, ready func()) error {
 			cmd.ExtraFiles = append(cmd.ExtraFiles, m.counter.File())
 			cmd.Env = append(cmd.Env, countKey+"=1")
 		}
+		// What a terminal sends to the foreground is for the master, which ends its workers itself: one that is
+		// interrupted before it serves would look like one that can't.
+		cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -50,13 +50,13 @@ type bed struct {
 
 func serve(t *testing.T, m Model, j Job) *bed {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	ready, ended := make(chan sock.Addr, 1), make(chan error, 1)
 	j.Addr, j.Ready = loopback, func(a sock.Addr) { ready <- a }
 	go func() { ended <- m.Serve(ctx, j) }()
 	b := &bed{t: t}
 	b.stop = sync.OnceFunc(func() {
-		cancel()
+		cancel(errors.New("a signal, say")) // a cause, as signal.NotifyContext gives one: the end is no failure for that
 		select {
 		case err := <-ended:
 			if err != nil {

@@ -4,7 +4,8 @@ package models
 const mostThreads = 1024
 
 var threads = Model{
-	Name: "threads",
+	Name:  "threads",
+	Short: "a thread of the operating system for each client",
 	Doc: "A thread of the operating system for each connection, which waits in blocking calls. The kernel's scheduler is the " +
 		"multiplexer: it wakes the thread whose bytes have come, and threads run on all cores. The code is that of blocking. " +
 		"The price is a thread a client, idle or not: its stack in the kernel (16 KiB) and in the process, a place in the " +

@@ -50,7 +50,7 @@ type server struct {
 	more chan struct{} // closed, and made anew, with each line
 }
 
-var listening = regexp.MustCompile(`^listening (\w+) (\S+) driver=(\w+) loops=(\d+)(?: fingerprint=([0-9A-F:]+))?(?: workers=\d+)?$`)
+var listening = regexp.MustCompile(`^listening (\w+) (\S+) (?:model=\w+|driver=(\w+) loops=(\d+))(?: fingerprint=([0-9A-F:]+))?(?: workers=\d+)?$`)
 
 // serve starts cmd and waits until its n services listen.
 func serve(t *testing.T, n int, cmd *exec.Cmd) *server {

@@ -25,7 +25,8 @@ type serveCmd struct {
 	Spread    string        `default:"handover" enum:"handover,reuseport" help:"How connections come to the loops: handover (one listener, the loop with the fewest gets the next) or reuseport (a listener a loop, the kernel spreads)."`
 	Handler   string        `default:"pieces" enum:"pieces,stream" help:"How a connection without frames is served: pieces (a coroutine while a piece is answered, so that who waits holds no stack) or stream (a coroutine a connection)."`
 	Drain     time.Duration `default:"10s" placeholder:"10s" help:"How long connections may go on after SIGINT or SIGTERM."`
-	Workers   int           `placeholder:"N" help:"Serve by N processes that share the sockets; this one is then their master: HUP reloads, TTIN and TTOU are one more and one fewer, USR2 upgrades, TERM drains, INT is quick. Default: serve in this process."`
+	Workers   int           `placeholder:"N" help:"Serve by N processes that share the sockets; this one is then their master: HUP reloads, TTIN and TTOU are one more and one fewer, USR2 upgrades, TERM drains, INT is quick. Default: serve in this process. With --model=processes, how many of these there are for each address (default 16)."`
+	Model     *string       `placeholder:"NAME" help:"Serve by one of the textbook's ways to wait, and not by the engine: to try and to read. The names stand above."`
 	PIDFile   string        `name:"pid-file" placeholder:"FILE" help:"Where the master of --workers writes its process id."`
 	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
@@ -37,6 +38,9 @@ func (s *serveCmd) Run(c *console) error {
 	}
 	if s.Drain < 0 {
 		return usagef("--drain=%v: want a duration that is not negative", s.Drain)
+	}
+	if s.Model != nil {
+		return s.runModel(*s.Model, c)
 	}
 	if s.NoIOUring && s.Driver == ioUring {
 		return usagef("--no-io-uring and --driver=%s exclude each other", ioUring)
