@@ -11,6 +11,7 @@ import "context"
 func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	var zero T
 	t, err := enter(ctx, "Await")
+	given("Await", "the function", f != nil)
 	if err != nil {
 		return zero, err
 	}
@@ -22,6 +23,8 @@ func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 func AwaitIn[T any](ctx context.Context, places *Semaphore, f func() (T, error)) (T, error) {
 	var zero T
 	t, err := enter(ctx, "AwaitIn")
+	given("AwaitIn", "the semaphore", places != nil)
+	given("AwaitIn", "the function", f != nil)
 	if err != nil {
 		return zero, err
 	}

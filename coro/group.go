@@ -26,6 +26,7 @@ type Tasks struct {
 // A ctx that is cancelled already: neither body nor anything else runs, and Group returns the cause.
 func Group(ctx context.Context, body func(g *Tasks) error) error {
 	t, err := enter(ctx, "Group")
+	given("Group", "the function", body != nil)
 	if err != nil {
 		return err
 	}
@@ -63,6 +64,7 @@ func (g *Tasks) GoNamed(name string, f func(ctx context.Context) error) *Task {
 	if g.closed {
 		panic(&MisuseError{Op: "Tasks.Go", Why: "the group has ended"})
 	}
+	given("Tasks.Go", "the function", f != nil)
 	t := s.newTask(&g.scope, name, f)
 	t.group = g
 	g.live++
@@ -133,6 +135,8 @@ type Result[T any] struct {
 
 // Go starts a task in the group that returns a value.
 func Go[T any](g *Tasks, f func(ctx context.Context) (T, error)) *Result[T] {
+	given("Go", "the group", g != nil)
+	given("Go", "the function", f != nil)
 	r := new(Result[T])
 	r.Task = g.Go(func(ctx context.Context) (err error) {
 		r.v, err = f(ctx)
@@ -157,6 +161,9 @@ func (r *Result[T]) Get(ctx context.Context) (T, error) {
 // errors are returned, joined; a panic of any is an error of Race in any case.
 func Race[T any](ctx context.Context, drop func(T), fs ...func(ctx context.Context) (T, error)) (T, error) {
 	t, err := enter(ctx, "Race")
+	for _, f := range fs {
+		given("Race", "a function", f != nil)
+	}
 	var won bool
 	var v, zero T
 	if err != nil {

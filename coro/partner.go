@@ -25,6 +25,7 @@ type Partner[In, Out any] struct {
 // returns the next value. When f returns, Next returns its error, or io.EOF if that is nil. ctx bounds its life, as does
 // Close; ask fails when it is cancelled. It is called by a coroutine.
 func Talk[In, Out any](ctx context.Context, f func(ctx context.Context, first In, ask func(Out) (In, error)) error) *Partner[In, Out] {
+	given("Talk", "the function", f != nil)
 	sc := scopeOf(ctx)
 	if sc == nil {
 		panic(&MisuseError{Op: "Talk", Why: "its context carries no task"})
@@ -122,6 +123,7 @@ var errPartner = errors.New("coro: the partner was closed")
 // in between. Whoever ranges over it is a coroutine too. It ends when f returns, with f's error as the last pair if
 // there is one; and when the loop is left early, yield returns an error, and f is waited for.
 func Generate[T any](ctx context.Context, f func(ctx context.Context, yield func(T) error) error) iter.Seq2[T, error] {
+	given("Generate", "the function", f != nil)
 	return func(yield func(T, error) bool) {
 		var zero T
 		p := Talk(ctx, func(ctx context.Context, _ struct{}, ask func(T) (struct{}, error)) error {

@@ -72,6 +72,7 @@ var schedulers = struct {
 
 // On is the scheduler of a loop; it makes one with default options if there is none. Any goroutine may call it.
 func On(l *loop.Loop) *Scheduler {
+	given("On", "the loop", l != nil)
 	s, _, err := schedulerOf(l, Options{})
 	if err != nil {
 		panic(err) // the defaults are right
@@ -82,6 +83,9 @@ func On(l *loop.Loop) *Scheduler {
 // New makes the scheduler of a loop. It fails if the loop has one, or if the options make no sense. Any goroutine may
 // call it.
 func New(l *loop.Loop, o Options) (*Scheduler, error) {
+	if l == nil {
+		return nil, errors.New("coro: New: the loop is nil")
+	}
 	s, made, err := schedulerOf(l, o)
 	if err == nil && !made {
 		return nil, errors.New("coro: New: this loop has a scheduler: On gives it")

@@ -44,6 +44,7 @@ func Yield(ctx context.Context) error {
 // context.WithTimeout, which ends the waits that are given its context.
 func Timeout(ctx context.Context, d time.Duration, f func(ctx context.Context) error) error {
 	t, err := enter(ctx, "Timeout")
+	given("Timeout", "the function", f != nil)
 	if err != nil {
 		return err
 	}
@@ -55,6 +56,7 @@ func Timeout(ctx context.Context, d time.Duration, f func(ctx context.Context) e
 // has passed on the loop's clock, for cleaning up must end; and with ErrLoopClosed when the loop ends. Shield does not
 // fail if ctx is cancelled already. It returns what f returns; the task's next wait after it fails.
 func Shield(ctx context.Context, d time.Duration, f func(ctx context.Context) error) error {
+	given("Shield", "the function", f != nil)
 	sc := scopeOf(ctx)
 	if sc == nil {
 		panic(&MisuseError{Op: "Shield", Why: "its context carries no task"})

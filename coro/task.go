@@ -61,6 +61,8 @@ var over = func() *chan struct{} {
 // with ErrLoopClosed, and f does not run.
 func (s *Scheduler) Go(ctx context.Context, name string, f func(ctx context.Context) error) *Task {
 	s.here("Scheduler.Go")
+	given("Scheduler.Go", "the context", ctx != nil)
+	given("Scheduler.Go", "the function", f != nil)
 	t := s.newTask(ctx, name, f)
 	s.launch(t)
 	return t
@@ -70,6 +72,8 @@ func (s *Scheduler) Go(ctx context.Context, name string, f func(ctx context.Cont
 // waits for the first time or has ended. So what the callback that starts it may use, the task may until then.
 func (s *Scheduler) Start(ctx context.Context, name string, f func(ctx context.Context) error) *Task {
 	s.here("Scheduler.Start")
+	given("Scheduler.Start", "the context", ctx != nil)
+	given("Scheduler.Start", "the function", f != nil)
 	t := s.newTask(ctx, name, f)
 	if s.running == nil && s.rand == nil && s.g.Load() != 0 {
 		s.run(t)
@@ -255,6 +259,9 @@ func (t *Task) Wait(ctx context.Context) error {
 // closed and given up since a handler holds it, which may be f, Call does not wait longer: the error is a *loop.HeldError, and
 // f may go on if that handler ever returns.
 func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx context.Context) (T, error)) (T, error) {
+	given("Call", "the context", ctx != nil)
+	given("Call", "the scheduler", s != nil)
+	given("Call", "the function", f != nil)
 	if o, _ := caller(); o != nil {
 		panic(&MisuseError{Op: "Call", Why: "it would block the loop that it was called on: there, start a task (Go) and Wait for it, or Await a Call on another loop"})
 	}

@@ -154,6 +154,7 @@ func enter(ctx context.Context, op string) (*Task, error) {
 	sc, ok := ctx.(*scope)
 	if !ok {
 		if sc = scopeOf(ctx); sc == nil {
+			given(op, "the context", ctx != nil)
 			panic(&MisuseError{Op: op, Why: "its context carries no task: it takes the context that the task was given, or one derived from it"})
 		}
 	}
