@@ -56,7 +56,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	ctx, err := parser.Parse(args)
+	ctx, err := parser.Parse(withNegatives(args))
 	if *ended >= 0 {
 		return *ended
 	}
@@ -73,6 +73,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	return exitOK
+}
+
+// withNegatives writes a flag whose value is a negative number with a sign of equality: the parser takes "-1" behind a flag for
+// another flag, and its words for that say nothing of what the value may be.
+func withNegatives(args []string) (out []string) {
+	for i, a := range args {
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		if last := len(out) - 1; len(a) > 1 && a[0] == '-' && a[1] >= '0' && a[1] <= '9' && last >= 0 &&
+			strings.HasPrefix(out[last], "--") && !strings.Contains(out[last], "=") {
+			out[last] += "=" + a
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // newParser makes the parser. Help and the version end the program from inside it; then ended is the exit code, and
