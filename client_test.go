@@ -19,19 +19,20 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 )
 
 // eachClient runs f with a Client on each driver, closes it, and looks for what is left.
 func eachClient(t *testing.T, f func(t *testing.T, c *plexor.Client)) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		before := take()
+		before := leak.Take()
 		c := &plexor.Client{Driver: driver, Loops: 2, Dialer: plexor.Dialer{TLS: &tls.Config{InsecureSkipVerify: true}}}
 		t.Cleanup(func() { // behind those of f
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
-			if left := before.left(); left != "" {
+			if left := before.Left(); left != "" {
 				t.Error(left)
 			}
 		})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -32,11 +33,11 @@ func eachLoop(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			err := plexor.RunOn(ctx, loop.Options{Driver: d.Name}, func(ctx context.Context) error {
-				before := openFiles()
+				before := leak.Files()
 				f(t, ctx)
-				for openFiles() > before { // one that was closed gracefully may take a moment
+				for leak.Files() > before { // one that was closed gracefully may take a moment
 					if err := coro.Sleep(ctx, time.Millisecond); err != nil {
-						t.Errorf("%d descriptors more than before: %v", openFiles()-before, err)
+						t.Errorf("%d descriptors more than before: %v", leak.Files()-before, err)
 						return nil
 					}
 				}

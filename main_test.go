@@ -3,7 +3,6 @@ package plexor_test
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -16,7 +15,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
-	"github.com/plexor-go/plexor/internal/standstill"
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -33,48 +32,7 @@ func TestMain(m *testing.M) {
 	if part, arg, _ := strings.Cut(os.Getenv(childEnv), " "); part != "" {
 		os.Exit(children[part](arg))
 	}
-	// The runtime's network poller takes descriptors with the first socket, and keeps them.
-	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		l.Close()
-	}
-	stop := standstill.Watch()
-	before := take()
-	code := m.Run()
-	if left := before.left(); left != "" {
-		fmt.Fprintln(os.Stderr, left)
-		code = 1
-	}
-	stop()
-	os.Exit(code)
-}
-
-// An inventory is what must not grow. Coroutines are goroutines to the runtime.
-type inventory struct{ goroutines, files int }
-
-func take() inventory {
-	return inventory{runtime.NumGoroutine(), openFiles()}
-}
-
-// left says what there is more than before. What was told to end may need a moment.
-func (before inventory) left() string {
-	var now inventory
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if now = take(); now.goroutines <= before.goroutines && now.files <= before.files {
-			return ""
-		}
-	}
-	buf := make([]byte, 1<<20)
-	return fmt.Sprintf("left behind: goroutines %d, were %d; descriptors %d, were %d\n%s", now.goroutines, before.goroutines,
-		now.files, before.files, buf[:runtime.Stack(buf, true)])
-}
-
-// openFiles counts the process's descriptors where the system shows them, else it is 0.
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
+	os.Exit(leak.Main(m))
 }
 
 // eachDriver runs f on every driver that works here.
@@ -127,7 +85,7 @@ type bench struct {
 // serve starts a server; h may be nil for one that listens otherwise.
 func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench {
 	t.Helper()
-	before := take()
+	before := leak.Take()
 	b := &bench{t: t, Server: srv, log: &logBook{more: make(chan struct{})}}
 	srv.Driver = p.driver
 	if srv.Loops == 0 {
@@ -144,7 +102,7 @@ func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench 
 		if n := plexor.Buffers(srv); n != 0 {
 			t.Errorf("after Close: %d buffers are still in use", n)
 		}
-		if left := before.left(); left != "" {
+		if left := before.Left(); left != "" {
 			t.Error(left)
 		}
 		if t.Failed() {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/models"
 )
 
@@ -29,13 +29,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleKey); role != "" {
 		os.Exit(play(role, os.Args[1:]))
 	}
-	before := openFiles()
-	code := m.Run()
-	if left := leaks(before); code == 0 && len(left) > 0 {
-		fmt.Printf("left behind:\n%s\n", strings.Join(left, "\n"))
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(leak.Main(m))
 }
 
 // role is the command of a process that plays a part.
@@ -144,35 +138,3 @@ func playLoad(args []string) error {
 
 // patience is how long a test waits for what must come; nothing takes that long when all is well.
 const patience = 30 * time.Second
-
-func leaks(before []string) []string {
-	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
-		var left []string
-		buf := make([]byte, 1<<20)
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:] {
-			if !strings.Contains(g, "testing.(*T).Run") && !strings.Contains(g, "os/signal.") {
-				left = append(left, "goroutine: "+g)
-			}
-		}
-		for _, f := range openFiles() {
-			if !slices.Contains(before, f) {
-				left = append(left, "descriptor: "+f)
-			}
-		}
-		if len(left) == 0 || time.Now().After(deadline) {
-			return left
-		}
-	}
-}
-
-// openFiles lists the sockets and files that are open, "number -> what", where the system tells.
-func openFiles() (list []string) {
-	entries, _ := os.ReadDir("/proc/self/fd") // elsewhere nobody tells
-	for _, e := range entries {
-		what, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.Contains(what, "anon_inode") && !strings.Contains(what, "/proc/") {
-			list = append(list, e.Name()+" -> "+what)
-		}
-	}
-	return list
-}

@@ -2,54 +2,16 @@ package coro
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestMain looks for goroutines and descriptors that the tests left behind.
-func TestMain(m *testing.M) {
-	before := countOpen()
-	code := m.Run()
-	if code == 0 {
-		code = leaks()
-	}
-	if after := countOpen(); code == 0 && after > before {
-		fmt.Printf("descriptors left behind: %d before the tests, %d after\n", before, after)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// leaks looks for goroutines of this package.
-func leaks() int {
-	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
-		left := goroutines()
-		if len(left) == 0 {
-			return 0
-		}
-		if time.Now().After(deadline) {
-			fmt.Printf("goroutines left behind:\n%s\n", strings.Join(left, "\n\n"))
-			return 1
-		}
-	}
-}
-
-// goroutines are the stacks of those, but the caller's.
-func goroutines() (stacks []string) {
-	buf := make([]byte, 16<<20)
-	for i, st := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if i > 0 && strings.Contains(st, "plexor/coro") && !strings.Contains(st, "testing.(*T).Run") {
-			stacks = append(stacks, st)
-		}
-	}
-	return stacks
-}
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/internal/sample"
 )
 
@@ -40,7 +41,7 @@ func TestStrangersSetNoRateOfLines(t *testing.T) {
 			}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			tidy(t)
+			leak.Check(t)
 			var log logBook
 			start := time.Now()
 			network, addr, end := row.serve(t, slog.New(slog.NewTextHandler(&log, nil)))

@@ -2,9 +2,7 @@ package ipc
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 // patience is how long a test waits for what must come; nothing waits that long when all is well.
@@ -44,65 +43,14 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
 		panic(err)
 	}
-	// The runtime's network poller takes descriptors with the first socket, and os/exec one with the first child; both
-	// keep them.
-	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		l.Close()
-	}
+	// Package os/exec opens with the first child what it keeps.
 	warm := exec.Command(os.Args[0])
 	warm.Env = append(os.Environ(), childVariable+"=nothing")
 	if err := warm.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "can't start a child:", err)
 		os.Exit(1)
 	}
-	before := take()
-	code := m.Run()
-	if f := flag.Lookup("test.fuzz"); f != nil && f.Value.String() != "" {
-		os.Exit(code) // fuzzing leaves its own
-	}
-	if left := before.left(); left != "" {
-		fmt.Fprintln(os.Stderr, left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// An inventory is what must not grow. Coroutines are goroutines to the runtime.
-type inventory struct{ goroutines, files int }
-
-func take() inventory { return inventory{runtime.NumGoroutine(), openFiles()} }
-
-// left says what there is more than before. What was told to end may need a moment.
-func (before inventory) left() string {
-	var now inventory
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if now = take(); now.goroutines <= before.goroutines && now.files <= before.files {
-			return ""
-		}
-	}
-	buf := make([]byte, 1<<20)
-	return fmt.Sprintf("left behind: goroutines %d, were %d; descriptors %d, were %d\n%s", now.goroutines, before.goroutines,
-		now.files, before.files, buf[:runtime.Stack(buf, true)])
-}
-
-// openFiles counts the process's descriptors where the system shows them, else it is 0.
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
-}
-
-// tidy fails the test if it leaves a goroutine or descriptor behind.
-func tidy(t testing.TB) {
-	t.Helper()
-	before := take()
-	t.Cleanup(func() {
-		if left := before.left(); left != "" {
-			t.Error(left)
-		}
-	})
+	os.Exit(leak.Main(m))
 }
 
 // socketPath is where a test's socket may be: shorter than t.TempDir, for the length is bounded. No file may be left.
@@ -159,7 +107,7 @@ func limited(t testing.TB) context.Context {
 func eachCaller(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 	for _, caller := range []string{"goroutine", "coroutine"} {
 		t.Run(caller, func(t *testing.T) {
-			tidy(t)
+			leak.Check(t)
 			runAs(t, caller, func(ctx context.Context) error {
 				f(t, ctx)
 				return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 // everywhere runs f by goroutines, and by coroutines of two loops, at once, n each, and returns the first error of each place.
@@ -51,7 +52,7 @@ func everywhere(ctx context.Context, n int, f func(ctx context.Context, i int) e
 // TestPipeMixed: goroutines and coroutines of two loops use the two ends at once, many of their receives are cancelled, and
 // some messages have files. Each message comes once, whole, with its own file.
 func TestPipeMixed(t *testing.T) {
-	tidy(t)
+	leak.Check(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	ctx := limited(t)
@@ -153,7 +154,7 @@ func TestPipeMixed(t *testing.T) {
 func TestPipeCloseCoroutines(t *testing.T) {
 	for _, closer := range []string{"a goroutine", "a coroutine of the loop"} {
 		t.Run(closer, func(t *testing.T) {
-			tidy(t)
+			leak.Check(t)
 			a, b := twoEnds(t, Options{})
 			err := plexor.Run(limited(t), func(ctx context.Context) error {
 				return coro.Group(ctx, func(g *coro.Tasks) error {
@@ -200,7 +201,7 @@ func TestPipeCloseCoroutines(t *testing.T) {
 
 // TestPipePeerHearsOfClose: the loop's own descriptor does not keep the connection open.
 func TestPipePeerHearsOfClose(t *testing.T) {
-	tidy(t)
+	leak.Check(t)
 	err := plexor.Run(limited(t), func(ctx context.Context) error {
 		a, b := twoEnds(t, Options{})
 		defer b.Close()
@@ -225,11 +226,11 @@ func TestPipePeerHearsOfClose(t *testing.T) {
 
 // TestPipeOutlivesLoop: a loop that ends takes with it what it had of a pipe, and the pipe goes on elsewhere.
 func TestPipeOutlivesLoop(t *testing.T) {
-	tidy(t)
+	leak.Check(t)
 	ctx := limited(t)
 	a, b := twoEnds(t, Options{})
 	for range 3 {
-		before := openFiles()
+		before := leak.Files()
 		err := plexor.Run(ctx, func(ctx context.Context) error {
 			go b.Send(context.Background(), []byte("x"))
 			_, err := a.Recv(ctx)
@@ -238,7 +239,7 @@ func TestPipeOutlivesLoop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if after := openFiles(); after > before {
+		if after := leak.Files(); after > before {
 			t.Errorf("%d descriptors before the loop, %d after", before, after)
 		}
 		if n := len(a.s.lookouts); n != 0 {
@@ -255,7 +256,7 @@ func TestPipeOutlivesLoop(t *testing.T) {
 
 // TestClientMixed: goroutines and coroutines of two loops share a client; some give up, and none misses its reply.
 func TestClientMixed(t *testing.T) {
-	tidy(t)
+	leak.Check(t)
 	ctx := limited(t)
 	c := client(t, ctx, manage(t, ManagerOptions{}))
 	const each, count = 3, 100
@@ -291,7 +292,7 @@ func TestClientMixed(t *testing.T) {
 
 // TestPipeFlood: a coroutine that always finds something to receive lets its loop go on all the same.
 func TestPipeFlood(t *testing.T) {
-	tidy(t)
+	leak.Check(t)
 	a, b := twoEnds(t, Options{})
 	var over atomic.Bool
 	sender := make(chan error, 1)

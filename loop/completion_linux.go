@@ -11,7 +11,6 @@ import (
 
 	"github.com/plexor-go/plexor/internal/prefetch"
 	"github.com/plexor-go/plexor/selector"
-	"github.com/plexor-go/plexor/sock"
 	"github.com/plexor-go/plexor/uring"
 )
 
@@ -64,48 +63,6 @@ type completion struct {
 	telling   *uring.Message // and where it was sent to
 	memory    *uring.Arena
 }
-
-// A slot is what the driver knows of an endpoint.
-type slot struct {
-	conn     *Conn
-	listener *Listener
-	packet   *PacketConn
-	watch    *Watch
-	held     *output // bytes that came while the connection did not want to read
-	arena    *sendArena
-	from, to int32 // what is being sent of it
-	sock     sock.Socket
-	number   uint32
-	turn     uint32 // of taken
-	taken    int32  // connections accepted in that turn
-	ops      opSet  // under way
-	cancels  opSet  // under way, and to be cancelled
-	ending   error  // after held: io.EOF, or why the connection broke
-	queues   bool   // the system queues the datagrams that were refused
-	reset    bool
-	released bool
-	queued   bool // in again or hungry
-	unheard  bool // was readable when the driver last looked, and nothing has completed since: see sweep
-}
-
-// The operations, each of which a slot has under way at most once.
-type opSet uint16
-
-const (
-	opReceive opSet = 1 << iota
-	opSend
-	opPollOut
-	opAccept
-	opReceiveMessage
-	opPollError
-	opWake
-	opCancel // of no slot: a cancellation that failed, since what it was for has completed
-	opPollIn
-	opPollHangup
-)
-
-// mark is a submission's user data.
-func (s *slot) mark(op opSet) uint64 { return uint64(op)<<32 | uint64(s.number) }
 
 const (
 	receiveGroup = 0
@@ -329,16 +286,6 @@ func (d *completion) prefetch(i int, ahead *lookahead) {
 	ahead.next(c)
 }
 
-// slotOf is the slot of the completion ready[i]; nil if there is none.
-func (d *completion) slotOf(i int) *slot {
-	if i < len(d.ready) {
-		if n := uint32(d.ready[i].UserData); n < uint32(len(d.slots)) {
-			return d.slots[n]
-		}
-	}
-	return nil
-}
-
 // complete is one completion.
 func (d *completion) complete(c *uring.CQE) {
 	op, number := opSet(c.UserData>>32), uint32(c.UserData)
@@ -417,58 +364,6 @@ func (d *completion) patience(err error) *uring.SQE {
 		}
 	}
 	panic(fmt.Sprintf("loop: io_uring takes no submissions: %v", err))
-}
-
-// slotFor gives a slot to a socket.
-func (d *completion) slotFor(fd sock.Socket) *slot {
-	if last := len(d.free) - 1; last >= 0 {
-		s := d.slots[d.free[last]]
-		d.free = d.free[:last]
-		s.sock = fd
-		return s
-	}
-	s := &slot{sock: fd, number: uint32(len(d.slots))}
-	d.slots = append(d.slots, s)
-	return s
-}
-
-// cancel asks for the end of operations of s that are under way; their last completions tell when it has come.
-func (d *completion) cancel(s *slot, ops opSet) {
-	for ops = ops & s.ops &^ s.cancels; ops != 0; ops &= ops - 1 {
-		op := ops & -ops
-		e := d.entry()
-		e.Cancel(s.mark(op), 0)
-		e.Flags |= uring.SQESkipSuccess
-		// It fails if the operation has just completed, or can't be stopped any more: its own completion counts.
-		e.UserData = uint64(opCancel)<<32 | uint64(s.number)
-		s.cancels |= op
-	}
-}
-
-// drop is the end of a slot's endpoint: at once if nothing is under way, else with the last completion.
-func (d *completion) drop(s *slot, reset bool) {
-	s.conn, s.listener, s.packet, s.watch = nil, nil, nil, nil
-	s.released, s.reset = true, reset
-	if s.ops == 0 {
-		d.gone(s)
-		return
-	}
-	d.cancel(s, s.ops)
-}
-
-// gone closes the descriptor, for the kernel is done with it.
-func (d *completion) gone(s *slot) {
-	if s.held != nil {
-		d.loop.dropHeld(s.held)
-	}
-	if s.reset {
-		_ = s.sock.Abort() // it is gone whatever that says
-	} else {
-		_ = s.sock.Close()
-	}
-	*s = slot{number: s.number, sock: sock.None, queued: s.queued}
-	d.free = append(d.free, s.number)
-	d.loop.starved.fed()
 }
 
 // close waits for what was cancelled, for a bounded time, and gives the ring back.

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -139,15 +140,15 @@ func TestConnectsAndCloses(t *testing.T) {
 			eventually(t, "all are gone", func() bool { return g.Stats().Conns == 0 && accepted.Load() == closed.Load() })
 		}
 		some(2000) // so that all is there that stays
-		fds, before, start, done := openFDs(), heap(), time.Now(), accepted.Load()
+		fds, before, start, done := leak.Files(), heap(), time.Now(), accepted.Load()
 		some(total)
 		n, took := accepted.Load()-done, time.Since(start)
-		after := openFDs()
-		for until := time.Now().Add(time.Minute); after > fds && time.Now().Before(until); after = openFDs() {
+		after := leak.Files()
+		for until := time.Now().Add(time.Minute); after > fds && time.Now().Before(until); after = leak.Files() {
 			runtime.Gosched()
 		}
 		if after > fds {
-			t.Errorf("%d descriptors after %d connections: %d before; %q", after, n, fds, fdTargets())
+			t.Errorf("%d descriptors after %d connections: %d before; %q", after, n, fds, leak.FileNames())
 		}
 		if grown := heap() - before; grown > 512<<10 {
 			t.Errorf("the heap grew by %d bytes with %d connections", grown, n)

@@ -5,18 +5,16 @@
 package loop_test
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/plexor-go/plexor/internal/standstill"
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -26,67 +24,7 @@ func TestMain(m *testing.M) {
 		os.Exit(child(part))
 	}
 	raiseLimit()
-	r, w, err := os.Pipe() // starts the runtime's own poller, whose descriptors stay
-	if err != nil {
-		panic(err)
-	}
-	r.Close()
-	w.Close()
-	before := openFDs()
-	stop := standstill.Watch()
-	code := m.Run()
-	stop()
-	if code == 0 {
-		code = leftBehind(before)
-	}
-	os.Exit(code)
-}
-
-func leftBehind(before int) int {
-	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
-		var left []string
-		buf := make([]byte, 1<<20)
-		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if !strings.Contains(stack, "TestMain") && !strings.Contains(stack, "os/signal.") {
-				left = append(left, stack)
-			}
-		}
-		if len(left) == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			fmt.Printf("goroutines left behind:\n%s\n", strings.Join(left, "\n\n"))
-			return 1
-		}
-	}
-	if after := openFDs(); after > before {
-		fmt.Printf("descriptors left behind: %d before the tests, %d after\n", before, after)
-		return 1
-	}
-	return 0
-}
-
-// openFDs counts the process's open descriptors.
-func openFDs() (n int) {
-	if list, err := os.ReadDir("/proc/self/fd"); err == nil {
-		return len(list) - 1 // the list's own
-	}
-	for fd := range 25000 {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			n++
-		}
-	}
-	return n
-}
-
-// fdTargets is what the open descriptors are, where the system tells.
-func fdTargets() (targets []string) {
-	list, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range list {
-		target, _ := os.Readlink("/proc/self/fd/" + e.Name())
-		targets = append(targets, e.Name()+" "+target)
-	}
-	return targets
+	os.Exit(leak.Main(m))
 }
 
 func raiseLimit() {
@@ -115,14 +53,14 @@ func driverNames(t testing.TB) (names []string) {
 func each(t *testing.T, test func(t *testing.T, driver string)) {
 	for _, name := range driverNames(t) {
 		t.Run(name, func(t *testing.T) {
-			before := openFDs()
+			before := leak.Files()
 			t.Cleanup(func() { // the first to be registered runs last
-				after := openFDs()
-				for deadline := time.Now().Add(time.Minute); after > before && time.Now().Before(deadline); after = openFDs() {
+				after := leak.Files()
+				for deadline := time.Now().Add(time.Minute); after > before && time.Now().Before(deadline); after = leak.Files() {
 					runtime.Gosched()
 				}
 				if after > before && !t.Failed() {
-					t.Errorf("descriptors: %d open before the test, %d after: %q", before, after, fdTargets())
+					t.Errorf("descriptors: %d open before the test, %d after: %q", before, after, leak.FileNames())
 				}
 			})
 			test(t, name)

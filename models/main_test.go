@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 // TestMain looks for goroutines, descriptors and processes that the tests left behind. As the program of the workers of
@@ -17,13 +18,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(masterKey) != "" {
 		os.Exit(beMaster())
 	}
-	before := openFiles()
-	code := m.Run()
-	if left := leaks(before); code == 0 && len(left) > 0 {
-		fmt.Printf("left behind:\n%s\n", strings.Join(left, "\n"))
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(leak.Main(m))
 }
 
 // patience is how long a test waits for what must come; nothing takes that long when all is well.
@@ -37,40 +32,6 @@ func eventually(what func() []string) []string {
 			return left
 		}
 	}
-}
-
-// leaks are the goroutines, the files beyond those before, and the child processes of this process.
-func leaks(before []string) []string {
-	return eventually(func() (left []string) {
-		buf := make([]byte, 1<<20)
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:] {
-			if !strings.Contains(g, "testing.(*T).Run") && !strings.Contains(g, "os/signal.") && !strings.Contains(g, "testing.(*M)") {
-				left = append(left, "goroutine: "+g)
-			}
-		}
-		for _, f := range openFiles() {
-			if !slices.Contains(before, f) {
-				left = append(left, "descriptor: "+f)
-			}
-		}
-		for _, pid := range children(os.Getpid()) {
-			left = append(left, fmt.Sprintf("process: %d", pid))
-		}
-		return left
-	})
-}
-
-// openFiles lists the sockets and files that are open, "number -> what", where the system tells. Go's runtime has an
-// epoll instance and an eventfd, which come and stay when they like.
-func openFiles() (list []string) {
-	entries, _ := os.ReadDir("/proc/self/fd") // elsewhere nobody tells
-	for _, e := range entries {
-		what, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.Contains(what, "anon_inode") && !strings.Contains(what, "/proc/") {
-			list = append(list, e.Name()+" -> "+what)
-		}
-	}
-	return list
 }
 
 // children are the processes that this one started and that have not been waited for.

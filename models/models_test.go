@@ -17,11 +17,11 @@ func countThreads() int {
 	return len(tasks)
 }
 
-// goroutinesOf are the stacks of goroutines in that package's code, without those of tests.
+// goroutinesOf are the stacks of goroutines in that package's code, without those of tests and of who watches them.
 func goroutinesOf(name string) (stacks []string) {
 	buf := make([]byte, 1<<20)
 	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:] {
-		if strings.Contains(g, name) && !strings.Contains(g, "testing.(*T).Run") {
+		if strings.Contains(g, name) && !strings.Contains(g, "testing.(*T).Run") && !strings.Contains(g, "standstill.") {
 			stacks = append(stacks, g)
 		}
 	}

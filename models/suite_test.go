@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -245,7 +246,7 @@ func testReset(t *testing.T, m Model) {
 
 // testStop: the end of the context ends everything, also with clients that are in the middle of something.
 func testStop(t *testing.T, m Model) {
-	files, threads := openFiles(), countThreads()
+	files, threads := leak.FileNames(), countThreads()
 	n := 8
 	if ok, _ := m.Limit.Takes(n); !ok {
 		n = m.Limit.Conns
@@ -275,7 +276,7 @@ func testStop(t *testing.T, m Model) {
 		for _, g := range goroutinesOf("plexor") {
 			left = append(left, "goroutine: "+g)
 		}
-		for _, f := range openFiles() {
+		for _, f := range leak.FileNames() {
 			if !strings.Contains(strings.Join(files, "\n"), f) {
 				left = append(left, "descriptor: "+f)
 			}

@@ -17,10 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/nettest"
+
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
-	"golang.org/x/net/nettest"
 )
 
 // TestMain leaves out what a tls.Conn of crypto/tls can't do on any net.Conn: "after a Write has timed out, the TLS state
@@ -35,7 +37,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Main(m))
 }
 
 // A kind is a way to come to a net.Conn of a server.
@@ -209,7 +211,7 @@ func TestConn(t *testing.T) {
 
 // pipe makes a server with one connection.
 func (k kind) pipe(t *testing.T, driver string) (ours, theirs net.Conn, stop func(), err error) {
-	before := runtime.NumGoroutine()
+	before := leak.Take()
 	srv := &plexor.Server{Driver: driver, Loops: 1, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	conns := make(chan net.Conn, 1)
 	a, err := k.serve(srv, k.address(t), conns)
@@ -251,12 +253,8 @@ func (k kind) pipe(t *testing.T, driver string) (ours, theirs net.Conn, stop fun
 		if err := srv.Close(); err != nil {
 			t.Error(err)
 		}
-		for end := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				buf := make([]byte, 1<<20)
-				t.Errorf("left behind: %d goroutines, were %d\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
-				break
-			}
+		if left := before.Left(); left != "" {
+			t.Error(left)
 		}
 	}, nil
 }

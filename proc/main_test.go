@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/proc"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -76,35 +76,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
 		panic(err)
 	}
-	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // the runtime's poller keeps descriptors from here on
-		_ = l.Close()
-	}
-	goroutines, files := runtime.NumGoroutine(), openFiles()
-	code := m.Run()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		if runtime.NumGoroutine() <= goroutines && openFiles() <= files {
-			break
-		}
-		if time.Now().After(end) {
-			buf := make([]byte, 1<<20)
-			fmt.Fprintf(os.Stderr, "left behind: goroutines %d, were %d; descriptors %d, were %d\n%s", runtime.NumGoroutine(), goroutines,
-				openFiles(), files, buf[:runtime.Stack(buf, true)])
-			code = 1
-			break
-		}
-	}
-	os.Exit(code)
-}
-
-// openFiles counts the process's descriptors where the system shows them, else it is 0.
-func openFiles() int { return filesOf(os.Getpid()) }
-
-func filesOf(pid int) int {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		return 0
-	}
-	return len(entries)
+	os.Exit(leak.Main(m))
 }
 
 func runMaster(text string) int {

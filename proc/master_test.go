@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -56,7 +57,7 @@ func TestRestart(t *testing.T) {
 	s.Workers = 1
 	s.Backoff = time.Millisecond
 	m := s.ready(t)
-	files := filesOf(m.cmd.Process.Pid)
+	files := leak.FilesOf(m.cmd.Process.Pid)
 	for n := range 3 {
 		was := m.once()
 		if err := syscall.Kill(was.pid, syscall.SIGKILL); err != nil {
@@ -72,9 +73,9 @@ func TestRestart(t *testing.T) {
 		t.Errorf("the master has %d zombies", n)
 	}
 	m.says(`worker died.*signal: killed`)
-	for end := time.Now().Add(patience); filesOf(m.cmd.Process.Pid) > files; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); leak.FilesOf(m.cmd.Process.Pid) > files; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("the master has %d descriptors open, and had %d before its workers died", filesOf(m.cmd.Process.Pid), files)
+			t.Fatalf("the master has %d descriptors open, and had %d before its workers died", leak.FilesOf(m.cmd.Process.Pid), files)
 		}
 	}
 	m.ends(syscall.SIGTERM)

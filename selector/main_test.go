@@ -5,51 +5,17 @@ package selector
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
-// TestMain looks for goroutines and descriptors that the tests left behind.
 func TestMain(m *testing.M) {
 	raiseLimit()
-	before := countOpen()
-	code := m.Run()
-	if code == 0 && testing.CoverMode() == "" {
-		code = leaks(before)
-	}
-	os.Exit(code)
-}
-
-func leaks(before int) int {
-	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > 2; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			buf := make([]byte, 1<<20)
-			fmt.Printf("goroutines left behind:\n%s\n", buf[:runtime.Stack(buf, true)])
-			return 1
-		}
-	}
-	if after := countOpen(); after > before {
-		fmt.Printf("descriptors left behind: %d before the tests, %d after\n", before, after)
-		return 1
-	}
-	return 0
-}
-
-// countOpen counts open descriptors, apart from those of the Go runtime's own poller, which come with the
-// first use of package net or os.
-func countOpen() (n int) {
-	r, w, _ := os.Pipe() // starts the runtime's poller
-	r.Close()
-	w.Close()
-	for fd := range 30000 {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			n++
-		}
-	}
-	return n
+	os.Exit(leak.Main(m))
 }
 
 func raiseLimit() {

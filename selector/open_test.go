@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 func TestOpen(t *testing.T) {
@@ -59,7 +61,7 @@ func TestAvailable(t *testing.T) {
 
 // With no descriptor left nothing can be opened; the reason is named, and nothing is left behind.
 func TestOpenWithoutDescriptors(t *testing.T) {
-	before := countOpen()
+	before := leak.Files()
 	var limit unix.Rlimit
 	ok(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
 	for free := range 6 { // fails at each place in turn
@@ -93,7 +95,7 @@ func TestOpenWithoutDescriptors(t *testing.T) {
 		}
 		ok(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	}
-	if after := countOpen(); after != before {
+	if after := leak.Files(); after != before {
 		t.Errorf("%d descriptors were open before, %d after", before, after)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 func pair(t testing.TB) (a, b Socket) {
@@ -91,7 +93,7 @@ func TestRecvFDTooMany(t *testing.T) {
 			for i := range fds {
 				fds[i] = a.FD()
 			}
-			before := fdCount()
+			before := leak.Files()
 			if _, err := a.SendFD(fds, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +102,7 @@ func TestRecvFDTooMany(t *testing.T) {
 			if got != nil || n != 1 || !errors.Is(err, ErrTooManyFDs) {
 				t.Errorf("RecvFD of %d, at most %d: got %v, %d, %v, want no descriptor, 1 byte, ErrTooManyFDs", row.sent, row.most, got, n, err)
 			}
-			if after := fdCount(); after != before {
+			if after := leak.Files(); after != before {
 				t.Errorf("%d descriptors before and %d after, want none left", before, after)
 			}
 		})

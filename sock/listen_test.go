@@ -18,10 +18,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// fdCount is how many descriptors are open, to see that an error leaves none behind.
-func fdCount() int { return len(openFDs()) }
+	"github.com/plexor-go/plexor/internal/leak"
+)
 
 func TestListenErrors(t *testing.T) {
 	taken, at := listen(t, "tcp://127.0.0.1:0")
@@ -61,7 +60,7 @@ func TestListenErrors(t *testing.T) {
 		{"backlog too large", Addr{Scheme: "tcp", Host: "127.0.0.1"}, Options{Backlog: 1 << 30}, nil, []string{"option backlog: the system holds at most"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			before := fdCount()
+			before := leak.Files()
 			s, err := Listen(row.a, row.o)
 			if err == nil {
 				s.Close()
@@ -81,7 +80,7 @@ func TestListenErrors(t *testing.T) {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("Listen(%v): the error has more than one line: %q", row.a, err)
 			}
-			if after := fdCount(); after != before {
+			if after := leak.Files(); after != before {
 				t.Errorf("Listen(%v): %d descriptors before the error and %d after", row.a, before, after)
 			}
 		})
@@ -470,7 +469,7 @@ func TestUnixErrorLeavesNoFile(t *testing.T) {
 	}
 
 	// A socket that cannot listen, since it is a datagram socket, fails after bind.
-	before := fdCount()
+	before := leak.Files()
 	_, err = listenUnix(endpoint{unix: true, datagrams: true, path: path}, Options{})
 	if runtime.GOOS != "linux" && err == nil {
 		t.Skip("this system lets a datagram socket listen")
@@ -479,7 +478,7 @@ func TestUnixErrorLeavesNoFile(t *testing.T) {
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the file after an error after bind: %v, want none", err)
 	}
-	if after := fdCount(); after != before {
+	if after := leak.Files(); after != before {
 		t.Errorf("%d descriptors before the error and %d after", before, after)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 // RecvWait waits where the socket is set to, for as long as that says, and gets descriptors as RecvFD does.
@@ -31,7 +33,7 @@ func TestRecvWait(t *testing.T) {
 			break
 		}
 	}
-	before := fdCount()
+	before := leak.Files()
 	for _, most := range []int{0, 1} {
 		if _, err := a.SendFD([]int{a.FD()}, []byte("x")); err != nil {
 			t.Fatal(err)
@@ -44,7 +46,7 @@ func TestRecvWait(t *testing.T) {
 			unix.Close(fd)
 		}
 	}
-	if after := fdCount(); after != before {
+	if after := leak.Files(); after != before {
 		t.Errorf("%d descriptors before and %d after", before, after)
 	}
 	a.CloseWrite()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 // TestMain runs the child of a test if it is one, and else looks for what the tests left behind: goroutines,
@@ -19,53 +21,21 @@ func TestMain(m *testing.M) {
 		os.Exit(child(role))
 	}
 	raiseLimit()
-	before := countOpen()
-	code := m.Run()
-	if code == 0 && testing.CoverMode() == "" {
-		code = leaks(before)
-	}
-	os.Exit(code)
+	os.Exit(leak.Main(m, kept))
 }
 
-func leaks(before int) int {
-	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > 2; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			buf := make([]byte, 1<<20)
-			fmt.Printf("goroutines left behind:\n%s\n", buf[:runtime.Stack(buf, true)])
-			return 1
-		}
-	}
-	if after := countOpen(); after > before {
-		fmt.Printf("descriptors left behind: %d before the tests, %d after\n", before, after)
-		return 1
-	}
+// kept tells of mappings and pins.
+func kept() string {
 	if n := known.len(); n > 0 {
-		fmt.Printf("%d mappings left behind\n", n)
-		return 1
+		return fmt.Sprintf("%d mappings", n)
 	}
 	if n := pins.n.Load(); n > 0 {
-		fmt.Printf("%d pins left behind\n", n)
-		return 1
+		return fmt.Sprintf("%d pins", n)
 	}
 	if maps, _ := os.ReadFile("/proc/self/maps"); strings.Contains(string(maps), "[io_uring]") {
-		fmt.Printf("a ring's mappings are left behind:\n%s\n", maps)
-		return 1
+		return "a ring's mappings:\n" + string(maps)
 	}
-	return 0
-}
-
-// countOpen counts open descriptors, apart from those of the Go runtime's own poller, which come with the first use of
-// package net or os.
-func countOpen() (n int) {
-	r, w, _ := os.Pipe() // starts the runtime's poller
-	r.Close()
-	w.Close()
-	for fd := range 30000 {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			n++
-		}
-	}
-	return n
+	return ""
 }
 
 func raiseLimit() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/proc"
 )
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) {
 	if beMaster() {
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Main(m))
 }
 
 // TestStopped: nobody waits for a worker that is stopped while another one idles, on any driver.

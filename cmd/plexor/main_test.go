@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/models"
 	"github.com/plexor-go/plexor/proc"
 )
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BE_PLEXOR") == "1" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Main(m))
 }
 
 // patience is how long a test waits for what must come; nothing waits that long when all is well.

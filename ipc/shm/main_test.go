@@ -7,10 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/plexor-go/plexor/internal/leak"
 )
 
 // childEnv names the part that this program plays when a test starts it anew.
@@ -33,15 +33,13 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
 		panic(err)
 	}
-	if r, w, err := os.Pipe(); err == nil { // with which the runtime opens what it keeps
-		_, _ = r.Close(), w.Close()
-	}
-	before, files := openFiles(), rings()
-	code := m.Run()
-	if code == 0 {
-		code = leaks(before, files)
-	}
-	os.Exit(code)
+	files := rings()
+	os.Exit(leak.Main(m, func() string {
+		if now := rings(); now != files {
+			return "files: " + now
+		}
+		return ""
+	}))
 }
 
 func play(part string) error {
@@ -60,54 +58,9 @@ func play(part string) error {
 	return r.Close()
 }
 
-func openFiles() int {
-	fds, _ := os.ReadDir("/proc/self/fd") // none: then there is nothing to compare
-	return len(fds)
-}
-
 func rings() string {
 	names, _ := filepath.Glob(Dir + "/plexor-test-*") // the pattern is a good one
 	return strings.Join(names, " ")
-}
-
-func leaks(before int, files string) (code int) {
-	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
-		left := goroutines()
-		if len(left) == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			fmt.Printf("goroutines left behind:\n%s\n", strings.Join(left, "\n\n"))
-			return 1
-		}
-	}
-	if after := openFiles(); after > before {
-		fmt.Printf("descriptors left behind: %d before the tests, %d after\n", before, after)
-		code = 1
-	}
-	if after := rings(); after != files {
-		fmt.Printf("files left behind: %s\n", after)
-		code = 1
-	}
-	stat, _ := filepath.Glob("/proc/self/task/*/children") // likewise
-	for _, s := range stat {
-		if b, _ := os.ReadFile(s); len(b) > 0 { // gone: so is its thread
-			fmt.Printf("children left behind: %s\n", b)
-			code = 1
-		}
-	}
-	return code
-}
-
-// goroutines are the stacks of those of this package, but the caller's.
-func goroutines() (stacks []string) {
-	buf := make([]byte, 4<<20)
-	for i, st := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if i > 0 && strings.Contains(st, "plexor/ipc/shm") && !strings.Contains(st, "testing.(*T).Run") {
-			stacks = append(stacks, st)
-		}
-	}
-	return stacks
 }
 
 // child is a process to play a part on the ring. Its standard error comes out with the test's.
