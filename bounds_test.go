@@ -12,31 +12,32 @@ import (
 	"github.com/plexor-go/plexor/coro"
 )
 
-// TestWriteWaits: a Write to a peer that does not read waits, with a bound on what is kept; so a loop's other connections
-// go on, and when the peer reads, all arrives.
+// TestWriteWaits: a Write to a peer that does not read waits, with a bound on what is kept; so a loop's other
+// connections go on, and when the peer reads, all arrives.
 func TestWriteWaits(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		const total, highWater = 32 << 20, 64 << 10
 		var c1 *plexor.Conn
 		errs := make(chan error, 1)
-		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: highWater}}, onConn(errs, func(c *plexor.Conn) error {
-			kind := make([]byte, 1)
-			if _, err := c.Read(kind); err != nil {
-				return err
-			}
-			for kind[0] == '?' { // how much waits on the other?
-				fmt.Fprintf(c, "%08d", plexor.Pending(c1))
+		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: highWater}},
+			onConn(errs, func(c *plexor.Conn) error {
+				kind := make([]byte, 1)
 				if _, err := c.Read(kind); err != nil {
-					return nil
+					return err
 				}
-			}
-			c1 = c
-			n, err := c.Write(make([]byte, total))
-			if n != total || err != nil {
-				return fmt.Errorf("Write: %d, %v", n, err)
-			}
-			return nil
-		}))
+				for kind[0] == '?' { // how much waits on the other?
+					fmt.Fprintf(c, "%08d", plexor.Pending(c1))
+					if _, err := c.Read(kind); err != nil {
+						return nil
+					}
+				}
+				c1 = c
+				n, err := c.Write(make([]byte, total))
+				if n != total || err != nil {
+					return fmt.Errorf("Write: %d, %v", n, err)
+				}
+				return nil
+			}))
 		slow := b.dial()
 		send(t, slow, "!")
 		b.await("the handler", func(s plexor.Stats) bool { return s.Handlers == 1 })
@@ -89,8 +90,8 @@ func number(t *testing.T, c net.Conn) int {
 	return n
 }
 
-// TestBothDirections: a handler that waits to write goes on reading in another coroutine, so that a peer which sends all
-// before it reads anything, as the handler does, is no deadlock.
+// TestBothDirections: a handler that waits to write goes on reading in another coroutine, so that a peer which sends
+// all before it reads anything, as the handler does, is no deadlock.
 func TestBothDirections(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		const total = 16 << 20
@@ -120,8 +121,8 @@ func TestBothDirections(t *testing.T) {
 	})
 }
 
-// TestReadingPauses: what a peer sends to a handler that does not read is kept up to a bound; then the loop stops reading,
-// and goes on when the handler does.
+// TestReadingPauses: what a peer sends to a handler that does not read is kept up to a bound; then the loop stops
+// reading, and goes on when the handler does.
 func TestReadingPauses(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		const total = 16 << 20

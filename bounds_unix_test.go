@@ -18,8 +18,8 @@ import (
 	"github.com/plexor-go/plexor/coro"
 )
 
-// TestBlockingApart: what blocks has a bound for each kind. As many look-ups, reads of certificates, or calls of the user's
-// as there can be at once get stuck, and hold up those of the other kinds no more.
+// TestBlockingApart: what blocks has a bound for each kind. As many look-ups, reads of certificates, or calls of the
+// user's as there can be at once get stuck, and hold up those of the other kinds no more.
 func TestBlockingApart(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

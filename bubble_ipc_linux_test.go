@@ -60,8 +60,8 @@ func pipes(t *testing.T) (p, q *ipc.Pipe) {
 	return p, q
 }
 
-// TestBubblePipe: goroutines in a bubble and outside it wait for the same pipe, by turns, and a context of outside ends one's
-// wait inside.
+// TestBubblePipe: goroutines in a bubble and outside it wait for the same pipe, by turns, and a context of outside ends
+// one's wait inside.
 func TestBubblePipe(t *testing.T) {
 	p, q := pipes(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -145,7 +145,8 @@ func TestBubblePython(t *testing.T) {
 	})
 }
 
-// TestBubbleManager: calls of one client, in a bubble and outside it, wait for the same manager, and read for each other.
+// TestBubbleManager: calls of one client, in a bubble and outside it, wait for the same manager, and read for each
+// other.
 func TestBubbleManager(t *testing.T) {
 	m, err := ipc.ServeManager(t.TempDir()+"/m", ipc.ManagerOptions{})
 	if err != nil {
@@ -174,8 +175,8 @@ func TestBubbleManager(t *testing.T) {
 	})
 }
 
-// TestBubbleRing: goroutines in a bubble and outside it wait by turns for the same ring, which one of the bubble has made, and
-// one outside closes. A queue is made of such.
+// TestBubbleRing: goroutines in a bubble and outside it wait by turns for the same ring, which one of the bubble has
+// made, and one outside closes. A queue is made of such.
 func TestBubbleRing(t *testing.T) {
 	inBubble(t, func(t *testing.T, o outside, results chan error) {
 		r, err := shm.New(shm.Options{Slots: 4})

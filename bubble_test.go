@@ -16,8 +16,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestBubbleShared: a connection whose loop is outside the bubble is used inside one as one of package net is. Each step
-// waits, and is woken by the loop. A mistake ends the process.
+// TestBubbleShared: a connection whose loop is outside the bubble is used inside one as one of package net is. Each
+// step waits, and is woken by the loop. A mistake ends the process.
 func TestBubbleShared(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
 		_, server, client := pair(t, &plexor.Server{})
@@ -147,8 +147,8 @@ func TestBubbleServer(t *testing.T) {
 	})
 }
 
-// TestBubbleShutdown: a graceful Shutdown from inside a bubble ends, though the bubble's time stands still: it looks for
-// quiet by the system's.
+// TestBubbleShutdown: a graceful Shutdown from inside a bubble ends, though the bubble's time stands still: it looks
+// for quiet by the system's.
 func TestBubbleShutdown(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		b := p.serve(t, &plexor.Server{Loops: 2}, plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }))

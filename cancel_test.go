@@ -16,8 +16,8 @@ import (
 	"github.com/plexor-go/plexor/coro"
 )
 
-// A cancelRig is a connection on which an operation is cancelled: its handler, the director, has tasks use it, and has the
-// client in hand too.
+// A cancelRig is a connection on which an operation is cancelled: its handler, the director, has tasks use it, and has
+// the client in hand too.
 type cancelRig struct {
 	ctx    context.Context // the director's, which the connection's end does not cancel
 	c      *plexor.Conn
@@ -210,9 +210,9 @@ func same(got, want []byte) error {
 		len(want), want, want[max(0, len(want)-20):])
 }
 
-// TestCancel: each operation of a Conn that waits, with its task cancelled at each moment. It fails with the cause, and so
-// does whatever the task waits for next; and what was to be read is read by the next one, what was reported to be written
-// is what the peer gets.
+// TestCancel: each operation of a Conn that waits, with its task cancelled at each moment. It fails with the cause, and
+// so does whatever the task waits for next; and what was to be read is read by the next one, what was reported to be
+// written is what the peer gets.
 func TestCancel(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		for _, scheme := range []string{"tcp", "tls"} {
@@ -224,7 +224,8 @@ func TestCancel(t *testing.T) {
 						h := plexor.GreeterFunc(func(c *plexor.Conn) {
 							errs <- direct(c, clients, op.setup, moment)
 						})
-						b := place{driver, scheme + "://127.0.0.1:0?sndbuf=64k"}.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: high}}, h)
+						b := place{driver, scheme + "://127.0.0.1:0?sndbuf=64k"}.serve(t,
+							&plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: high}}, h)
 						client := b.dial()
 						if scheme == "tls" {
 							tc := tls.Client(client, &tls.Config{InsecureSkipVerify: true})

@@ -75,10 +75,12 @@ func TestClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer srv.Close()
-		for _, address := range []string{"tcp://" + tcp.String(), "tcp://localhost:" + portOf(tcp), "unix://" + path, "tls://" + secure.String()} {
+		for _, address := range []string{"tcp://" + tcp.String(), "tcp://localhost:" + portOf(tcp), "unix://" + path,
+			"tls://" + secure.String()} {
 			echoed(t, func(ctx context.Context) (net.Conn, error) { return c.Dial(ctx, address) })
 		}
-		for _, a := range [][2]string{{"tcp", tcp.String()}, {"tcp4", "localhost:" + portOf(tcp)}, {"unix", path}, {"tls", secure.String()}} {
+		for _, a := range [][2]string{{"tcp", tcp.String()}, {"tcp4", "localhost:" + portOf(tcp)}, {"unix", path},
+			{"tls", secure.String()}} {
 			echoed(t, func(ctx context.Context) (net.Conn, error) { return c.DialContext(ctx, a[0], a[1]) })
 		}
 	})
@@ -87,7 +89,8 @@ func TestClient(t *testing.T) {
 // TestClientErrors: what can't be dialled is told as a *DialError.
 func TestClientErrors(t *testing.T) {
 	eachClient(t, func(t *testing.T, c *plexor.Client) {
-		for _, a := range [][2]string{{"udp", "127.0.0.1:1"}, {"tcp", "127.0.0.1"}, {"tcp", "127.0.0.1:http"}, {"tcp6", "127.0.0.1:1"}, {"tcp4", "[::1]:1"},
+		for _, a := range [][2]string{{"udp", "127.0.0.1:1"}, {"tcp", "127.0.0.1"}, {"tcp", "127.0.0.1:http"},
+			{"tcp6", "127.0.0.1:1"}, {"tcp4", "[::1]:1"},
 			{"tcp", "127.0.0.1:0"}, {"unix", "/nowhere/sock"}} {
 			conn, err := c.DialContext(t.Context(), a[0], a[1])
 			if _, ok := errors.AsType[*plexor.DialError](err); !ok || conn != nil {
@@ -211,7 +214,8 @@ func TestClientHTTP(t *testing.T) {
 					web.Start()
 				}
 				defer web.Close()
-				transport := &http.Transport{DialContext: c.DialContext, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+				transport := &http.Transport{DialContext: c.DialContext, ForceAttemptHTTP2: true,
+					TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 				defer transport.CloseIdleConnections()
 				askHTTP(t, &http.Client{Transport: transport, Timeout: patience}, web.URL, proto)
 			})
@@ -244,7 +248,9 @@ func TestBubbleClient(t *testing.T) {
 
 // A Client gives net/http's client, and any library that takes a function to dial by, connections of its loops.
 func ExampleClient() {
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }))
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "hello")
+	}))
 	defer web.Close()
 
 	client := new(plexor.Client)

@@ -36,7 +36,8 @@ func onConn(errs chan<- error, f func(c *plexor.Conn) error) plexor.Handler {
 }
 
 // checked starts a server whose handler's error fails the test, and a client that has sent the first byte.
-func checked(t *testing.T, p place, srv *plexor.Server, f func(c *plexor.Conn) error) (b *bench, client net.Conn, done func()) {
+func checked(t *testing.T, p place, srv *plexor.Server, f func(c *plexor.Conn) error) (b *bench, client net.Conn,
+	done func()) {
 	t.Helper()
 	errs := make(chan error, 1)
 	b = p.serve(t, srv, onConn(errs, f))
@@ -249,28 +250,29 @@ func TestNoHandlerBeforeFirstByte(t *testing.T) {
 func TestWritesDoNotMix(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		const writers, size, times = 5, 300_000, 6
-		_, client, done := checked(t, p, &plexor.Server{Limits: plexor.Limits{HighWater: 16 << 10}}, func(c *plexor.Conn) error {
-			return coro.Group(c.Context(), func(g *coro.Tasks) error {
-				for i := range writers {
-					g.Go(func(context.Context) error {
-						for n := range times {
-							msg := bytes.Repeat([]byte{byte('a' + i)}, size)
-							var err error
-							if n%2 == 0 {
-								_, err = c.Write(msg)
-							} else {
-								_, err = c.WriteBuffers(net.Buffers{msg[:10], msg[10:20000], nil, msg[20000:]})
+		_, client, done := checked(t, p, &plexor.Server{Limits: plexor.Limits{HighWater: 16 << 10}},
+			func(c *plexor.Conn) error {
+				return coro.Group(c.Context(), func(g *coro.Tasks) error {
+					for i := range writers {
+						g.Go(func(context.Context) error {
+							for n := range times {
+								msg := bytes.Repeat([]byte{byte('a' + i)}, size)
+								var err error
+								if n%2 == 0 {
+									_, err = c.Write(msg)
+								} else {
+									_, err = c.WriteBuffers(net.Buffers{msg[:10], msg[10:20000], nil, msg[20000:]})
+								}
+								if err != nil {
+									return err
+								}
 							}
-							if err != nil {
-								return err
-							}
-						}
-						return nil
-					})
-				}
-				return nil
+							return nil
+						})
+					}
+					return nil
+				})
 			})
-		})
 		got, err := io.ReadAll(client)
 		if err != nil || len(got) != writers*size*times {
 			t.Fatalf("got %d bytes, %v", len(got), err)

@@ -14,9 +14,9 @@ import (
 	"github.com/plexor-go/plexor/coro"
 )
 
-// TestDialCancelled: Dial whose task is cancelled before it begins, while the name is looked up, and so many turns of the
-// loop later: while it connects, shakes hands, is done. It fails with the cause and leaves nothing open, or the connection
-// is as good as any.
+// TestDialCancelled: Dial whose task is cancelled before it begins, while the name is looked up, and so many turns of
+// the loop later: while it connects, shakes hands, is done. It fails with the cause and leaves nothing open, or the
+// connection is as good as any.
 func TestDialCancelled(t *testing.T) {
 	cert := newAuthority(t, "nobody").issue("nobody")
 	for _, scheme := range []string{"tcp", "tls"} {

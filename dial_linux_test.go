@@ -47,7 +47,8 @@ func TestDialAbstract(t *testing.T) {
 		}
 		sayHello(t, c)
 		_, err = plexor.Dial(ctx, "unix://@nobody-"+name[1:])
-		if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "nobody listens there") || strings.Contains(err.Error(), "file") {
+		if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "nobody listens there") ||
+			strings.Contains(err.Error(), "file") {
 			t.Errorf("nobody there: %v", err)
 		}
 	})

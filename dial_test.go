@@ -50,7 +50,8 @@ func eachLoop(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 	}
 }
 
-// echoOn serves echo at an address of package net, on goroutines; the test is skipped if this machine has no such address.
+// echoOn serves echo at an address of package net, on goroutines; the test is skipped if this machine has no such
+// address.
 func echoOn(t *testing.T, network, address string) net.Addr {
 	t.Helper()
 	ln, err := net.Listen(network, address)
@@ -231,7 +232,8 @@ func TestDialBlackHole(t *testing.T) {
 			defer cancel()
 			_, err := plexor.Dial(ctx, "tcp://"+hole)
 			e, ok := errors.AsType[*plexor.DialError](err)
-			if !errors.Is(err, context.DeadlineExceeded) || !ok || !e.Timeout() || !strings.Contains(err.Error(), "connect tcp://"+hole+": no answer") {
+			if !errors.Is(err, context.DeadlineExceeded) || !ok || !e.Timeout() ||
+				!strings.Contains(err.Error(), "connect tcp://"+hole+": no answer") {
 				t.Errorf("Dial = %v", err)
 			}
 		})
@@ -276,7 +278,8 @@ func TestDialErrors(t *testing.T) {
 		is      error
 		says    []string
 	}{
-		{"refused", nil, "tcp://127.0.0.1:" + port, syscall.ECONNREFUSED, []string{"plexor: dial tcp://127.0.0.1:" + port + ": "}},
+		{"refused", nil, "tcp://127.0.0.1:" + port, syscall.ECONNREFUSED,
+			[]string{"plexor: dial tcp://127.0.0.1:" + port + ": "}},
 		{"each refused", lookup("127.0.0.1", "127.0.0.2"), "tcp://two.test:" + port, syscall.ECONNREFUSED,
 			[]string{"plexor: dial tcp://two.test:" + port + ": ", "127.0.0.1:" + port, "127.0.0.2:" + port}},
 		{"no such name", lookup(), "tcp://none.test:1", nil, []string{"look up none.test: the name has no address"}},

@@ -80,18 +80,19 @@ func TestCloseInGroup(t *testing.T) {
 // TestCloseUndelivered: Close says so when the peer does not take what was written, and after no more than the limit.
 func TestCloseUndelivered(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
-		b, _, done := checked(t, p, &plexor.Server{Limits: plexor.Limits{Linger: 20 * time.Millisecond}}, func(c *plexor.Conn) error {
-			c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
-			for {
-				if _, err := c.Write(make([]byte, 1<<20)); err != nil {
-					break
+		b, _, done := checked(t, p, &plexor.Server{Limits: plexor.Limits{Linger: 20 * time.Millisecond}},
+			func(c *plexor.Conn) error {
+				c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+				for {
+					if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+						break
+					}
 				}
-			}
-			if err := c.Close(); !errors.Is(err, loop.ErrUndelivered) {
-				return fmt.Errorf("Close: %v, want loop.ErrUndelivered", err)
-			}
-			return nil
-		})
+				if err := c.Close(); !errors.Is(err, loop.ErrUndelivered) {
+					return fmt.Errorf("Close: %v, want loop.ErrUndelivered", err)
+				}
+				return nil
+			})
 		done()
 		b.await("the count", func(s plexor.Stats) bool { return s.Undelivered == 1 })
 	})
@@ -100,36 +101,37 @@ func TestCloseUndelivered(t *testing.T) {
 // TestCloseWakes: Close by one coroutine ends what the others wait for.
 func TestCloseWakes(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
-		_, client, done := checked(t, p, &plexor.Server{Limits: plexor.Limits{Linger: time.Millisecond}}, func(c *plexor.Conn) error {
-			if err := first(c); err != nil {
-				return err
-			}
-			return coro.Group(c.Context(), func(g *coro.Tasks) error {
-				for range 3 {
-					g.Go(func(context.Context) error {
-						if _, err := c.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
-							return fmt.Errorf("Read: %v", err)
-						}
-						return nil
-					})
-					g.Go(func(context.Context) error {
-						for {
-							if _, err := c.Write(make([]byte, 1<<20)); err != nil {
-								if !errors.Is(err, net.ErrClosed) {
-									return fmt.Errorf("Write: %v", err)
-								}
-								return nil
-							}
-						}
-					})
-				}
-				if err := coro.Sleep(context.WithoutCancel(g.Context()), 20*time.Millisecond); err != nil {
+		_, client, done := checked(t, p, &plexor.Server{Limits: plexor.Limits{Linger: time.Millisecond}},
+			func(c *plexor.Conn) error {
+				if err := first(c); err != nil {
 					return err
 				}
-				_ = c.Close() // it may well be undelivered
-				return nil
+				return coro.Group(c.Context(), func(g *coro.Tasks) error {
+					for range 3 {
+						g.Go(func(context.Context) error {
+							if _, err := c.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+								return fmt.Errorf("Read: %v", err)
+							}
+							return nil
+						})
+						g.Go(func(context.Context) error {
+							for {
+								if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+									if !errors.Is(err, net.ErrClosed) {
+										return fmt.Errorf("Write: %v", err)
+									}
+									return nil
+								}
+							}
+						})
+					}
+					if err := coro.Sleep(context.WithoutCancel(g.Context()), 20*time.Millisecond); err != nil {
+						return err
+					}
+					_ = c.Close() // it may well be undelivered
+					return nil
+				})
 			})
-		})
 		done()
 		_ = client
 	})
@@ -191,8 +193,8 @@ func TestResetWhileWriting(t *testing.T) {
 	})
 }
 
-// TestPanics: a handler that panics, or calls Goexit, loses its connection by a reset; the log has the stack, and the server
-// goes on.
+// TestPanics: a handler that panics, or calls Goexit, loses its connection by a reset; the log has the stack, and the
+// server goes on.
 func TestPanics(t *testing.T) {
 	for _, row := range []struct {
 		name, says string

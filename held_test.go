@@ -120,16 +120,17 @@ func TestRunOfAHeldLoop(t *testing.T) {
 			released, holds, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 			defer close(released)
 			go func() {
-				ended <- plexor.RunOn(context.Background(), loop.Options{Driver: d.Name, Stall: -1}, func(ctx context.Context) error {
-					t, err := coro.Self(ctx, "the test")
-					if err != nil {
-						return err
-					}
-					return t.Scheduler().Loop().Post(func() {
-						close(holds)
-						holdUntil(released)
+				ended <- plexor.RunOn(context.Background(), loop.Options{Driver: d.Name, Stall: -1},
+					func(ctx context.Context) error {
+						t, err := coro.Self(ctx, "the test")
+						if err != nil {
+							return err
+						}
+						return t.Scheduler().Loop().Post(func() {
+							close(holds)
+							holdUntil(released)
+						})
 					})
-				})
 			}()
 			select {
 			case <-holds:

@@ -64,7 +64,8 @@ func TestHTTPClient(t *testing.T) {
 						defer web.Close()
 						dialled, stop := dialler(t, driver, row.ours)
 						defer stop()
-						transport := &http.Transport{ForceAttemptHTTP2: row.proto == "HTTP/2.0", TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+						transport := &http.Transport{ForceAttemptHTTP2: row.proto == "HTTP/2.0",
+							TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 						if row.ours {
 							transport.DialTLSContext = dialled
 						} else {
@@ -80,7 +81,8 @@ func TestHTTPClient(t *testing.T) {
 }
 
 // dialler connects by plexor.Dial on a loop of its own, and gives the connections to goroutines.
-func dialler(t *testing.T, driver string, secure bool) (dial func(ctx context.Context, network, addr string) (net.Conn, error), stop func()) {
+func dialler(t *testing.T, driver string, secure bool) (dial func(ctx context.Context, network, addr string) (net.Conn,
+	error), stop func()) {
 	t.Helper()
 	l, err := loop.New(loop.Options{Driver: driver})
 	if err != nil {

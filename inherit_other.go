@@ -13,5 +13,6 @@ import (
 
 // takeSocket is for systems whose listeners can be duplicated.
 func takeSocket(*os.File) (sock.Socket, error) {
-	return sock.None, fmt.Errorf("a listener of package net can't be taken over on %s: use ListenAndServe: %w", runtime.GOOS, errors.ErrUnsupported)
+	return sock.None, fmt.Errorf("a listener of package net can't be taken over on %s: use ListenAndServe: %w",
+		runtime.GOOS, errors.ErrUnsupported)
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// TestMessagesAnyPieces: messages of all sizes arrive whole and in order, however the stream is cut, whether the handler
-// waits or not; the answers come back the same.
+// TestMessagesAnyPieces: messages of all sizes arrive whole and in order, however the stream is cut, whether the
+// handler waits or not; the answers come back the same.
 func TestMessagesAnyPieces(t *testing.T) {
 	const seed = 7
 	for _, row := range []struct {
@@ -53,7 +53,8 @@ func TestMessagesAnyPieces(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			eachMessagePlace(t, func(t *testing.T, p place) {
-				b := p.serve(t, &plexor.Server{Limits: plexor.Limits{HighWater: 32 << 10}}, plexor.Messages(frame.Length{Bytes: 4}, row.h))
+				b := p.serve(t, &plexor.Server{Limits: plexor.Limits{HighWater: 32 << 10}},
+					plexor.Messages(frame.Length{Bytes: 4}, row.h))
 				r := rand.New(rand.NewPCG(seed, seed))
 				var stream []byte
 				for range 300 {
@@ -79,7 +80,8 @@ func TestMessagesAnyPieces(t *testing.T) {
 				}()
 				got, err := io.ReadAll(client)
 				if err != nil || !bytes.Equal(got, stream) {
-					t.Errorf("seed %d: %d bytes came back of %d, equal=%v, %v", seed, len(got), len(stream), bytes.Equal(got, stream), err)
+					t.Errorf("seed %d: %d bytes came back of %d, equal=%v, %v", seed, len(got), len(stream), bytes.Equal(got, stream),
+						err)
 				}
 				if err := receive(t, wrote, "the client"); err != nil {
 					t.Error(err)
@@ -153,15 +155,22 @@ func TestMessagesEnds(t *testing.T) {
 		count            func(plexor.Stats) int64
 	}{
 		{"a good end", "a\nb\n", "A\nB\n", true, nil, nil},
-		{"an end inside a message", "a\nbc", "A\n", true, []string{"bad frame", "offset=2", "peer="}, func(s plexor.Stats) int64 { return s.BadFrames }},
-		{"too long a message", "a\n" + strings.Repeat("x", 100) + "\nb\n", "A\n", false, []string{"bad frame", "offset=2", "too long"}, func(s plexor.Stats) int64 { return s.BadFrames }},
-		{"too long at first", strings.Repeat("x", 100), "", false, []string{"bad frame", "offset=0"}, func(s plexor.Stats) int64 { return s.BadFrames }},
-		{"an error", "a\nfail\nb\n", "A\n", false, []string{"failed", "I said so"}, func(s plexor.Stats) int64 { return s.Failed }},
-		{"an error after a wait", "a\nwait\nfail\nb\n", "A\nWAIT\n", false, []string{"failed", "I said so"}, func(s plexor.Stats) int64 { return s.Failed }},
+		{"an end inside a message", "a\nbc", "A\n", true, []string{"bad frame", "offset=2", "peer="},
+			func(s plexor.Stats) int64 { return s.BadFrames }},
+		{"too long a message", "a\n" + strings.Repeat("x", 100) + "\nb\n", "A\n", false,
+			[]string{"bad frame", "offset=2", "too long"}, func(s plexor.Stats) int64 { return s.BadFrames }},
+		{"too long at first", strings.Repeat("x", 100), "", false, []string{"bad frame", "offset=0"},
+			func(s plexor.Stats) int64 { return s.BadFrames }},
+		{"an error", "a\nfail\nb\n", "A\n", false, []string{"failed", "I said so"},
+			func(s plexor.Stats) int64 { return s.Failed }},
+		{"an error after a wait", "a\nwait\nfail\nb\n", "A\nWAIT\n", false, []string{"failed", "I said so"},
+			func(s plexor.Stats) int64 { return s.Failed }},
 		{"Close", "a\nclose\nb\n", "A\nBYE\n", false, nil, nil},
 		{"CloseWrite", "a\nend\nb\n", "A\n", true, nil, nil},
-		{"a panic", "panic\n", "", false, []string{"a handler panicked", "messages_test.go"}, func(s plexor.Stats) int64 { return s.Panics }},
-		{"an answer too long", "long\n", "", false, []string{"failed", "message too long"}, func(s plexor.Stats) int64 { return s.Failed }},
+		{"a panic", "panic\n", "", false, []string{"a handler panicked", "messages_test.go"},
+			func(s plexor.Stats) int64 { return s.Panics }},
+		{"an answer too long", "long\n", "", false, []string{"failed", "message too long"},
+			func(s plexor.Stats) int64 { return s.Failed }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			eachMessagePlace(t, func(t *testing.T, p place) {
@@ -213,24 +222,25 @@ func TestMessagesEnds(t *testing.T) {
 	}
 }
 
-// TestMessagesFlood: a peer that sends and never reads is held up; what is kept for it has a bound; and when it reads, all
-// answers are there.
+// TestMessagesFlood: a peer that sends and never reads is held up; what is kept for it has a bound; and when it reads,
+// all answers are there.
 func TestMessagesFlood(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		const n, size = 3000, 5000
 		var c1 *plexor.Conn
-		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: 64 << 10}}, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
-			if string(msg) == "?" {
-				kept := 0
-				if c1 != nil {
-					kept = plexor.Unread(c1) + plexor.Pending(c1)
+		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: 64 << 10}},
+			plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+				if string(msg) == "?" {
+					kept := 0
+					if c1 != nil {
+						kept = plexor.Unread(c1) + plexor.Pending(c1)
+					}
+					_, err := fmt.Fprintf(c, "%08d", kept)
+					return err
 				}
-				_, err := fmt.Fprintf(c, "%08d", kept)
-				return err
-			}
-			c1 = c
-			return c.Send(msg)
-		}))
+				c1 = c
+				return c.Send(msg)
+			}))
 		client, other := b.dialMessages(), b.dialMessages()
 		line := strings.Repeat("x", size) + "\n"
 		wrote := make(chan error, 1)

@@ -35,8 +35,8 @@ func everything(c *plexor.Conn) map[string]error {
 	return errs
 }
 
-// TestWrongUse: from another goroutine, from another loop, and after the handler has returned, every method fails and says
-// why, the log hears of it, and the connection is not harmed.
+// TestWrongUse: from another goroutine, from another loop, and after the handler has returned, every method fails and
+// says why, the log hears of it, and the connection is not harmed.
 func TestWrongUse(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		conns := make(chan *plexor.Conn, 2)
@@ -155,11 +155,12 @@ func TestSendWithoutCodec(t *testing.T) {
 		done()
 		_ = client
 		errs := make(chan error, 1)
-		a, err := b.Open(strings.Replace(p.addr, "/s", "/t", 1), plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
-			_, err := c.Read(msg)
-			errs <- err
-			return nil
-		}))
+		a, err := b.Open(strings.Replace(p.addr, "/s", "/t", 1),
+			plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+				_, err := c.Read(msg)
+				errs <- err
+				return nil
+			}))
 		if err != nil {
 			t.Fatal(err)
 		}

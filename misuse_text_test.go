@@ -22,12 +22,14 @@ func TestWrongUseNamesTheLine(t *testing.T) {
 	c := <-conns
 	err := c.Abort() // this line
 	close(done)
-	if err == nil || !strings.Contains(err.Error(), "misuse_text_test.go:") || !strings.Contains(err.Error(), "Conn.Shared") ||
+	if err == nil || !strings.Contains(err.Error(), "misuse_text_test.go:") ||
+		!strings.Contains(err.Error(), "Conn.Shared") ||
 		strings.Contains(err.Error(), "use Call") || strings.Contains(err.Error(), "coro:") {
 		t.Errorf("Abort from another goroutine: %v", err)
 	}
 	line := b.log.says(t, "wrong use of a plexor.Conn")
-	for _, want := range []string{"op=abort", `at="github.com/plexor-go/plexor_test.TestWrongUseNamesTheLine (`, "misuse_text_test.go:"} {
+	for _, want := range []string{"op=abort", `at="github.com/plexor-go/plexor_test.TestWrongUseNamesTheLine (`,
+		"misuse_text_test.go:"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)
 		}
@@ -69,7 +71,8 @@ func TestErrorsNameNoLayers(t *testing.T) {
 			_, err := plexor.Dial(ctx, address)
 			return err
 		})
-		if err == nil || strings.Contains(err.Error(), "loop:") || strings.Count(err.Error(), "connect ")+strings.Count(err.Error(), "connect:") != 1 {
+		if err == nil || strings.Contains(err.Error(), "loop:") || strings.Count(err.Error(), "connect ")+
+			strings.Count(err.Error(), "connect:") != 1 {
 			t.Errorf("nobody listens: %v", err)
 		}
 

@@ -21,8 +21,8 @@ func (s *Server) ownWorker() *worker {
 	return nil
 }
 
-// misused is the error of a method that waits for the loops, if it is called on one of them: it would wait for its own caller.
-// The log is told too, once a loop.
+// misused is the error of a method that waits for the loops, if it is called on one of them: it would wait for its own
+// caller. The log is told too, once a loop.
 func (s *Server) misused(op string) error { return s.refuseOnLoop("Server." + op) }
 
 // refuseOnLoop is misused for what else waits for the server's loops.
@@ -31,9 +31,11 @@ func (s *Server) refuseOnLoop(op string) error {
 	if w == nil {
 		return nil
 	}
-	err := &coro.MisuseError{Op: op, Why: "it waits for the server's loops, and was called on one of them (by a handler, " +
-		"a timer or a posted function), for which it would wait: call it from a goroutine of its own (go), or, if you need what it " +
-		"returns and it does not wait for handlers, in coro.Await"}
+	err := &coro.MisuseError{Op: op,
+		Why: "it waits for the server's loops, and was called on one of them (by a handler, " +
+			"a timer or a posted function), for which it would wait: call it from a goroutine of its own (go), or, if you " +
+			"need what it " +
+			"returns and it does not wait for handlers, in coro.Await"}
 	if w.misuse() {
 		w.log.Error("wrong use of a plexor.Server; no more is said of these", "op", op, "at", stack.Caller(), "err", err)
 	}

@@ -26,9 +26,9 @@ func waiting(srv *plexor.Server, addr string, ln net.Listener, h plexor.Handler)
 	return errs
 }
 
-// TestServerFromHandler: methods of the server that a handler calls, on its coroutine, fail at once if they would wait for
-// the loop that the handler is on, and change nothing; in coro.Await those work that need no handler's end. Close works,
-// and waits for nothing.
+// TestServerFromHandler: methods of the server that a handler calls, on its coroutine, fail at once if they would wait
+// for the loop that the handler is on, and change nothing; in coro.Await those work that need no handler's end. Close
+// works, and waits for nothing.
 func TestServerFromHandler(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,8 +131,8 @@ func TestStopListeningFromHandler(t *testing.T) {
 	})
 }
 
-// TestSharedOnItsLoop: what would wait for the loop on the loop itself fails at once and says so: a Listener's Accept, and
-// Read and Write of what Shared returned. What need not wait works there.
+// TestSharedOnItsLoop: what would wait for the loop on the loop itself fails at once and says so: a Listener's Accept,
+// and Read and Write of what Shared returned. What need not wait works there.
 func TestSharedOnItsLoop(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		srv := &plexor.Server{Loops: 1}

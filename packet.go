@@ -47,7 +47,8 @@ func (k *Packet) Reply(p []byte) error { return k.WriteTo(p, k.Peer) }
 // waits to be sent, and the datagram is then dropped and counted, as UDP may; loop.ErrTooLarge if UDP can't carry it;
 // or net.ErrClosed. p is the caller's again when it returns.
 //
-// What goes to Peer leaves from Local, whenever that is: from another address the peer takes no answer (RFC 1122 section
+// What goes to Peer leaves from Local, whenever that is: from another address the peer takes no answer (RFC 1122
+// section
 // 4.1.3.5). What goes to others leaves from the server's address, or from one that the system chooses if that is all.
 func (k *Packet) WriteTo(p []byte, peer netip.AddrPort) error {
 	_, err := k.w.sched.Self("Packet.WriteTo")
@@ -67,8 +68,8 @@ func (k *Packet) WriteTo(p []byte, peer netip.AddrPort) error {
 	return nil
 }
 
-// LocalAddr is the address of the socket that the datagram came to: a *net.UDPAddr. That of a server that listens on all
-// addresses is unspecified; Local is the one that was asked.
+// LocalAddr is the address of the socket that the datagram came to: a *net.UDPAddr. That of a server that listens on
+// all addresses is unspecified; Local is the one that was asked.
 func (k *Packet) LocalAddr() net.Addr { return netAddr(k.socket.Addr()) }
 
 // Context is the handler's context, for package coro's operations and for others that take one. It is cancelled when

@@ -46,9 +46,9 @@ func shake(t *testing.T, c net.Conn) {
 	}
 }
 
-// TestFrameTime: by the loops' clock, a message that does not become complete ends its connection, though bytes come all
-// the while, and is counted. Messages in pieces that do become complete, one after the other, do not, and neither does a
-// connection that is idle between two, or whose handler takes its time.
+// TestFrameTime: by the loops' clock, a message that does not become complete ends its connection, though bytes come
+// all the while, and is counted. Messages in pieces that do become complete, one after the other, do not, and neither
+// does a connection that is idle between two, or whose handler takes its time.
 func TestFrameTime(t *testing.T) {
 	wait := func(c *plexor.Conn, msg []byte) error {
 		if string(msg) == "wait" {
@@ -218,12 +218,13 @@ func (b *bench) bounded(most int) {
 	b.t.Helper()
 	counted, real := plexor.HeldInput(b.Server)
 	if real > most || counted > most || counted < real {
-		b.t.Errorf("unfinished input takes %d bytes, of which %d are counted; want at most %d, all counted", real, counted, most)
+		b.t.Errorf("unfinished input takes %d bytes, of which %d are counted; want at most %d, all counted", real, counted,
+			most)
 	}
 }
 
-// TestPartialInput: what connections hold of messages that have come in part is bounded for all together: those with most
-// have to go, are counted, and the others go on.
+// TestPartialInput: what connections hold of messages that have come in part is bounded for all together: those with
+// most have to go, are counted, and the others go on.
 func TestPartialInput(t *testing.T) {
 	const bound, conns, have = 1 << 20, 24, 100 << 10
 	eachFramer(t, frame.Length{Bytes: 4}, echoMessage, func(t *testing.T, p place, h plexor.Handler) {
@@ -319,8 +320,8 @@ func TestPartialInputAlone(t *testing.T) {
 	})
 }
 
-// TestPartialInputUnread: what came for handlers that do not read is bounded for all together too, and what was read is no
-// longer counted.
+// TestPartialInputUnread: what came for handlers that do not read is bounded for all together too, and what was read is
+// no longer counted.
 func TestPartialInputUnread(t *testing.T) {
 	const bound, conns = 1 << 20, 40
 	eachPlace(t, func(t *testing.T, p place) {

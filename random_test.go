@@ -10,8 +10,8 @@ import (
 	"github.com/plexor-go/plexor"
 )
 
-// TestRandomSchedules: what is right must be right in whatever order coroutines run, and also when none is resumed inside
-// the callback that wakes it. A failure names the seed;
+// TestRandomSchedules: what is right must be right in whatever order coroutines run, and also when none is resumed
+// inside the callback that wakes it. A failure names the seed;
 // PLEXOR_TEST_SEED in the environment takes that one again.
 func TestRandomSchedules(t *testing.T) {
 	t.Cleanup(func() { plexor.Schedule(0) })
@@ -27,7 +27,8 @@ func TestRandomSchedules(t *testing.T) {
 		"CloseDelivers": TestCloseDelivers, "CloseWakes": TestCloseWakes, "WritesDoNotMix": TestWritesDoNotMix,
 		"ReadersShare": TestReadersShare, "BothDirections": TestBothDirections, "Reset": TestReset, "Panics": TestPanics,
 		"MessagesAnyPieces": TestMessagesAnyPieces, "MessagesOneAtATime": TestMessagesOneAtATime,
-		"MessagesEnds": TestMessagesEnds, "MessagesServeConn": TestMessagesServeConn, "Shutdown": TestShutdown, "Close": TestClose,
+		"MessagesEnds": TestMessagesEnds, "MessagesServeConn": TestMessagesServeConn, "Shutdown": TestShutdown,
+		"Close":   TestClose,
 		"Packets": TestPackets, "GivenAway": TestGivenAway, "IdleTimeout": TestIdleTimeout,
 		"Cancel": TestCancel, "StartTLSCancelled": TestStartTLSCancelled, "TLSMessagesDribble": TestTLSMessagesDribble,
 		"TLSMessagesTogether": TestTLSMessagesTogether, "TLSMessagesEnds": TestTLSMessagesEnds,

@@ -9,8 +9,8 @@ import (
 	"github.com/plexor-go/plexor"
 )
 
-// TestRefusedDriver: connections whose descriptors the driver can't hold are refused and counted; those that it holds go on.
-// Select holds none beyond FD_SETSIZE.
+// TestRefusedDriver: connections whose descriptors the driver can't hold are refused and counted; those that it holds
+// go on. Select holds none beyond FD_SETSIZE.
 func TestRefusedDriver(t *testing.T) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 2*unix.FD_SETSIZE {

@@ -63,16 +63,17 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestIdleTimeout: by the loops' clock, a connection without a byte for so long is closed, and who waits to read is told;
-// one on which bytes move is not.
+// TestIdleTimeout: by the loops' clock, a connection without a byte for so long is closed, and who waits to read is
+// told; one on which bytes move is not.
 func TestIdleTimeout(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		clock := loop.NewManualClock(time.Now())
 		errs := make(chan error, 2)
-		b := p.serve(t, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}}, onConn(errs, func(c *plexor.Conn) error {
-			_, err := io.Copy(c, c)
-			return err
-		}))
+		b := p.serve(t, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}},
+			onConn(errs, func(c *plexor.Conn) error {
+				_, err := io.Copy(c, c)
+				return err
+			}))
 		silent, reads, busy := b.dial(), b.dial(), b.dial()
 		for _, c := range []net.Conn{reads, busy} {
 			send(t, c, "x")
@@ -122,7 +123,8 @@ func TestStall(t *testing.T) {
 		send(t, c, "x")
 		want(t, c, "done")
 		s := receive(t, stalls, "the report")
-		if first, _, _ := strings.Cut(s.Stack, "\n\n"); !strings.Contains(first, "plexor_test.blocks(") || s.For < 100*time.Millisecond {
+		if first, _, _ := strings.Cut(s.Stack, "\n\n"); !strings.Contains(first, "plexor_test.blocks(") ||
+			s.For < 100*time.Millisecond {
 			t.Errorf("reported after %v:\n%s\nwant the function that blocks in the first stack", s.For, s.Stack)
 		}
 		if n := b.Stats().Stalls; n < 1 {
@@ -139,13 +141,14 @@ func TestIdleStuck(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		clock := loop.NewManualClock(time.Now())
 		errs := make(chan error, 1)
-		b := p.serve(t, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}}, onConn(errs, func(c *plexor.Conn) error {
-			for {
-				if _, err := c.Write(make([]byte, 1<<20)); err != nil {
-					return err
+		b := p.serve(t, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}},
+			onConn(errs, func(c *plexor.Conn) error {
+				for {
+					if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+						return err
+					}
 				}
-			}
-		}))
+			}))
 		send(t, b.dial(), "!")
 		for end := time.Now().Add(patience); len(errs) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			clock.Advance(time.Second)

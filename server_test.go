@@ -39,10 +39,9 @@ func TestListenAndServe(t *testing.T) {
 		go func() { served <- b.ListenAndServe(p.addr, p.addr+"2", "udp://127.0.0.1:0") }()
 		for _, a := range []string{p.addr, p.addr + "2"} {
 			b.addr = &net.UnixAddr{Name: strings.TrimPrefix(a, "unix://"), Net: "unix"}
-			for { // until it listens
+			for ; ; time.Sleep(time.Millisecond) { // until it listens
 				c, err := net.Dial("unix", b.addr.String())
 				if err != nil {
-					time.Sleep(time.Millisecond)
 					continue
 				}
 				send(t, c, "hello")
@@ -95,8 +94,8 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// TestServeInherited: the file of a unix socket goes with a listener that has made it, as with package net, and stays with
-// one that somebody else has made, who then goes on.
+// TestServeInherited: the file of a unix socket goes with a listener that has made it, as with package net, and stays
+// with one that somebody else has made, who then goes on.
 func TestServeInherited(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("unix sockets are untested on windows")
@@ -186,19 +185,27 @@ func TestRefusedStarts(t *testing.T) {
 		{"no address", &plexor.Server{Handler: echo}, nil, "without an address"},
 		{"no scheme", &plexor.Server{Handler: echo}, []string{"127.0.0.1:0"}, "did you mean tcp://127.0.0.1:0?"},
 		{"unknown option", &plexor.Server{Handler: echo}, []string{"tcp://127.0.0.1:0?frame=len4"}, `unknown option "frame"`},
-		{"option of another socket", &plexor.Server{Handler: echo}, []string{"tcp://127.0.0.1:0?mode=0600"}, "does not have it"},
+		{"option of another socket", &plexor.Server{Handler: echo}, []string{"tcp://127.0.0.1:0?mode=0600"},
+			"does not have it"},
 		{"no handler", &plexor.Server{}, []string{"tcp://127.0.0.1:0"}, "no handler (Server.Handler)"},
 		{"no handler for streams", &plexor.Server{Packets: packets}, []string{"tcp://127.0.0.1:0"}, "streams need a Handler"},
-		{"no handler for datagrams", &plexor.Server{Handler: echo}, []string{"udp://127.0.0.1:0"}, "datagrams need a PacketHandler"},
-		{"codec", &plexor.Server{Handler: plexor.Messages(frame.Length{Bytes: 5}, nil)}, []string{"tcp://127.0.0.1:0"}, "Messages: the handler is nil"},
-		{"bad codec", &plexor.Server{Handler: plexor.Messages(frame.Length{Bytes: 5}, func(*plexor.Conn, []byte) error { return nil })},
+		{"no handler for datagrams", &plexor.Server{Handler: echo}, []string{"udp://127.0.0.1:0"},
+			"datagrams need a PacketHandler"},
+		{"codec", &plexor.Server{Handler: plexor.Messages(frame.Length{Bytes: 5}, nil)}, []string{"tcp://127.0.0.1:0"},
+			"Messages: the handler is nil"},
+		{"bad codec", &plexor.Server{Handler: plexor.Messages(frame.Length{Bytes: 5}, func(*plexor.Conn, []byte) error {
+			return nil
+		})},
 			[]string{"tcp://127.0.0.1:0"}, "Messages: frame: "},
 		{"nil codec", &plexor.Server{Handler: plexor.Messages(nil, func(*plexor.Conn, []byte) error { return nil })},
 			[]string{"tcp://127.0.0.1:0"}, "the codec is nil"},
-		{"limit", &plexor.Server{Handler: echo, Limits: plexor.Limits{HighWater: -1}}, []string{"tcp://127.0.0.1:0"}, "Limits.HighWater is -1"},
-		{"time limit", &plexor.Server{Handler: echo, Limits: plexor.Limits{Linger: -1}}, []string{"tcp://127.0.0.1:0"}, "Limits.Linger is -1ns"},
+		{"limit", &plexor.Server{Handler: echo, Limits: plexor.Limits{HighWater: -1}}, []string{"tcp://127.0.0.1:0"},
+			"Limits.HighWater is -1"},
+		{"time limit", &plexor.Server{Handler: echo, Limits: plexor.Limits{Linger: -1}}, []string{"tcp://127.0.0.1:0"},
+			"Limits.Linger is -1ns"},
 		{"driver", &plexor.Server{Handler: echo, Driver: "quantum"}, []string{"tcp://127.0.0.1:0"}, "quantum"},
-		{"the second is taken", &plexor.Server{Handler: echo}, []string{"tcp://127.0.0.1:0", "tcp://" + taken.Addr().String()}, "address already in use"},
+		{"the second is taken", &plexor.Server{Handler: echo},
+			[]string{"tcp://127.0.0.1:0", "tcp://" + taken.Addr().String()}, "address already in use"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			before := leak.Take()
@@ -228,8 +235,8 @@ func TestRefusedStarts(t *testing.T) {
 	}
 }
 
-// TestShutdown: idle connections close, handlers that wait to read are told, each time, and may say farewell; those that
-// work go on; what was received is handled first.
+// TestShutdown: idle connections close, handlers that wait to read are told, each time, and may say farewell; those
+// that work go on; what was received is handled first.
 func TestShutdown(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		goOn := make(chan struct{})
@@ -253,7 +260,8 @@ func TestShutdown(t *testing.T) {
 		}))
 		streams := b.addr
 		var err error
-		if b.addr, err = b.Open(p.addr+map[bool]string{true: "2", false: ""}[strings.HasPrefix(p.addr, "unix")], upper); err != nil {
+		if b.addr, err = b.Open(p.addr+map[bool]string{true: "2", false: ""}[strings.HasPrefix(p.addr, "unix")],
+			upper); err != nil {
 			t.Fatal(err)
 		}
 		messages, half := b.dial(), b.dial()

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSharedOptions: what libraries set on a net.TCPConn they set on a shared connection, over TLS too; after its end that is
-// an error, whatever has the descriptor's number then.
+// TestSharedOptions: what libraries set on a net.TCPConn they set on a shared connection, over TLS too; after its end
+// that is an error, whatever has the descriptor's number then.
 func TestSharedOptions(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
 		_, server, client := pair(t, &plexor.Server{})
@@ -36,7 +36,8 @@ func TestSharedOptions(t *testing.T) {
 		option := func(level, opt, want int) {
 			t.Helper()
 			got, err := 0, error(nil)
-			if cerr := raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), level, opt) }); cerr != nil || err != nil || got != want {
+			if cerr := raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), level, opt) }); cerr != nil ||
+				err != nil || got != want {
 				t.Errorf("option %d/%d is %d, want %d; %v, %v", level, opt, got, want, cerr, err)
 			}
 		}

@@ -19,7 +19,8 @@ import (
 
 func init() { children["stepback"] = stepBackChild }
 
-// stepBackChild is an echo server with 64 descriptors. It prints its address, and, when its standard input ends, its counts.
+// stepBackChild is an echo server with 64 descriptors. It prints its address, and, when its standard input ends, its
+// counts.
 func stepBackChild(driver string) int {
 	fail := func(err error) int { fmt.Fprintln(os.Stderr, err); return 1 }
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
@@ -38,7 +39,8 @@ func stepBackChild(driver string) int {
 	if err := srv.Close(); err != nil {
 		return fail(err)
 	}
-	fmt.Printf("accepted %d refused %d stepped back %v\n", s.Accepted, s.RefusedConns+s.RefusedPeer+s.RefusedDriver, s.StepBacks > 0)
+	fmt.Printf("accepted %d refused %d stepped back %v\n", s.Accepted, s.RefusedConns+s.RefusedPeer+s.RefusedDriver,
+		s.StepBacks > 0)
 	return 0
 }
 

@@ -17,7 +17,8 @@ import (
 //	tls://host:port?cert=FILE&key=FILE
 //
 // which are tcp addresses, with the same options, on which each connection begins with a handshake. The handler
-// runs only when that has succeeded, so it sees nothing of a peer that failed; [Conn.ConnectionState] tells what was agreed.
+// runs only when that has succeeded, so it sees nothing of a peer that failed; [Conn.ConnectionState] tells what was
+// agreed.
 //
 // The certificate is the address's own (cert, and key, which may be left out if the same file holds both), else that of
 // Pairs, else that of Config. If there is none at all, the server makes a self-signed pair when it starts, whose
@@ -123,7 +124,8 @@ func (ep *endpoint) secureWith(s *Server) error {
 		cfg.Certificates = []tls.Certificate{cert}
 	}
 	if cfg.ClientAuth >= tls.VerifyClientCertIfGiven && cfg.ClientCAs == nil && cfg.GetConfigForClient == nil {
-		return fail(errors.New("Server.TLS.Config verifies client certificates, but its ClientCAs is nil: the system's authorities would vouch for clients"))
+		return fail(errors.New("Server.TLS.Config verifies client certificates, but its ClientCAs is nil: the system's " +
+			"authorities would vouch for clients"))
 	}
 	ep.tls, ep.ownTickets = cfg, hasTicketKeys(cfg)
 	return nil

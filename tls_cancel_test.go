@@ -13,10 +13,10 @@ import (
 	"github.com/plexor-go/plexor/coro"
 )
 
-// TestStartTLSCancelled: an upgrade whose task is cancelled before, while the client is silent, while the client's last word
-// is awaited, at the same moment as that comes (so many turns later), and after. It ends with the cause, and then nothing
-// goes any more in either way; or well, and then both directions work. The next wait of its task fails in any case. Its
-// place among Limits.Handshakes, here the only one, is free again.
+// TestStartTLSCancelled: an upgrade whose task is cancelled before, while the client is silent, while the client's last
+// word is awaited, at the same moment as that comes (so many turns later), and after. It ends with the cause, and then
+// nothing goes any more in either way; or well, and then both directions work. The next wait of its task fails in any
+// case. Its place among Limits.Handshakes, here the only one, is free again.
 func TestStartTLSCancelled(t *testing.T) {
 	moments := []upgradeMoment{{"before", 0}, {"the client is silent", 0}, {"the client's last word is awaited", 0}}
 	for turns := range 8 {

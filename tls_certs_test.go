@@ -17,15 +17,16 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestTLSReload: new certificates are used when their files have changed, and a second has passed; a bad pair leaves the old
-// one in use, and is logged once.
+// TestTLSReload: new certificates are used when their files have changed, and a second has passed; a bad pair leaves
+// the old one in use, and is logged once.
 func TestTLSReload(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		ca := newAuthority(t, "theirs")
 		pair := files(t, "s")
 		ca.write(pair, ca.issue("first"))
 		clock := loop.NewManualClock(time.Now())
-		b := place{driver, "tls://127.0.0.1:0?cert=" + url.QueryEscape(pair.CertFile) + "&key=" + url.QueryEscape(pair.KeyFile)}.serve(t,
+		b := place{driver, "tls://127.0.0.1:0?cert=" + url.QueryEscape(pair.CertFile) + "&key=" +
+			url.QueryEscape(pair.KeyFile)}.serve(t,
 			&plexor.Server{Clock: clock}, plexor.GreeterFunc(func(c *plexor.Conn) {}))
 		wantName := func(when, want string) {
 			t.Helper()
@@ -117,10 +118,14 @@ func TestTLSAddresses(t *testing.T) {
 		{"twice", tlsAddr + "?cert=a&cert=b", nil, "cert 2 times", nil},
 		{"wrong key", tlsAddr + "?cert=" + pair.CertFile + "&key=" + other.KeyFile, nil, "private key does not match", nil},
 		{"unknown option", tlsAddr + "?certificate=x", nil, `unknown option "certificate"`, nil},
-		{"a fingerprint to listen with", tlsAddr + "?fingerprint=" + strings.Repeat("AB:", 31) + "AB", nil, "for those who dial", nil},
+		{"a fingerprint to listen with", tlsAddr + "?fingerprint=" + strings.Repeat("AB:", 31) + "AB", nil,
+			"for those who dial", nil},
 		{"tcp with a certificate", "tcp://127.0.0.1:0?cert=x", nil, `unknown option "cert"`, nil},
-		{"two sources", tlsAddr, &plexor.TLS{Pairs: []plexor.KeyPair{pair}, Config: &tls.Config{Certificates: []tls.Certificate{own}}}, "which of them", nil},
-		{"whose clients", tlsAddr, &plexor.TLS{Config: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert}}, "ClientCAs is nil", nil},
+		{"two sources", tlsAddr,
+			&plexor.TLS{Pairs: []plexor.KeyPair{pair}, Config: &tls.Config{Certificates: []tls.Certificate{own}}},
+			"which of them", nil},
+		{"whose clients", tlsAddr, &plexor.TLS{Config: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert}},
+			"ClientCAs is nil", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			srv := &plexor.Server{TLS: row.tls}

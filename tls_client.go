@@ -37,7 +37,8 @@ func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) err
 	}
 	if ep.pair.CertFile != "" {
 		if len(cfg.Certificates) > 0 || cfg.GetClientCertificate != nil {
-			return fmt.Errorf("plexor: %s: there is a client certificate in the tls.Config already: which of them is meant?", ep.text)
+			return fmt.Errorf("plexor: %s: there is a client certificate in the tls.Config already: which of them is meant?",
+				ep.text)
 		}
 		cert, err := coro.AwaitIn(ctx, c.raw.w.reads, func() (*tls.Certificate, error) {
 			return certs.Load(certs.Pair(ep.pair))
@@ -53,8 +54,8 @@ func (ep *endpoint) clientTLS(ctx context.Context, c *Conn, cfg *tls.Config) err
 	return handshakeFailed(c.startTLS(ctx, cfg))
 }
 
-// handshakeFailed is err as it is told of a tls address, at which nobody called StartTLS. If the certificate was refused, it
-// says how to trust that one alone.
+// handshakeFailed is err as it is told of a tls address, at which nobody called StartTLS. If the certificate was
+// refused, it says how to trust that one alone.
 func handshakeFailed(err error) error {
 	op, ok := err.(*net.OpError)
 	if !ok {
@@ -64,7 +65,8 @@ func handshakeFailed(err error) error {
 	said.Op = "handshake"
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
 		sum := sha256.Sum256(e.UnverifiedCertificates[0].Raw)
-		said.Err = fmt.Errorf("%w (if this is the certificate that you expect, trust it alone by ?fingerprint=%s in the address)",
+		said.Err = fmt.Errorf("%w (if this is the certificate that you expect, trust it alone by ?fingerprint=%s in the "+
+			"address)",
 			op.Err, certs.Colons(sum[:]))
 	}
 	return &said
@@ -94,7 +96,8 @@ func pinned(cfg *tls.Config, pin []byte) {
 	cfg.InsecureSkipVerify = true
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
 		if got := sha256.Sum256(cs.PeerCertificates[0].Raw); !bytes.Equal(got[:], pin) {
-			return fmt.Errorf("plexor: the server's certificate has the fingerprint %s, and not the one that was asked for", certs.Colons(got[:]))
+			return fmt.Errorf("plexor: the server's certificate has the fingerprint %s, and not the one that was asked for",
+				certs.Colons(got[:]))
 		}
 		if also != nil {
 			return also(cs)

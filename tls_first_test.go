@@ -15,7 +15,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestTLSStartsWithFirstByte: over TLS too a HandlerFunc starts with the first byte, and however it reads, it gets all of them.
+// TestTLSStartsWithFirstByte: over TLS too a HandlerFunc starts with the first byte, and however it reads, it gets all
+// of them.
 func TestTLSStartsWithFirstByte(t *testing.T) {
 	sent := bytes.Repeat([]byte("0123456789abcde\n"), 1<<10)
 	for _, row := range []struct {
@@ -140,8 +141,8 @@ func (h *halver) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// TestFirstByteHalfRecord: half of a record is no byte of the peer's yet. It does not take time from Limits.FirstByte, nor
-// gives any: the sweeps for silent connections count by a clock of their own.
+// TestFirstByteHalfRecord: half of a record is no byte of the peer's yet. It does not take time from Limits.FirstByte,
+// nor gives any: the sweeps for silent connections count by a clock of their own.
 func TestFirstByteHalfRecord(t *testing.T) {
 	for name, h := range map[string]plexor.Handler{"HandlerFunc": echoTLS, "Messages": upper} {
 		t.Run(name, func(t *testing.T) {

@@ -34,9 +34,10 @@ func TestTLSResumption(t *testing.T) {
 // TestTLSALPN: the protocol is the server's first that the client knows too, and none in common is an error for both.
 func TestTLSALPN(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		b := serveTLS(t, driver, &plexor.Server{}, &tls.Config{NextProtos: []string{"b/2", "a/1"}}, plexor.GreeterFunc(func(c *plexor.Conn) {
-			fmt.Fprintf(c, "%q", c.ConnectionState().NegotiatedProtocol)
-		}))
+		b := serveTLS(t, driver, &plexor.Server{}, &tls.Config{NextProtos: []string{"b/2", "a/1"}},
+			plexor.GreeterFunc(func(c *plexor.Conn) {
+				fmt.Fprintf(c, "%q", c.ConnectionState().NegotiatedProtocol)
+			}))
 		for _, row := range []struct{ offers, want string }{{"", `""`}, {"a/1", `"a/1"`}, {"a/1 b/2", `"b/2"`}, {"c/3", ""}} {
 			cfg := b.client()
 			cfg.NextProtos = strings.Fields(row.offers)
@@ -63,7 +64,8 @@ func TestTLSSNI(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		srv := place{driver, tlsAddr}.serve(t, &plexor.Server{TLS: &plexor.TLS{Pairs: []plexor.KeyPair{a, b}}},
 			plexor.GreeterFunc(func(c *plexor.Conn) { fmt.Fprint(c, c.ConnectionState().ServerName) }))
-		for _, row := range []struct{ name, want string }{{"a.test", "a.test"}, {"b.test", "b.test"}, {"x.b.test", "b.test"}, {"c.test", "a.test"}} {
+		for _, row := range []struct{ name, want string }{{"a.test", "a.test"}, {"b.test", "b.test"}, {"x.b.test", "b.test"},
+			{"c.test", "a.test"}} {
 			c := tls.Client(srv.dial(), &tls.Config{ServerName: row.name, InsecureSkipVerify: true})
 			want(t, c, row.name)
 			if got := c.ConnectionState().PeerCertificates[0].Subject.CommonName; got != row.want {
@@ -88,11 +90,17 @@ func TestTLSClientCertificates(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{}, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: good.pool},
-					plexor.GreeterFunc(func(c *plexor.Conn) { fmt.Fprint(c, c.ConnectionState().PeerCertificates[0].Subject.CommonName) }))
+				b := serveTLS(t, driver, &plexor.Server{},
+					&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: good.pool},
+					plexor.GreeterFunc(func(c *plexor.Conn) {
+						fmt.Fprint(c, c.ConnectionState().PeerCertificates[0].Subject.CommonName)
+					}))
 				cfg := b.client()
 				if len(row.certs) > 0 { // sent even if the server names other authorities
-					cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &row.certs[0], nil }
+					cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate,
+						error) {
+						return &row.certs[0], nil
+					}
 				}
 				c := b.try(cfg)
 				got, err := io.ReadAll(c)
@@ -129,10 +137,12 @@ func TestTLSNotTLS(t *testing.T) {
 				c := b.dial()
 				send(t, c, row.sends)
 				got, err := io.ReadAll(c)
-				if err != nil || !strings.HasPrefix(string(got), row.reply) || row.reply == "" && strings.Contains(string(got), "HTTP") {
+				if err != nil || !strings.HasPrefix(string(got), row.reply) || row.reply == "" &&
+					strings.Contains(string(got), "HTTP") {
 					t.Errorf("the client got %q, %v; want %q", got, err, row.reply)
 				}
-				if _, body, ok := strings.Cut(string(got), "\r\n\r\n"); ok && !strings.Contains(string(got), fmt.Sprintf("Content-Length: %d\r\n", len(body))) {
+				if _, body, ok := strings.Cut(string(got), "\r\n\r\n"); ok &&
+					!strings.Contains(string(got), fmt.Sprintf("Content-Length: %d\r\n", len(body))) {
 					t.Errorf("the body has %d bytes, the header says otherwise: %q", len(body), got)
 				}
 				b.log.says(t, "level=WARN", row.says, "peer=tcp://127.0.0.1:")
@@ -146,7 +156,8 @@ func TestTLSNotTLS(t *testing.T) {
 func TestTLSUnknownCA(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		b := serveTLS(t, driver, &plexor.Server{}, nil, echoTLS)
-		if err := b.try(&tls.Config{ServerName: "plexor.test", RootCAs: newAuthority(t, "other").pool}).Handshake(); err == nil {
+		if err := b.try(&tls.Config{ServerName: "plexor.test",
+			RootCAs: newAuthority(t, "other").pool}).Handshake(); err == nil {
 			t.Error("the client trusts the server")
 		}
 		b.log.says(t, "level=WARN", "the client does not trust the certificate it got")
@@ -179,14 +190,17 @@ func TestTLSSlowHandshake(t *testing.T) {
 	for _, row := range []struct{ name, first string }{{"silent", ""}, {"half a hello", "\x16\x03\x01\x02\x00\x01"}} {
 		t.Run(row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 250 * time.Millisecond}}, nil, echoTLS)
+				b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 250 * time.Millisecond}}, nil,
+					echoTLS)
 				good := b.connect(nil)
 				c := b.dial()
 				send(t, c, row.first)
 				if n, err := c.Read(make([]byte, 1)); err == nil {
 					t.Errorf("the client read %d bytes", n)
 				}
-				b.await("the count", func(s plexor.Stats) bool { return s.HandshakeTimeouts == 1 && s.Conns == 1 && s.Handshaking == 0 })
+				b.await("the count", func(s plexor.Stats) bool {
+					return s.HandshakeTimeouts == 1 && s.Conns == 1 && s.Handshaking == 0
+				})
 				send(t, good, "x") // whose time is up no more
 				want(t, good, "x")
 			})

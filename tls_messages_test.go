@@ -31,20 +31,21 @@ func (d dribble) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestTLSMessagesDribble: records that come in pieces of a byte, the handshake's too, and between them a connection that
-// waits is no handler.
+// TestTLSMessagesDribble: records that come in pieces of a byte, the handshake's too, and between them a connection
+// that waits is no handler.
 func TestTLSMessagesDribble(t *testing.T) {
 	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(v), func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
-				b := serveTLS(t, driver, &plexor.Server{}, nil, plexor.Messages(frame.Length{Bytes: 4}, func(c *plexor.Conn, msg []byte) error {
-					if len(msg)%2 == 1 {
-						if err := coro.Yield(c.Context()); err != nil {
-							return err
+				b := serveTLS(t, driver, &plexor.Server{}, nil,
+					plexor.Messages(frame.Length{Bytes: 4}, func(c *plexor.Conn, msg []byte) error {
+						if len(msg)%2 == 1 {
+							if err := coro.Yield(c.Context()); err != nil {
+								return err
+							}
 						}
-					}
-					return c.Send(msg)
-				}))
+						return c.Send(msg)
+					}))
 				cfg := b.client()
 				cfg.MaxVersion = v
 				c := tls.Client(dribble{b.dial()}, cfg)
@@ -121,10 +122,16 @@ func TestTLSMessagesEnds(t *testing.T) {
 		fails     bool // the client's Read
 	}{
 		{"close_notify", "a\n", func(t *testing.T, c *tls.Conn) { closeWrite(t, c) }, nil, 0, false},
-		{"close_notify inside a message", "a\nb", func(t *testing.T, c *tls.Conn) { closeWrite(t, c) }, []string{"bad frame", "offset=2"}, 1, false},
-		{"close_notify and a full end", "a\n", func(t *testing.T, c *tls.Conn) { closeWrite(t, c); closeWrite(t, c.NetConn()) }, nil, 0, false},
-		{"an end without it", "a\n", func(t *testing.T, c *tls.Conn) { closeWrite(t, c.NetConn()) }, []string{"a connection of messages ended", "close_notify"}, 0, false},
-		{"an end without it inside a message", "a\nb", func(t *testing.T, c *tls.Conn) { closeWrite(t, c.NetConn()) }, []string{"a connection of messages ended", "close_notify"}, 0, false},
+		{"close_notify inside a message", "a\nb", func(t *testing.T, c *tls.Conn) { closeWrite(t, c) },
+			[]string{"bad frame", "offset=2"}, 1, false},
+		{"close_notify and a full end", "a\n", func(t *testing.T, c *tls.Conn) {
+			closeWrite(t, c)
+			closeWrite(t, c.NetConn())
+		}, nil, 0, false},
+		{"an end without it", "a\n", func(t *testing.T, c *tls.Conn) { closeWrite(t, c.NetConn()) },
+			[]string{"a connection of messages ended", "close_notify"}, 0, false},
+		{"an end without it inside a message", "a\nb", func(t *testing.T, c *tls.Conn) { closeWrite(t, c.NetConn()) },
+			[]string{"a connection of messages ended", "close_notify"}, 0, false},
 		{"an end inside a record", "a\n", func(t *testing.T, c *tls.Conn) {
 			send(t, c.NetConn(), string(broken[:20]))
 			closeWrite(t, c.NetConn())
@@ -147,7 +154,9 @@ func TestTLSMessagesEnds(t *testing.T) {
 					wantEnd(t, c)
 				}
 				c.Close()
-				b.await("the end", func(s plexor.Stats) bool { return s.Conns == 0 && s.Handlers == 0 && s.BadFrames == row.badFrames })
+				b.await("the end", func(s plexor.Stats) bool {
+					return s.Conns == 0 && s.Handlers == 0 && s.BadFrames == row.badFrames
+				})
 				if row.log != nil {
 					b.log.says(t, row.log...)
 				}
@@ -185,7 +194,8 @@ func TestTLSIdleNotify(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
 				clock := loop.NewManualClock(time.Now())
-				b := serveTLS(t, driver, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}}, nil, h)
+				b := serveTLS(t, driver,
+					&plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{IdleTimeout: 8 * time.Second}}, nil, h)
 				raw := &recorder{Conn: b.dial()}
 				cfg := b.client()
 				cfg.MaxVersion = tls.VersionTLS12 // with 1.3 an alert looks like any other record
@@ -211,17 +221,18 @@ func TestTLSMessagesShutdown(t *testing.T) {
 	const alert = 21
 	eachDriver(t, func(t *testing.T, driver string) {
 		goOn := new(coro.Event)
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1}, nil, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
-			switch string(msg) {
-			case "wait":
-				if err := goOn.Wait(c.Context()); err != nil {
-					return err
+		b := serveTLS(t, driver, &plexor.Server{Loops: 1}, nil,
+			plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+				switch string(msg) {
+				case "wait":
+					if err := goOn.Wait(c.Context()); err != nil {
+						return err
+					}
+				case "go":
+					goOn.Set()
 				}
-			case "go":
-				goOn.Set()
-			}
-			return c.Send(msg)
-		}))
+				return c.Send(msg)
+			}))
 		raw := &recorder{Conn: b.dial()}
 		cfg := b.client()
 		cfg.MaxVersion = tls.VersionTLS12
@@ -251,8 +262,8 @@ func TestTLSMessagesShutdown(t *testing.T) {
 	})
 }
 
-// TestMessagesShared: a handler of messages may give its connection away, and what came behind its message is read there;
-// neither its end nor its error closes what is no longer its own. It is no handler of later messages.
+// TestMessagesShared: a handler of messages may give its connection away, and what came behind its message is read
+// there; neither its end nor its error closes what is no longer its own. It is no handler of later messages.
 func TestMessagesShared(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails=%v", fails), func(t *testing.T) {
@@ -279,7 +290,9 @@ func TestMessagesShared(t *testing.T) {
 				}()
 				server := receive(t, given, "the connection")
 				t.Cleanup(func() { server.Close() })
-				b.await("the handler's end", func(s plexor.Stats) bool { return s.Handlers == 0 && s.Failed == map[bool]int64{true: 1}[fails] })
+				b.await("the handler's end", func(s plexor.Stats) bool {
+					return s.Handlers == 0 && s.Failed == map[bool]int64{true: 1}[fails]
+				})
 				if err := server.SetDeadline(time.Now().Add(patience)); err != nil {
 					t.Fatal(err)
 				}
@@ -305,22 +318,23 @@ func TestMessagesShared(t *testing.T) {
 func TestTLSMessagesWriteDeadline(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		sent := make(chan int, 1)
-		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
-			if string(msg) == "hello" {
-				return c.Send([]byte("hello to you"))
-			}
-			if err := c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
-				return err
-			}
-			all, piece := 0, bytes.Repeat([]byte("x"), 1<<20)
-			for {
-				n, err := c.Write(piece)
-				if all += n; err != nil {
-					sent <- all
-					return c.SetWriteDeadline(time.Time{})
+		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil,
+			plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+				if string(msg) == "hello" {
+					return c.Send([]byte("hello to you"))
 				}
-			}
-		}))
+				if err := c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+					return err
+				}
+				all, piece := 0, bytes.Repeat([]byte("x"), 1<<20)
+				for {
+					n, err := c.Write(piece)
+					if all += n; err != nil {
+						sent <- all
+						return c.SetWriteDeadline(time.Time{})
+					}
+				}
+			}))
 		c := b.connect(nil)
 		send(t, c, "fill\n")
 		n := receive(t, sent, "the Write that is late")
@@ -333,18 +347,19 @@ func TestTLSMessagesWriteDeadline(t *testing.T) {
 func TestTLSMessagesList(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		lists := make(chan []string, 1)
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1}, nil, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
-			task, err := coro.Self(c.Context(), "the test")
-			if err != nil {
-				return err
-			}
-			var names []string
-			for _, i := range task.Scheduler().List(false) {
-				names = append(names, i.Name)
-			}
-			lists <- names
-			return nil
-		}))
+		b := serveTLS(t, driver, &plexor.Server{Loops: 1}, nil,
+			plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+				task, err := coro.Self(c.Context(), "the test")
+				if err != nil {
+					return err
+				}
+				var names []string
+				for _, i := range task.Scheduler().List(false) {
+					names = append(names, i.Name)
+				}
+				lists <- names
+				return nil
+			}))
 		half := b.dial()
 		send(t, half, "\x16\x03\x01\x02\x00\x01")
 		var others []*tls.Conn

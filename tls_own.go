@@ -50,8 +50,8 @@ func (s *Server) time() time.Time {
 	return time.Now()
 }
 
-// onCoroutine marks a handshake's context whose callbacks run on a coroutine, and may wait with that context. Its value is
-// the worker.
+// onCoroutine marks a handshake's context whose callbacks run on a coroutine, and may wait with that context. Its value
+// is the worker.
 type onCoroutine struct{}
 
 // aside runs a look at the disk, which may be slow, off the loop if a coroutine makes the handshake of ctx.

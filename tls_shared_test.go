@@ -20,11 +20,12 @@ import (
 func shareTLS(t *testing.T, driver string) (b *tlsBench, client *tls.Conn, server net.Conn) {
 	t.Helper()
 	given := make(chan net.Conn, 1)
-	b = serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil, plexor.HandlerFunc(func(c *plexor.Conn) {
-		if err := firstByte(c); err == nil {
-			given <- c.Shared()
-		}
-	}))
+	b = serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil,
+		plexor.HandlerFunc(func(c *plexor.Conn) {
+			if err := firstByte(c); err == nil {
+				given <- c.Shared()
+			}
+		}))
 	client = b.connect(nil)
 	send(t, client, "!and more") // the rest is for the goroutine
 	server = receive(t, given, "the connection")

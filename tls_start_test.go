@@ -48,12 +48,14 @@ func upgrade(cfg *tls.Config, errs chan<- error) plexor.Handler {
 	})
 }
 
-// TestStartTLS: a connection goes on in TLS, and loses nothing of what the client sent with its last word of the handshake.
+// TestStartTLS: a connection goes on in TLS, and loses nothing of what the client sent with its last word of the
+// handshake.
 func TestStartTLS(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		ca := newAuthority(t, "theirs")
 		errs := make(chan error, 1)
-		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{}, upgrade(&tls.Config{Certificates: []tls.Certificate{ca.issue("plexor.test")}}, errs))
+		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{},
+			upgrade(&tls.Config{Certificates: []tls.Certificate{ca.issue("plexor.test")}}, errs))
 		raw := b.dial()
 		send(t, raw, "STARTTLS\n")
 		want(t, raw, "go on\n")
@@ -68,8 +70,8 @@ func TestStartTLS(t *testing.T) {
 	})
 }
 
-// TestStartTLSInjected: what came in plain text behind the command is refused, and is not taken for what the client says
-// in TLS (CVE-2011-0411). Nothing goes in plain text any more.
+// TestStartTLSInjected: what came in plain text behind the command is refused, and is not taken for what the client
+// says in TLS (CVE-2011-0411). Nothing goes in plain text any more.
 func TestStartTLSInjected(t *testing.T) {
 	for _, row := range []struct {
 		name, behind string
@@ -83,7 +85,8 @@ func TestStartTLSInjected(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
 				ca := newAuthority(t, "theirs")
 				errs := make(chan error, 1)
-				b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{}, upgrade(&tls.Config{Certificates: []tls.Certificate{ca.issue("plexor.test")}}, errs))
+				b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{},
+					upgrade(&tls.Config{Certificates: []tls.Certificate{ca.issue("plexor.test")}}, errs))
 				raw := b.dial()
 				send(t, raw, "STARTTLS\n"+row.behind)
 				want(t, raw, "go on\n")
@@ -100,14 +103,15 @@ func TestStartTLSInjected(t *testing.T) {
 	}
 }
 
-// TestStartTLSWrongUse: an upgrade while others use the connection is refused and changes nothing; others are refused while
-// it is under way.
+// TestStartTLSWrongUse: an upgrade while others use the connection is refused and changes nothing; others are refused
+// while it is under way.
 func TestStartTLSWrongUse(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		ca := newAuthority(t, "theirs")
 		cfg := &tls.Config{Certificates: []tls.Certificate{ca.issue("plexor.test")}}
 		errs := make(chan error, 1)
-		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 100 * time.Millisecond}},
+		b := place{driver, "tcp://127.0.0.1:0"}.serve(t,
+			&plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 100 * time.Millisecond}},
 			plexor.GreeterFunc(func(c *plexor.Conn) {
 				errs <- func() error {
 					if err := c.StartTLS(nil); err == nil {

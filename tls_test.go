@@ -168,36 +168,37 @@ func TestTLSGreeter(t *testing.T) {
 func TestTLSLateWrite(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		errs, late := make(chan error, 1), make(chan struct{})
-		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil, plexor.GreeterFunc(func(c *plexor.Conn) {
-			errs <- func() error {
-				if err := c.SetDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
-					return err
-				}
-				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-					return fmt.Errorf("Read: %v", err)
-				}
-				all, piece := 0, make([]byte, 1<<20)
-				for {
-					n, err := c.Write(piece)
-					if all += n; errors.Is(err, os.ErrDeadlineExceeded) {
-						break
-					} else if err != nil {
+		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil,
+			plexor.GreeterFunc(func(c *plexor.Conn) {
+				errs <- func() error {
+					if err := c.SetDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 						return err
 					}
-				}
-				close(late)
-				if err := c.SetDeadline(time.Time{}); err != nil {
-					return err
-				}
-				if _, err := fmt.Fprintf(c, "%12d", all); err != nil {
-					return err
-				}
-				if got, err := io.ReadAll(c); err != nil || string(got) != "go on" {
-					return fmt.Errorf("read %q, %v", got, err)
-				}
-				return c.Close()
-			}()
-		}))
+					if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+						return fmt.Errorf("Read: %v", err)
+					}
+					all, piece := 0, make([]byte, 1<<20)
+					for {
+						n, err := c.Write(piece)
+						if all += n; errors.Is(err, os.ErrDeadlineExceeded) {
+							break
+						} else if err != nil {
+							return err
+						}
+					}
+					close(late)
+					if err := c.SetDeadline(time.Time{}); err != nil {
+						return err
+					}
+					if _, err := fmt.Fprintf(c, "%12d", all); err != nil {
+						return err
+					}
+					if got, err := io.ReadAll(c); err != nil || string(got) != "go on" {
+						return fmt.Errorf("read %q, %v", got, err)
+					}
+					return c.Close()
+				}()
+			}))
 		c := b.connect(nil)
 		receive(t, late, "a Write that times out")
 		send(t, c, "go on")
@@ -220,7 +221,8 @@ func TestTLSLateWrite(t *testing.T) {
 func TestTLSBadRecordWhileWriting(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		errs := make(chan error, 2)
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: 64 << 10, Linger: 100 * time.Millisecond}}, nil,
+		b := serveTLS(t, driver,
+			&plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: 64 << 10, Linger: 100 * time.Millisecond}}, nil,
 			plexor.HandlerFunc(func(c *plexor.Conn) {
 				p := make([]byte, 1)
 				if _, err := io.ReadFull(c, p); err != nil || p[0] == 'e' {

@@ -8,17 +8,19 @@ import (
 	"time"
 )
 
-// SetSessionTicketKeys sets the keys of TLS session tickets (RFC 8446 section 4.6.1) at all tls addresses of the server,
-// those that are opened later too, as the method of tls.Config does: the first key is for new tickets, and tickets of all of
-// them are taken. With it several servers, on several machines too, take each other's tickets, and it turns the keys over.
-// Without it each address has keys of its own, which crypto/tls makes and changes daily. Package proc's workers
-// call it by themselves. Any goroutine may call it, at any time; what runs by then is not touched. It panics if there is no key.
+// SetSessionTicketKeys sets the keys of TLS session tickets (RFC 8446 section 4.6.1) at all tls addresses of the
+// server, those that are opened later too, as the method of tls.Config does: the first key is for new tickets, and
+// tickets of all of them are taken. With it several servers, on several machines too, take each other's tickets, and it
+// turns the keys over. Without it each address has keys of its own, which crypto/tls makes and changes daily. Package
+// proc's workers call it by themselves. Any goroutine may call it, at any time; what runs by then is not touched. It
+// panics if there is no key.
 //
 // A ticket is good at the address where it was given alone, as that address was named to the server: for addresses may
-// ask different things of their clients. So a key is not used as it is, but one made of it and the address (HKDF, RFC 5869).
+// ask different things of their clients. So a key is not used as it is, but one made of it and the address (HKDF, RFC
+// 5869).
 //
-// Keys that were given to TLS.Config, and its SessionTicketsDisabled, stay in force. So does what its GetConfigForClient
-// returns, if that has keys, or none of it wanted.
+// Keys that were given to TLS.Config, and its SessionTicketsDisabled, stay in force. So does what its
+// GetConfigForClient returns, if that has keys, or none of it wanted.
 //
 // Who has a key can read what was said in TLS 1.2 sessions that were resumed by it: never write them anywhere.
 func (s *Server) SetSessionTicketKeys(keys [][32]byte) {
@@ -30,8 +32,8 @@ func (s *Server) SetSessionTicketKeys(keys [][32]byte) {
 	s.tickets.Store(&own)
 }
 
-// ticketKeys has the endpoint use the server's keys, if there are any. It is called before each handshake: so nobody has to
-// know which endpoints there are, and it costs a load of two words.
+// ticketKeys has the endpoint use the server's keys, if there are any. It is called before each handshake: so nobody
+// has to know which endpoints there are, and it costs a load of two words.
 func (ep *endpoint) ticketKeys() {
 	keys := ep.srv.tickets.Load()
 	if keys == ep.tickets.Load() || ep.ownTickets {
@@ -51,9 +53,9 @@ func (ep *endpoint) ticketKeys() {
 
 const ticketLabel = "plexor session tickets at "
 
-// hasTicketKeys reports whether cfg was given keys for its tickets, or wants no tickets: no field tells. Keys that it has to
-// make itself it makes of Rand: so with the same Rand it makes the same ticket as any other that was given none. A hundred
-// years on, keys that it has made already, elsewhere, are of no use any more.
+// hasTicketKeys reports whether cfg was given keys for its tickets, or wants no tickets: no field tells. Keys that it
+// has to make itself it makes of Rand: so with the same Rand it makes the same ticket as any other that was given none.
+// A hundred years on, keys that it has made already, elsewhere, are of no use any more.
 func hasTicketKeys(cfg *tls.Config) bool {
 	if cfg.SessionTicketsDisabled {
 		return true

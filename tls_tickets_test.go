@@ -40,8 +40,8 @@ func (w *wallet) lock() {
 	w.locked = true
 }
 
-// resumes connects with the session of a wallet, has a byte echoed, so that a new ticket has come, and reports whether the
-// session was resumed.
+// resumes connects with the session of a wallet, has a byte echoed, so that a new ticket has come, and reports whether
+// the session was resumed.
 func (b *tlsBench) resumes(w *wallet) bool {
 	b.t.Helper()
 	cfg := b.client()
@@ -142,7 +142,9 @@ func TestTicketKeysOfTheUser(t *testing.T) {
 		//lint:ignore SA1019 a user's program may have it
 		{"the old field", &tls.Config{SessionTicketKey: ticketKey(7)}, true, true},
 		{"no tickets", &tls.Config{SessionTicketsDisabled: true}, false, false},
-		{"GetConfigForClient without", &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }}, false, true},
+		{"GetConfigForClient without", &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return nil, nil
+		}}, false, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := servesTickets(t, row.cfg, ticketKey(1))
@@ -160,7 +162,9 @@ func TestTicketKeysOfTheUser(t *testing.T) {
 	}
 	t.Run("GetConfigForClient with keys", func(t *testing.T) {
 		var forClient atomic.Pointer[tls.Config]
-		b := servesTickets(t, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return forClient.Load(), nil }},
+		b := servesTickets(t, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return forClient.Load(), nil
+		}},
 			ticketKey(1))
 		cfg := given()
 		cfg.Certificates = []tls.Certificate{b.ca.issue("plexor.test")}
@@ -182,7 +186,8 @@ func TestTicketKeysOutliveCertificates(t *testing.T) {
 	clock := loop.NewManualClock(time.Now())
 	srv := &plexor.Server{Clock: clock}
 	srv.SetSessionTicketKeys([][32]byte{ticketKey(1)})
-	b := &tlsBench{place{"", "tls://127.0.0.1:0?cert=" + url.QueryEscape(pair.CertFile) + "&key=" + url.QueryEscape(pair.KeyFile)}.serve(t, srv, echoTLS), ca}
+	b := &tlsBench{place{"", "tls://127.0.0.1:0?cert=" + url.QueryEscape(pair.CertFile) + "&key=" +
+		url.QueryEscape(pair.KeyFile)}.serve(t, srv, echoTLS), ca}
 	var w wallet
 	b.resumes(&w)
 	w.lock()

@@ -36,13 +36,15 @@ func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 func (a *authority) caFile() string {
 	a.t.Helper()
 	name := filepath.Join(a.t.TempDir(), "ca.pem")
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}),
+		0o600); err != nil {
 		a.t.Fatal(err)
 	}
 	return name
 }
 
-// TestOpenSSL: openssl s_client, with each version, a new session and a resumed one, and a KeyUpdate that the server answers.
+// TestOpenSSL: openssl s_client, with each version, a new session and a resumed one, and a KeyUpdate that the server
+// answers.
 func TestOpenSSL(t *testing.T) {
 	lines := plexor.HandlerFunc(func(c *plexor.Conn) {
 		r := bufio.NewReader(c)
@@ -132,17 +134,18 @@ func TestOpenSSL(t *testing.T) {
 // TestCurl: curl gets a page from a handler of a few lines, by HTTP over TLS, and a word on what is wrong without.
 func TestCurl(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
-		b := serveTLS(t, driver, &plexor.Server{}, &tls.Config{NextProtos: []string{"http/1.1"}}, plexor.HandlerFunc(func(c *plexor.Conn) {
-			r := bufio.NewReader(c)
-			for {
-				req, err := http.ReadRequest(r)
-				if err != nil {
-					return
+		b := serveTLS(t, driver, &plexor.Server{}, &tls.Config{NextProtos: []string{"http/1.1"}},
+			plexor.HandlerFunc(func(c *plexor.Conn) {
+				r := bufio.NewReader(c)
+				for {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					body := fmt.Sprintf("%s %s by %s", req.Method, req.URL, tls.VersionName(c.ConnectionState().Version))
+					fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 				}
-				body := fmt.Sprintf("%s %s by %s", req.Method, req.URL, tls.VersionName(c.ConnectionState().Version))
-				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-			}
-		}))
+			}))
 		_, port, err := net.SplitHostPort(b.addr.String())
 		if err != nil {
 			t.Fatal(err)

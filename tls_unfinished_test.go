@@ -28,8 +28,8 @@ func (b *tlsBench) silent(n int, ends chan<- error) {
 	}
 }
 
-// TestTLSFlood: of clients that fall silent within the handshake no more are kept than allowed: the longest silent go, a
-// good client is served all the while, and their time ends the rest.
+// TestTLSFlood: of clients that fall silent within the handshake no more are kept than allowed: the longest silent go,
+// a good client is served all the while, and their time ends the rest.
 func TestTLSFlood(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		const limit, clients = 4, 40
@@ -95,7 +95,9 @@ func TestTLSFloodOfOnePeer(t *testing.T) {
 		b.await("the patient one", func(s plexor.Stats) bool { return s.Handshaking == 1 })
 		ends := make(chan error, clients)
 		b.silent(clients, ends)
-		b.await("the others", func(s plexor.Stats) bool { return s.EvictedHandshakes == clients-share && s.Handshaking == share+1 })
+		b.await("the others", func(s plexor.Stats) bool {
+			return s.EvictedHandshakes == clients-share && s.Handshaking == share+1
+		})
 		for range clients - share {
 			if err := receive(t, ends, "the end of one that had to go"); err == nil || isTimeout(err) {
 				t.Errorf("a client of the flood read: %v", err)
@@ -119,21 +121,22 @@ func (s *slow) Read(p []byte) (int, error) {
 	return s.Conn.Read(p)
 }
 
-// TestTLSHandshakesAtWork: where a callback waits, no more than Limits.Handshakes are at work, none of those that wait for
-// their turn has to go, and one more is refused.
+// TestTLSHandshakesAtWork: where a callback waits, no more than Limits.Handshakes are at work, none of those that wait
+// for their turn has to go, and one more is refused.
 func TestTLSHandshakesAtWork(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		ca := newAuthority(t, "theirs")
 		cert := ca.issue("plexor.test")
 		goOn, begun := make(chan struct{}), make(chan struct{}, 3)
-		b := place{driver, tlsAddr}.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{Handshakes: 1, UnfinishedHandshakes: 2},
-			TLS: &plexor.TLS{Config: &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-				begun <- struct{}{}
-				return coro.Await(hello.Context(), func() (*tls.Certificate, error) {
-					<-goOn
-					return &cert, nil
-				})
-			}}}}, plexor.HandlerFunc(func(c *plexor.Conn) { fmt.Fprint(c, "done") }))
+		b := place{driver, tlsAddr}.serve(t,
+			&plexor.Server{Loops: 1, Limits: plexor.Limits{Handshakes: 1, UnfinishedHandshakes: 2},
+				TLS: &plexor.TLS{Config: &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+					begun <- struct{}{}
+					return coro.Await(hello.Context(), func() (*tls.Certificate, error) {
+						<-goOn
+						return &cert, nil
+					})
+				}}}}, plexor.HandlerFunc(func(c *plexor.Conn) { fmt.Fprint(c, "done") }))
 		cfg := &tls.Config{RootCAs: ca.pool, ServerName: "plexor.test"}
 		clients := make([]*tls.Conn, 3)
 		for i := range clients {

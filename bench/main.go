@@ -65,7 +65,8 @@ type shape struct{ Conns, Depth, Size int }
 func (s shape) String() string { return fmt.Sprintf("%dx%dx%d", s.Conns, s.Depth, s.Size) }
 
 func parseShape(text string) (s shape, err error) {
-	if _, err := fmt.Sscanf(text, "%dx%dx%d", &s.Conns, &s.Depth, &s.Size); err != nil || s.Conns < 1 || s.Depth < 1 || s.Size < 1 {
+	if _, err := fmt.Sscanf(text, "%dx%dx%d", &s.Conns, &s.Depth, &s.Size); err != nil || s.Conns < 1 || s.Depth < 1 ||
+		s.Size < 1 {
 		return s, fmt.Errorf("-shapes: %q: want connections x depth x bytes, such as 100x1x64", text)
 	}
 	return s, nil
@@ -102,7 +103,8 @@ type idle struct {
 }
 
 func compare(s settings, file string) error {
-	rep := &report{Machine: machine(), Versions: versions(), Command: "go run . " + strings.Join(os.Args[1:], " "), Start: time.Now()}
+	rep := &report{Machine: machine(), Versions: versions(), Command: "go run . " + strings.Join(os.Args[1:], " "),
+		Start: time.Now()}
 	fmt.Printf("%s\n%s\n%s\n", rep.Machine, strings.Join(rep.Versions, ", "), rep.Command)
 	for _, service := range services {
 		for _, sh := range s.Shapes {
@@ -141,13 +143,16 @@ func (rep *report) shape(s settings, service string, sh shape) error {
 			rep.Rounds = append(rep.Rounds, r)
 		}
 	}
-	fmt.Printf("\n%s, %d connections × %d under way × %d bytes\n%-18s %12s %8s %12s %10s %10s\n", service, sh.Conns, sh.Depth, sh.Size,
+	fmt.Printf("\n%s, %d connections × %d under way × %d bytes\n%-18s %12s %8s %12s %10s %10s\n", service, sh.Conns,
+		sh.Depth, sh.Size,
 		"server", "CPU/message", "of net's", "messages/s", "p50", "p99")
 	for _, name := range serverNames {
 		rs, base := rows[name], rows["net"]
 		ratio := func(i int) float64 { return rs[i].CPU / base[i].CPU }
-		fmt.Printf("%-18s %9.2f µs %8.2f %12.0f %7.0f µs %7.0f µs\n", name, median(rs, func(i int) float64 { return rs[i].CPU }), median(rs, ratio),
-			median(rs, func(i int) float64 { return rs[i].Rate }), median(rs, func(i int) float64 { return rs[i].P50 }), median(rs, func(i int) float64 { return rs[i].P99 }))
+		fmt.Printf("%-18s %9.2f µs %8.2f %12.0f %7.0f µs %7.0f µs\n", name,
+			median(rs, func(i int) float64 { return rs[i].CPU }), median(rs, ratio),
+			median(rs, func(i int) float64 { return rs[i].Rate }), median(rs, func(i int) float64 { return rs[i].P50 }),
+			median(rs, func(i int) float64 { return rs[i].P99 }))
 	}
 	return nil
 }

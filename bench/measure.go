@@ -157,7 +157,8 @@ func beClient(address, service string, d time.Duration, text string) error {
 	if err != nil {
 		return err
 	}
-	o := load.Options{Address: "tcp://" + address, Conns: sh.Conns, Depth: sh.Depth, Size: sh.Size, Duration: d, Warmup: warmup}
+	o := load.Options{Address: "tcp://" + address, Conns: sh.Conns, Depth: sh.Depth, Size: sh.Size, Duration: d,
+		Warmup: warmup}
 	if service == "framed" {
 		o.Codec = frame.Length{Bytes: 4, Max: mostMessage}
 	}

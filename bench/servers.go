@@ -39,9 +39,10 @@ var serverNames = []string{"net", "netpoll", "plexor", "plexor/callbacks"}
 type starter func() (string, error)
 
 var servers = map[string]map[string]starter{
-	"net":              {"echo": netServer(netEcho), "framed": netServer(netFramed)},
-	"netpoll":          {"echo": netpollServer(netpollEcho), "framed": netpollServer(netpollFramed)},
-	"plexor":           {"echo": plexorServer(plexor.HandlerFunc(plexorEcho)), "framed": plexorServer(plexor.Messages(frame.Length{Bytes: 4, Max: mostMessage}, plexorFramed))},
+	"net":     {"echo": netServer(netEcho), "framed": netServer(netFramed)},
+	"netpoll": {"echo": netpollServer(netpollEcho), "framed": netpollServer(netpollFramed)},
+	"plexor": {"echo": plexorServer(plexor.HandlerFunc(plexorEcho)),
+		"framed": plexorServer(plexor.Messages(frame.Length{Bytes: 4, Max: mostMessage}, plexorFramed))},
 	"plexor/callbacks": {"echo": loopServer(loopEcho), "framed": loopServer(loopFramed)},
 }
 

@@ -74,7 +74,8 @@ func (c *callCounter) addThread(tid int) error {
 	attr.Size = uint32(unsafe.Sizeof(attr))
 	fd, err := unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("count system calls: perf_event_open: %w (root may, and so may CAP_PERFMON, or everybody with kernel.perf_event_paranoid=-1)", err)
+		return fmt.Errorf("count system calls: perf_event_open: %w (root may, and so may CAP_PERFMON, or everybody with "+
+			"kernel.perf_event_paranoid=-1)", err)
 	}
 	c.fds = append(c.fds, fd)
 	return nil

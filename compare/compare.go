@@ -66,8 +66,8 @@ func (o Options) check() error {
 	return nil
 }
 
-// Run measures, and returns what it has when all is done or ctx is cancelled. A model that does not work here, can't take
-// so many connections, or fails, has its reason in the report. An error is that nothing could be measured at all.
+// Run measures, and returns what it has when all is done or ctx is cancelled. A model that does not work here, can't
+// take so many connections, or fails, has its reason in the report. An error is that nothing could be measured at all.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err

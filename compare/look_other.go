@@ -18,7 +18,8 @@ type usage struct {
 	resident, own, mainOwn int64
 }
 
-var errNoProc = fmt.Errorf("it is read from /proc, which %s does not have as Linux has it: %w", runtime.GOOS, errors.ErrUnsupported)
+var errNoProc = fmt.Errorf("it is read from /proc, which %s does not have as Linux has it: %w", runtime.GOOS,
+	errors.ErrUnsupported)
 
 func family(int) ([]int, error)     { return nil, errNoProc }
 func look([]int) (usage, error)     { return usage{}, errNoProc }

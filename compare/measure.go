@@ -161,7 +161,8 @@ func (r *round) countCalls(ctx context.Context, d time.Duration) error {
 }
 
 // errWindow is a load that was over before the server was looked at a second time.
-var errWindow = errors.New("the load had ended before the server was looked at for the second time: give it more time with -d")
+var errWindow = errors.New("the load had ended before the server was looked at for the second time: give it more " +
+	"time with -d")
 
 // holds checks that the connections stand at the second look, and that there were answers to share the costs.
 func (r *round) holds(files int, messages uint64) error {
@@ -174,7 +175,8 @@ func (r *round) holds(files int, messages uint64) error {
 // load runs the load generator. When the server has all connections it calls during, which may wait, for
 // less time than the load takes; wait reports whether the load still runs.
 func (r *round) load(ctx context.Context, d time.Duration, during func(wait func(time.Duration) bool)) (*Load, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, d+loadLimit, fmt.Errorf("the load did not end within %v after its %v", loadLimit, d))
+	ctx, cancel := context.WithTimeoutCause(ctx, d+loadLimit,
+		fmt.Errorf("the load did not end within %v after its %v", loadLimit, d))
 	defer cancel()
 	cmd := r.Load(r.srv.addr, r.conns, leastWarmup+time.Duration(r.conns)*warmupPerConn, d)
 	var out bytes.Buffer

@@ -48,7 +48,8 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	const measurements = 2 * (1 + 2 + 2) // blocking takes one connection only
-	if n := len(steps); n != measurements+1 || steps[0].Done != 0 || steps[n-1].Done != measurements || steps[n-1].Total != measurements {
+	if n := len(steps); n != measurements+1 || steps[0].Done != 0 || steps[n-1].Done != measurements ||
+		steps[n-1].Total != measurements {
 		t.Errorf("progress %+v, want %d steps", steps, measurements+1)
 	}
 	if c := r.Cell("blocking", 4); len(c.Samples) > 0 || !strings.Contains(c.WhyNot(), "one client at a time") {
@@ -196,7 +197,8 @@ func TestFailures(t *testing.T) {
 			o.Rounds = 1
 			row.change(&o)
 			_, err := Run(t.Context(), o)
-			if err == nil || !strings.Contains(err.Error(), "goroutines with 1 connections: ") || !strings.Contains(err.Error(), row.want) {
+			if err == nil || !strings.Contains(err.Error(), "goroutines with 1 connections: ") ||
+				!strings.Contains(err.Error(), row.want) {
 				t.Errorf("Run = %v, want an error with %q", err, row.want)
 			}
 		})

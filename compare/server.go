@@ -19,15 +19,15 @@ import (
 // greeting is what the process of a model prints before its address.
 const greeting = "serving "
 
-// A server's process counts its answers in memory that it shares with whoever measures: it has it as this descriptor, if
-// the environment variable is there.
+// A server's process counts its answers in memory that it shares with whoever measures: it has it as this descriptor,
+// if the environment variable is there.
 const (
 	countKey  = "PLEXOR_COMPARE_COUNT"
 	countFile = 3
 )
 
-// ServeModel is the server's process: it serves the model on a free port of this machine, says on out where, and ends when
-// in does. So it also ends when whoever started it is killed.
+// ServeModel is the server's process: it serves the model on a free port of this machine, says on out where, and ends
+// when in does. So it also ends when whoever started it is killed.
 func ServeModel(ctx context.Context, m models.Model, s models.Service, clients int, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

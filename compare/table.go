@@ -26,7 +26,8 @@ func (r *Report) WriteTable(w io.Writer, paint Paint) error {
 	metrics := r.measured()
 	var b strings.Builder
 	for _, conns := range r.Conns {
-		fmt.Fprintf(&b, "\n%s\n", paint.Title(fmt.Sprintf("%s, service %s, %d bytes a message", plural(conns, "connection"), r.Service, r.Size)))
+		fmt.Fprintf(&b, "\n%s\n",
+			paint.Title(fmt.Sprintf("%s, service %s, %d bytes a message", plural(conns, "connection"), r.Service, r.Size)))
 		r.writeTable(&b, conns, metrics, paint)
 	}
 	b.WriteString("\n")
@@ -37,13 +38,15 @@ func (r *Report) WriteTable(w io.Writer, paint Paint) error {
 	}
 	for _, c := range r.Cells {
 		if len(c.Samples) > 0 && len(c.Failures) > 0 {
-			fmt.Fprintf(&b, "%s with %s: %d of %d rounds failed: %s\n", c.Model, plural(c.Conns, "connection"), len(c.Failures), r.Rounds, c.Failures[0])
+			fmt.Fprintf(&b, "%s with %s: %d of %d rounds failed: %s\n", c.Model, plural(c.Conns, "connection"), len(c.Failures),
+				r.Rounds, c.Failures[0])
 		}
 	}
 	if r.EndedEarly != "" {
 		fmt.Fprintf(&b, "ended early: %s\n", r.EndedEarly)
 	}
-	fmt.Fprintf(&b, "Each figure is the median of up to %s; differences smaller than what the rounds differ by mean nothing.\n", plural(r.Rounds, "round"))
+	fmt.Fprintf(&b, "Each figure is the median of up to %s; differences smaller than what the rounds differ by mean "+
+		"nothing.\n", plural(r.Rounds, "round"))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -158,7 +158,8 @@ func TestAwaitCancelledWithSlot(t *testing.T) {
 	})
 }
 
-// TestAwaitIn: calls within a bound of the caller's are bounded by it, and neither hold up those of Await nor wait for them.
+// TestAwaitIn: calls within a bound of the caller's are bounded by it, and neither hold up those of Await nor wait for
+// them.
 func TestAwaitIn(t *testing.T) {
 	b := newBed(t, Options{Blocking: 1})
 	places, release := NewSemaphore(2), make(chan struct{})

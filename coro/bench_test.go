@@ -27,7 +27,8 @@ func BenchmarkSwitch(b *testing.B) {
 	})
 }
 
-// BenchmarkSwitchMany is a switch to one of many that wait, each in turn: what it costs that they are not in the caches.
+// BenchmarkSwitchMany is a switch to one of many that wait, each in turn: what it costs that they are not in the
+// caches.
 func BenchmarkSwitchMany(b *testing.B) {
 	for _, n := range []int{1, 100, 1000, 10000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {

@@ -277,24 +277,27 @@ var ways = []struct {
 			}
 		}
 	}},
-	{"its group's, and not its context", true, false, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
-		var inner *Tasks
-		t := g.scope.sched.Go(ctx, "subject", func(ctx context.Context) error {
-			return Group(ctx, func(g *Tasks) error { inner = g; return f(ctx) })
-		})
-		return t, func() {
-			if inner == nil {
-				t.Cancel(errCut)
-			} else {
-				inner.Cancel(errCut)
+	{"its group's, and not its context", true, false,
+		func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
+			var inner *Tasks
+			t := g.scope.sched.Go(ctx, "subject", func(ctx context.Context) error {
+				return Group(ctx, func(g *Tasks) error { inner = g; return f(ctx) })
+			})
+			return t, func() {
+				if inner == nil {
+					t.Cancel(errCut)
+				} else {
+					inner.Cancel(errCut)
+				}
 			}
-		}
-	}},
-	{"context above the task", false, false, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
+		}},
+	{"context above the task", false, false, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task,
+		func()) {
 		above, cancel := context.WithCancelCause(context.Background())
 		return g.scope.sched.Go(above, "subject", f), func() { cancel(errCut) }
 	}},
-	{"context below the task", false, true, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task, func()) {
+	{"context below the task", false, true, func(ctx context.Context, g *Tasks, f func(ctx context.Context) error) (*Task,
+		func()) {
 		early := false
 		cut := func() { early = true }
 		return g.scope.sched.Go(ctx, "subject", func(ctx context.Context) error {

@@ -230,7 +230,9 @@ func TestShield(t *testing.T) {
 				step("an outer context inside", Yield(ctx), errCut)
 				step("inside", Sleep(shield, time.Second/2), nil)
 				step("a group inside", Group(shield, func(g *Tasks) error { g.Go(Yield); return nil }), nil)
-				step("a timeout inside", Timeout(shield, time.Second/4, func(ctx context.Context) error { return Sleep(ctx, time.Hour) }), context.DeadlineExceeded)
+				step("a timeout inside", Timeout(shield, time.Second/4, func(ctx context.Context) error {
+					return Sleep(ctx, time.Hour)
+				}), context.DeadlineExceeded)
 				step("beyond the bound", Sleep(shield, time.Hour), ErrShieldExpired)
 				step("and again", Yield(shield), ErrShieldExpired)
 				return errBoom

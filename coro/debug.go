@@ -191,8 +191,8 @@ func List(stacks bool) (infos []Info, stuck []*Scheduler) {
 }
 
 // Running is the coroutine that the loop runs now, or ran last, as an Info with its stack: what holds a loop that a
-// stall was reported for (loop.Options.OnStall), with the task's name. It is for any goroutine, and costs what loop.Loop.Holder
-// does.
+// stall was reported for (loop.Options.OnStall), with the task's name. It is for any goroutine, and costs what
+// loop.Loop.Holder does.
 func (s *Scheduler) Running() (i Info, ok bool) {
 	co := s.current.Load()
 	if co == nil {

@@ -50,7 +50,8 @@ func TestList(t *testing.T) {
 			stack := i.Stack
 			i.Stack = ""
 			got = append(got, i.String())
-			if stacks != (stack != "") || stacks && (!strings.Contains(stack, "coro.(*worker).runTask") || strings.Contains(stack, "writeDown")) {
+			if stacks != (stack != "") || stacks && (!strings.Contains(stack, "coro.(*worker).runTask") ||
+				strings.Contains(stack, "writeDown")) {
 				t.Errorf("%s: its stack:\n%s", i.Name, stack)
 			}
 			if i.Name == "sleeper" && stacks && !strings.HasPrefix(stack, "github.com") {
@@ -59,7 +60,8 @@ func TestList(t *testing.T) {
 		}
 		want := []string{
 			"coroutine 1 [waiting: sleep 1h0m0s, 1m0s] sleeper",
-			"coroutine 2 [waiting: a value of a queue of 0 of 2, 1 get, 0 put, 1m0s] github.com/plexor-go/plexor/coro.takerOf.func1",
+			"coroutine 2 [waiting: a value of a queue of 0 of 2, 1 get, 0 put, 1m0s] " +
+				"github.com/plexor-go/plexor/coro.takerOf.func1",
 			"coroutine 3 [waiting: read 127.0.0.1:7, 1m0s] reader",
 			"coroutine 4 [waiting: await github.com/plexor-go/plexor/coro.blockFor, 1m0s] blocker",
 			"coroutine 5 [waiting: a group's tasks, 1m0s] member",
@@ -118,7 +120,8 @@ func TestRunning(t *testing.T) {
 		t.Errorf("Running = %v, %v", i, ok)
 	}
 	var dump strings.Builder
-	if err := Dump(&dump); err != nil || !strings.Contains(dump.String(), "does not answer") || !strings.Contains(dump.String(), "coro.holdLoop") {
+	if err := Dump(&dump); err != nil || !strings.Contains(dump.String(), "does not answer") ||
+		!strings.Contains(dump.String(), "coro.holdLoop") {
 		t.Errorf("Dump: %v\n%s", err, &dump)
 	}
 	close(release)
@@ -176,7 +179,8 @@ func TestQuit(t *testing.T) {
 	if !ok || exit.ExitCode() != 2 {
 		t.Errorf("the child ended with %v, want status 2", err)
 	}
-	for _, want := range []string{"[waiting: sleep 1h0m0s", "] patient\n", "coro.Sleep(", "SIGQUIT: quit", "\ngoroutine 1 "} {
+	for _, want := range []string{"[waiting: sleep 1h0m0s", "] patient\n", "coro.Sleep(", "SIGQUIT: quit",
+		"\ngoroutine 1 "} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is not in what the child printed:\n%s", want, text)
 		}

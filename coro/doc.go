@@ -36,8 +36,8 @@
 // Coroutines are pooled, for a new one costs about a microsecond and 2.8 KiB; from the pool, a task costs some 300 ns
 // and one allocation.
 //
-// When the loop ends, all that waits fails with [ErrLoopClosed], once more and from then on, shields and all; every task
-// runs to its end, on the loop's goroutine, before the loop is gone. What had not begun does not begin.
+// When the loop ends, all that waits fails with [ErrLoopClosed], once more and from then on, shields and all; every
+// task runs to its end, on the loop's goroutine, before the loop is gone. What had not begun does not begin.
 //
 // # Cancellation
 //
@@ -54,9 +54,9 @@
 //
 // # Errors
 //
-// A group returns the first error of its tasks, and those others that are more than an echo of the cancellation. A panic,
-// and a Goexit, ends its task alone and is an error there: a [*PanicError] with the coroutine's own stack. Use by the
-// wrong goroutine is found before it does harm, and panics with a [*MisuseError].
+// A group returns the first error of its tasks, and those others that are more than an echo of the cancellation. A
+// panic, and a Goexit, ends its task alone and is an error there: a [*PanicError] with the coroutine's own stack. Use
+// by the wrong goroutine is found before it does harm, and panics with a [*MisuseError].
 //
 // # What blocks
 //

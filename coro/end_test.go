@@ -162,7 +162,9 @@ func TestGroupShutdown(t *testing.T) {
 	for _, l := range g.Loops() {
 		s := On(l)
 		if err := l.Do(func() {
-			tasks = append(tasks, s.Go(context.Background(), "", func(ctx context.Context) error { return Sleep(ctx, time.Hour) }))
+			tasks = append(tasks, s.Go(context.Background(), "", func(ctx context.Context) error {
+				return Sleep(ctx, time.Hour)
+			}))
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,8 @@ func TestGroup(t *testing.T) {
 		want func(err error) bool
 	}{
 		{"nothing", func(ctx context.Context, g *Tasks) error { return nil }, func(err error) bool { return err == nil }},
-		{"body's error", func(ctx context.Context, g *Tasks) error { return errBoom }, func(err error) bool { return err == errBoom }},
+		{"body's error", func(ctx context.Context, g *Tasks) error { return errBoom },
+			func(err error) bool { return err == errBoom }},
 		{"body's error cancels the rest", func(ctx context.Context, g *Tasks) error {
 			g.Go(func(ctx context.Context) error { return Sleep(ctx, time.Hour) })
 			return errBoom
@@ -118,19 +119,23 @@ func TestRace(t *testing.T) {
 		fails   bool
 		dropped int
 	}{
-		{"first wins", []func(context.Context) (int, error){after(5, 1, nil), after(2, 2, nil), after(9, 3, nil)}, 2, false, 0},
+		{"first wins", []func(context.Context) (int, error){after(5, 1, nil), after(2, 2, nil), after(9, 3, nil)}, 2, false,
+			0},
 		{"errors don't", []func(context.Context) (int, error){after(0, 1, errBoom), after(3, 2, nil)}, 2, false, 0},
 		{"all fail", []func(context.Context) (int, error){after(1, 1, errBoom), after(2, 2, errBoom)}, 0, true, 0},
 		{"a loser has a result", []func(context.Context) (int, error){stubborn, after(2, 2, nil)}, 2, false, 1},
 		{"nobody", nil, 0, true, 0},
-		{"a panic", []func(context.Context) (int, error){after(0, 1, nil), func(context.Context) (int, error) { panic(errBoom) }}, 0, true, 1},
+		{"a panic", []func(context.Context) (int, error){after(0, 1, nil), func(context.Context) (int, error) {
+			panic(errBoom)
+		}}, 0, true, 1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dropped = nil
 			b.must(func(ctx context.Context) error {
 				got, err := Race(ctx, func(v int) { dropped = append(dropped, v) }, row.fs...)
 				if got != row.want || (err != nil) != row.fails || len(dropped) != row.dropped {
-					t.Errorf("Race = %d, %v, dropped %v; want %d, an error: %v, dropped %d", got, err, dropped, row.want, row.fails, row.dropped)
+					t.Errorf("Race = %d, %v, dropped %v; want %d, an error: %v, dropped %d", got, err, dropped, row.want, row.fails,
+						row.dropped)
 				}
 				if row.name == "all fail" && !errors.Is(err, errBoom) {
 					t.Errorf("Race = %v, want %v", err, errBoom)

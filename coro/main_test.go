@@ -60,7 +60,9 @@ func (b *bed) close() {
 // run runs f as a task and returns its error.
 func (b *bed) run(f func(ctx context.Context) error) error {
 	b.t.Helper()
-	_, err := Call(context.Background(), b.s, b.t.Name(), func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	_, err := Call(context.Background(), b.s, b.t.Name(), func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, f(ctx)
+	})
 	return err
 }
 

@@ -41,7 +41,11 @@ func TestTalk(t *testing.T) {
 			t.Errorf("Close = %v", err)
 		}
 
-		silent := Talk(ctx, func(ctx context.Context, n int, ask func(int) (int, error)) error { t.Error("it ran"); return nil })
+		silent := Talk(ctx, func(ctx context.Context, n int,
+			ask func(int) (int, error)) error {
+			t.Error("it ran")
+			return nil
+		})
 		if err := silent.Close(); err != nil {
 			t.Errorf("Close of one that was never asked = %v", err)
 		}
@@ -49,7 +53,11 @@ func TestTalk(t *testing.T) {
 		if _, err := failing.Next(ctx, 1); err != errBoom {
 			t.Errorf("Next = %v, want %v", err, errBoom)
 		}
-		panicking := Talk(ctx, func(ctx context.Context, n int, ask func(int) (int, error)) error { panicHere(errBoom); return nil })
+		panicking := Talk(ctx, func(ctx context.Context, n int,
+			ask func(int) (int, error)) error {
+			panicHere(errBoom)
+			return nil
+		})
 		if _, err := panicking.Next(ctx, 1); !isPanic(err) {
 			t.Errorf("Next = %v, want a panic", err)
 		}

@@ -58,8 +58,8 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return err
 }
 
-// TryPut is Put that does not wait: it fails with ErrQueueFull if there is no room for v, and with ErrQueueClosed if the
-// queue is closed, full or not.
+// TryPut is Put that does not wait: it fails with ErrQueueFull if there is no room for v, and with ErrQueueClosed if
+// the queue is closed, full or not.
 func (q *Queue[T]) TryPut(v T) error {
 	q.home.here("Queue.TryPut")
 	switch {

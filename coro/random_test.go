@@ -163,7 +163,7 @@ func (w *world) act(ctx context.Context, depth int) {
 func (w *world) one(ctx context.Context, depth int) error {
 	t := w.b.t
 	q := w.queues[w.rand.IntN(len(w.queues))]
-	switch w.rand.IntN(17) {
+	switch kind := w.rand.IntN(17); kind {
 	case 0, 1:
 		w.next++
 		v := w.next
@@ -222,6 +222,16 @@ func (w *world) one(ctx context.Context, depth int) error {
 		return err
 	case 11:
 		return w.event.Wait(ctx)
+	default:
+		return w.other(ctx, depth, kind)
+	}
+	return nil
+}
+
+// other is one's other half: waits of one's own, and what has tasks and contexts below it.
+func (w *world) other(ctx context.Context, depth, kind int) error {
+	t := w.b.t
+	switch kind {
 	case 12:
 		if w.waiters.Waiting() {
 			if w.waiters.Wake() {

@@ -16,7 +16,8 @@ func TestSelf(t *testing.T) {
 	}
 	refused := func(name string, ctx context.Context) {
 		t.Helper()
-		if e, ok := errors.AsType[*MisuseError](func() error { _, err := Self(ctx, "test"); return err }()); !ok || e.Op != "test" {
+		if e, ok := errors.AsType[*MisuseError](func() error { _, err := Self(ctx, "test"); return err }()); !ok ||
+			e.Op != "test" {
 			t.Errorf("%s: Self failed with %v, want a *MisuseError of test", name, e)
 		}
 	}

@@ -12,7 +12,9 @@ type home struct{ of atomic.Pointer[Scheduler] }
 
 func (h *home) settle(s *Scheduler, op string) {
 	if h.of.Load() != s && !h.of.CompareAndSwap(nil, s) {
-		panic(&MisuseError{Op: op, Why: "it is used by the coroutines of another loop already: share data between loops by Post, or by package sync with Await"})
+		panic(&MisuseError{Op: op,
+			Why: "it is used by the coroutines of another loop already: share data between loops by Post, or by package sync " +
+				"with Await"})
 	}
 }
 
@@ -102,7 +104,8 @@ func (m *Semaphore) Release(n int) {
 	m.home.here("Semaphore.Release")
 	m.check("Release", n)
 	if m.sem.free+n > m.size {
-		panic(&MisuseError{Op: "Semaphore.Release", Why: fmt.Sprintf("of %d units, but only %d are held", n, m.size-m.sem.free)})
+		panic(&MisuseError{Op: "Semaphore.Release",
+			Why: fmt.Sprintf("of %d units, but only %d are held", n, m.size-m.sem.free)})
 	}
 	m.sem.release(n)
 }

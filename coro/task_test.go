@@ -113,7 +113,8 @@ func TestCall(t *testing.T) {
 		t.Errorf("Call, cancelled = %v, want %v", err, errCut)
 	}
 	b.close()
-	if _, err = Call(context.Background(), b.s, "", func(context.Context) (int, error) { return 7, nil }); !errors.Is(err, loop.ErrClosed) {
+	if _, err = Call(context.Background(), b.s, "", func(context.Context) (int, error) { return 7, nil }); !errors.Is(err,
+		loop.ErrClosed) {
 		t.Errorf("Call on a loop that ended = %v, want %v", err, loop.ErrClosed)
 	}
 }
@@ -199,7 +200,8 @@ func TestPanicNobodySees(t *testing.T) {
 		b.s.Start(context.Background(), "", func(context.Context) error { panic("asked for") }).OnEnd(func(error) {})
 	})
 	b.do(func() {})
-	if got := log.String(); !strings.Contains(got, "heard") || !strings.Contains(got, "lonely") || !strings.Contains(got, "TestPanicNobodySees") || strings.Contains(got, "asked for") {
+	if got := log.String(); !strings.Contains(got, "heard") || !strings.Contains(got, "lonely") ||
+		!strings.Contains(got, "TestPanicNobodySees") || strings.Contains(got, "asked for") {
 		t.Errorf("the log has %q", got)
 	}
 	log.Reset()
@@ -243,13 +245,16 @@ func TestMisuse(t *testing.T) {
 		want string
 	}{
 		{"no task", here, func(context.Context) { _ = Sleep(context.Background(), 1) }, "Sleep: its context carries no task"},
-		{"no task for Group", here, func(context.Context) { _ = Group(context.Background(), nil) }, "Group: its context carries no task"},
-		{"goroutine", elsewhere, func(ctx context.Context) { _ = Sleep(ctx, 1) }, "Sleep: it is for coroutines of its loop, and was called by goroutine"},
+		{"no task for Group", here, func(context.Context) { _ = Group(context.Background(), nil) },
+			"Group: its context carries no task"},
+		{"goroutine", elsewhere, func(ctx context.Context) { _ = Sleep(ctx, 1) },
+			"Sleep: it is for coroutines of its loop, and was called by goroutine"},
 		{"goroutine, Lock", elsewhere, func(ctx context.Context) { _ = m.Lock(ctx) }, "Mutex.Lock: it is for"},
 		{"goroutine, Unlock", elsewhere, func(context.Context) { m.Unlock() }, "Mutex.Unlock: it is for"},
 		{"goroutine, TryPut", elsewhere, func(context.Context) { _ = q.TryPut(1) }, "Queue.TryPut: it is for"},
 		{"goroutine, Close", elsewhere, func(context.Context) { q.Close() }, "Queue.Close: it is for"},
-		{"goroutine, Wait", elsewhere, func(ctx context.Context) { _ = w.Wait(ctx, "test wait", nil) }, "test wait: it is for"},
+		{"goroutine, Wait", elsewhere, func(ctx context.Context) { _ = w.Wait(ctx, "test wait", nil) },
+			"test wait: it is for"},
 		{"goroutine, Wake", elsewhere, func(context.Context) { w.Wake() }, "Waiter.Wake: it is for"},
 		{"goroutine, Go", elsewhere, func(ctx context.Context) { b.s.Go(ctx, "", nil) }, "Scheduler.Go: it is for"},
 		{"inside of iter.Pull", func(f func()) {
@@ -259,7 +264,9 @@ func TestMisuse(t *testing.T) {
 		}, func(ctx context.Context) { _ = Sleep(ctx, 1) }, "iter.Pull"},
 		{"another loop's coroutine", func(f func()) {
 			elsewhere(func() { other.must(func(context.Context) error { f(); return nil }) })
-		}, func(ctx context.Context) { _ = Sleep(ctx, 1) }, "Sleep: it is for coroutines of its loop, and was called on another loop"},
+		}, func(ctx context.Context) {
+			_ = Sleep(ctx, 1)
+		}, "Sleep: it is for coroutines of its loop, and was called on another loop"},
 		{"another loop's handler", func(f func()) {
 			elsewhere(func() { other.do(f) })
 		}, func(ctx context.Context) { _ = Sleep(ctx, 1) }, "on another loop"},

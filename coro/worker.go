@@ -120,8 +120,8 @@ func (co *worker) park() {
 // writeDown is what a coroutine does that was resumed for its stack alone.
 func (co *worker) writeDown() { co.stack = debug.Stack() }
 
-// prefetch hints that the coroutine will be resumed. With thousands of them little of what a switch needs is in the caches,
-// and one after the other these loads are most of what it costs.
+// prefetch hints that the coroutine will be resumed. With thousands of them little of what a switch needs is in the
+// caches, and one after the other these loads are most of what it costs.
 func (co *worker) prefetch() {
 	co.near = true
 	prefetchSwitch(co.g, co.sp, &co.cold)

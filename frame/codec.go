@@ -53,8 +53,8 @@ type Span struct {
 	Start, End, Size int
 }
 
-// AppendWhole is Append for codecs whose message is the frame itself: it appends msg, which must be exactly one frame of
-// c by what c.Scan says of it, or returns dst unchanged and an *Error as Append's.
+// AppendWhole is Append for codecs whose message is the frame itself: it appends msg, which must be exactly one frame
+// of c by what c.Scan says of it, or returns dst unchanged and an *Error as Append's.
 func AppendWhole(c Codec, dst, msg []byte) ([]byte, error) {
 	if n, most := len(msg), c.MaxMessage(); n > most {
 		return dst, tooLongToSend(c, n, most)
@@ -66,7 +66,8 @@ func AppendWhole(c Codec, dst, msg []byte) ([]byte, error) {
 	case len(msg) == 0 || s.Size > len(msg):
 		return dst, encodeError(c, ErrMalformed, "the message of %d bytes is only the beginning of a frame", len(msg))
 	case s.Size < len(msg) || s.Start > 0 || s.End < s.Size:
-		return dst, encodeError(c, ErrMalformed, "the message has %d bytes, the frame that it begins with %d", len(msg), s.Size)
+		return dst, encodeError(c, ErrMalformed, "the message has %d bytes, the frame that it begins with %d", len(msg),
+			s.Size)
 	}
 	return append(dst, msg...), nil
 }

@@ -276,7 +276,8 @@ func (d *Decoder) End() error {
 			d.fail(err)
 		} else {
 			d.err = &Error{Codec: d.codec.String(), Offset: d.off, Missing: s.Size - len(have), Err: io.ErrUnexpectedEOF,
-				Reason: fmt.Sprintf("the stream ended %d bytes into a frame, at least %d more were to come", len(have), s.Size-len(have))}
+				Reason: fmt.Sprintf("the stream ended %d bytes into a frame, at least %d more were to come", len(have),
+					s.Size-len(have))}
 		}
 	}
 	d.release()
@@ -298,8 +299,8 @@ func (d *Decoder) Buffered() int {
 	return len(d.buf.b) - d.r
 }
 
-// Held is how many bytes of memory the decoder's buffer takes while there is something in it: more than Buffered, since room
-// is made ahead.
+// Held is how many bytes of memory the decoder's buffer takes while there is something in it: more than Buffered, since
+// room is made ahead.
 func (d *Decoder) Held() int {
 	if d.Buffered() == 0 {
 		return 0

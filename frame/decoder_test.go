@@ -121,7 +121,8 @@ func TestLeaveAndGoOn(t *testing.T) {
 		{"", "none", 0},
 	} {
 		if got := take(step.feed); got != step.want || d.Buffered() != step.buffered {
-			t.Fatalf("step %d, Feed(%q): got %q and %d bytes are left, want %q and %d", i, step.feed, got, d.Buffered(), step.want, step.buffered)
+			t.Fatalf("step %d, Feed(%q): got %q and %d bytes are left, want %q and %d", i, step.feed, got, d.Buffered(),
+				step.want, step.buffered)
 		}
 	}
 	if d.buf != nil {
@@ -192,7 +193,8 @@ func TestEnd(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &e) || e.Offset != 7 || e.Missing != 5 {
 		t.Errorf("got %#v, want io.ErrUnexpectedEOF at 7 and 5 missing", err)
 	}
-	if want := "frame: len4: unexpected EOF at byte 7: the stream ended 9 bytes into a frame, at least 5 more were to come"; err == nil || err.Error() != want {
+	if want := "frame: len4: unexpected EOF at byte 7: the stream ended 9 bytes into a frame, at least 5 more were to " +
+		"come"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %v", err, want)
 	}
 	if d.buf != nil {
@@ -425,7 +427,8 @@ func TestNoAllocation(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
-	codecs := append(slices.Clone(benchCodecs), Delimited{Delim: strings.Repeat("0123456789", 7)}, Length{Bytes: 4, Max: 100_000})
+	codecs := append(slices.Clone(benchCodecs), Delimited{Delim: strings.Repeat("0123456789", 7)},
+		Length{Bytes: 4, Max: 100_000})
 	for _, c := range codecs {
 		stream := []byte(nil)
 		for range 1000 {

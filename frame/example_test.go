@@ -113,7 +113,8 @@ func ExampleParse() {
 	// Output:
 	// frame.Length{Bytes:2, LittleEndian:true, Inclusive:false, Keep:true, Offset:1, Adjust:0, Strip:0, Max:4096} <nil>
 	// len2le,offset=1,keep,max=4096
-	// frame: spec "len5": a length field is 1, 2, 3, 4 or 8 bytes wide, as in len4; le behind it makes it little endian, as in len4le
+	// frame: spec "len5": a length field is 1, 2, 3, 4 or 8 bytes wide, as in len4; le behind it makes it little endian,
+	// as in len4le
 }
 
 // What is wrong with a stream, and where.
@@ -133,7 +134,8 @@ func ExampleError() {
 	}
 	// Output:
 	// "hello" <nil>
-	// "" frame: varint,max=1000: message too long at byte 6: a length of 4294967295 is announced, 1000 is the longest allowed
+	// "" frame: varint,max=1000: message too long at byte 6: a length of 4294967295 is announced, 1000 is the longest
+	// allowed
 	// 6 true false
 }
 

@@ -22,7 +22,8 @@ func FuzzLength(f *testing.F) {
 	f.Add([]byte("\x00\x05hello\x00\x00"), uint8(2), false, false, false, 0, 0, 0, 0, uint64(1))
 	f.Add([]byte("\xca\x10\x00\xfeHELLO, WORLD"), uint8(2), true, false, false, 1, -3, 3, 100, uint64(2))
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x09a"), uint8(8), false, true, true, 0, 0, 0, 20, uint64(3))
-	f.Fuzz(func(t *testing.T, stream []byte, width uint8, little, inclusive, keep bool, offset, adjust, strip, max int, seed uint64) {
+	f.Fuzz(func(t *testing.T, stream []byte, width uint8, little, inclusive, keep bool, offset, adjust, strip, max int,
+		seed uint64) {
 		c := Length{Bytes: int(width), LittleEndian: little, Inclusive: inclusive, Keep: keep,
 			Offset: offset, Adjust: adjust, Strip: strip, Max: max}
 		fuzzStream(t, c, stream, seed)

@@ -34,9 +34,13 @@ type Length struct {
 	Inclusive    bool // the length counts the length field's own bytes too (the same as Adjust: -Bytes)
 	Keep         bool // messages begin with the header, nothing is stripped
 	Offset       int  // bytes of header before the length field, at most 65536
-	Adjust       int  // added to the length: positive if it does not count all that follows, negative if it counts more; at most 16 MiB either way
-	Strip        int  // bytes stripped from the frame's front, at most 128 KiB; 0 for the header up to and with the length field
-	Max          int  // longest message in bytes (with the header, if that is kept), 0 for DefaultMax or what the field can say
+	// added to the length: positive if it does not count all that follows, negative if it counts more; at most 16 MiB
+	// either way
+	Adjust int
+	// bytes stripped from the frame's front, at most 128 KiB; 0 for the header up to and with the length field
+	Strip int
+	// longest message in bytes (with the header, if that is kept), 0 for DefaultMax or what the field can say
+	Max int
 }
 
 // head is the size of the header up to and with the length field.
@@ -107,7 +111,8 @@ func (c Length) Check() error {
 		return bad("Max is %d: with %d bytes of length no message is longer than %d", c.Max, c.Bytes, capacity)
 	}
 	if c.MaxMessage() < least {
-		return bad("Max is %d: the shortest message has %d bytes (what is kept of the header, and Adjust)", c.MaxMessage(), least)
+		return bad("Max is %d: the shortest message has %d bytes (what is kept of the header, and Adjust)", c.MaxMessage(),
+			least)
 	}
 	return nil
 }

@@ -42,7 +42,8 @@ func (c Netstring) Scan(p []byte, _ int) (Span, error) {
 		}
 		digit := int(b - '0')
 		if v > limit/10 || v*10+digit > limit {
-			return Span{}, scanError(ErrTooLong, "a length of at least %d%d is announced, %d is the longest allowed", v, digit, limit)
+			return Span{}, scanError(ErrTooLong, "a length of at least %d%d is announced, %d is the longest allowed", v, digit,
+				limit)
 		}
 		v = v*10 + digit
 	}

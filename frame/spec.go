@@ -53,7 +53,8 @@ func Parse(spec string) (Codec, error) {
 }
 
 // names is what Parse knows, for its error.
-const names = "len1 to len4 or len8 (and len2le for little endian), multiprocessing, varint, line, crlf, delim:BYTES, netstring or fixed:SIZE"
+const names = "len1 to len4 or len8 (and len2le for little endian), multiprocessing, varint, line, crlf, " +
+	"delim:BYTES, netstring or fixed:SIZE"
 
 func parsePair(spec string) (Codec, error) {
 	in, out, pair := strings.Cut(spec, "~")
@@ -130,7 +131,8 @@ func parseLength(field string, options []string) (Codec, error) {
 	switch width {
 	case "1", "2", "3", "4", "8":
 	default:
-		return nil, errors.New("a length field is 1, 2, 3, 4 or 8 bytes wide, as in len4; le behind it makes it little endian, as in len4le")
+		return nil, errors.New("a length field is 1, 2, 3, 4 or 8 bytes wide, as in len4; le behind it makes it little " +
+			"endian, as in len4le")
 	}
 	c := Length{Bytes: int(width[0] - '0'), LittleEndian: little}
 	err := set(options,

@@ -147,7 +147,8 @@ func TestParseErrors(t *testing.T) {
 	} {
 		t.Run(row.spec, func(t *testing.T) {
 			c, err := Parse(row.spec)
-			if c != nil || err == nil || !strings.Contains(err.Error(), row.want) || !strings.HasPrefix(err.Error(), "frame: spec \"") {
+			if c != nil || err == nil || !strings.Contains(err.Error(), row.want) ||
+				!strings.HasPrefix(err.Error(), "frame: spec \"") {
 				t.Errorf("Parse(%q): got %v, error %v; want an error with %q", row.spec, c, err, row.want)
 			}
 		})
@@ -192,7 +193,8 @@ func randomCodec(r *rand.Rand) Codec {
 
 // FuzzParse: no spec makes Parse panic, and one that is right is printed and read back.
 func FuzzParse(f *testing.F) {
-	for _, spec := range []string{"len4", "len2le,offset=1,adjust=-3,inclusive,strip=3,max=64KiB", "len8,keep", "varint,max=1",
+	for _, spec := range []string{"len4", "len2le,offset=1,adjust=-3,inclusive,strip=3,max=64KiB", "len8,keep",
+		"varint,max=1",
 		"multiprocessing", "line", "crlf,max=80", "netstring", "fixed:16", `delim:\r\n\x00\,`, `delim:\`, "len4,max=,max"} {
 		f.Add(spec)
 	}

@@ -52,7 +52,8 @@ func TestReaderEnds(t *testing.T) {
 // TestReaderGoesOn: an error of the stream loses nothing.
 func TestReaderGoesOn(t *testing.T) {
 	boom := os.ErrDeadlineExceeded
-	r := mustReader(t, &script{steps: []step{{"3:o", nil}, {"", boom}, {"ne,3:t", boom}, {"wo", nil}, {",", boom}, {"", io.EOF}}}, Netstring{})
+	r := mustReader(t, &script{steps: []step{{"3:o", nil}, {"", boom}, {"ne,3:t", boom}, {"wo", nil}, {",", boom},
+		{"", io.EOF}}}, Netstring{})
 	for i, want := range []struct {
 		msg string
 		err error

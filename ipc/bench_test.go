@@ -33,7 +33,8 @@ func init() {
 	}
 }
 
-// A clock notes how long each turn of a benchmark takes, for the median: on a machine with other work the mean tells of that.
+// A clock notes how long each turn of a benchmark takes, for the median: on a machine with other work the mean tells of
+// that.
 type clock struct {
 	last  time.Time
 	turns []time.Duration

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// BenchmarkFloor is what two processes of Go need for the same as BenchmarkPipe with nothing but the system calls: they block
-// in read, each on a thread.
+// BenchmarkFloor is what two processes of Go need for the same as BenchmarkPipe with nothing but the system calls: they
+// block in read, each on a thread.
 func BenchmarkFloor(b *testing.B) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {

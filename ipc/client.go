@@ -83,7 +83,8 @@ func DialManager(ctx context.Context, path string, token []byte) (*Client, error
 }
 
 func (c *Client) handshake(ctx context.Context, op string, token []byte) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, defaultHandshake, fmt.Errorf("the handshake took too long: %w", context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(ctx, defaultHandshake,
+		fmt.Errorf("the handshake took too long: %w", context.DeadlineExceeded))
 	defer cancel()
 	hello, err := c.s.next(ctx, op)
 	if err != nil {
@@ -135,8 +136,8 @@ func (c *Client) Close() error {
 
 // Nobody reads replies but those who wait for one: whoever finds that nobody else does reads, hands out what is for
 // others, and leaves when its own has come; then another one that waits goes on. So a call that is alone is answered
-// without a switch between goroutines (25 µs in place of 40 for the setting of a key), and a client that waits for nothing has
-// no goroutine. Replies to come are bounded by calls, and events by the manager.
+// without a switch between goroutines (25 µs in place of 40 for the setting of a key), and a client that waits for
+// nothing has no goroutine. Replies to come are bounded by calls, and events by the manager.
 
 // wait waits until p is ready, and takes that back. It reads meanwhile if nobody else does.
 func (c *Client) wait(ctx context.Context, op string, p *place) error {
@@ -390,9 +391,9 @@ func codeError(code int64, text string) error {
 }
 
 // Do does all steps or none, as one: nobody sees some of them done, and nothing comes in between. Steps are made by
-// methods of what is opened: those that ask ([Map.Is], [Value.Lacks], [Lock.Holds], …) and those that change ([Map.Setting],
-// [Counter.Adding], …). All that ask are looked at first, before any change, in whatever order they were given. If one
-// is not so, nothing is done, and Do returns false.
+// methods of what is opened: those that ask ([Map.Is], [Value.Lacks], [Lock.Holds], …) and those that change
+// ([Map.Setting], [Counter.Adding], …). All that ask are looked at first, before any change, in whatever order they
+// were given. If one is not so, nothing is done, and Do returns false.
 func (c *Client) Do(ctx context.Context, steps ...Step) (bool, error) {
 	const op = "do steps"
 	if len(steps) > maxSteps {
@@ -415,8 +416,8 @@ type Step struct {
 	err  error // it could not be encoded
 }
 
-// Remove removes a name and what it stands for; false means that there is none. What is held, waited for or watched can't
-// be removed ([ErrInUse]).
+// Remove removes a name and what it stands for; false means that there is none. What is held, waited for or watched
+// can't be removed ([ErrInUse]).
 func (c *Client) Remove(ctx context.Context, name string) (bool, error) {
 	rp, err := c.do(ctx, "remove "+name, kindCall, step{op: opRemove, name: name})
 	return rp.status == statusOK && err == nil, err

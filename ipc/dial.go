@@ -10,8 +10,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// How soon, and for how long at most, a unix socket whose backlog is full is tried again: as plexor.Dial does, and as long as
-// Linux tries to connect by TCP, unless the context ends before.
+// How soon, and for how long at most, a unix socket whose backlog is full is tried again: as plexor.Dial does, and as
+// long as Linux tries to connect by TCP, unless the context ends before.
 const (
 	firstRetry      = time.Millisecond
 	longestRetry    = 64 * time.Millisecond

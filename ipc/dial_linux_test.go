@@ -55,7 +55,8 @@ func TestDialCrowded(t *testing.T) {
 				err = dial(late)
 				cancel()
 			}
-			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, sock.ErrWouldBlock) || !strings.Contains(err.Error(), "backlog is full") {
+			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, sock.ErrWouldBlock) ||
+				!strings.Contains(err.Error(), "backlog is full") {
 				t.Errorf("%s: %v, want the context's end, and that the backlog is full", what, err)
 			}
 		}

@@ -12,16 +12,16 @@
 // # Coroutines and goroutines
 //
 // Every call that may wait takes a context, and may be made from both. Called by a coroutine with the context that
-// package coro gave its task, or one derived from it, it parks the coroutine while the loop goes on. Called by a goroutine
-// it blocks it. A coroutine that passes another context, such as context.Background(), blocks its loop. The context's end,
-// by cancellation or deadline, ends the wait with its cause.
+// package coro gave its task, or one derived from it, it parks the coroutine while the loop goes on. Called by a
+// goroutine it blocks it. A coroutine that passes another context, such as context.Background(), blocks its loop. The
+// context's end, by cancellation or deadline, ends the wait with its cause.
 //
 // # What the processes are to each other
 //
-// A pipe by [NewPipe] is known to those alone who got it. A path in the file system has the permissions 0600 unless asked
-// otherwise, so that processes of the same user may connect; a Manager wants to see a token besides, and Python's format
-// has its authkey. What is authenticated is the connection's beginning: neither encrypts, so on a network that others
-// share Python's format over tcp is not for secrets.
+// A pipe by [NewPipe] is known to those alone who got it. A path in the file system has the permissions 0600 unless
+// asked otherwise, so that processes of the same user may connect; a Manager wants to see a token besides, and Python's
+// format has its authkey. What is authenticated is the connection's beginning: neither encrypts, so on a network that
+// others share Python's format over tcp is not for secrets.
 //
 // Every message has a greatest size, every queue and table a bound; those are named with the options. A process that is
 // killed at any moment harms nobody else: its locks are released, its waits forgotten, its part of a barrier is broken.

@@ -6,8 +6,8 @@ import (
 )
 
 // What errors.Is finds in the errors of this package, besides io.EOF at the end of a stream between two messages,
-// io.ErrUnexpectedEOF in the middle of one, net.ErrClosed after Close, frame.ErrTooLong for a message that is longer than
-// agreed, the cause of a context that ended, and the errnos of the system calls.
+// io.ErrUnexpectedEOF in the middle of one, net.ErrClosed after Close, frame.ErrTooLong for a message that is longer
+// than agreed, the cause of a context that ended, and the errnos of the system calls.
 var (
 	// ErrBroken is a Send after one that was cancelled when a part of its message had left: the peer would take what
 	// comes next for the rest of it. Make a new pipe.

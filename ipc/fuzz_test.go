@@ -172,7 +172,8 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// FuzzManager: whatever a client that knows the token sends, the manager goes on for another one, and its books are right.
+// FuzzManager: whatever a client that knows the token sends, the manager goes on for another one, and its books are
+// right.
 func FuzzManager(f *testing.F) {
 	dir, err := os.MkdirTemp("", "ipc")
 	if err != nil {

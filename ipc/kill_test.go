@@ -21,8 +21,8 @@ const killQueue = 8
 
 func init() { children["killed"] = killed }
 
-// killed is what TestKill kills: it does all that can be held or waited for, one after the other at random, until somebody
-// kills it. Its arguments are the manager's path and token, and a seed. An error that none should be ends it.
+// killed is what TestKill kills: it does all that can be held or waited for, one after the other at random, until
+// somebody kills it. Its arguments are the manager's path and token, and a seed. An error that none should be ends it.
 func killed(args []string) error {
 	token, err := hex.DecodeString(args[1])
 	if err != nil {
@@ -117,7 +117,8 @@ func misbehave(ctx context.Context, c *Client, rnd *rand.Rand) error {
 }
 
 // TestKill kills clients at random moments, and starts new ones. All the time, and after the last is dead, nobody stays
-// blocked: one who is not killed gets each thing within a bounded time. At the end the manager holds nothing of the dead.
+// blocked: one who is not killed gets each thing within a bounded time. At the end the manager holds nothing of the
+// dead.
 func TestKill(t *testing.T) {
 	m := manage(t, ManagerOptions{})
 	seed := *killSeed
@@ -181,7 +182,8 @@ func TestKill(t *testing.T) {
 	}
 	sum := 0
 	for name, o := range m.st.objects {
-		if len(o.holds) > 0 || len(o.waiting) > 0 || o.used != 0 || o.alone != nil || len(o.parties) > 0 || len(o.watchers) > 0 {
+		if len(o.holds) > 0 || len(o.waiting) > 0 || o.used != 0 || o.alone != nil || len(o.parties) > 0 ||
+			len(o.watchers) > 0 {
 			t.Errorf("%s keeps something of the dead: %+v", name, o)
 		}
 		sum += o.size

@@ -6,9 +6,9 @@ import "context"
 // Client. Those who wait get it in the order in which they came. Its methods are for any goroutine and any coroutine.
 //
 // Each time that it is taken it comes with a token, greater than all tokens that this manager, and one before it at the
-// same place, has given out (as long as the clock was not set back). It is for fencing: a process that was stopped for so
-// long that another one has the lock by now does not know it, so what the lock protects takes the token along with each
-// change and refuses one that is less than it has seen. For values of the same manager, [Lock.Holds] does that.
+// same place, has given out (as long as the clock was not set back). It is for fencing: a process that was stopped for
+// so long that another one has the lock by now does not know it, so what the lock protects takes the token along with
+// each change and refuses one that is less than it has seen. For values of the same manager, [Lock.Holds] does that.
 type Lock struct {
 	c    *Client
 	name string
@@ -44,8 +44,8 @@ func (l *Lock) locking(shared, try int64) Step {
 	return Step{step: step{op: opLock, name: l.name, n: shared, m: try}}
 }
 
-// A RWLock is a [Lock] that readers hold together, and a writer alone. First come, first served: readers that come after a
-// writer which waits wait behind it. A RWLock and a Lock of the same name are one: Lock is its writer's side.
+// A RWLock is a [Lock] that readers hold together, and a writer alone. First come, first served: readers that come
+// after a writer which waits wait behind it. A RWLock and a Lock of the same name are one: Lock is its writer's side.
 type RWLock struct{ l Lock }
 
 // OpenRWLock is the lock of a name. It makes no call.
@@ -77,9 +77,9 @@ func (l *RWLock) TryRLock(ctx context.Context) (token int64, ok bool, err error)
 	return rp.n, rp.status == statusOK && err == nil, err
 }
 
-// A Semaphore is a number of units in a manager that clients hold. Those of a client that dies, or closes, come back. First
-// come, first served: one that wants many is not overtaken by those that want few. Its methods are for any goroutine
-// and any coroutine.
+// A Semaphore is a number of units in a manager that clients hold. Those of a client that dies, or closes, come back.
+// First come, first served: one that wants many is not overtaken by those that want few. Its methods are for any
+// goroutine and any coroutine.
 type Semaphore struct {
 	c     *Client
 	name  string
@@ -113,8 +113,8 @@ func (x *Semaphore) Release(ctx context.Context, token int64) error {
 	return err
 }
 
-// An Event is a flag of a manager that clients wait for. It is not set at first. Its methods are for any goroutine and any
-// coroutine.
+// An Event is a flag of a manager that clients wait for. It is not set at first. Its methods are for any goroutine and
+// any coroutine.
 type Event struct {
 	c    *Client
 	name string
@@ -163,15 +163,16 @@ type Barrier struct {
 	parties int
 }
 
-// OpenBarrier is the barrier of a name, which opens when so many wait; all who open it say the same number. It makes no call.
+// OpenBarrier is the barrier of a name, which opens when so many wait; all who open it say the same number. It makes no
+// call.
 func OpenBarrier(c *Client, name string, parties int) *Barrier { return &Barrier{c, name, parties} }
 
 // Wait waits until so many do, this one among them, and returns its place: one less than the number for the first that
 // came, 0 for the last. A call whose context ends does not count any more; the others wait on.
 //
-// A client that has ever waited at the barrier is a party to it. When one of those is gone (dead, or closed), whether it
-// waits at that moment or not, those who wait fail with [ErrBarrierBroken], for they might wait for ever. The barrier is
-// then as new.
+// A client that has ever waited at the barrier is a party to it. When one of those is gone (dead, or closed), whether
+// it waits at that moment or not, those who wait fail with [ErrBarrierBroken], for they might wait for ever. The
+// barrier is then as new.
 func (b *Barrier) Wait(ctx context.Context) (place int, err error) {
 	rp, err := b.c.with(ctx, Step{step: step{op: opBarrierWait, name: b.name, n: int64(b.parties)}})
 	return int(rp.n), err

@@ -138,7 +138,8 @@ func TestEvent(t *testing.T) {
 		set := make(chan error, 1)
 		go func() { set <- OpenEvent(other, "e").Set(ctx) }()
 		want(t, "Wait", "", e.Wait(ctx), "")
-		want(t, "Set", "", receive(t, set, "the end of Set"), "") // its answer can come after Wait's: only then may other close
+		// its answer can come after Wait's: only then may other close
+		want(t, "Set", "", receive(t, set, "the end of Set"), "")
 		want(t, "Wait for one that is set", "", e.Wait(ctx), "")
 		want(t, "Clear", "", e.Clear(ctx), "")
 		ok, err = e.IsSet(ctx)

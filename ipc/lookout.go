@@ -11,9 +11,9 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A lookout has a loop watch a stream's socket for the loop's coroutines. It has a duplicate of the descriptor, which the loop
-// closes: the stream's own belongs to Go's poller, and may be closed by any goroutine at any time. It lives until the stream
-// is closed or the loop ends.
+// A lookout has a loop watch a stream's socket for the loop's coroutines. It has a duplicate of the descriptor, which
+// the loop closes: the stream's own belongs to Go's poller, and may be closed by any goroutine at any time. It lives
+// until the stream is closed or the loop ends.
 type lookout struct {
 	s              *stream
 	w              *loop.Watch

@@ -37,7 +37,8 @@ type ManagerOptions struct {
 	MaxHandshakes int
 	// MaxObjects is how many names there may be (default 65536), and MaxMemory how many bytes all that is kept may take:
 	// values, items, and what is on its way to clients, with 64 bytes of overhead for each of them and for each call that
-	// waits, each hold, watch and party (default 256 MiB). A watch's event that would be more is lost, and counted as such.
+	// waits, each hold, watch and party (default 256 MiB). A watch's event that would be more is lost, and counted as
+	// such.
 	MaxObjects int
 	MaxMemory  int
 	// MaxWaits is how many calls of one client may wait at once (default 1024).
@@ -114,9 +115,9 @@ func (o ManagerOptions) check() (ManagerOptions, error) {
 // semaphores, events, barriers and queues, each by its name, which is made when it is first used. Processes use them by
 // [DialManager], this one too.
 //
-// All values belong to one event loop, so that each call, and each batch of [Client.Do], is one step that nobody sees half
-// done. What a client has is taken back when its connection ends, as it does when its process is killed: locks and units
-// of semaphores are released, its waits forgotten.
+// All values belong to one event loop, so that each call, and each batch of [Client.Do], is one step that nobody sees
+// half done. What a client has is taken back when its connection ends, as it does when its process is killed: locks and
+// units of semaphores are released, its waits forgotten.
 //
 // The values are in memory and end with the manager. All methods are for any goroutine.
 type Manager struct {
@@ -131,8 +132,8 @@ type Manager struct {
 	unproven []*plexor.Conn // have not proved the token yet, oldest first; of the loop
 }
 
-// ServeManager serves a manager on the path of a unix socket, with the permissions 0600, until Close. A file that a dead
-// process left at the path is replaced.
+// ServeManager serves a manager on the path of a unix socket, with the permissions 0600, until Close. A file that a
+// dead process left at the path is replaced.
 func ServeManager(path string, o ManagerOptions) (*Manager, error) {
 	op := "serve a manager on " + path
 	o, err := o.check()
@@ -173,8 +174,8 @@ const (
 	managerPartialMessages = 8
 )
 
-// managerSpin is how long the loop looks for the next call before it sleeps, while that pays: longer than a client takes from a
-// reply to its next call.
+// managerSpin is how long the loop looks for the next call before it sleeps, while that pays: longer than a client
+// takes from a reply to its next call.
 const managerSpin = 20 * time.Microsecond
 
 // managerHighWater is how many bytes for a client may wait in its connection; more wait in its session.
@@ -315,7 +316,8 @@ type output struct {
 // request does one request of the client.
 func (s *session) request(c *plexor.Conn, msg []byte) error {
 	if len(msg) > s.m.st.opt.MaxMessage {
-		return fmt.Errorf("%w: a request of %d bytes, ManagerOptions.MaxMessage is %d", frame.ErrTooLong, len(msg), s.m.st.opt.MaxMessage)
+		return fmt.Errorf("%w: a request of %d bytes, ManagerOptions.MaxMessage is %d", frame.ErrTooLong, len(msg),
+			s.m.st.opt.MaxMessage)
 	}
 	id, what, steps, err := readRequest(msg, s.steps[:0])
 	if err != nil {
@@ -376,7 +378,8 @@ func (s *session) push(msg []byte, of *watcher) {
 	}
 	s.out = append(s.out, output{msg, of})
 	if s.charge(len(msg)); s.outBytes > maxOutput+s.m.st.opt.MaxMessage {
-		s.m.st.opt.Log.Warn("ipc: a client of the manager does not read: it is reset", "manager", s.m.path, "bytes", s.outBytes)
+		s.m.st.opt.Log.Warn("ipc: a client of the manager does not read: it is reset", "manager", s.m.path, "bytes",
+			s.outBytes)
 		s.over = true
 		_ = s.c.Abort() // its coroutine sees it
 		return

@@ -28,8 +28,8 @@ func TestSemaphoreOverflow(t *testing.T) {
 	}
 }
 
-// TestWaitsAreCounted: calls that wait count against MaxMemory, and keep nothing that they don't need: neither their own
-// copy of the name, nor arguments that a lock has no use for.
+// TestWaitsAreCounted: calls that wait count against MaxMemory, and keep nothing that they don't need: neither their
+// own copy of the name, nor arguments that a lock has no use for.
 func TestWaitsAreCounted(t *testing.T) {
 	ctx := limited(t)
 	m := manage(t, ManagerOptions{MaxMemory: 64 << 10, MaxMessage: 32 << 10, MaxWaits: 1 << 20, MaxHolds: 1 << 20})
@@ -61,7 +61,8 @@ func TestWaitsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want(t, "Set when those that waited are gone", "", OpenMap[string, string](held, "m").Set(ctx, "k", strings.Repeat("x", 20<<10)), "")
+	want(t, "Set when those that waited are gone", "",
+		OpenMap[string, string](held, "m").Set(ctx, "k", strings.Repeat("x", 20<<10)), "")
 }
 
 // TestHoldsAreBounded: read locks and shares of one client have a bound, which a release makes room under.
@@ -121,7 +122,8 @@ func TestMemoryComesBack(t *testing.T) {
 	}
 	left := 0
 	for name, o := range m.st.objects {
-		if want := overhead + len(name) + len(o.items)*(overhead+len(`"x"`)); o.kind != kindQueue && o.size != overhead+len(name) || o.size > want+len("x") {
+		if want := overhead + len(name) + len(o.items)*(overhead+len(`"x"`)); o.kind != kindQueue && o.size != overhead+
+			len(name) || o.size > want+len("x") {
 			t.Errorf("the %v %q counts %d bytes", o.kind, name, o.size)
 		}
 		left += o.size

@@ -121,7 +121,8 @@ func TestMap(t *testing.T) {
 		b, _, err := byInt.Get(ctx, -7)
 		want(t, "Get", b, err, []byte{0, 255})
 
-		wantErr(t, "a list of that name", func() error { _, err := OpenList[int](c, "m").Append(ctx, 1); return err }(), ErrKind)
+		wantErr(t, "a list of that name", func() error { _, err := OpenList[int](c, "m").Append(ctx, 1); return err }(),
+			ErrKind)
 		unencodable := OpenMap[string, any](c, "any")
 		if err := unencodable.Set(ctx, "f", func() {}); err == nil {
 			t.Error("a function was set")
@@ -206,7 +207,8 @@ func TestDo(t *testing.T) {
 		from, to := OpenCounter(c, "from"), OpenCounter(c, "to")
 		log, state := OpenList[string](c, "log"), OpenValue[string](c, "state")
 		m, ev := OpenMap[string, int](c, "m"), OpenEvent(c, "ev")
-		move := []Step{from.Is(0), state.Lacks(), m.Lacks("k"), from.Adding(-5), to.Adding(5), log.Appending("moved"), state.Setting("done"),
+		move := []Step{from.Is(0), state.Lacks(), m.Lacks("k"), from.Adding(-5), to.Adding(5), log.Appending("moved"),
+			state.Setting("done"),
 			m.Setting("k", 1), m.Setting("gone", 1), m.Deleting("gone"), ev.Setting()}
 		ok, err := c.Do(ctx, move...)
 		want(t, "Do", ok, err, true)
@@ -223,11 +225,14 @@ func TestDo(t *testing.T) {
 			step Step
 			want bool
 		}{
-			{"Map.Is", m.Is("k", 1), true}, {"Map.Is, another value", m.Is("k", 2), false}, {"Map.Is, no key", m.Is("j", 1), false},
+			{"Map.Is", m.Is("k", 1), true}, {"Map.Is, another value", m.Is("k", 2), false},
+			{"Map.Is, no key", m.Is("j", 1), false},
 			{"Map.Has", m.Has("k"), true}, {"Map.Has, no key", m.Has("gone"), false}, {"Map.Lacks", m.Lacks("k"), false},
-			{"Value.Is", state.Is("done"), true}, {"Value.Is, another", state.Is(""), false}, {"Value.Lacks", state.Lacks(), false},
+			{"Value.Is", state.Is("done"), true}, {"Value.Is, another", state.Is(""), false},
+			{"Value.Lacks", state.Lacks(), false},
 			{"Counter.Is", to.Is(5), true}, {"Counter.Is, another", to.Is(0), false}, {"Event.Is", ev.Is(), true},
-			{"of nothing", OpenMap[string, int](c, "none").Has("k"), false}, {"an event of nothing", OpenEvent(c, "none").Is(), false},
+			{"of nothing", OpenMap[string, int](c, "none").Has("k"), false},
+			{"an event of nothing", OpenEvent(c, "none").Is(), false},
 		} {
 			ok, err := c.Do(ctx, row.step)
 			want(t, row.name, ok, err, row.want)
@@ -262,7 +267,8 @@ func TestManagerAuth(t *testing.T) {
 		t.Errorf("the socket's permissions are %v, %v, want %o", info.Mode(), err, private)
 	}
 	for _, row := range []struct{ name, hello string }{
-		{"nothing", ""}, {"short", "\x00\x00\x00\x01x"}, {"too long", "\x00\x00\x01\x01"}, {"no frame", strings.Repeat("\xff", 100)},
+		{"nothing", ""}, {"short", "\x00\x00\x00\x01x"}, {"too long", "\x00\x00\x01\x01"},
+		{"no frame", strings.Repeat("\xff", 100)},
 		{"wrong proof", "\x00\x00\x00\x40" + strings.Repeat("x", 64)},
 	} {
 		nc, err := net.Dial("unix", m.Path())
@@ -358,7 +364,8 @@ func TestManagerMalformed(t *testing.T) {
 	ctx := limited(t)
 	good := client(t, ctx, m)
 	for _, row := range []struct{ name, msg string }{
-		{"empty", ""}, {"no step", "\x01\x01"}, {"unknown kind", "\x01\x09"}, {"unknown op", "\x01\x01\xee\x01n\x00\x00\x00\x00"},
+		{"empty", ""}, {"no step", "\x01\x01"}, {"unknown kind", "\x01\x09"},
+		{"unknown op", "\x01\x01\xee\x01n\x00\x00\x00\x00"},
 		{"cut off", "\x01\x01\x01\x05n"}, {"cancel with a step", "\x01\x03\x01\x01n\x00\x00\x00\x00"},
 	} {
 		bad := client(t, ctx, m)
@@ -391,8 +398,8 @@ func TestManagerClosed(t *testing.T) {
 	}
 }
 
-// TestManagerMany: many callers on one client and on several, half of them coroutines; a lock keeps a counter that is read
-// and written in two calls.
+// TestManagerMany: many callers on one client and on several, half of them coroutines; a lock keeps a counter that is
+// read and written in two calls.
 func TestManagerMany(t *testing.T) {
 	m := manage(t, ManagerOptions{})
 	const callers, each = 8, 20

@@ -19,7 +19,8 @@ import (
 	"github.com/plexor-go/plexor/internal/leak"
 )
 
-// everywhere runs f by goroutines, and by coroutines of two loops, at once, n each, and returns the first error of each place.
+// everywhere runs f by goroutines, and by coroutines of two loops, at once, n each, and returns the first error of each
+// place.
 func everywhere(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	errs := make([]error, 3)
 	var all sync.WaitGroup
@@ -49,8 +50,8 @@ func everywhere(ctx context.Context, n int, f func(ctx context.Context, i int) e
 	return errors.Join(errs...)
 }
 
-// TestPipeMixed: goroutines and coroutines of two loops use the two ends at once, many of their receives are cancelled, and
-// some messages have files. Each message comes once, whole, with its own file.
+// TestPipeMixed: goroutines and coroutines of two loops use the two ends at once, many of their receives are cancelled,
+// and some messages have files. Each message comes once, whole, with its own file.
 func TestPipeMixed(t *testing.T) {
 	leak.Check(t)
 	seed := uint64(time.Now().UnixNano())
@@ -149,8 +150,8 @@ func TestPipeMixed(t *testing.T) {
 	t.Logf("%d receives were cancelled", cancelled.Load())
 }
 
-// TestPipeCloseCoroutines: those who wait are told, coroutines too, in a receive, behind it, and in a send; and the peer
-// knows.
+// TestPipeCloseCoroutines: those who wait are told, coroutines too, in a receive, behind it, and in a send; and the
+// peer knows.
 func TestPipeCloseCoroutines(t *testing.T) {
 	for _, closer := range []string{"a goroutine", "a coroutine of the loop"} {
 		t.Run(closer, func(t *testing.T) {

@@ -21,8 +21,8 @@ type Options struct {
 	MaxMessage int
 	// MaxFiles is how many descriptors may go with one message (default 16, at most sock.MaxFDs; negative: none).
 	MaxFiles int
-	// Looks is how often a receiver that finds nothing looks again before it sleeps, some 0.4 µs each, while that is worth it
-	// (default 20, at most MaxLooks; negative: not at all). More pays where the peer takes longer for its answers.
+	// Looks is how often a receiver that finds nothing looks again before it sleeps, some 0.4 µs each, while that is worth
+	// it (default 20, at most MaxLooks; negative: not at all). More pays where the peer takes longer for its answers.
 	Looks int
 }
 
@@ -74,8 +74,8 @@ func (o Options) codec() frame.Codec {
 	return frame.Length{Bytes: 4, Offset: lengthAt, Keep: true, Max: o.MaxMessage + pipeHeader}
 }
 
-// A Pipe carries messages both ways between two processes, whole, in order, and with open files if asked to. All methods
-// may be called by any goroutine and any coroutine, several at once: each message goes to one receiver.
+// A Pipe carries messages both ways between two processes, whole, in order, and with open files if asked to. All
+// methods may be called by any goroutine and any coroutine, several at once: each message goes to one receiver.
 type Pipe struct {
 	s              *stream
 	opt            Options
@@ -83,8 +83,8 @@ type Pipe struct {
 	sendOp, recvOp string
 }
 
-// NewPipe makes a pipe: its one end, and the other one as a file, for a child to inherit. Put that into the ExtraFiles of
-// an exec.Cmd, and close it when the child has started; the child makes a Pipe of it with [FilePipe]:
+// NewPipe makes a pipe: its one end, and the other one as a file, for a child to inherit. Put that into the ExtraFiles
+// of an exec.Cmd, and close it when the child has started; the child makes a Pipe of it with [FilePipe]:
 //
 //	mine, theirs, err := ipc.NewPipe(ipc.Options{})
 //	cmd.ExtraFiles = []*os.File{theirs} // file 3 of the child
@@ -190,11 +190,12 @@ func (l *PipeListener) Accept(ctx context.Context) (*Pipe, error) {
 func (l *PipeListener) Close() error { return failed("close "+l.l.addr.Path, l.l.close()) }
 
 // Send sends msg, and with it duplicates of files (an *os.File, a *net.TCPListener, or anything else that has a
-// descriptor), which stay the caller's. It waits while the kernel's buffer is full, so while the peer does not receive. msg
-// is the caller's again when Send returns. nil means that the kernel has all of it: a peer that dies may not have seen it.
+// descriptor), which stay the caller's. It waits while the kernel's buffer is full, so while the peer does not receive.
+// msg is the caller's again when Send returns. nil means that the kernel has all of it: a peer that dies may not have
+// seen it.
 //
-// When ctx is done before the first byte has left, nothing was sent, and the pipe is as before. When part of the message
-// has left, nothing more can be sent on this pipe ([ErrBroken]), and the peer gets io.ErrUnexpectedEOF.
+// When ctx is done before the first byte has left, nothing was sent, and the pipe is as before. When part of the
+// message has left, nothing more can be sent on this pipe ([ErrBroken]), and the peer gets io.ErrUnexpectedEOF.
 func (p *Pipe) Send(ctx context.Context, msg []byte, files ...syscall.Conn) error {
 	op := p.sendOp
 	if err := p.s.sending.enter(ctx, op); err != nil {
@@ -258,8 +259,8 @@ func (p *Pipe) Recv(ctx context.Context) ([]byte, error) {
 	return msg, err
 }
 
-// RecvFiles is Recv that returns the files as well, in the order in which they were sent. They are the caller's to close.
-// Of one that is a socket net.FileConn or net.FileListener make a connection or a listener.
+// RecvFiles is Recv that returns the files as well, in the order in which they were sent. They are the caller's to
+// close. Of one that is a socket net.FileConn or net.FileListener make a connection or a listener.
 func (p *Pipe) RecvFiles(ctx context.Context) ([]byte, []*os.File, error) {
 	msg, fds, err := p.recv(ctx)
 	if err != nil || len(fds) == 0 {

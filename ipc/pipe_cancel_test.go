@@ -86,8 +86,8 @@ func TestPipeSendCancel(t *testing.T) {
 		short, cancel := context.WithCancelCause(ctx)
 		why := errors.New("enough")
 		go func() { // once some of the second one is there, and nobody receives it
-			for n := 0; n <= pipeHeader+len("first"); n, _ = unread(b) {
-				time.Sleep(time.Millisecond)
+			for n := 0; n <= pipeHeader+len("first"); time.Sleep(time.Millisecond) {
+				n, _ = unread(b)
 			}
 			cancel(why)
 		}()

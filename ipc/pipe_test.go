@@ -56,7 +56,8 @@ func withChild(t testing.TB, name string, o Options) *Pipe {
 	return mine
 }
 
-// TestPipeEcho: messages of all sizes to another process, and back; more under way at once than the kernel's buffers hold.
+// TestPipeEcho: messages of all sizes to another process, and back; more under way at once than the kernel's buffers
+// hold.
 func TestPipeEcho(t *testing.T) {
 	eachCaller(t, func(t *testing.T, ctx context.Context) {
 		p := withChild(t, "echo", Options{})

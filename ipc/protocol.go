@@ -35,7 +35,8 @@ const (
 // maxHello is the longest message before the token is proved, in bytes.
 const maxHello = 256
 
-// replyOverhead is what a reply may be longer than the longest request, in bytes: what came in a request, and a few numbers.
+// replyOverhead is what a reply may be longer than the longest request, in bytes: what came in a request, and a few
+// numbers.
 const replyOverhead = 64
 
 func managerCodec(most int) frame.Codec { return frame.Length{Bytes: 4, Max: most} }

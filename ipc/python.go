@@ -31,8 +31,8 @@ type PythonOptions struct {
 	// HandshakeTimeout is how long the proof of the key may take (default 10 s). A listener has each on a goroutine of its
 	// own, so that a client that says nothing holds up nobody else.
 	HandshakeTimeout time.Duration
-	// Log gets the connections that a listener refused (default slog.Default()): ten at once, then one a second, of which the
-	// attribute "omitted" says how many before it were not written.
+	// Log gets the connections that a listener refused (default slog.Default()): ten at once, then one a second, of which
+	// the attribute "omitted" says how many before it were not written.
 	Log *slog.Logger
 }
 
@@ -61,9 +61,9 @@ func (o PythonOptions) check() (PythonOptions, error) {
 }
 
 // A PythonConn is a connection in the format of Python's multiprocessing.connection, with a Python process or with a Go
-// process that uses this too. Its messages are bytes: what Python sends with send_bytes and receives with recv_bytes. What
-// Python sends with send is a pickle, whose reading runs what the sender wants; this package neither reads nor writes
-// them, but a message of JSON or the like serves the same ends.
+// process that uses this too. Its messages are bytes: what Python sends with send_bytes and receives with recv_bytes.
+// What Python sends with send is a pickle, whose reading runs what the sender wants; this package neither reads nor
+// writes them, but a message of JSON or the like serves the same ends.
 //
 // All methods may be called by any goroutine and any coroutine, several at once.
 type PythonConn struct {
@@ -138,7 +138,8 @@ func (c *PythonConn) handshake(ctx context.Context, o PythonOptions, halves ...p
 	return c.s.dec.Reset(frame.Multiprocessing{Max: o.MaxMessage})
 }
 
-var errHandshakeTime = fmt.Errorf("the handshake took longer than PythonOptions.HandshakeTimeout: %w", context.DeadlineExceeded)
+var errHandshakeTime = fmt.Errorf("the handshake took longer than PythonOptions.HandshakeTimeout: %w",
+	context.DeadlineExceeded)
 
 // SendBytes sends a message, which Python gets from recv_bytes. It waits while the kernel's buffer is full. msg is the
 // caller's again when it returns. As for when ctx is done, see [Pipe.Send].
@@ -173,8 +174,8 @@ func (c *PythonConn) send(ctx context.Context, msg []byte) error {
 	return s.send(ctx, c.sendOp, head, tail, nil)
 }
 
-// RecvBytes waits for the next message, which is the caller's: what Python sent with send_bytes. It returns io.EOF itself,
-// unwrapped, when the peer has closed the connection between two messages.
+// RecvBytes waits for the next message, which is the caller's: what Python sent with send_bytes. It returns io.EOF
+// itself, unwrapped, when the peer has closed the connection between two messages.
 func (c *PythonConn) RecvBytes(ctx context.Context) ([]byte, error) {
 	if err := c.s.receiving.enter(ctx, c.recvOp); err != nil {
 		return nil, &Error{c.recvOp, err}
@@ -200,8 +201,8 @@ func (c *PythonConn) LocalAddr() net.Addr { return c.s.nc.LocalAddr() }
 // RemoteAddr is the peer's address.
 func (c *PythonConn) RemoteAddr() net.Addr { return c.s.nc.RemoteAddr() }
 
-// A PythonListener accepts connections of multiprocessing.connection.Client, and of [DialPython]. All methods are for any
-// goroutine, and Accept for coroutines too.
+// A PythonListener accepts connections of multiprocessing.connection.Client, and of [DialPython]. All methods are for
+// any goroutine, and Accept for coroutines too.
 type PythonListener struct {
 	l     *listener
 	opt   PythonOptions
@@ -383,8 +384,8 @@ func (l *PythonListener) leave(s *sleeper) {
 	}
 }
 
-// Close stops listening, removes the socket's file, and closes the connections that nobody has accepted. Those that were
-// go on.
+// Close stops listening, removes the socket's file, and closes the connections that nobody has accepted. Those that
+// were go on.
 func (l *PythonListener) Close() error {
 	l.end()
 	err := l.l.close()

@@ -21,14 +21,15 @@ import (
 //	answers   HMAC(key, challenge)
 //	asks      "#WELCOME#", or "#FAILURE#"
 //
-// Until Python 3.11 a challenge is 20 random bytes and the MAC is HMAC-MD5 (RFC 2104), 16 bytes. From 3.12 on a challenge
-// is "{sha256}" and 40 random bytes, and the answer is "{sha256}" and HMAC-SHA-256 over the whole challenge, braces
-// included; the digest's name may be another one of those in digests. The two get on with each other: an old answerer takes
-// the braces for part of the challenge and sends 16 bytes of HMAC-MD5, which a new one that asks accepts; and to a challenge
-// of 20 bytes, which is shorter than any with braces, a new one answers in the old way. This side is a new one.
+// Until Python 3.11 a challenge is 20 random bytes and the MAC is HMAC-MD5 (RFC 2104), 16 bytes. From 3.12 on a
+// challenge is "{sha256}" and 40 random bytes, and the answer is "{sha256}" and HMAC-SHA-256 over the whole challenge,
+// braces included; the digest's name may be another one of those in digests. The two get on with each other: an old
+// answerer takes the braces for part of the challenge and sends 16 bytes of HMAC-MD5, which a new one that asks
+// accepts; and to a challenge of 20 bytes, which is shorter than any with braces, a new one answers in the old way.
+// This side is a new one.
 //
-// That old clients are let in with HMAC-MD5 is no way in for those without the key: what breaks MD5 are collisions, and a
-// MAC does not rest on there being none.
+// That old clients are let in with HMAC-MD5 is no way in for those without the key: what breaks MD5 are collisions, and
+// a MAC does not rest on there being none.
 
 const (
 	challengeMark = "#CHALLENGE#"

@@ -199,7 +199,8 @@ func TestPythonMutual(t *testing.T) {
 		s.send([]byte("#WELCOME#")) // whatever it was
 		s.answer()
 	}()
-	if c, err := DialPython(limited(t), "tcp://"+nl.Addr().String(), PythonOptions{AuthKey: []byte("secret")}); !errors.Is(err, ErrAuth) {
+	if c, err := DialPython(limited(t), "tcp://"+nl.Addr().String(),
+		PythonOptions{AuthKey: []byte("secret")}); !errors.Is(err, ErrAuth) {
 		t.Errorf("DialPython: %v, %v, want ErrAuth", c, err)
 	}
 }
@@ -210,7 +211,8 @@ func TestPythonAnswers(t *testing.T) {
 	for _, row := range []struct{ name, answer string }{
 		{"empty", ""}, {"short", "abc"}, {"15 bytes", strings.Repeat("x", 15)}, {"16 bytes", strings.Repeat("x", 16)},
 		{"unknown digest", "{crc32}" + strings.Repeat("x", 32)}, {"no digest", "{}" + strings.Repeat("x", 32)},
-		{"not closed", "{sha256" + strings.Repeat("x", 32)}, {"no mac", "{sha256}"}, {"wrong mac", "{sha256}" + strings.Repeat("x", 32)},
+		{"not closed", "{sha256" + strings.Repeat("x", 32)}, {"no mac", "{sha256}"},
+		{"wrong mac", "{sha256}" + strings.Repeat("x", 32)},
 		{"truncated mac", "{sha256}" + string(mac(digests["sha256"], []byte("k"), challenge))[:31]},
 	} {
 		if err := verify([]byte("k"), challenge, []byte(row.answer)); err == nil {
@@ -229,7 +231,8 @@ func TestPythonAnswers(t *testing.T) {
 	}
 	for _, row := range []struct{ name, msg string }{
 		{"empty", ""}, {"no mark", strings.Repeat("x", 60)}, {"short", challengeMark + strings.Repeat("x", 19)},
-		{"no digest", challengeMark + strings.Repeat("x", 21)}, {"unknown digest", challengeMark + "{crc32}" + strings.Repeat("x", 40)},
+		{"no digest", challengeMark + strings.Repeat("x", 21)},
+		{"unknown digest", challengeMark + "{crc32}" + strings.Repeat("x", 40)},
 	} {
 		if reply, err := answer([]byte("k"), []byte(row.msg)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: answer(%q) = %q, %v, want ErrMalformed", row.name, row.msg, reply, err)

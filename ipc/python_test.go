@@ -22,7 +22,8 @@ import (
 func pythons(t *testing.T) (paths []string) {
 	t.Helper()
 	seen := map[string]bool{}
-	for _, name := range []string{"python3", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"} {
+	for _, name := range []string{"python3", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12",
+		"python3.13", "python3.14"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			continue

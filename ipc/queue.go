@@ -22,11 +22,12 @@ import (
 //	err = item.Done()                             // only now is the job gone
 //
 // All methods may be called by any goroutine and any coroutine. Those that wait take a context: a coroutine that passes
-// the one that its task was given, or one derived from it, is parked, and its loop goes on; a goroutine is blocked. When
-// the context has ended they fail with its cause, without having taken or put anything that they do not tell of. The
-// others do not wait for items or room, but may take some milliseconds when a process has just been killed within one of
-// them. A process that is stopped within one holds all up: who waits with a context is told by its error who that is (an
-// shm.HeldError), and so are the others after shm.HeldLimit. It can hold a coroutine's loop for shm.TryLimit, once.
+// the one that its task was given, or one derived from it, is parked, and its loop goes on; a goroutine is blocked.
+// When the context has ended they fail with its cause, without having taken or put anything that they do not tell of.
+// The others do not wait for items or room, but may take some milliseconds when a process has just been killed within
+// one of them. A process that is stopped within one holds all up: who waits with a context is told by its error who
+// that is (an shm.HeldError), and so are the others after shm.HeldLimit. It can hold a coroutine's loop for
+// shm.TryLimit, once.
 //
 // Every process that opens a queue has to know the same T, and the same codec.
 type Queue[T any] struct {
@@ -39,8 +40,8 @@ type Queue[T any] struct {
 // into bytes; nil stands for the bytes themselves if T is []byte, and else for package encoding/gob.
 //
 // A value of gob comes with a description of its type, of some 50 bytes, and takes about 2 µs to encode, and 0.3 to
-// decode, or 17 where its description differs from the last one's or something is inside an interface. Where that is too much,
-// give a codec.
+// decode, or 17 where its description differs from the last one's or something is inside an interface. Where that is
+// too much, give a codec.
 func NewQueue[T any](ring *shm.Ring, codec QueueCodec[T]) *Queue[T] {
 	q := &Queue[T]{ring: ring, codec: codec}
 	if codec == nil {
@@ -69,8 +70,8 @@ type QueueItem[T any] struct {
 	item shm.Item
 }
 
-// Done says that the work on the item is over: it is gone from the queue. A second Done, or Done after Close, is an error,
-// shm.ErrNotTaken or shm.ErrClosed.
+// Done says that the work on the item is over: it is gone from the queue. A second Done, or Done after Close, is an
+// error, shm.ErrNotTaken or shm.ErrClosed.
 func (i QueueItem[T]) Done() error {
 	if i.ring == nil {
 		return failedQueue("done", shm.ErrNotTaken)
@@ -86,17 +87,17 @@ func (i QueueItem[T]) Return() error {
 	return failedQueue("return", i.ring.Return(i.item))
 }
 
-// Put puts a value, and waits for room if there is none. When it returns nil the value is in the queue, whatever becomes
-// of this process. Otherwise it is not: it could not be encoded; it is longer than the ring's MaxItem (shm.ErrTooLong);
-// the context has ended; the queue has (shm.ErrEnded).
+// Put puts a value, and waits for room if there is none. When it returns nil the value is in the queue, whatever
+// becomes of this process. Otherwise it is not: it could not be encoded; it is longer than the ring's MaxItem
+// (shm.ErrTooLong); the context has ended; the queue has (shm.ErrEnded).
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	_, err := q.PutBatch(ctx, v)
 	return err
 }
 
-// PutBatch puts several values, in their order, and says how many: the first n are in the queue, each whole, and if n is
-// not all, err says why. They need not be there at once: others may get the first while there is no room for the last. A
-// value that cannot be encoded is an error before any is put.
+// PutBatch puts several values, in their order, and says how many: the first n are in the queue, each whole, and if n
+// is not all, err says why. They need not be there at once: others may get the first while there is no room for the
+// last. A value that cannot be encoded is an error before any is put.
 func (q *Queue[T]) PutBatch(ctx context.Context, values ...T) (n int, err error) {
 	var one [1][]byte
 	items := one[:0]
@@ -125,7 +126,9 @@ func (q *Queue[T]) PutBatch(ctx context.Context, values ...T) (n int, err error)
 			return n, failedQueue("put", err)
 		}
 		next := len(items[n])
-		if err := queueWait(ctx, "put into a queue", func(ctx context.Context) error { return q.ring.WaitRoom(ctx, next) }); err != nil {
+		if err := queueWait(ctx, "put into a queue", func(ctx context.Context) error {
+			return q.ring.WaitRoom(ctx, next)
+		}); err != nil {
 			return n, failedQueue("put", err)
 		}
 	}
@@ -187,8 +190,8 @@ func (q *Queue[T]) get(ctx context.Context, items []QueueItem[T]) (int, error) {
 	}
 }
 
-// DoneBatch says Done of several items, at the cost of little more than one. An item that is not this Queue's to do is an
-// error, shm.ErrNotTaken; the others are done all the same.
+// DoneBatch says Done of several items, at the cost of little more than one. An item that is not this Queue's to do is
+// an error, shm.ErrNotTaken; the others are done all the same.
 func (q *Queue[T]) DoneBatch(items []QueueItem[T]) error {
 	var few [8]shm.Item
 	raw := few[:0]

@@ -61,8 +61,8 @@ func (q *Queue[T]) decode(b []byte) (v T, err error) {
 
 // queueGob is package gob, with each value a stream of its own, since each may be read by another process.
 //
-// Most of what decoding takes is to read the description of the type and to compile a decoder for it. So decoders are kept
-// that have read one, and are given the values that come with the same one, byte for byte.
+// Most of what decoding takes is to read the description of the type and to compile a decoder for it. So decoders are
+// kept that have read one, and are given the values that come with the same one, byte for byte.
 type queueGob[T any] struct {
 	kept *sync.Pool // of *gobDecoder
 }
@@ -90,8 +90,8 @@ func (q queueGob[T]) Decode(b []byte) (v T, err error) {
 		if v, err := q.decode(g, b[len(types):]); err == nil {
 			return v, nil
 		}
-		// It may have read more: what is inside an interface has its description within the value, and a second one of the same
-		// type is an error.
+		// It may have read more: what is inside an interface has its description within the value, and a second one of the
+		// same type is an error.
 	}
 	g := &gobDecoder{types: bytes.Clone(types)}
 	g.d = gob.NewDecoder(&g.in)
@@ -111,8 +111,9 @@ func (q queueGob[T]) decode(g *gobDecoder, b []byte) (v T, err error) {
 	return v, nil
 }
 
-// gobTypes is the length of the descriptions of types that b begins with. Each is a message: its length, and a number of a
-// type below zero (package gob, "Encoding Details"). Of what is no gob it is less than that, and the decoder says so.
+// gobTypes is the length of the descriptions of types that b begins with. Each is a message: its length, and a number
+// of a type below zero (package gob, "Encoding Details"). Of what is no gob it is less than that, and the decoder says
+// so.
 func gobTypes(b []byte) (n int) {
 	for {
 		length, at := gobUint(b[n:])
@@ -127,8 +128,8 @@ func gobTypes(b []byte) (n int) {
 	}
 }
 
-// gobUint reads a number of gob's, and tells how many bytes it takes: one below 128, else the negated count of the bytes that
-// follow, the highest first. 0 bytes: there is none.
+// gobUint reads a number of gob's, and tells how many bytes it takes: one below 128, else the negated count of the
+// bytes that follow, the highest first. 0 bytes: there is none.
 func gobUint(b []byte) (x uint64, size int) {
 	if len(b) == 0 || b[0] < 128 {
 		if len(b) == 0 {

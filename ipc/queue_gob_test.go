@@ -20,7 +20,8 @@ func init() {
 }
 
 // What is inside an interface brings its own description, another one each time.
-var gobJobs = []gobJob{{}, {Name: "a"}, {"b", []int{1, 2}, point{1, 2, "p"}}, {"c", nil, "text"}, {"d", nil, map[string]int{"x": 1}},
+var gobJobs = []gobJob{{}, {Name: "a"}, {"b", []int{1, 2}, point{1, 2, "p"}}, {"c", nil, "text"},
+	{"d", nil, map[string]int{"x": 1}},
 	{"e", []int{3}, point{3, 4, "q"}}, {}}
 
 // A kept decoder gives what a new one would, whatever came before.
@@ -45,8 +46,8 @@ func TestQueueGob(t *testing.T) {
 	}
 }
 
-// FuzzQueueGob: an item that is a value to a new decoder is the same to a kept one. (What refers to a description that only
-// an item before it had is an error to a new one alone.)
+// FuzzQueueGob: an item that is a value to a new decoder is the same to a kept one. (What refers to a description that
+// only an item before it had is an error to a new one alone.)
 func FuzzQueueGob(f *testing.F) {
 	q := newQueueGob[gobJob]()
 	for _, j := range gobJobs {

@@ -71,7 +71,8 @@ func queueContext(t testing.TB) context.Context {
 }
 
 // queueCallers are who may call: f runs as each of them in turn.
-func queueCallers(t *testing.T, f func(ctx context.Context, t *testing.T, go2 func(func(ctx context.Context) error) (wait func() error))) {
+func queueCallers(t *testing.T,
+	f func(ctx context.Context, t *testing.T, go2 func(func(ctx context.Context) error) (wait func() error))) {
 	t.Run("goroutine", func(t *testing.T) {
 		ctx := queueContext(t)
 		f(ctx, t, func(g func(ctx context.Context) error) func() error {

@@ -20,8 +20,8 @@ func queueCause(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// queueWait calls f, which waits for something without taking it, so that it does not matter if nobody is there any more
-// when it returns. A coroutine parks meanwhile, and f runs on a goroutine of its own.
+// queueWait calls f, which waits for something without taking it, so that it does not matter if nobody is there any
+// more when it returns. A coroutine parks meanwhile, and f runs on a goroutine of its own.
 func queueWait(ctx context.Context, what string, f func(context.Context) error) error {
 	t, err := coro.Self(ctx, what)
 	if err != nil { // no coroutine
@@ -43,12 +43,13 @@ func queueWait(ctx context.Context, what string, f func(context.Context) error) 
 	return result
 }
 
-// queueHeld waits until the ring's lock, which another holds as err tells, can be had. If the context ends, who that was is
-// told.
+// queueHeld waits until the ring's lock, which another holds as err tells, can be had. If the context ends, who that
+// was is told.
 func queueHeld(ctx context.Context, ring *shm.Ring, what string, err error) error {
 	var held *shm.HeldError
 	late := queueWait(ctx, what, ring.WaitLock)
-	if late != nil && ctx.Err() != nil && !errors.Is(late, shm.ErrHeld) && errors.As(err, &held) { // a coroutine, which has left
+	// a coroutine, which has left
+	if late != nil && ctx.Err() != nil && !errors.Is(late, shm.ErrHeld) && errors.As(err, &held) {
 		return &shm.HeldError{Pid: held.Pid, Party: held.Party, For: held.For, Err: late}
 	}
 	return late

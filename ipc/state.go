@@ -103,7 +103,8 @@ func (st *store) room(names, size int) error {
 	case len(st.objects)+names > st.opt.MaxObjects:
 		return refuse(codeBound, "there are %d names already (ManagerOptions.MaxObjects)", len(st.objects))
 	case st.bytes+size > st.opt.MaxMemory:
-		return refuse(codeBound, "%d bytes are held already, and %d more are too many (ManagerOptions.MaxMemory)", st.bytes, size)
+		return refuse(codeBound, "%d bytes are held already, and %d more are too many (ManagerOptions.MaxMemory)", st.bytes,
+			size)
 	}
 	return nil
 }
@@ -428,7 +429,8 @@ func (st *store) whole(items [][]byte) (reply, error) {
 		size += len(it) + 10
 	}
 	if size > st.opt.MaxMessage {
-		return reply{}, refuse(codeBound, "all of it is longer than a message (ManagerOptions.MaxMessage is %d)", st.opt.MaxMessage)
+		return reply{}, refuse(codeBound, "all of it is longer than a message (ManagerOptions.MaxMessage is %d)",
+			st.opt.MaxMessage)
 	}
 	return reply{items: items}, nil
 }

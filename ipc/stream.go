@@ -20,8 +20,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A stream moves frames over a connected socket: what a Pipe, a Python connection and a manager's client have in common.
-// The socket is in Go's poller. Each direction has a gate: who is inside has the fields below it.
+// A stream moves frames over a connected socket: what a Pipe, a Python connection and a manager's client have in
+// common. The socket is in Go's poller. Each direction has a gate: who is inside has the fields below it.
 type stream struct {
 	nc    net.Conn
 	raw   syscall.RawConn
@@ -273,17 +273,19 @@ func (s *stream) took() error {
 	return nil
 }
 
-// Two processes that talk by turns wait for each other some microseconds at a time. Go's poller takes several times that to
-// put a goroutine to sleep and to wake it again, through other threads; and where the two run on different processors, waking
-// an idle one takes the kernel longer than the peer's whole answer. So who is about to wait does three things in turn.
+// Two processes that talk by turns wait for each other some microseconds at a time. Go's poller takes several times
+// that to put a goroutine to sleep and to wake it again, through other threads; and where the two run on different
+// processors, waking an idle one takes the kernel longer than the peer's whole answer. So who is about to wait does
+// three things in turn.
 //
-// It looks again and again, for some microseconds: with a processor each, the answer comes meanwhile, and neither ever sleeps.
-// Then it blocks in a system call on its thread, for about a millisecond, for a thread in a system call is woken by the
-// sender's own, and often runs next on the same processor. Then it goes to Go's poller.
+// It looks again and again, for some microseconds: with a processor each, the answer comes meanwhile, and neither ever
+// sleeps. Then it blocks in a system call on its thread, for about a millisecond, for a thread in a system call is
+// woken by the sender's own, and often runs next on the same processor. Then it goes to Go's poller.
 //
-// The first two are done only as long as they were worth it the last times: who looks while the peer waits for this very
-// processor looks in vain, and a receiver whose messages come rarely goes to Go's poller at once. Looking needs both, since it
-// keeps the two apart: so pipes do it, and the clients of a manager, whose loop spins (managerSpin), but not Python, which sleeps.
+// The first two are done only as long as they were worth it the last times: who looks while the peer waits for this
+// very processor looks in vain, and a receiver whose messages come rarely goes to Go's poller at once. Looking needs
+// both, since it keeps the two apart: so pipes do it, and the clients of a manager, whose loop spins (managerSpin), but
+// not Python, which sleeps.
 const (
 	mostLooks  = 20 // some 8 µs; unless Options say otherwise
 	lingerTime = time.Millisecond
@@ -417,8 +419,9 @@ func (w *sendCall) try(fd uintptr) bool {
 	return true
 }
 
-// send sends head and tail, which are one frame, with fds, and waits until the kernel has taken all. The caller is inside
-// sending. Cancelled before the first byte has left, nothing has; after it, the stream is broken for those who send.
+// send sends head and tail, which are one frame, with fds, and waits until the kernel has taken all. The caller is
+// inside sending. Cancelled before the first byte has left, nothing has; after it, the stream is broken for those who
+// send.
 func (s *stream) send(ctx context.Context, op string, head, tail []byte, fds []int) error {
 	if s.closed.Load() {
 		return net.ErrClosed

@@ -24,7 +24,8 @@ type Typed[S, R any] struct {
 	dec *gob.Decoder
 }
 
-// The first byte of a message tells whether it begins a new series, so that the receiver forgets the types that it knows.
+// The first byte of a message tells whether it begins a new series, so that the receiver forgets the types that it
+// knows.
 const (
 	goesOn = iota
 	beginsAnew
@@ -75,9 +76,10 @@ func (t *Typed[S, R]) Recv(ctx context.Context) (v R, err error) {
 	return v, err
 }
 
-// RecvSoon is Recv for as long as an answer takes that comes at once: it looks some microseconds, and then waits in the system
-// call for about a millisecond, each only as long as that was worth it the last times. came is false if nothing has come by
-// then: whoever called it goes on to something else, such as a Recv on another goroutine. To a coroutine nothing comes.
+// RecvSoon is Recv for as long as an answer takes that comes at once: it looks some microseconds, and then waits in the
+// system call for about a millisecond, each only as long as that was worth it the last times. came is false if nothing
+// has come by then: whoever called it goes on to something else, such as a Recv on another goroutine. To a coroutine
+// nothing comes.
 func (t *Typed[S, R]) RecvSoon(ctx context.Context) (v R, came bool, err error) {
 	came, err = t.p.receiveSoon(ctx, func(view []byte, fds []int) error {
 		closeFDs(fds)

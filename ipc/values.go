@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// A Map is a map of a manager. Keys and values are strings and []byte as they are, and all else as JSON: two keys are the
-// same if their JSON is. Its methods are for any goroutine and any coroutine.
+// A Map is a map of a manager. Keys and values are strings and []byte as they are, and all else as JSON: two keys are
+// the same if their JSON is. Its methods are for any goroutine and any coroutine.
 type Map[K comparable, V any] struct {
 	c    *Client
 	name string
@@ -102,7 +102,8 @@ func (c *Client) with(ctx context.Context, s Step) (reply, error) {
 
 // opNames are for errors.
 var opNames = [opEnd]string{
-	opMapGet: "get from the map", opMapSet: "set in the map", opMapDelete: "delete from the map", opMapLen: "count the map",
+	opMapGet: "get from the map", opMapSet: "set in the map", opMapDelete: "delete from the map",
+	opMapLen: "count the map",
 	opMapAll: "read the map", opMapIs: "ask the map", opMapHas: "ask the map", opMapLacks: "ask the map",
 	opListGet: "get from the list", opListSet: "set in the list", opListInsert: "insert into the list",
 	opListRemove: "remove from the list", opListLen: "count the list", opListAll: "read the list",
@@ -110,7 +111,8 @@ var opNames = [opEnd]string{
 	opCounterAdd: "add to the counter", opCounterSet: "set the counter", opCounterIs: "ask the counter",
 	opLock: "lock", opUnlock: "unlock", opLockIs: "ask the lock",
 	opAcquire: "acquire the semaphore", opRelease: "release the semaphore",
-	opEventSet: "set the event", opEventClear: "clear the event", opEventIs: "ask the event", opEventWait: "wait for the event",
+	opEventSet: "set the event", opEventClear: "clear the event", opEventIs: "ask the event",
+	opEventWait:   "wait for the event",
 	opBarrierWait: "wait at the barrier", opQueuePut: "put into the queue", opQueueGet: "get from the queue",
 	opQueueLen: "count the queue", opWatch: "watch", opUnwatch: "end the watch of", opRemove: "remove",
 }
@@ -241,8 +243,8 @@ func (s Step) as(o op) Step {
 	return s
 }
 
-// A Counter is an int64 of a manager; one that was never set is 0. Its methods are for any goroutine and any coroutine. What
-// would overflow it is [ErrLimit], and not done.
+// A Counter is an int64 of a manager; one that was never set is 0. Its methods are for any goroutine and any coroutine.
+// What would overflow it is [ErrLimit], and not done.
 type Counter struct {
 	c    *Client
 	name string
@@ -275,8 +277,8 @@ func (x *Counter) Setting(n int64) Step { return x.Adding(n).as(opCounterSet) }
 // Is asks whether the counter is n.
 func (x *Counter) Is(n int64) Step { return x.Adding(n).as(opCounterIs) }
 
-// A Namespace is attributes of different types under one name, as Python's multiprocessing.Namespace is: a map by names,
-// where each attribute knows its type. Its methods are for any goroutine and any coroutine.
+// A Namespace is attributes of different types under one name, as Python's multiprocessing.Namespace is: a map by
+// names, where each attribute knows its type. Its methods are for any goroutine and any coroutine.
 type Namespace struct{ m Map[string, []byte] }
 
 // OpenNamespace is the namespace of a name, which is that of a map too. It makes no call.
@@ -294,8 +296,8 @@ func (ns *Namespace) Names(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// Watch watches all attributes: the key of a change is a name, and the value is as the manager has it, which is the text itself
-// of a string or []byte, and JSON else.
+// Watch watches all attributes: the key of a change is a name, and the value is as the manager has it, which is the
+// text itself of a string or []byte, and JSON else.
 func (ns *Namespace) Watch(ctx context.Context) (*Watch[Change[string, []byte]], error) {
 	return ns.m.Watch(ctx)
 }
@@ -328,10 +330,11 @@ func (a *Attribute[T]) Setting(v T) Step { return a.m.Setting(a.name, v) }
 // Is asks whether the attribute has this value.
 func (a *Attribute[T]) Is(v T) Step { return a.m.Is(a.name, v) }
 
-// A SharedQueue is a bounded queue in a manager: first in, first out, any number of clients on either side. Its methods are
-// for any goroutine and any coroutine. Items are encoded as those of a [Map].
+// A SharedQueue is a bounded queue in a manager: first in, first out, any number of clients on either side. Its methods
+// are for any goroutine and any coroutine. Items are encoded as those of a [Map].
 //
-// It lives and dies with the manager's process, and an item that was handed to a client which died at that moment is lost.
+// It lives and dies with the manager's process, and an item that was handed to a client which died at that moment is
+// lost.
 type SharedQueue[T any] struct {
 	c     *Client
 	name  string

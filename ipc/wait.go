@@ -12,10 +12,11 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// Waiting, from coroutines and goroutines alike. A goroutine waits by the means of the standard library: Go's own poller,
-// channels. A coroutine parks, and its loop wakes it: it watches the socket (lookout), or is told by whoever wakes a sleeper.
-// Both make the same calls, which do not block, so that neither can have taken what it then does not return. What is rare or
-// can't be waited for on a loop, such as connecting and accepting, has a goroutine wait for the coroutine (await).
+// Waiting, from coroutines and goroutines alike. A goroutine waits by the means of the standard library: Go's own
+// poller, channels. A coroutine parks, and its loop wakes it: it watches the socket (lookout), or is told by whoever
+// wakes a sleeper. Both make the same calls, which do not block, so that neither can have taken what it then does not
+// return. What is rare or can't be waited for on a loop, such as connecting and accepting, has a goroutine wait for the
+// coroutine (await).
 
 // task is the coroutine that calls with ctx; nil for a goroutine.
 func task(ctx context.Context, op string) *coro.Task {
@@ -32,9 +33,9 @@ func task(ctx context.Context, op string) *coro.Task {
 // offLoop marks the context of what await runs for a coroutine, so that task need not find out who calls.
 type offLoop struct{}
 
-// await calls f, which may block until its context is done, and must then return soon. A coroutine parks meanwhile. When
-// await returns, f has. Its error is f's; where the caller's context, or the task, was cancelled it is f's too, or the
-// cause if f returned none for that: what f has done by then is done.
+// await calls f, which may block until its context is done, and must then return soon. A coroutine parks meanwhile.
+// When await returns, f has. Its error is f's; where the caller's context, or the task, was cancelled it is f's too, or
+// the cause if f returned none for that: what f has done by then is done.
 func await(ctx context.Context, op string, f func(ctx context.Context) error) error {
 	return awaitFor(task(ctx, op), ctx, op, f)
 }
@@ -74,8 +75,8 @@ func awaitFor(t *coro.Task, ctx context.Context, op string, f func(ctx context.C
 	return err
 }
 
-// endTime is how long a coroutine waits for what it has cancelled without holding up its loop. It takes microseconds, or
-// cancelTime where a manager does not answer.
+// endTime is how long a coroutine waits for what it has cancelled without holding up its loop. It takes microseconds,
+// or cancelTime where a manager does not answer.
 const endTime = 2 * cancelTime
 
 // retryPost is how long to wait when a loop's queue of posted functions is full.
@@ -103,8 +104,8 @@ func newSleeper(t *coro.Task) *sleeper {
 	return s
 }
 
-// sleep waits until wake was called, before or after it, or until the context, or what the task is in, is done. It is called
-// once.
+// sleep waits until wake was called, before or after it, or until the context, or what the task is in, is done. It is
+// called once.
 func (s *sleeper) sleep(ctx context.Context, op string) error {
 	if s.t != nil { // nothing runs on its loop before it parks, and so not what wake posts
 		return s.w.Wait(ctx, op, nil)

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// What waits in a manager: locks, semaphores, events, barriers, queues. Nothing blocks there: a call that has to wait is a
-// waiter at its object, and its reply is sent by whoever brings about what it waits for. Those who wait are served in the
-// order in which they came, so that one which wants much is not overtaken for ever.
+// What waits in a manager: locks, semaphores, events, barriers, queues. Nothing blocks there: a call that has to wait
+// is a waiter at its object, and its reply is sent by whoever brings about what it waits for. Those who wait are served
+// in the order in which they came, so that one which wants much is not overtaken for ever.
 
 // wait does the ops of those kinds.
 func (st *store) wait(s *session, id uint64, o *object, p *step) (rp reply, later bool, err error) {
@@ -50,7 +50,8 @@ func (st *store) wait(s *session, id uint64, o *object, p *step) (rp reply, late
 func (st *store) enqueue(w *waiter) (reply, bool, error) {
 	s, o := w.s, w.o
 	if len(s.waits) >= st.opt.MaxWaits {
-		return reply{}, false, refuse(codeBusy, "%d calls of this client wait already (ManagerOptions.MaxWaits)", len(s.waits))
+		return reply{}, false, refuse(codeBusy, "%d calls of this client wait already (ManagerOptions.MaxWaits)",
+			len(s.waits))
 	}
 	w.name, w.b = o.name, nil
 	w.cost = overhead
@@ -70,8 +71,8 @@ func (st *store) enqueue(w *waiter) (reply, bool, error) {
 	return reply{}, true, nil
 }
 
-// admits refuses what would be kept beyond the options: a name, an item, a hold, a party. What only takes something away,
-// as the Get of a queue that is full does, is never refused.
+// admits refuses what would be kept beyond the options: a name, an item, a hold, a party. What only takes something
+// away, as the Get of a queue that is full does, is never refused.
 func (st *store) admits(s *session, o *object, p *step) error {
 	switch {
 	case o == nil || p.op == opQueuePut:
@@ -85,7 +86,8 @@ func (st *store) admits(s *session, o *object, p *step) error {
 	}
 	// Those that wait may come to hold, so they count.
 	if (p.op == opLock || p.op == opAcquire) && len(s.held)+len(s.waits) >= st.opt.MaxHolds {
-		return refuse(codeBusy, "this client has %d locks and shares of semaphores, and %d calls that wait, already (ManagerOptions.MaxHolds)",
+		return refuse(codeBusy, "this client has %d locks and shares of semaphores, and %d calls that wait, already "+
+			"(ManagerOptions.MaxHolds)",
 			len(s.held), len(s.waits))
 	}
 	return nil
@@ -307,7 +309,8 @@ func (st *store) manage(s *session, id uint64, o *object, p *step) (reply, bool,
 			return reply{}, false, err
 		}
 		if len(s.watches) >= st.opt.MaxWatches {
-			return reply{}, false, refuse(codeBusy, "this client has %d watches already (ManagerOptions.MaxWatches)", len(s.watches))
+			return reply{}, false, refuse(codeBusy, "this client has %d watches already (ManagerOptions.MaxWatches)",
+				len(s.watches))
 		}
 		if err := st.room(names(o), p.cost()); err != nil {
 			return reply{}, false, err
@@ -341,8 +344,8 @@ func (st *store) manage(s *session, id uint64, o *object, p *step) (reply, bool,
 	return reply{}, false, nil
 }
 
-// A watcher is a client that is told of an object's changes. What it has not been sent yet is bounded: beyond that events
-// are dropped and counted, and it is told how many, once those before them are sent.
+// A watcher is a client that is told of an object's changes. What it has not been sent yet is bounded: beyond that
+// events are dropped and counted, and it is told how many, once those before them are sent.
 type watcher struct {
 	s       *session
 	id      uint64
@@ -355,7 +358,8 @@ type watcher struct {
 func (o *object) tell(what op, n int64, key, value []byte) {
 	for _, w := range o.watchers {
 		st := &w.s.m.st
-		if w.lost > 0 || w.pending >= st.opt.MaxEvents || w.s.outBytes > st.opt.MaxMessage || st.bytes+len(key)+len(value) > st.opt.MaxMemory {
+		if w.lost > 0 || w.pending >= st.opt.MaxEvents || w.s.outBytes > st.opt.MaxMessage ||
+			st.bytes+len(key)+len(value) > st.opt.MaxMemory {
 			w.lost++
 			if w.pending == 0 {
 				w.tellLost()

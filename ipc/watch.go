@@ -7,11 +7,12 @@ import (
 	"net"
 )
 
-// A Watch is told of the changes of something in a manager, each once and in their order, from when it was made. Next is
-// for any goroutine and any coroutine, one at a time; Close for any.
+// A Watch is told of the changes of something in a manager, each once and in their order, from when it was made. Next
+// is for any goroutine and any coroutine, one at a time; Close for any.
 //
-// Up to [MaxPendingEvents] wait here, and ManagerOptions.MaxEvents more in the manager, for somebody who is behind. Of those
-// beyond, Next says once that they were lost ([ErrLost]), after the ones before, and goes on with what comes then.
+// Up to [MaxPendingEvents] wait here, and ManagerOptions.MaxEvents more in the manager, for somebody who is behind. Of
+// those beyond, Next says once that they were lost ([ErrLost]), after the ones before, and goes on with what comes
+// then.
 type Watch[E any] struct {
 	w      *watch
 	decode func(o op, n int64, key, value []byte) (E, error)

@@ -10,7 +10,8 @@ import (
 
 func TestWatch(t *testing.T) {
 	eachClient(t, func(t *testing.T, ctx context.Context, m *Manager, c *Client) {
-		mp, l, v, n, e := OpenMap[string, int](c, "m"), OpenList[string](c, "l"), OpenValue[string](c, "v"), OpenCounter(c, "n"), OpenEvent(c, "e")
+		mp, l, v, n, e := OpenMap[string, int](c, "m"), OpenList[string](c, "l"), OpenValue[string](c, "v"), OpenCounter(c,
+			"n"), OpenEvent(c, "e")
 		wm, err := mp.Watch(ctx)
 		want(t, "Watch", "", err, "")
 		wl, err := l.Watch(ctx)

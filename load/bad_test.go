@@ -44,32 +44,44 @@ func TestBadServers(t *testing.T) {
 		want   Result // its counts, with 2 connections
 		says   string
 	}{
-		{"wrong bytes", each(func(_ int, p []byte) []byte { return flip(p) }), Options{Requests: 20}, Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "2 of 2 answers were wrong"},
+		{"wrong bytes", each(func(_ int, p []byte) []byte { return flip(p) }), Options{Requests: 20},
+			Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "2 of 2 answers were wrong"},
 		{"one wrong byte", each(func(n int, p []byte) []byte {
 			if n == 5 {
 				return flip(p)
 			}
 			return p
-		}), Options{Requests: 20}, Result{Messages: 10, Wrong: 2, LostConns: 2, LostMessages: 2}, "2 of 12 answers were wrong"},
-		{"a byte too many", each(func(_ int, p []byte) []byte { return append(p, 'x') }), Options{Requests: 20}, Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "nobody had sent"},
-		{"a byte missing", each(func(_ int, p []byte) []byte { return p[1:] }), Options{Requests: 20}, Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "wrong"},
+		}), Options{Requests: 20}, Result{Messages: 10, Wrong: 2, LostConns: 2, LostMessages: 2},
+			"2 of 12 answers were wrong"},
+		{"a byte too many", each(func(_ int, p []byte) []byte { return append(p, 'x') }), Options{Requests: 20},
+			Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "nobody had sent"},
+		{"a byte missing", each(func(_ int, p []byte) []byte { return p[1:] }), Options{Requests: 20},
+			Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "wrong"},
 		{"the answer before", each(func(n int, p []byte) []byte {
 			if n == 0 {
 				held = bytes.Clone(p)
 			}
 			return held
 		}), Options{Requests: 10, Conns: 1}, Result{Messages: 1, Wrong: 1, LostConns: 1, LostMessages: 1}, "wrong"},
-		{"echo is not upper", echo, Options{Requests: 20, Expect: ExpectUpper}, Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "by the service upper"},
-		{"upper is not echo", upperStream, Options{Requests: 20}, Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "by the service echo"},
-		{"a wrong marker", each(func(_ int, p []byte) []byte { return append(bytes.TrimSuffix(upperOf(p), []byte("B")), 'X') }), Options{Requests: 20, Expect: ExpectUpper}, Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "wrong"},
+		{"echo is not upper", echo, Options{Requests: 20, Expect: ExpectUpper},
+			Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "by the service upper"},
+		{"upper is not echo", upperStream, Options{Requests: 20}, Result{Wrong: 2, LostConns: 2, LostMessages: 2},
+			"by the service echo"},
+		{"a wrong marker", each(func(_ int, p []byte) []byte {
+			return append(bytes.TrimSuffix(upperOf(p), []byte("B")), 'X')
+		}), Options{Requests: 20, Expect: ExpectUpper}, Result{Wrong: 2, LostConns: 2, LostMessages: 2}, "wrong"},
 		{"some wrong messages", framed(t, "len4", func(n int, m []byte) []byte {
 			if n%5 == 4 {
 				return flip(m)
 			}
 			return m
-		}), Options{Requests: 20, Conns: 1, Codec: codec(t, "len4")}, Result{Messages: 16, Wrong: 4}, "4 of 20 answers were wrong"},
-		{"longer messages", framed(t, "len4", func(_ int, m []byte) []byte { return append(m, 'x') }), Options{Requests: 20, Codec: codec(t, "len4")}, Result{Wrong: 20}, "20 of 20 answers were wrong"},
-		{"two answers", framed(t, "len4", func(_ int, m []byte) []byte { return append(append(bytes.Clone(m), 0, 0, 0, 64), m...) }), Options{Requests: 20, Codec: codec(t, "len4")}, Result{Wrong: 20}, "wrong"},
+		}), Options{Requests: 20, Conns: 1, Codec: codec(t, "len4")}, Result{Messages: 16, Wrong: 4},
+			"4 of 20 answers were wrong"},
+		{"longer messages", framed(t, "len4", func(_ int, m []byte) []byte { return append(m, 'x') }),
+			Options{Requests: 20, Codec: codec(t, "len4")}, Result{Wrong: 20}, "20 of 20 answers were wrong"},
+		{"two answers", framed(t, "len4", func(_ int, m []byte) []byte {
+			return append(append(bytes.Clone(m), 0, 0, 0, 64), m...)
+		}), Options{Requests: 20, Codec: codec(t, "len4")}, Result{Wrong: 20}, "wrong"},
 		{"a message too many", func(_ *server, c net.Conn) {
 			buf := make([]byte, 68)
 			if _, err := io.ReadFull(c, buf); err == nil {
@@ -77,16 +89,28 @@ func TestBadServers(t *testing.T) {
 			}
 			_, _ = io.Copy(io.Discard, c)
 		}, Options{Requests: 20, Codec: codec(t, "len4")}, Result{Messages: 2, Wrong: 2, LostConns: 2}, "nobody had sent"},
-		{"a wrong marker in frames", framed(t, "len4", func(_ int, m []byte) []byte { return append(upperOf(m)[:len(m)], "_SX"...) }), Options{Requests: 20, Expect: ExpectUpper, Codec: codec(t, "len4")}, Result{Wrong: 20}, "20 of 20 answers were wrong"},
-		{"another codec", framed(t, "len4", same), Options{Requests: 2, Codec: codec(t, "varint"), Timeout: 200 * time.Millisecond}, Result{LostConns: 2, LostMessages: 2}, "lost"},
+		{"a wrong marker in frames", framed(t, "len4", func(_ int, m []byte) []byte {
+			return append(upperOf(m)[:len(m)], "_SX"...)
+		}), Options{Requests: 20, Expect: ExpectUpper, Codec: codec(t, "len4")}, Result{Wrong: 20},
+			"20 of 20 answers were wrong"},
+		{"another codec", framed(t, "len4", same),
+			Options{Requests: 2, Codec: codec(t, "varint"), Timeout: 200 * time.Millisecond},
+			Result{LostConns: 2, LostMessages: 2}, "lost"},
 		{"reset", reset, Options{Requests: 20}, Result{LostConns: 2, LostMessages: 2}, "connection reset"},
-		{"closed", func(_ *server, c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 64)) }, Options{Requests: 20}, Result{LostConns: 2, LostMessages: 2}, "the server closed the connection"},
-		{"closed at once", func(*server, net.Conn) {}, Options{Requests: 20}, Result{LostConns: 2, LostMessages: 2}, "2 of 2 connections were lost"},
-		{"closed later", each3, Options{Requests: 20}, Result{Messages: 6, LostConns: 2, LostMessages: 2}, "2 of 2 connections were lost"},
-		{"never an answer", silent, Options{Requests: 20, Timeout: 200 * time.Millisecond}, Result{LostConns: 2, TimedOut: 2, LostMessages: 2}, "timeout"},
-		{"never an answer, for a time", silent, Options{Duration: 50 * time.Millisecond, Timeout: 200 * time.Millisecond}, Result{LostConns: 2, TimedOut: 2, LostMessages: 2}, "timeout"},
-		{"never an answer, each time", silent, Options{Requests: 4, Reconnect: true, Timeout: 100 * time.Millisecond}, Result{LostConns: 4, TimedOut: 4, LostMessages: 4}, "4 of 4 connections were lost"},
-		{"reset each time", reset, Options{Requests: 1000, Reconnect: true}, Result{LostConns: 20, LostMessages: 20}, "20 of 20 connections were lost"},
+		{"closed", func(_ *server, c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 64)) }, Options{Requests: 20},
+			Result{LostConns: 2, LostMessages: 2}, "the server closed the connection"},
+		{"closed at once", func(*server, net.Conn) {}, Options{Requests: 20}, Result{LostConns: 2, LostMessages: 2},
+			"2 of 2 connections were lost"},
+		{"closed later", each3, Options{Requests: 20}, Result{Messages: 6, LostConns: 2, LostMessages: 2},
+			"2 of 2 connections were lost"},
+		{"never an answer", silent, Options{Requests: 20, Timeout: 200 * time.Millisecond},
+			Result{LostConns: 2, TimedOut: 2, LostMessages: 2}, "timeout"},
+		{"never an answer, for a time", silent, Options{Duration: 50 * time.Millisecond, Timeout: 200 * time.Millisecond},
+			Result{LostConns: 2, TimedOut: 2, LostMessages: 2}, "timeout"},
+		{"never an answer, each time", silent, Options{Requests: 4, Reconnect: true, Timeout: 100 * time.Millisecond},
+			Result{LostConns: 4, TimedOut: 4, LostMessages: 4}, "4 of 4 connections were lost"},
+		{"reset each time", reset, Options{Requests: 1000, Reconnect: true}, Result{LostConns: 20, LostMessages: 20},
+			"20 of 20 connections were lost"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := serve(t, "tcp", row.behave)
@@ -95,15 +119,20 @@ func TestBadServers(t *testing.T) {
 				row.o.Conns = 2
 			}
 			r := mustRun(t, row.o)
-			got := Result{Messages: r.Messages, Wrong: r.Wrong, LostConns: r.LostConns, TimedOut: r.TimedOut, LostMessages: r.LostMessages}
-			if strings.HasPrefix(row.name, "reset") || strings.HasPrefix(row.name, "closed at") { // it may be over before a message left
+			got := Result{Messages: r.Messages, Wrong: r.Wrong, LostConns: r.LostConns, TimedOut: r.TimedOut,
+				LostMessages: r.LostMessages}
+			// it may be over before a message left
+			if strings.HasPrefix(row.name, "reset") || strings.HasPrefix(row.name, "closed at") {
 				got.LostMessages, row.want.LostMessages = 0, 0
 			}
 			if !counts(got, row.want) {
-				t.Errorf("messages %d, wrong %d, lost %d (%d by timeout), lost messages %d; want %d, %d, %d (%d), %d; errors %v", got.Messages, got.Wrong,
-					got.LostConns, got.TimedOut, got.LostMessages, row.want.Messages, row.want.Wrong, row.want.LostConns, row.want.TimedOut, row.want.LostMessages, r.Errors)
+				t.Errorf("messages %d, wrong %d, lost %d (%d by timeout), lost messages %d; want %d, %d, %d (%d), %d; errors %v",
+					got.Messages, got.Wrong,
+					got.LostConns, got.TimedOut, got.LostMessages, row.want.Messages, row.want.Wrong, row.want.LostConns,
+					row.want.TimedOut, row.want.LostMessages, r.Errors)
 			}
-			if err := r.Err(); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "\n") {
+			if err := r.Err(); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), row.says) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want %q in one line", err, row.says)
 			}
 		})
@@ -111,7 +140,8 @@ func TestBadServers(t *testing.T) {
 }
 
 func counts(a, b Result) bool {
-	return a.Messages == b.Messages && a.Wrong == b.Wrong && a.LostConns == b.LostConns && a.TimedOut == b.TimedOut && a.LostMessages == b.LostMessages
+	return a.Messages == b.Messages && a.Wrong == b.Wrong && a.LostConns == b.LostConns && a.TimedOut == b.TimedOut &&
+		a.LostMessages == b.LostMessages
 }
 
 // each3 answers three messages and closes.
@@ -170,7 +200,8 @@ func TestRefused(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			row.o.Address = row.address
 			r := mustRun(t, row.o)
-			if err := r.Err(); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), "refused") && row.name != "unix" {
+			if err := r.Err(); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), row.want) ||
+				!strings.Contains(err.Error(), "refused") && row.name != "unix" {
 				t.Errorf("error %v, want %q", err, row.want)
 			}
 			if r.Messages != 0 || r.NotConnected+r.LostConns < 5 || r.Seconds > 5 {
@@ -190,27 +221,38 @@ func TestDatagrams(t *testing.T) {
 		good   func(r *Result) bool
 		says   string
 	}{
-		{"echo", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 5}, func(r *Result) bool { return r.Messages > 450 }, ""},
-		{"depth", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 3, Depth: 8}, func(r *Result) bool { return r.Messages > 450 }, ""},
-		{"few numbers", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 2, Depth: 8, Size: 1}, func(r *Result) bool { return r.Messages > 450 }, ""},
-		{"large", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 1, Size: 60_000}, func(r *Result) bool { return r.Messages > 450 }, ""},
-		{"upper", func(_ int, p []byte, send func([]byte)) { send(upperOf(p)) }, Options{Conns: 5, Expect: ExpectUpper}, func(r *Result) bool { return r.Messages > 450 }, ""},
+		{"echo", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 5},
+			func(r *Result) bool { return r.Messages > 450 }, ""},
+		{"depth", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 3, Depth: 8},
+			func(r *Result) bool { return r.Messages > 450 }, ""},
+		{"few numbers", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 2, Depth: 8, Size: 1},
+			func(r *Result) bool { return r.Messages > 450 }, ""},
+		{"large", func(_ int, p []byte, send func([]byte)) { send(p) }, Options{Conns: 1, Size: 60_000},
+			func(r *Result) bool { return r.Messages > 450 }, ""},
+		{"upper", func(_ int, p []byte, send func([]byte)) { send(upperOf(p)) }, Options{Conns: 5, Expect: ExpectUpper},
+			func(r *Result) bool { return r.Messages > 450 }, ""},
 		{"loss", func(n int, p []byte, send func([]byte)) {
 			if n%10 != 3 {
 				send(p)
 			}
-		}, Options{Conns: 50}, func(r *Result) bool { return r.LostMessages >= 50 && r.LostMessages < 100 && r.Messages > 400 }, ""},
+		}, Options{Conns: 50}, func(r *Result) bool {
+			return r.LostMessages >= 50 && r.LostMessages < 100 && r.Messages > 400
+		}, ""},
 		{"loss at a rate", func(n int, p []byte, send func([]byte)) {
 			if n%10 != 3 {
 				send(p)
 			}
-		}, Options{Conns: 50, Rate: 2000}, func(r *Result) bool { return r.LostMessages >= 50 && r.LostMessages < 100 && r.Messages > 400 }, ""},
+		}, Options{Conns: 50, Rate: 2000}, func(r *Result) bool {
+			return r.LostMessages >= 50 && r.LostMessages < 100 && r.Messages > 400
+		}, ""},
 		{"few numbers and loss", func(n int, p []byte, send func([]byte)) {
 			if n%10 != 3 {
 				send(p)
 			}
-		}, Options{Conns: 10, Depth: 8, Size: 1}, func(r *Result) bool { return r.LostMessages >= 50 && r.Messages > 400 }, ""},
-		{"twice", func(_ int, p []byte, send func([]byte)) { send(p); send(p) }, Options{Conns: 1}, func(r *Result) bool { return r.Messages > 450 && r.Stray > 400 }, ""},
+		}, Options{Conns: 10, Depth: 8, Size: 1}, func(r *Result) bool { return r.LostMessages >= 50 && r.Messages > 400 },
+			""},
+		{"twice", func(_ int, p []byte, send func([]byte)) { send(p); send(p) }, Options{Conns: 1},
+			func(r *Result) bool { return r.Messages > 450 && r.Stray > 400 }, ""},
 		{"the other way round", func(n int, p []byte, send func([]byte)) {
 			if n%2 == 0 {
 				held = bytes.Clone(p)
@@ -225,9 +267,12 @@ func TestDatagrams(t *testing.T) {
 			}
 			send(p)
 		}, Options{Conns: 5}, func(r *Result) bool { return r.Wrong >= 45 && r.Messages > 400 }, "answers were wrong"},
-		{"wrong numbers", func(n int, p []byte, send func([]byte)) { p[3] = 'x'; send(p) }, Options{Conns: 5, Requests: 5}, func(r *Result) bool { return r.Wrong == 5 && r.LostMessages == 5 }, "answers were wrong"},
-		{"cut short", func(n int, p []byte, send func([]byte)) { send(p[:3]) }, Options{Conns: 5, Requests: 5}, func(r *Result) bool { return r.Wrong == 5 }, "answers were wrong"},
-		{"silence", func(int, []byte, func([]byte)) {}, Options{Conns: 5, Requests: 20}, func(r *Result) bool { return r.LostMessages == 20 && r.Messages == 0 }, "none of 20 messages was answered"},
+		{"wrong numbers", func(n int, p []byte, send func([]byte)) { p[3] = 'x'; send(p) }, Options{Conns: 5, Requests: 5},
+			func(r *Result) bool { return r.Wrong == 5 && r.LostMessages == 5 }, "answers were wrong"},
+		{"cut short", func(n int, p []byte, send func([]byte)) { send(p[:3]) }, Options{Conns: 5, Requests: 5},
+			func(r *Result) bool { return r.Wrong == 5 }, "answers were wrong"},
+		{"silence", func(int, []byte, func([]byte)) {}, Options{Conns: 5, Requests: 20},
+			func(r *Result) bool { return r.LostMessages == 20 && r.Messages == 0 }, "none of 20 messages was answered"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := servePackets(t, row.answer)

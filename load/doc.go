@@ -1,7 +1,7 @@
 // Package load puts load on a server and measures how it answers: many connections of Plexor's own loops send messages,
 // check every byte that comes back, and time each message.
 //
-//	res, err := load.Run(ctx, load.Options{Address: "tcp://127.0.0.1:9000", Conns: 100, Size: 64, Duration: 5 * time.Second})
+//	res, err := load.Run(ctx, load.Options{Address: "tcp://127.0.0.1:9000", Conns: 100, Duration: 5 * time.Second})
 //
 // # Two ways to send
 //

@@ -51,7 +51,8 @@ func ExampleRun_rate() {
 
 // ExampleResult_WriteSVG draws the latencies of a run.
 func ExampleResult_WriteSVG() {
-	res, err := load.Run(context.Background(), load.Options{Address: "tcp://127.0.0.1:9000", Conns: 100, Duration: 10 * time.Second})
+	res, err := load.Run(context.Background(),
+		load.Options{Address: "tcp://127.0.0.1:9000", Conns: 100, Duration: 10 * time.Second})
 	if err != nil {
 		log.Fatal(err)
 	}

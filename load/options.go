@@ -194,7 +194,8 @@ func (o Options) withDefaults(t *target) (Options, error) {
 	for _, d := range []struct {
 		name string
 		v    time.Duration
-	}{{"duration", o.Duration}, {"warm-up", o.Warmup}, {"ramp-up", o.RampUp}, {"think time", o.Think}, {"timeout", o.Timeout}} {
+	}{{"duration", o.Duration}, {"warm-up", o.Warmup}, {"ramp-up", o.RampUp}, {"think time", o.Think},
+		{"timeout", o.Timeout}} {
 		if d.v < 0 {
 			return o, wrong("%s: %v is negative", d.name, d.v)
 		}
@@ -236,13 +237,15 @@ func (o *Options) check(t *target) error {
 	case o.Insecure && !t.secure:
 		return wrong("insecure: only a tls address has certificates")
 	case o.Size > mostFlight/o.Depth:
-		return wrong("size × depth: %d × %d is more than the %d MiB that may be under way on a connection", o.Size, o.Depth, mostFlight>>20)
+		return wrong("size × depth: %d × %d is more than the %d MiB that may be under way on a connection", o.Size, o.Depth,
+			mostFlight>>20)
 	case t.packets() && o.Codec != nil:
 		return wrong("frame: a datagram is a message already")
 	case t.packets() && o.Size > mostDatagram:
 		return wrong("size: a datagram carries %d bytes, not %d", mostDatagram, o.Size)
 	case t.packets() && o.Depth > mostIDs(o.Size)/2:
-		return wrong("depth: datagrams of %d bytes have no room for numbers that tell %d apart: want a depth up to %d, or a larger size", o.Size, o.Depth, mostIDs(o.Size)/2)
+		return wrong("depth: datagrams of %d bytes have no room for numbers that tell %d apart: want a depth up to %d, or "+
+			"a larger size", o.Size, o.Depth, mostIDs(o.Size)/2)
 	}
 	return nil
 }

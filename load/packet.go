@@ -25,7 +25,8 @@ type packets struct {
 type departure struct{ at, left int64 }
 
 func openPackets(s *session) {
-	p := &packets{s: s, w: s.w, pay: s.w.payload, base: base(s.id()), flight: make(map[uint32]departure), buf: make([]byte, s.w.opt.Size)}
+	p := &packets{s: s, w: s.w, pay: s.w.payload, base: base(s.id()), flight: make(map[uint32]departure),
+		buf: make([]byte, s.w.opt.Size)}
 	s.link = p
 	s.w.loop.Soon(func() {
 		if p.s == nil {

@@ -95,7 +95,8 @@ func (p *payload) checkCodec(c frame.Codec) error {
 		return wrong("size: the codec %s takes no message of %d bytes: %v", c, p.size, err)
 	}
 	if p.upper && p.size+len(marker) > c.MaxMessage() {
-		return wrong("size: the answer to a message of %d bytes is longer than the %d that the codec %s allows", p.size, c.MaxMessage(), c)
+		return wrong("size: the answer to a message of %d bytes is longer than the %d that the codec %s allows", p.size,
+			c.MaxMessage(), c)
 	}
 	s, err := c.Scan(framed, 0)
 	if err == nil && (s.Size != len(framed) || !bytes.Equal(framed[s.Start:s.End], msg)) {

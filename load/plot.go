@@ -39,7 +39,8 @@ func (r *Result) WriteSVG(w io.Writer) error {
 	page := draw.New(c)
 	page.SetColor(color.White)
 	page.Fill(page.Rectangle.Path())
-	tiles := draw.Tiles{Rows: 2, Cols: 1, PadTop: vg.Centimeter / 2, PadBottom: vg.Centimeter / 2, PadLeft: vg.Centimeter / 2,
+	tiles := draw.Tiles{Rows: 2, Cols: 1, PadTop: vg.Centimeter / 2, PadBottom: vg.Centimeter / 2,
+		PadLeft:  vg.Centimeter / 2,
 		PadRight: vg.Centimeter, PadY: vg.Centimeter / 2}
 	plots := [][]*plot.Plot{{upper}, {lower}}
 	for i, row := range plot.Align(plots, tiles, page) {
@@ -51,7 +52,8 @@ func (r *Result) WriteSVG(w io.Writer) error {
 
 func (r *Result) plotHistogram() *plot.Plot {
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: %d connections × %d × %d bytes, %.0f messages/s", r.host(), r.Conns, r.Depth, r.Size, r.Rate)
+	p.Title.Text = fmt.Sprintf("%s: %d connections × %d × %d bytes, %.0f messages/s", r.host(), r.Conns, r.Depth, r.Size,
+		r.Rate)
 	p.X.Label.Text, p.Y.Label.Text = "latency", "share of the messages (%)"
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, timeTicks{}
 	bars := &plotter.Histogram{FillColor: blue, LineStyle: draw.LineStyle{Color: color.White, Width: vg.Points(0.5)}}
@@ -88,7 +90,8 @@ func (r *Result) plotPercentiles() *plot.Plot {
 		}
 	}
 	p.X.Tick.Marker = ticks
-	curve := &plotter.Line{XYs: line, StepStyle: plotter.PreStep, LineStyle: draw.LineStyle{Color: blue, Width: vg.Points(2)}}
+	curve := &plotter.Line{XYs: line, StepStyle: plotter.PreStep,
+		LineStyle: draw.LineStyle{Color: blue, Width: vg.Points(2)}}
 	p.Add(plotter.NewGrid(), curve)
 	p.X.Min, p.X.Max = 1, most
 	p.Y.Min, p.Y.Max = decade(line[0].Y, math.Floor), decade(line[len(line)-1].Y, math.Ceil)

@@ -9,8 +9,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// A Result is what a run found. Its JSON form is that of plexor bench --json; times there are numbers of microseconds or
-// seconds, as the names say.
+// A Result is what a run found. Its JSON form is that of plexor bench --json; times there are numbers of microseconds
+// or seconds, as the names say.
 type Result struct {
 	Address   string  `json:"address"`
 	Driver    string  `json:"driver"` // what the client's loops waited on

@@ -103,7 +103,8 @@ func TestExtremes(t *testing.T) {
 		}
 	}
 	var res Result
-	if res.summarize(h); len(res.Histogram) < 60 || res.Histogram[len(res.Histogram)-1].Count != 1 || res.Histogram[0].Count != 1 {
+	if res.summarize(h); len(res.Histogram) < 60 || res.Histogram[len(res.Histogram)-1].Count != 1 ||
+		res.Histogram[0].Count != 1 {
 		t.Errorf("buckets %v", res.Histogram)
 	}
 	var picture bytes.Buffer
@@ -132,7 +133,8 @@ func TestSVG(t *testing.T) {
 				t.Fatalf("%d messages: no XML: %v", n, err)
 			}
 		}
-		for _, want := range []string{"<svg", s.address + ": 1 connections", "latency", "percentile of the messages", "share of the messages (%)", ">50<"} {
+		for _, want := range []string{"<svg", s.address + ": 1 connections", "latency", "percentile of the messages",
+			"share of the messages (%)", ">50<"} {
 			if !strings.Contains(b.String(), want) {
 				t.Errorf("%d messages: %q is not in the picture", n, want)
 			}

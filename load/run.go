@@ -29,8 +29,8 @@ type run struct {
 
 // Run puts load on a server until the end that the options say, or until ctx is cancelled, and reports. It returns an
 // error, and no Result, only if there is nothing to report: mistakes in the options (ErrOptions), a name that can't be
-// resolved, a driver that does not work here or that fails. All else is in the Result. Any goroutine that is no loop's may call it;
-// nothing of the run is left when it returns.
+// resolved, a driver that does not work here or that fails. All else is in the Result. Any goroutine that is no loop's
+// may call it; nothing of the run is left when it returns.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	r := &run{epoch: time.Now()}
 	var err error
@@ -226,7 +226,8 @@ func (r *run) progress() (sum counted) {
 func (r *run) result(interrupted bool) *Result {
 	o := &r.opt
 	res := &Result{
-		Address: readable(o.Address), Driver: r.workers[0].loop.Driver(), Loops: o.Loops, Conns: o.Conns, Depth: o.Depth, Size: o.Size,
+		Address: readable(o.Address), Driver: r.workers[0].loop.Driver(), Loops: o.Loops, Conns: o.Conns, Depth: o.Depth,
+		Size:   o.Size,
 		Expect: o.Expect, RateAsked: o.Rate, Reconnect: o.Reconnect, Interrupted: interrupted,
 	}
 	if o.Codec != nil {

@@ -47,15 +47,19 @@ func TestRequests(t *testing.T) {
 		{"len4", "tcp", framed(t, "len4", same), Options{Requests: 1001, Conns: 3, Depth: 4, Codec: codec(t, "len4")}},
 		{"line", "tcp", framed(t, "line", same), Options{Requests: 1001, Conns: 3, Depth: 4, Codec: codec(t, "line")}},
 		{"crlf", "tcp", framed(t, "crlf", same), Options{Requests: 1001, Conns: 3, Depth: 4, Codec: codec(t, "crlf")}},
-		{"varint", "tcp", framed(t, "varint", same), Options{Requests: 1001, Conns: 3, Depth: 4, Size: 300, Codec: codec(t, "varint")}},
+		{"varint", "tcp", framed(t, "varint", same),
+			Options{Requests: 1001, Conns: 3, Depth: 4, Size: 300, Codec: codec(t, "varint")}},
 		{"netstring", "tcp", framed(t, "netstring", same), Options{Requests: 1001, Conns: 3, Codec: codec(t, "netstring")}},
 		{"delimited", "tcp", framed(t, "delim:ab", same), Options{Requests: 1001, Conns: 3, Codec: codec(t, "delim:ab")}},
 		{"fixed", "tcp", framed(t, "fixed:64", same), Options{Requests: 1001, Conns: 3, Codec: codec(t, "fixed:64")}},
-		{"large frames", "tcp", framed(t, "len4", same), Options{Requests: 41, Conns: 2, Depth: 3, Size: 300_000, Codec: codec(t, "len4")}},
+		{"large frames", "tcp", framed(t, "len4", same),
+			Options{Requests: 41, Conns: 2, Depth: 3, Size: 300_000, Codec: codec(t, "len4")}},
 		{"upper", "tcp", upperStream, Options{Requests: 1001, Conns: 3, Expect: ExpectUpper}},
 		{"upper in depth", "tcp", upperStream, Options{Requests: 1001, Conns: 3, Depth: 9, Size: 500, Expect: ExpectUpper}},
-		{"upper in several pieces", "tcp", upperStream, Options{Requests: 51, Conns: 3, Depth: 2, Size: 30_000, Expect: ExpectUpper}},
-		{"upper in frames", "tcp", framed(t, "line", func(_ int, m []byte) []byte { return upperOf(m) }), Options{Requests: 1001, Conns: 3, Expect: ExpectUpper, Codec: codec(t, "line")}},
+		{"upper in several pieces", "tcp", upperStream,
+			Options{Requests: 51, Conns: 3, Depth: 2, Size: 30_000, Expect: ExpectUpper}},
+		{"upper in frames", "tcp", framed(t, "line", func(_ int, m []byte) []byte { return upperOf(m) }),
+			Options{Requests: 1001, Conns: 3, Expect: ExpectUpper, Codec: codec(t, "line")}},
 		{"rate", "tcp", echo, Options{Requests: 300, Conns: 7, Rate: 3000}},
 		{"rate on loops", "tcp", echo, Options{Requests: 300, Conns: 7, Rate: 3000, Loops: 2}},
 		{"ramp", "tcp", echo, Options{Requests: 100, Conns: 5, RampUp: 50 * time.Millisecond, Think: 5 * time.Millisecond}},
@@ -131,7 +135,8 @@ func TestDuration(t *testing.T) {
 			begun := time.Now()
 			r := mustRun(t, row.o)
 			took := time.Since(begun)
-			if r.Err() != nil || r.Seconds < 0.0999 || r.Seconds > 0.2 || r.Messages == 0 || r.Rate > float64(r.Messages)/r.Seconds || r.Rate == 0 {
+			if r.Err() != nil || r.Seconds < 0.0999 || r.Seconds > 0.2 || r.Messages == 0 ||
+				r.Rate > float64(r.Messages)/r.Seconds || r.Rate == 0 {
 				t.Errorf("result %+v, error %v", r, r.Err())
 			}
 			if want := row.o.Duration + row.o.Warmup + row.o.RampUp*3/4; took < want {
@@ -219,7 +224,8 @@ func TestStall(t *testing.T) {
 		s := serve(t, "tcp", gate(200*time.Millisecond, time.Second))
 		r := mustRun(t, Options{Address: s.address, Conns: 4, Duration: 1500 * time.Millisecond})
 		if r.Latency.P99 > 500_000 || r.Latency.Max < 900_000 {
-			t.Errorf("p99 %.0f µs, max %.0f µs: a closed loop sees a stall in its slowest message alone", r.Latency.P99, r.Latency.Max)
+			t.Errorf("p99 %.0f µs, max %.0f µs: a closed loop sees a stall in its slowest message alone", r.Latency.P99,
+				r.Latency.Max)
 		}
 	})
 }
@@ -241,7 +247,8 @@ func TestBehind(t *testing.T) {
 			}
 		}
 	})
-	r := mustRun(t, Options{Address: s.address, Rate: 10_000, Duration: 200 * time.Millisecond, Timeout: 200 * time.Millisecond})
+	r := mustRun(t, Options{Address: s.address, Rate: 10_000, Duration: 200 * time.Millisecond,
+		Timeout: 200 * time.Millisecond})
 	if r.Err() != nil || r.Unsent < 1000 || r.Messages == 0 || r.Messages+r.Unsent < 1990 || r.Messages+r.Unsent > 2010 {
 		t.Errorf("%d messages, %d not sent, want 2000 together; error %v", r.Messages, r.Unsent, r.Err())
 	}
@@ -262,7 +269,8 @@ func TestThink(t *testing.T) {
 // TestRampUp: connections come one after another.
 func TestRampUp(t *testing.T) {
 	s := serve(t, "tcp", echo)
-	r := mustRun(t, Options{Address: s.address, Conns: 5, Loops: 2, Duration: 50 * time.Millisecond, RampUp: 250 * time.Millisecond})
+	r := mustRun(t, Options{Address: s.address, Conns: 5, Loops: 2, Duration: 50 * time.Millisecond,
+		RampUp: 250 * time.Millisecond})
 	if r.Err() != nil || r.Connected != 5 {
 		t.Fatalf("result %+v, error %v", r, r.Err())
 	}
@@ -368,7 +376,8 @@ func TestTLS(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			row.o.Address = address + row.query
 			r := mustRun(t, row.o)
-			if err := r.Err(); row.want == "" && (err != nil || r.Messages != row.o.Requests) || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			if err := r.Err(); row.want == "" && (err != nil || r.Messages != row.o.Requests) || row.want != "" &&
+				(err == nil || !strings.Contains(err.Error(), row.want)) {
 				t.Errorf("%d messages, error %v, want one with %q; %+v", r.Messages, err, row.want, r)
 			}
 		})
@@ -404,7 +413,8 @@ func TestOptions(t *testing.T) {
 		{"datagrams without numbers", Options{Address: "udp://127.0.0.1:1", Size: 1, Depth: 9}, "depth up to 8"},
 		{"a message that the codec does not take", Options{Codec: frame.Length{Bytes: 1}, Size: 256}, "256"},
 		{"another size than the codec's", Options{Codec: frame.Fixed{Size: 10}}, "64"},
-		{"an answer that the codec does not take", Options{Codec: frame.Length{Bytes: 1}, Size: 254, Expect: ExpectUpper}, "255"},
+		{"an answer that the codec does not take", Options{Codec: frame.Length{Bytes: 1}, Size: 254, Expect: ExpectUpper},
+			"255"},
 		{"a codec that keeps the header", Options{Codec: frame.Length{Bytes: 4, Keep: true}}, "frame"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -417,7 +427,8 @@ func TestOptions(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Run(t.Context(), Options{Address: "tcp://127.0.0.1:1", Driver: "devpoll"}); !errors.Is(err, loop.ErrUnknownDriver) {
+	if _, err := Run(t.Context(), Options{Address: "tcp://127.0.0.1:1", Driver: "devpoll"}); !errors.Is(err,
+		loop.ErrUnknownDriver) {
 		t.Errorf("an unknown driver: error %v", err)
 	}
 }

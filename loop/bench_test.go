@@ -72,8 +72,8 @@ func BenchmarkSpread(b *testing.B) {
 	}
 }
 
-// BenchmarkEcho is a message of 64 bytes there and back, over 1 and over 64 connections. The peers are goroutines of the
-// same process, and so most of what it costs.
+// BenchmarkEcho is a message of 64 bytes there and back, over 1 and over 64 connections. The peers are goroutines of
+// the same process, and so most of what it costs.
 func BenchmarkEcho(b *testing.B) {
 	for _, driver := range driverNames(b) {
 		for _, conns := range []int{1, 64} {

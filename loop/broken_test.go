@@ -58,7 +58,8 @@ func TestBrokenWhileFull(t *testing.T) {
 		}
 		defer g.Close()
 		h := &stuffed{full: make(chan struct{}), writable: make(chan error, 1)}
-		ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{}, func(*loop.Conn) loop.Handler { return h })
+		ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{},
+			func(*loop.Conn) loop.Handler { return h })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -134,7 +134,8 @@ func (d *completion) memoryLacks(what string, err error) {
 }
 
 func (d *completion) makeBuffers() (err error) {
-	for _, op := range []uring.Op{uring.OpRecv, uring.OpSend, uring.OpAccept, uring.OpPollAdd, uring.OpAsyncCancel, uring.OpRead} {
+	for _, op := range []uring.Op{uring.OpRecv, uring.OpSend, uring.OpAccept, uring.OpPollAdd, uring.OpAsyncCancel,
+		uring.OpRead} {
 		if !d.ring.Supports(op) {
 			return fmt.Errorf("the kernel has no %v: %w", op, errors.ErrUnsupported)
 		}

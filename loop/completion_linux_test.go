@@ -60,8 +60,8 @@ func TestReceivesOneAtATime(t *testing.T) {
 	}
 }
 
-// Where many connections send much at once, there are not buffers for all. They take turns; else nearly every receive would
-// be asked for in vain, again and again.
+// Where many connections send much at once, there are not buffers for all. They take turns; else nearly every receive
+// would be asked for in vain, again and again.
 func TestBuffersAreShared(t *testing.T) {
 	const conns, size = 300, 512 << 10
 	l, err := New(Options{Driver: completionName, Stall: -1})
@@ -118,7 +118,8 @@ func TestBuffersAreShared(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	t.Logf("%d receives found no buffer, with %d KiB of them; the last connection had %d bytes when the first had %d", failed, limit>>10, least, most)
+	t.Logf("%d receives found no buffer, with %d KiB of them; the last connection had %d bytes when the first had %d",
+		failed, limit>>10, least, most)
 	// It was 13 for each connection, of which 8 pieces came.
 	if failed > 6*conns {
 		t.Errorf("%d receives found no buffer: want at most 6 a connection, %d", failed, 6*conns)

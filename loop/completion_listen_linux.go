@@ -10,14 +10,14 @@ import (
 
 // A socket that is shared with other processes.
 //
-// The accepts of several rings wait on it in a queue, and the kernel wakes the first one for a connection, and it alone.
-// That spreads connections evenly, and wakes nobody in vain. But the one that is woken may not run: its process is stopped,
-// a handler holds its loop, or it was killed and its ring is not cleared away yet. The connection then stays in the backlog
-// until another one comes.
+// The accepts of several rings wait on it in a queue, and the kernel wakes the first one for a connection, and it
+// alone. That spreads connections evenly, and wakes nobody in vain. But the one that is woken may not run: its process
+// is stopped, a handler holds its loop, or it was killed and its ring is not cleared away yet. The connection then
+// stays in the backlog until another one comes.
 //
 // So a loop has a poll on the socket besides, which wakes all that have one. It does not accept by it at once, for the
-// one who was chosen is most likely about to: it looks lookAfter later, takes what still waits, and polls again. That is at
-// most one look a lookAfter, however many connections come, and none while none do.
+// one who was chosen is most likely about to: it looks lookAfter later, takes what still waits, and polls again. That
+// is at most one look a lookAfter, however many connections come, and none while none do.
 
 // lookAfter is how long a connection may wait for the loop that was woken for it: far longer than a loop takes that
 // runs, and less than a person notices.

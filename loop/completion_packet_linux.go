@@ -25,7 +25,8 @@ func (d *completion) addPacket(p *PacketConn) error {
 	s := d.slotFor(p.sock)
 	s.packet = p
 	p.slot = s.number
-	v, err := unix.GetsockoptInt(s.sock.FD(), unix.IPPROTO_IP, unix.IP_RECVERR) // sock sets it; one that was inherited may not have it
+	// sock sets it; one that was inherited may not have it
+	v, err := unix.GetsockoptInt(s.sock.FD(), unix.IPPROTO_IP, unix.IP_RECVERR)
 	s.queues = err == nil && v != 0
 	d.receivePackets(s)
 	d.pollError(s)
@@ -82,8 +83,8 @@ func (d *completion) messageOf(p *PacketConn) *uring.Message {
 	return d.message
 }
 
-// pollError waits for refusals (ICMP errors, in the socket's queue of them). The receive hears of one by an error of its
-// own only if no send has taken that error before.
+// pollError waits for refusals (ICMP errors, in the socket's queue of them). The receive hears of one by an error of
+// its own only if no send has taken that error before.
 func (d *completion) pollError(s *slot) {
 	d.submission(s, opPollError).PollMultishot(s.sock.FD(), unix.POLLERR)
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // Do runs f on the loop and waits until it has run. An error means that it did not; a *HeldError, that Close has given
-// the loop up, and that f runs only if the handler that holds it ever returns. On the loop itself f runs at once, inside the
-// call. Any goroutine may call it; on another loop it holds that one up meanwhile, and two that do so to each other wait
-// for ever.
+// the loop up, and that f runs only if the handler that holds it ever returns. On the loop itself f runs at once,
+// inside the call. Any goroutine may call it; on another loop it holds that one up meanwhile, and two that do so to
+// each other wait for ever.
 func (l *Loop) Do(f func()) error {
 	if l.OnLoop() {
 		f()
@@ -22,9 +22,9 @@ func (l *Loop) Do(f func()) error {
 	})
 }
 
-// DoUntil runs f on the loop and waits until done is called, once, by f or whatever f has begun on this loop. An error is one
-// of Do's: after a *HeldError f may be half done, and go on if the handler that holds the loop ever returns. It is for any
-// goroutine but those of the loop.
+// DoUntil runs f on the loop and waits until done is called, once, by f or whatever f has begun on this loop. An error
+// is one of Do's: after a *HeldError f may be half done, and go on if the handler that holds the loop ever returns. It
+// is for any goroutine but those of the loop.
 func (l *Loop) DoUntil(f func(done func())) error {
 	d := &doing{done: wait.NewLatch()}
 	if err := l.doing.add(d, l); err != nil {

@@ -48,8 +48,8 @@
 //
 // # Sockets of others
 //
-// A [Watch] only tells when a socket can be read or written, once each time that it is asked ([Watch.Await]); reading and
-// writing is left to its owner. It is for sockets that others use too, outside the loop.
+// A [Watch] only tells when a socket can be read or written, once each time that it is asked ([Watch.Await]); reading
+// and writing is left to its owner. It is for sockets that others use too, outside the loop.
 //
 // # Several loops
 //

@@ -9,11 +9,11 @@ import (
 // that asks, closes its half, and dies while the answer is made. So errors and hang-ups are watched for from then on
 // (Conn.wantsHangup), and before that not: what is read tells.
 //
-// A connection that is paused is not watched. What its peer had sent before it died comes first, and Resume finds it, and
-// behind it the error.
+// A connection that is paused is not watched. What its peer had sent before it died comes first, and Resume finds it,
+// and behind it the error.
 
-// wantsHangup tells the driver whether it is to watch for errors and hang-ups alone: nothing is read behind the peer's end,
-// so nothing else tells that the connection broke. Once both halves are closed a hang-up is no news, and would be
+// wantsHangup tells the driver whether it is to watch for errors and hang-ups alone: nothing is read behind the peer's
+// end, so nothing else tells that the connection broke. Once both halves are closed a hang-up is no news, and would be
 // reported for ever.
 func (c *Conn) wantsHangup() bool {
 	return c.state&(sawEOF|closing|ended|broken|shutDone|goneAtOnce) == sawEOF && c.out == nil

@@ -8,10 +8,10 @@ import (
 )
 
 // A HeldError says that a loop was closed and did not end, since a handler holds it: it neither returned nor waits as
-// handlers of this loop may. The loop's connections, and those on their way to it, were broken off from outside, and what
-// it listened on is closed, or left to the processes that share it. With io_uring the kernel keeps those sockets until the
-// loop ends: what is the loop's alone refuses, and its port stays taken; what is shared goes on as long as the loop if the
-// others end before. Windows keeps them too.
+// handlers of this loop may. The loop's connections, and those on their way to it, were broken off from outside, and
+// what it listened on is closed, or left to the processes that share it. With io_uring the kernel keeps those sockets
+// until the loop ends: what is the loop's alone refuses, and its port stays taken; what is shared goes on as long as
+// the loop if the others end before. Windows keeps them too.
 type HeldError struct {
 	At    string // the function and the source line that hold it, as "main.serve (server.go:12)"
 	Stack string // where it was then, as Stall.Stack
@@ -29,7 +29,8 @@ const (
 	patienceLooks = 50
 )
 
-// awaitEnd waits for the end of a loop that beginClose was called for, by the system's time: it is not the loop that waits.
+// awaitEnd waits for the end of a loop that beginClose was called for, by the system's time: it is not the loop that
+// waits.
 func (l *Loop) awaitEnd() error {
 	looks := wait.NewPulse(patienceLook)
 	defer looks.Stop()

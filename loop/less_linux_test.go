@@ -26,9 +26,9 @@ import (
 // What littleMemory exits with when the engine told that it can't be had.
 const refusedMemory = 3
 
-// littleMemory plays the part "memory DRIVER KIB": an echo server of streams and datagrams in a process that may take so
-// much address space beyond what it has. What Go itself takes it has before: threads, and a heap that is not collected,
-// for the runtime ends the program when it can't map memory.
+// littleMemory plays the part "memory DRIVER KIB": an echo server of streams and datagrams in a process that may take
+// so much address space beyond what it has. What Go itself takes it has before: threads, and a heap that is not
+// collected, for the runtime ends the program when it can't map memory.
 func littleMemory(part string) int {
 	var driver string
 	var kib int
@@ -112,7 +112,8 @@ func addressSpace() uint64 {
 }
 
 // Where there is little address space, an engine that is to run on io_uring takes smaller queues and buffers; it serves
-// everybody with those that it has, and "auto" takes the next best driver. Each tells the log, and none ends by a panic.
+// everybody with those that it has, and "auto" takes the next best driver. Each tells the log, and none ends by a
+// panic.
 func TestLittleAddressSpace(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector maps memory of its own, and ends the program when it can't")

@@ -230,7 +230,8 @@ func TestSmallPacketQueue(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		r := run(t, loop.Options{Driver: driver, PacketQueue: 10})
 		r.do(func() {
-			s, err := r.ListenPacket(address(t, "udp"), sock.Options{}, loop.PacketFunc(func(*loop.PacketConn, []byte, netip.AddrPort, bool) {}))
+			s, err := r.ListenPacket(address(t, "udp"), sock.Options{},
+				loop.PacketFunc(func(*loop.PacketConn, []byte, netip.AddrPort, bool) {}))
 			if err != nil {
 				t.Fatal(err)
 			}

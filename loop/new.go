@@ -13,8 +13,8 @@ import (
 // New makes a loop. Nothing happens on it before Run, but it may be given listeners, connections and timers, from
 // the goroutine that made it. One that is never run must be closed.
 //
-// A loop for which Options.Driver asks for io_uring by name and has not the memory (RLIMIT_AS, RLIMIT_MEMLOCK) takes less
-// of it, and tells Options.Log; with "auto" it takes the next best driver in that case, and tells as well.
+// A loop for which Options.Driver asks for io_uring by name and has not the memory (RLIMIT_AS, RLIMIT_MEMLOCK) takes
+// less of it, and tells Options.Log; with "auto" it takes the next best driver in that case, and tells as well.
 func New(o Options) (l *Loop, err error) {
 	err = withLess(&o, func(size int) (err error) {
 		l, err = newLoop(o, nil, size)
@@ -33,7 +33,8 @@ func newLoop(o Options, g *Group, size int) (*Loop, error) {
 	}
 	log, endLog := sample.New(o.Log, o.Clock)
 	o.Log = log
-	l := &Loop{opt: o, size: size, endLog: endLog, label: newLabel(), group: g, done: make(chan struct{}), held: make(chan struct{}),
+	l := &Loop{opt: o, size: size, endLog: endLog, label: newLabel(), group: g, done: make(chan struct{}),
+		held:  make(chan struct{}),
 		socks: make(map[endpoint]struct{})}
 	if g != nil {
 		l.starved = &g.starved
@@ -61,12 +62,12 @@ func newLoop(o Options, g *Group, size int) (*Loop, error) {
 // leastSize is how many steps down there are for a driver that is to do with less memory.
 const leastSize = 2
 
-// givenBack is how long a size is tried: what a ring had locked that was closed is free a little later, when the kernel has
-// cleared it away (io_ring_exit_work).
+// givenBack is how long a size is tried: what a ring had locked that was closed is free a little later, when the kernel
+// has cleared it away (io_ring_exit_work).
 const givenBack = 200 * time.Millisecond
 
-// withLess makes loops, by a function that gets how far they are to do with less memory, 0 for not at all, until there is
-// enough. It is for those who ask for io_uring by name; "auto" has the next best driver.
+// withLess makes loops, by a function that gets how far they are to do with less memory, 0 for not at all, until there
+// is enough. It is for those who ask for io_uring by name; "auto" has the next best driver.
 func withLess(o *Options, build func(size int) error) error {
 	first := build(0)
 	if o.Driver != completionName || !scarce(first) {

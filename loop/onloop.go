@@ -5,9 +5,10 @@ import (
 	"fmt"
 )
 
-// ErrOnLoop is the error of a method that waits for a loop and was called on that very loop, or on another one of its group:
-// it would wait for itself, or two would wait for each other.
-var ErrOnLoop = errors.New("it waits for the loops, and was called on one of them (by a handler, a timer, a posted function " +
+// ErrOnLoop is the error of a method that waits for a loop and was called on that very loop, or on another one of its
+// group: it would wait for itself, or two would wait for each other.
+var ErrOnLoop = errors.New("it waits for the loops, and was called on one of them (by a handler, a timer, a posted " +
+	"function " +
 	"or a coroutine): call it from a goroutine of its own")
 
 // OnLoop reports whether the caller is of the loop: a handler, a timer, a posted function, or a coroutine of it. What
@@ -27,8 +28,8 @@ func (l *Loop) OnLoop() bool {
 }
 
 // Coroutines tells the loop who its coroutines are, which run in turn with it on goroutines of their own: ours reports
-// whether the caller is of the loop, as far as that is known yet. It is for package coro. Any goroutine may call it, and ours
-// is called on any.
+// whether the caller is of the loop, as far as that is known yet. It is for package coro. Any goroutine may call it,
+// and ours is called on any.
 func (l *Loop) Coroutines(ours func() (is, known bool)) { l.coroutines.Store(&ours) }
 
 // onLoop reports whether the caller is of one of the group's loops.

@@ -15,8 +15,8 @@ type Options struct {
 	// HighWater is how many bytes of output may wait for one connection (default 256 KiB). From there on Write
 	// refuses with ErrFull, and reading from the connection pauses, until half of them have gone.
 	HighWater int
-	// ReadBuffer is the largest piece that Data gets, in bytes (default 64 KiB). A loop on a selector has a buffer of twice
-	// that size, for all its connections.
+	// ReadBuffer is the largest piece that Data gets, in bytes (default 64 KiB). A loop on a selector has a buffer of
+	// twice that size, for all its connections.
 	ReadBuffer int
 	// ReadBudget is how many bytes are read from one connection in a turn before the others have theirs
 	// (default 256 KiB).
@@ -33,10 +33,10 @@ type Options struct {
 	// PacketQueue is how many bytes of datagrams may wait to be sent by one socket (default 1 MiB).
 	PacketQueue int
 
-	// Spin is how long a loop with nothing to do looks again and again before it sleeps (default 0: it does not). To be woken
-	// on a processor that idles takes 5 to 30 µs; a peer of this machine that answers sooner, as another process does, is
-	// met awake. It costs a processor that others could use, so the loop does it only while it pays: after a few vain tries
-	// it is left out, and tried again from time to time. With one processor (GOMAXPROCS) it is never done.
+	// Spin is how long a loop with nothing to do looks again and again before it sleeps (default 0: it does not). To be
+	// woken on a processor that idles takes 5 to 30 µs; a peer of this machine that answers sooner, as another process
+	// does, is met awake. It costs a processor that others could use, so the loop does it only while it pays: after a few
+	// vain tries it is left out, and tried again from time to time. With one processor (GOMAXPROCS) it is never done.
 	Spin time.Duration
 
 	// Linger bounds how long Close waits for the peer to acknowledge more of what was written (default 10 s): a peer that
@@ -45,8 +45,8 @@ type Options struct {
 	// Stall is how long a handler may hold the loop before it is reported, once, with its stack (default
 	// 100 ms). Negative: never. Time in which it had no processor is not counted, as far as the system tells (see Stall).
 	Stall time.Duration
-	// OnStall gets the report, on a goroutine of its own. The default writes it to Log: "at" is the line that holds the loop, and
-	// the group "stack" has an attribute for each call, from the innermost.
+	// OnStall gets the report, on a goroutine of its own. The default writes it to Log: "at" is the line that holds the
+	// loop, and the group "stack" has an attribute for each call, from the innermost.
 	OnStall func(Stall)
 	// Clock is where the time comes from (default the system's).
 	Clock Clock
@@ -98,11 +98,13 @@ func (o Options) withDefaults() (Options, error) {
 			*f.v = f.def
 		}
 		if *f.v < f.minimum {
-			return o, fmt.Errorf("loop: Options.%s is %d: it must be at least %d, or 0 for the default of %d", f.name, *f.v, f.minimum, f.def)
+			return o, fmt.Errorf("loop: Options.%s is %d: it must be at least %d, or 0 for the default of %d", f.name, *f.v,
+				f.minimum, f.def)
 		}
 	}
 	if o.Linger < 0 {
-		return o, fmt.Errorf("loop: Options.Linger is %v: it must not be negative; 0 means the default of %v", o.Linger, defaultLinger)
+		return o, fmt.Errorf("loop: Options.Linger is %v: it must not be negative; 0 means the default of %v", o.Linger,
+			defaultLinger)
 	}
 	if o.Linger == 0 {
 		o.Linger = defaultLinger

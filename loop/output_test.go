@@ -85,7 +85,8 @@ func TestOutputAgainstAModel(t *testing.T) {
 		seen[at] = true
 	}
 	if len(pool.small) > keepSmall || len(pool.large) > keepLarge {
-		fail("the pool keeps %d and %d blocks: want at most %d and %d", len(pool.small), len(pool.large), keepSmall, keepLarge)
+		fail("the pool keeps %d and %d blocks: want at most %d and %d", len(pool.small), len(pool.large), keepSmall,
+			keepLarge)
 	}
 	if len(seen) == 0 {
 		fail("no block came back to the pool")

@@ -8,9 +8,9 @@ import (
 
 // A Prefetcher is a [Handler] whose Data looks at memory of its own. In a turn in which many connections have received
 // something, the loop calls Prefetch before Data: Prefetch(0), then, with calls for other connections in between,
-// Prefetch(1), and so on to Prefetch(PrefetchSteps-1). A step has the processor fetch memory that is found by looking at
-// what the step before fetched, so that nobody waits for it. It must change nothing, and Data may come without it, or not
-// at all. It is optional, and worth it where connections are thousands.
+// Prefetch(1), and so on to Prefetch(PrefetchSteps-1). A step has the processor fetch memory that is found by looking
+// at what the step before fetched, so that nobody waits for it. It must change nothing, and Data may come without it,
+// or not at all. It is optional, and worth it where connections are thousands.
 type Prefetcher interface {
 	Prefetch(step int)
 }
@@ -33,7 +33,8 @@ const (
 	aheadSlot   = aheadConn + 1
 )
 
-// next takes in the connection that is called after aheadOfCall others, and makes a step for all of them; nil: there is none.
+// next takes in the connection that is called after aheadOfCall others, and makes a step for all of them; nil: there is
+// none.
 func (a *lookahead) next(c *Conn) {
 	copy(a[1:], a[:])
 	a[0] = nil

@@ -6,8 +6,8 @@ import (
 	"github.com/plexor-go/plexor/selector"
 )
 
-// A watch stays registered for what was last waited for: who waits for the same again costs no call. It is forgotten when it
-// reports what nobody wants.
+// A watch stays registered for what was last waited for: who waits for the same again costs no call. It is forgotten
+// when it reports what nobody wants.
 
 // addWatch registers at once, so that a descriptor that the selector can't take is refused here.
 func (d *readiness) addWatch(w *Watch) error {

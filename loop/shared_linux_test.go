@@ -41,7 +41,8 @@ func TestSharedListener(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := g.ListenShared(sock.Options{}, func(*Conn) Handler { return sharedEcho{} }, sock.Socket(fd)); err != nil {
+				if _, err := g.ListenShared(sock.Options{}, func(*Conn) Handler { return sharedEcho{} },
+					sock.Socket(fd)); err != nil {
 					t.Fatal(err)
 				}
 				groups = append(groups, g)
@@ -104,7 +105,8 @@ func TestSharedListenerHeld(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := g.ListenShared(sock.Options{}, func(*Conn) Handler { return sharedEcho{} }, sock.Socket(fd)); err != nil {
+				if _, err := g.ListenShared(sock.Options{}, func(*Conn) Handler { return sharedEcho{} },
+					sock.Socket(fd)); err != nil {
 					t.Fatal(err)
 				}
 				loops = append(loops, g.Loops()...)

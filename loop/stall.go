@@ -12,13 +12,13 @@ import (
 	"github.com/plexor-go/plexor/internal/stack"
 )
 
-// A Stall is a handler that held its loop for too long: it ran, or waited in a way that the loop does not know. The time in which
-// the process was stopped or the loop's thread had no processor is not counted.
+// A Stall is a handler that held its loop for too long: it ran, or waited in a way that the loop does not know. The
+// time in which the process was stopped or the loop's thread had no processor is not counted.
 type Stall struct {
 	Loop *Loop
 	For  time.Duration // how long the turn had lasted when it was looked at
-	// Stack is what held it then, and nothing else: the coroutine that ran, or the loop's goroutine if it had not switched to
-	// one. It has two lines a call, the innermost first, as the runtime prints them, and ends without a line end.
+	// Stack is what held it then, and nothing else: the coroutine that ran, or the loop's goroutine if it had not switched
+	// to one. It has two lines a call, the innermost first, as the runtime prints them, and ends without a line end.
 	Stack string
 }
 
@@ -118,11 +118,11 @@ type hold struct {
 
 // look reports a hold that has lasted for too long.
 //
-// A loop that does not get the processor is not held by anybody. If all of the process did not, as when it is stopped or
-// throttled, the monitor did not get it either, so a look counts for an interval and a half at most. If the loop's thread alone did
-// not, on a machine with more to do than processors, the kernel tells how long it waited for one. A loop that is not bound to
-// a thread may be on any, so it is said to have waited for as long as the one that waited most; but what blocks, as in
-// time.Sleep, needs none, and is a stall however the threads fare.
+// A loop that does not get the processor is not held by anybody. If all of the process did not, as when it is stopped
+// or throttled, the monitor did not get it either, so a look counts for an interval and a half at most. If the loop's
+// thread alone did not, on a machine with more to do than processors, the kernel tells how long it waited for one. A
+// loop that is not bound to a thread may be on any, so it is said to have waited for as long as the one that waited
+// most; but what blocks, as in time.Sleep, needs none, and is a stall however the threads fare.
 func (m *monitor) look(h *hold, now time.Time) {
 	gap := now.Sub(h.last)
 	h.last = now
@@ -179,9 +179,9 @@ func (l *Loop) holder() (stack.Holder, bool) {
 	return h, ok
 }
 
-// Holder is the stack of what the loop runs at the moment, as Stall has it, and whether that is a coroutine. It is empty if the
-// loop is not run. It is for any goroutine, and for when something is wrong: it looks at all goroutines of the program, which
-// takes 0.1 ms with few and a second with 100,000, though the program goes on meanwhile.
+// Holder is the stack of what the loop runs at the moment, as Stall has it, and whether that is a coroutine. It is
+// empty if the loop is not run. It is for any goroutine, and for when something is wrong: it looks at all goroutines of
+// the program, which takes 0.1 ms with few and a second with 100,000, though the program goes on meanwhile.
 func (l *Loop) Holder() (text string, coroutine bool) {
 	if !l.running.Load() {
 		return "", false

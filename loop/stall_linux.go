@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostThreads bounds how many threads of the process a look asks about; it takes some 20 µs each, while a handler holds its loop.
+// mostThreads bounds how many threads of the process a look asks about; it takes some 20 µs each, while a handler holds
+// its loop.
 const mostThreads = 64
 
 // A starvation is how long threads could have run and had no processor, since the first look.
@@ -24,8 +25,8 @@ type threadTime struct {
 	pending             time.Duration // has not run for so long, though it could: waited counts what is over only
 }
 
-// look is called after each gap. thread is the one that counts; 0: the one that waited most does, but for the caller's own,
-// which has a processor. It is 0 if the kernel does not tell (/proc is not there, or it counts no such times).
+// look is called after each gap. thread is the one that counts; 0: the one that waited most does, but for the caller's
+// own, which has a processor. It is 0 if the kernel does not tell (/proc is not there, or it counts no such times).
 func (s *starvation) look(thread int64, gap time.Duration) (most time.Duration) {
 	if s.threads == nil {
 		s.threads = make(map[int64]*threadTime)

@@ -11,8 +11,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// With 100,000 coroutines that wait the one that holds the loop is found, and its stack is all that the report has; Holder finds
-// it too.
+// With 100,000 coroutines that wait the one that holds the loop is found, and its stack is all that the report has;
+// Holder finds it too.
 func TestStallAmongManyCoroutines(t *testing.T) {
 	many := 100_000
 	if testing.Short() || raceEnabled {

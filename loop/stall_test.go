@@ -12,8 +12,8 @@ import (
 // hold blocks its goroutine until release is closed.
 func hold(release chan struct{}) { <-release }
 
-// TestStallInCoroutine: the report shows the line that blocks, be it the loop's own code or a coroutine's, and nothing else: no
-// coroutine that only waits, and not the loop's goroutine if that has switched to one.
+// TestStallInCoroutine: the report shows the line that blocks, be it the loop's own code or a coroutine's, and nothing
+// else: no coroutine that only waits, and not the loop's goroutine if that has switched to one.
 func TestStallInCoroutine(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -63,7 +63,8 @@ func TestStallInCoroutine(t *testing.T) {
 			if !strings.Contains(s.Stack, "loop_test.hold(") || s.For < 50*time.Millisecond {
 				t.Errorf("reported after %v, with\n%s\nwant hold in the stack", s.For, s.Stack)
 			}
-			if own := strings.Contains(s.Stack, "(*Loop).Run("); own != (row.name == "loop code") || strings.Contains(s.Stack, "\n\n") {
+			if own := strings.Contains(s.Stack, "(*Loop).Run("); own != (row.name == "loop code") ||
+				strings.Contains(s.Stack, "\n\n") {
 				t.Errorf("more than one stack, or the wrong one:\n%s", s.Stack)
 			}
 			if err := l.Do(func() { stop(); stopOther() }); err != nil {

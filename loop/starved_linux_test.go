@@ -42,7 +42,8 @@ func TestStarvedThreadIsNoStall(t *testing.T) {
 		r.do(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			idle, normal := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, unix.SchedAttr{Size: unix.SizeofSchedAttr}
+			idle, normal := unix.SchedAttr{Size: unix.SizeofSchedAttr,
+				Policy: unix.SCHED_IDLE}, unix.SchedAttr{Size: unix.SizeofSchedAttr}
 			if unix.SchedSetaffinity(0, &one) != nil || unix.SchedSetAttr(0, &idle, 0) != nil {
 				t.Skip("a thread can't be starved here")
 			}

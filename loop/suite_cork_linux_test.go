@@ -13,7 +13,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// segments is how many TCP segments with data the peer has received: on the loopback, without Nagle's algorithm and below
+// segments is how many TCP segments with data the peer has received: on the loopback, without Nagle's algorithm and
+// below
 // 64 KiB, one for each system call that sent.
 func (p *peer) segments() int {
 	p.t.Helper()

@@ -34,7 +34,8 @@ func child(part string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	o := loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}}
+	o := loop.GroupOptions{Loops: 2,
+		Options: loop.Options{Driver: driver, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}}
 	if kind == "loop" { // on a clock that stands: no timer helps
 		o.Loops, o.Clock = 1, manual()
 	}
@@ -44,7 +45,8 @@ func child(part string) int {
 		return 1
 	}
 	h := abortingEcho{}
-	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{}, func(*loop.Conn) loop.Handler { return h })
+	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{},
+		func(*loop.Conn) loop.Handler { return h })
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

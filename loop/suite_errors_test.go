@@ -89,7 +89,8 @@ func TestDialTimeout(t *testing.T) {
 		err = recv(t, "Closed", closed)
 		var de *loop.DeadlineError
 		var ne net.Error
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &de) || de.Op != "connect" || !errors.As(err, &ne) || !ne.Timeout() {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &de) || de.Op != "connect" || !errors.As(err, &ne) ||
+			!ne.Timeout() {
 			t.Errorf("Closed got %v: want a timeout of connect", err)
 		}
 		r.advance(time.Hour)
@@ -188,7 +189,8 @@ func TestWrongOptions(t *testing.T) {
 		g.Close()
 		t.Error("a group of -1 loops: no error")
 	}
-	if g, err := loop.NewGroup(loop.GroupOptions{Loops: 3, Options: loop.Options{Driver: "kpoll"}}); !errors.Is(err, loop.ErrUnknownDriver) {
+	if g, err := loop.NewGroup(loop.GroupOptions{Loops: 3, Options: loop.Options{Driver: "kpoll"}}); !errors.Is(err,
+		loop.ErrUnknownDriver) {
 		if err == nil {
 			g.Close()
 		}

@@ -74,7 +74,8 @@ func TestFloodDoesNotStarve(t *testing.T) {
 			r.until("the flood is over", func() bool { return flooded >= 4<<20 })
 			r.do(func() {
 				if floodedAtFirst > 3*budget {
-					t.Errorf("%d bytes of the flood were handled before the others had theirs: want at most %d", floodedAtFirst, 3*budget)
+					t.Errorf("%d bytes of the flood were handled before the others had theirs: want at most %d", floodedAtFirst,
+						3*budget)
 				}
 				for at, n := range perTurn {
 					if n > budget {

@@ -25,8 +25,8 @@ func (r *rig) halfClosed(network string) *link {
 	return k
 }
 
-// A peer that closed its half and then dies is noticed, though nothing is written: by a reset, or, over a Unix socket, by
-// the end alone.
+// A peer that closed its half and then dies is noticed, though nothing is written: by a reset, or, over a Unix socket,
+// by the end alone.
 func TestPeerDiesAfterItsHalf(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		for _, row := range []struct {
@@ -62,8 +62,8 @@ func TestPeerDiesAfterItsHalf(t *testing.T) {
 	})
 }
 
-// A peer that closed its half and lives is served as before, and costs nothing while nothing happens; nor does a connection
-// both of whose halves are closed.
+// A peer that closed its half and lives is served as before, and costs nothing while nothing happens; nor does a
+// connection both of whose halves are closed.
 func TestHalfClosedAtRest(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
@@ -104,8 +104,8 @@ func (c *watchedClock) Now() time.Time {
 	return c.ManualClock.Now()
 }
 
-// A peer that closes a Unix socket at once has ended both halves in one step. What it sent is served like that of a peer
-// over TCP, of which nobody can tell: as from one that closed its half. The next write tells.
+// A peer that closes a Unix socket at once has ended both halves in one step. What it sent is served like that of a
+// peer over TCP, of which nobody can tell: as from one that closed its half. The next write tells.
 func TestUnixPeerClosesAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		var got strings.Builder

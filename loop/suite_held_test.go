@@ -16,7 +16,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A holder is called by a handler, and holds its loop until the test ends. Make it after the loop, which ends behind it.
+// A holder is called by a handler, and holds its loop until the test ends. Make it after the loop, which ends behind
+// it.
 type holder struct{ holds, free chan struct{} }
 
 func newHolder(t *testing.T) *holder {
@@ -135,8 +136,8 @@ func udpTo(t *testing.T, to netip.AddrPort) *net.UDPConn {
 	return c
 }
 
-// TestHeldLoopShared: what a loop that was given up shared with others is theirs alone, and ends with them. With io_uring
-// the kernel keeps a socket on which an operation is under way until the loop ends; so there it does not end.
+// TestHeldLoopShared: what a loop that was given up shared with others is theirs alone, and ends with them. With
+// io_uring the kernel keeps a socket on which an operation is under way until the loop ends; so there it does not end.
 func TestHeldLoopShared(t *testing.T) {
 	for _, scheme := range []string{"tcp", "udp"} {
 		t.Run(scheme, func(t *testing.T) {

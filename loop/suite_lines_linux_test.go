@@ -12,7 +12,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// What makes accept fail again and again is a line in 10 s, which tells how many were left out. It was a line each time.
+// What makes accept fail again and again is a line in 10 s, which tells how many were left out. It was a line each
+// time.
 func TestAcceptFailuresInTheLog(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		var log lockedBuffer

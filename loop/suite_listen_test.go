@@ -32,7 +32,8 @@ func TestOptionsAreInherited(t *testing.T) {
 			send, err3 := s.SendBuffer()
 			receive, err4 := s.RecvBuffer()
 			if noDelay || keep != want.KeepAlive || send < 40_000 || send > 80_000 || receive < 50_000 || receive > 100_000 {
-				t.Errorf("no-delay %v, keep-alive %+v, buffers %d and %d: want those of the listener, %+v", noDelay, keep, send, receive, want)
+				t.Errorf("no-delay %v, keep-alive %+v, buffers %d and %d: want those of the listener, %+v", noDelay, keep, send,
+					receive, want)
 			}
 			if err := errors.Join(err1, err2, err3, err4); err != nil {
 				t.Error(err)
@@ -119,7 +120,8 @@ func TestListenInUse(t *testing.T) {
 			r := run(t, loop.Options{Driver: driver})
 			a := r.serve(network, func() loop.Handler { return loop.HandlerFunc(func(c *loop.Conn, p []byte) { c.Write(p) }) })
 			r.do(func() {
-				if _, err := r.Listen(a, sock.Options{}, func(*loop.Conn) loop.Handler { return nil }); !errors.Is(err, syscall.EADDRINUSE) {
+				if _, err := r.Listen(a, sock.Options{}, func(*loop.Conn) loop.Handler { return nil }); !errors.Is(err,
+					syscall.EADDRINUSE) {
 					t.Errorf("Listen on %s again: %v; want EADDRINUSE", a, err)
 				}
 			})

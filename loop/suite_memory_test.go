@@ -86,12 +86,13 @@ func TestPeersThatNeverRead(t *testing.T) {
 			most := 0
 			var all []*link
 			for range conns {
-				all = append(all, r.connect(network, sock.Options{SendBuffer: 64 << 10}, &watcher{data: func(c *loop.Conn, p []byte) {
-					if _, err := c.Write(p); err != nil {
-						t.Errorf("Write in Data: %v: Data must not come while the connection is full", err)
-					}
-					most = max(most, c.Pending())
-				}}))
+				all = append(all, r.connect(network, sock.Options{SendBuffer: 64 << 10},
+					&watcher{data: func(c *loop.Conn, p []byte) {
+						if _, err := c.Write(p); err != nil {
+							t.Errorf("Write in Data: %v: Data must not come while the connection is full", err)
+						}
+						most = max(most, c.Pending())
+					}}))
 			}
 			pattern(1) // which is made once
 			before := heap()

@@ -147,7 +147,8 @@ func TestDatagramSizes(t *testing.T) {
 					want = want[:size]
 				}
 				if got.data != string(want) || got.truncated != cut || got.peer != addrPort(p) {
-					t.Errorf("PacketSize %d, %d bytes sent: got %d bytes from %v, truncated %v; want %d from %v, %v", size, n, len(got.data), got.peer, got.truncated, len(want), addrPort(p), cut)
+					t.Errorf("PacketSize %d, %d bytes sent: got %d bytes from %v, truncated %v; want %d from %v, %v", size, n,
+						len(got.data), got.peer, got.truncated, len(want), addrPort(p), cut)
 				}
 			}
 			buf := make([]byte, 70_000)

@@ -62,8 +62,8 @@ type peer struct {
 // tryDial connects to a.
 func tryDial(a sock.Addr) (net.Conn, error) { return dialer{}.dial(a) }
 
-// A dialer connects; window, if it is not 0, is the size of the peer's receive buffer, which the system would else tune to
-// more than a test's output.
+// A dialer connects; window, if it is not 0, is the size of the peer's receive buffer, which the system would else tune
+// to more than a test's output.
 type dialer struct{ window int }
 
 func (d dialer) dial(a sock.Addr) (net.Conn, error) {
@@ -439,7 +439,8 @@ func readSlowly(t testing.TB, r io.Reader, want []byte) {
 // connection waits.
 const step = 100 * time.Millisecond
 
-// acked waits until the peer's system has acknowledged all, for which it may take its time: no manual clock holds there.
+// acked waits until the peer's system has acknowledged all, for which it may take its time: no manual clock holds
+// there.
 func (k *link) acked() {
 	k.t.Helper()
 	k.until("all is acknowledged", func() bool {

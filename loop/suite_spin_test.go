@@ -11,8 +11,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A loop that spins before it sleeps misses nothing: what arrives, what is posted and what is due comes to it while it spins,
-// and when it has given up to.
+// A loop that spins before it sleeps misses nothing: what arrives, what is posted and what is due comes to it while it
+// spins, and when it has given up to.
 func TestSpin(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {

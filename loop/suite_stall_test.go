@@ -51,8 +51,7 @@ func TestStall(t *testing.T) {
 
 // holdUntil holds the loop until it is known.
 func holdUntil(known func() bool) {
-	for end := time.Now().Add(patience); !known() && time.Now().Before(end); {
-		time.Sleep(20 * time.Millisecond)
+	for end := time.Now().Add(patience); !known() && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 	}
 }
 
@@ -84,12 +83,15 @@ func TestStallIsLogged(t *testing.T) {
 		if strings.Count(text, "\n") != 1 || strings.Contains(text, `\n`) || strings.Contains(text, "goroutine ") {
 			t.Errorf("the report is not one line of frames:\n%s", text)
 		}
-		for _, want := range []string{` at="`, ` stack.1="time.Sleep (`, ` stack.2="github.com/plexor-go/plexor/loop_test.holdUntil (`, `suite_stall_test.go:`} {
+		for _, want := range []string{` at="`, ` stack.1="time.Sleep (`,
+			` stack.2="github.com/plexor-go/plexor/loop_test.holdUntil (`, `suite_stall_test.go:`} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %s in\n%s", want, text)
 			}
 		}
-		never := run(t, loop.Options{Driver: driver, Stall: -1, OnStall: func(loop.Stall) { t.Error("reported, though it is switched off") }})
+		never := run(t, loop.Options{Driver: driver, Stall: -1, OnStall: func(loop.Stall) {
+			t.Error("reported, though it is switched off")
+		}})
 		never.do(func() { holdTheLoop(150 * time.Millisecond) })
 		if n := never.Stats().Stalls; n != 0 {
 			t.Errorf("%d stalls counted though it is switched off", n)
@@ -102,11 +104,14 @@ func TestIdleLoopSleeps(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		r := run(t, loop.Options{Driver: driver, Stall: 4 * time.Millisecond, OnStall: func(loop.Stall) {}})
 		ks := []*link{
-			r.connect("tcp", sock.Options{}, &watcher{}),                                                                // idle
-			r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { c.Pause() }}),                        // paused, with input
-			r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { fill(t, c, 1<<20) }}),                // full
-			r.connect("tcp", sock.Options{}, &watcher{eof: func(*loop.Conn) {}}),                                        // half-closed
-			r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { c.SetDeadline(r.Now().Add(1e15)) }}), // with a deadline
+			r.connect("tcp", sock.Options{}, &watcher{}), // idle
+			// paused, with input
+			r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { c.Pause() }}),
+			r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { fill(t, c, 1<<20) }}), // full
+			// half-closed
+			r.connect("tcp", sock.Options{}, &watcher{eof: func(*loop.Conn) {}}),
+			// with a deadline
+			r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { c.SetDeadline(r.Now().Add(1e15)) }}),
 		}
 		r.packets("127.0.0.1", sock.Options{})
 		ks[1].peer.send([]byte("nobody reads this"))

@@ -14,8 +14,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// stopped is a process with a loop whose handler takes a second, in the midst of which the parent stops the process. The monitor's
-// first look is half a second after the handler began.
+// stopped is a process with a loop whose handler takes a second, in the midst of which the parent stops the process.
+// The monitor's first look is half a second after the handler began.
 func stopped(driver string) int {
 	l, err := loop.New(loop.Options{Driver: driver, Stall: 2 * time.Second, OnStall: func(loop.Stall) {}})
 	if err != nil {

@@ -154,7 +154,8 @@ func TestManyTimers(t *testing.T) {
 	}
 }
 
-// What sets itself going again at once does not keep sockets from being served, nor the others of its kind from running.
+// What sets itself going again at once does not keep sockets from being served, nor the others of its kind from
+// running.
 func TestNothingStarves(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		for name, again := range map[string]func(r *rig, f func()){
@@ -240,7 +241,8 @@ func TestDeadlines(t *testing.T) {
 		"both, nothing waits":        {[]do{at(both, s), pass(s), pass(s)}, []string{"read"}},
 		"both, taken back":           {[]do{fill, at(both, s), zero(both), pass(9 * s)}, nil},
 		"both, apart":                {[]do{fill, at(read, 2*s), at(write_, s), pass(s), pass(s)}, []string{"write", "read"}},
-		"both, one moved":            {[]do{fill, at(both, s), at(write_, 3*s), pass(s), pass(s), pass(s)}, []string{"read", "write"}},
+		"both, one moved": {[]do{fill, at(both, s), at(write_, 3*s), pass(s), pass(s), pass(s)},
+			[]string{"read", "write"}},
 		"after the peer's end": {[]do{
 			func(k *link) { k.peer.closeWrite(); k.until("EOF", func() bool { return k.w.sawEOF }) },
 			at(read, s), pass(9 * s),
@@ -326,7 +328,8 @@ func TestWriteAfterTheDeadline(t *testing.T) {
 func TestBaseExpires(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		type base struct{ loop.Base }
-		for name, h := range map[string]loop.Handler{"Base": base{}, "HandlerFunc": loop.HandlerFunc(func(*loop.Conn, []byte) {})} {
+		for name, h := range map[string]loop.Handler{"Base": base{},
+			"HandlerFunc": loop.HandlerFunc(func(*loop.Conn, []byte) {})} {
 			t.Run(name, func(t *testing.T) {
 				r := run(t, loop.Options{Driver: driver, Clock: manual()})
 				closed := make(chan error, 1)

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An armed receive is not trusted for ever. The kernel tells of each event once; if one is lost (by a signal at the wrong
-// moment, see uring.SignalBlock, or by a fault that nobody knows yet), a connection stands still whose bytes are there,
-// until its peer does something more. So from time to time the driver looks itself: poll(2) over some of the sockets
-// whose receive is under way, one system call for up to sweepMost of them. What is readable and is still so at the next
-// look, with nothing heard of it in between, has its receive cancelled, and so asked for anew.
+// An armed receive is not trusted for ever. The kernel tells of each event once; if one is lost (by a signal at the
+// wrong moment, see uring.SignalBlock, or by a fault that nobody knows yet), a connection stands still whose bytes are
+// there, until its peer does something more. So from time to time the driver looks itself: poll(2) over some of the
+// sockets whose receive is under way, one system call for up to sweepMost of them. What is readable and is still so at
+// the next look, with nothing heard of it in between, has its receive cancelled, and so asked for anew.
 //
 // It costs a loop with connections one wake-up and one system call a second, some 60 µs for a thousand of them, and
 // nothing a message. A lost event of one of n connections is found after two looks: 2 + 2n/sweepMost seconds.

@@ -7,8 +7,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A Watch tells when a socket can be read or written, and leaves both to its owner: for what is no connection of the loop's,
-// since others use it as well, through descriptors of their own. All methods are for the loop's goroutine.
+// A Watch tells when a socket can be read or written, and leaves both to its owner: for what is no connection of the
+// loop's, since others use it as well, through descriptors of their own. All methods are for the loop's goroutine.
 //
 // A drain of the loop does not wait for it, and does not end it.
 type Watch struct {
@@ -31,9 +31,9 @@ type WatchHandler interface {
 	Closed(w *Watch, err error)
 }
 
-// Watch takes over s, a connected or listening socket that nothing else of this loop is using: the Watch closes it at its end,
-// as the loop does when that ends. For a socket that is somebody else's, give a duplicate ([sock.Socket.Dup]). With an error
-// s is closed as well.
+// Watch takes over s, a connected or listening socket that nothing else of this loop is using: the Watch closes it at
+// its end, as the loop does when that ends. For a socket that is somebody else's, give a duplicate ([sock.Socket.Dup]).
+// With an error s is closed as well.
 func (l *Loop) Watch(s sock.Socket, h WatchHandler) (*Watch, error) {
 	w := &Watch{loop: l, handler: h, sock: s}
 	var err error
@@ -56,8 +56,8 @@ func (l *Loop) Watch(s sock.Socket, h WatchHandler) (*Watch, error) {
 	return w, nil
 }
 
-// Await asks for one call of Ready as soon as the socket is ready in any of these ways, besides those that were asked for
-// before. It never calls Ready itself. After the end it does nothing.
+// Await asks for one call of Ready as soon as the socket is ready in any of these ways, besides those that were asked
+// for before. It never calls Ready itself. After the end it does nothing.
 func (w *Watch) Await(e selector.Events) {
 	if !w.ended {
 		w.want |= e

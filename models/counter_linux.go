@@ -29,8 +29,8 @@ func NewCounter() (*Counter, error) {
 	return OpenCounter(f)
 }
 
-// OpenCounter is a counter that another process made and handed over as a descriptor, by [Counter.File]. It takes f over,
-// also with an error.
+// OpenCounter is a counter that another process made and handed over as a descriptor, by [Counter.File]. It takes f
+// over, also with an error.
 func OpenCounter(f *os.File) (*Counter, error) {
 	memory, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 // thread in the kernel until there is something. Three models are made of it; they differ in who calls accept and
 // serve.
 //
-// The trap is the end. A thread that waits in accept(2) or read(2) hears of no context, and closing the descriptor under
-// it does not wake it, and may hand its number to somebody else. shutdown(2) does wake it, on Linux the listener too:
-// accept then fails with EINVAL, and read finds the end of the stream. That others do not do so is why this file is for
-// Linux alone.
+// The trap is the end. A thread that waits in accept(2) or read(2) hears of no context, and closing the descriptor
+// under it does not wake it, and may hand its number to somebody else. shutdown(2) does wake it, on Linux the listener
+// too: accept then fails with EINVAL, and read finds the end of the stream. That others do not do so is why this file
+// is for Linux alone.
 //
 // The calls are those of golang.org/x/sys, which tell Go's scheduler that this thread may be away for long: another
 // thread then gets the right to run Go code, once the scheduler's monitor has noticed (20 µs to 10 ms).

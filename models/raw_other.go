@@ -19,7 +19,7 @@ func serveBlocking(context.Context, Job) error  { return checkRaw() }
 func serveThreads(context.Context, Job) error   { return checkRaw() }
 func serveProcesses(context.Context, Job) error { return checkRaw() }
 
-// RunWorker turns this process into a worker of the model processes, and does not return, if a master started it as one;
-// otherwise, and always on this system, it returns at once. A program that serves that model calls it first thing in
-// main.
+// RunWorker turns this process into a worker of the model processes, and does not return, if a master started it as
+// one; otherwise, and always on this system, it returns at once. A program that serves that model calls it first thing
+// in main.
 func RunWorker() {}

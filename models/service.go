@@ -16,8 +16,9 @@ type Service struct {
 
 // The services. Both answer pieces: what one read got, wherever the network cut it.
 var (
-	Echo  = Service{Name: "echo", reply: func(p []byte) []byte { return p }} // sends back what came
-	Upper = Service{Name: "upper", reply: upper}                             // in upper case (a to z), with _SB behind each piece
+	Echo = Service{Name: "echo", reply: func(p []byte) []byte { return p }} // sends back what came
+	// in upper case (a to z), with _SB behind each piece
+	Upper = Service{Name: "upper", reply: upper}
 )
 
 // Reply answers a piece. The reply may be in p, which the service may change and append to.

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestLeftOut: that what TestMain leaves out is crypto/tls's own doing. A tls.Conn over a connection of package net whose
-// Write has timed out fails to write for ever, so a peer that is to echo never hears of it, and nettest, which sets no
-// deadline then, waits for the echo for ever. When this fails, there is nothing to leave out any more.
+// TestLeftOut: that what TestMain leaves out is crypto/tls's own doing. A tls.Conn over a connection of package net
+// whose Write has timed out fails to write for ever, so a peer that is to echo never hears of it, and nettest, which
+// sets no deadline then, waits for the echo for ever. When this fails, there is nothing to leave out any more.
 func TestLeftOut(t *testing.T) {
 	cert := certificate()
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})

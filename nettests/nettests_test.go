@@ -25,14 +25,15 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestMain leaves out what a tls.Conn of crypto/tls can't do on any net.Conn: "after a Write has timed out, the TLS state
-// is corrupt and all future writes will return the same error" (its SetWriteDeadline). These tests write on, and
+// TestMain leaves out what a tls.Conn of crypto/tls can't do on any net.Conn: "after a Write has timed out, the TLS
+// state is corrupt and all future writes will return the same error" (its SetWriteDeadline). These tests write on, and
 // then wait for ever for what was never sent: see TestLeftOut. Listen gives out such a Conn for a tls address, and so
 // does our end's peer; what Conn and Shared do over TLS is not left out.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if skip := flag.Lookup("test.skip"); skip.Value.String() == "" {
-		if err := skip.Value.Set("^TestConn$/./(crypto.tls|Listen.TLS|TLS,.as.the.peer)/^(PastTimeout|FutureTimeout|ConcurrentMethods)$"); err != nil {
+		const out = "^TestConn$/./(crypto.tls|Listen.TLS|TLS,.as.the.peer)/^(PastTimeout|FutureTimeout|ConcurrentMethods)$"
+		if err := skip.Value.Set(out); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-// TestTLSShared: what Conn.Shared returns on a connection over TLS is a net.Conn by the book, with deadlines after which
-// it is as usable as before. At the other end of each pair is another of its kind.
+// TestTLSShared: what Conn.Shared returns on a connection over TLS is a net.Conn by the book, with deadlines after
+// which it is as usable as before. At the other end of each pair is another of its kind.
 func TestTLSShared(t *testing.T) {
 	for _, d := range loop.Drivers() {
 		if d.Err != nil {

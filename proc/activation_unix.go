@@ -22,8 +22,9 @@ type Activation struct {
 	files  []sock.File // of sockets that were made, for want of one that was handed over
 }
 
-// Activated takes what was handed over, once: it clears LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES. If nothing was, or it is
-// for another process, Sockets is 0. A number that does not fit what is open is an error, and nothing is touched then.
+// Activated takes what was handed over, once: it clears LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES. If nothing was, or
+// it is for another process, Sockets is 0. A number that does not fit what is open is an error, and nothing is touched
+// then.
 func Activated() (*Activation, error) {
 	hs, err := takeHanded()
 	if err != nil {
@@ -35,8 +36,9 @@ func Activated() (*Activation, error) {
 // Sockets is how many were handed over.
 func (a *Activation) Sockets() int { return len(a.handed) }
 
-// Bind gives the socket for an address, which is the caller's to close then: one that was handed over by the address's name
-// (LISTEN_FDNAMES) or is bound to it, and else a new one. A socket of a wrong type, or one that does not listen, is an error.
+// Bind gives the socket for an address, which is the caller's to close then: one that was handed over by the address's
+// name (LISTEN_FDNAMES) or is bound to it, and else a new one. A socket of a wrong type, or one that does not listen,
+// is an error.
 func (a *Activation) Bind(addr string) (sock.Socket, error) {
 	s, err := bindOne(addr, a.handed, func(string) bool { return false })
 	if err != nil {

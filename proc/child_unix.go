@@ -69,7 +69,8 @@ func (s start) begin() (*child, error) {
 	if err == nil {
 		// Not by package os/exec: an os.File over a listener would be watched by Go's own poller, and so wake the master
 		// for each connection.
-		pid, err = syscall.ForkExec(s.path, os.Args, &syscall.ProcAttr{Env: append(s.env, jobVariable+"="+string(text)), Files: files})
+		pid, err = syscall.ForkExec(s.path, os.Args, &syscall.ProcAttr{Env: append(s.env, jobVariable+"="+string(text)),
+			Files: files})
 	}
 	_ = pair[1].Close() // the child has it
 	if err != nil {
@@ -80,7 +81,8 @@ func (s start) begin() (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proc: start %s: %w", s.name, err) // it never fails on Unix
 	}
-	c := &child{name: s.name, number: s.number, proc: proc, pid: pid, started: time.Now(), out: make(chan message, mostTold)}
+	c := &child{name: s.name, number: s.number, proc: proc, pid: pid, started: time.Now(),
+		out: make(chan message, mostTold)}
 	c.out <- s.hello
 	control := os.NewFile(uintptr(pair[0].FD()), "control") // non-blocking, so that a read ends when it is closed
 	var talk sync.WaitGroup

@@ -35,9 +35,10 @@ func ExamplePool() {
 // A program that serves by four workers. It is not run here, for it would serve until a signal.
 func ExampleMaster() {
 	proc.Register("shout", func(w *proc.Worker) error {
-		return w.Serve(&plexor.Server{Loops: 1, Handler: plexor.Messages(frame.Line{Max: 1000}, func(c *plexor.Conn, line []byte) error {
-			return c.Send(append(line, '!'))
-		})})
+		return w.Serve(&plexor.Server{Loops: 1,
+			Handler: plexor.Messages(frame.Line{Max: 1000}, func(c *plexor.Conn, line []byte) error {
+				return c.Send(append(line, '!'))
+			})})
 	})
 	proc.Main()
 	m := &proc.Master{Entry: "shout", Workers: 4, Addrs: []string{"tcp://127.0.0.1:9000"}, PIDFile: "/run/shout.pid"}

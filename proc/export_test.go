@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TurnTicketsBy has this process's master turn the keys of session tickets over by the function that is returned, and by no
-// clock. It reports whether the turning was this master's matter.
+// TurnTicketsBy has this process's master turn the keys of session tickets over by the function that is returned, and
+// by no clock. It reports whether the turning was this master's matter.
 func TurnTicketsBy() func() bool {
 	var mu sync.Mutex
 	var turn func()

@@ -8,7 +8,8 @@ import (
 )
 
 // A start that fails is no death: there was no process. While another worker serves it is tried again for ever, for the
-// machine may have room again (processes, descriptors, memory), and no client gains by the end of a worker that does well.
+// machine may have room again (processes, descriptors, memory), and no client gains by the end of a worker that does
+// well.
 
 // notStarted is told why a slot's worker could not be started.
 func (m *master) notStarted(s *slot, err error) {
@@ -40,8 +41,8 @@ func (m *master) served() bool {
 	return false
 }
 
-// passes reports whether a start failed for what may be better the next time: a limit of processes or descriptors, or no
-// memory.
+// passes reports whether a start failed for what may be better the next time: a limit of processes or descriptors, or
+// no memory.
 func passes(err error) bool {
 	for _, e := range []error{syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
 		if errors.Is(err, e) {

@@ -11,9 +11,9 @@ import (
 	"sync"
 )
 
-// A Func is a function that the worker processes of a [Pool] can call, by its name. Its argument and result travel in the
-// encoding of package gob, whose rules are theirs: exported fields alone, and types behind an interface registered. All
-// methods may be called by any goroutine, and by coroutines.
+// A Func is a function that the worker processes of a [Pool] can call, by its name. Its argument and result travel in
+// the encoding of package gob, whose rules are theirs: exported fields alone, and types behind an interface registered.
+// All methods may be called by any goroutine, and by coroutines.
 type Func[In, Out any] struct{ name string }
 
 // funcs are what was registered.
@@ -34,7 +34,8 @@ func NewFunc[In, Out any](name string, f func(ctx context.Context, in In) (Out, 
 	funcs.Lock()
 	defer funcs.Unlock()
 	if name == "" || f == nil || funcs.of[full] != nil {
-		panic(fmt.Sprintf("proc: NewFunc(%q): a name must not be empty and is given once for these types, to a function", name))
+		panic(fmt.Sprintf("proc: NewFunc(%q): a name must not be empty and is given once for these types, to a function",
+			name))
 	}
 	if funcs.of == nil {
 		funcs.of = make(map[string]func(context.Context, []byte) ([]byte, error))
@@ -90,9 +91,9 @@ func decode(b []byte, v any) error {
 // A Future is the result of a call that is under way.
 type Future[Out any] struct{ t *task }
 
-// Submit puts a call into the pool's queue, and waits while that is full. It fails with what gob says of the argument, with
-// ErrPoolClosed, or with the cause of ctx. ctx bounds the call's life, too: when it ends, a call that has not begun is
-// dropped, one that runs is cancelled, and the Future fails with the cause.
+// Submit puts a call into the pool's queue, and waits while that is full. It fails with what gob says of the argument,
+// with ErrPoolClosed, or with the cause of ctx. ctx bounds the call's life, too: when it ends, a call that has not
+// begun is dropped, one that runs is cancelled, and the Future fails with the cause.
 func (f *Func[In, Out]) Submit(ctx context.Context, p *Pool, in In) (*Future[Out], error) {
 	b, err := encode(&in)
 	if err != nil {
@@ -108,8 +109,8 @@ func (f *Func[In, Out]) Submit(ctx context.Context, p *Pool, in In) (*Future[Out
 // Done is closed when there is a result.
 func (f *Future[Out]) Done() <-chan struct{} { return f.t.done }
 
-// Wait waits for the result. An error is a *CallError if the function returned it, a *LostError if the workers that ran it
-// died, a *LimitError if it took too long, or a cancelled context's cause. ctx bounds the wait alone.
+// Wait waits for the result. An error is a *CallError if the function returned it, a *LostError if the workers that ran
+// it died, a *LimitError if it took too long, or a cancelled context's cause. ctx bounds the wait alone.
 func (f *Future[Out]) Wait(ctx context.Context) (out Out, err error) {
 	if err := wait(ctx, "proc: wait for "+f.t.name, f.t.done); err != nil {
 		return out, err
@@ -120,7 +121,8 @@ func (f *Future[Out]) Wait(ctx context.Context) (out Out, err error) {
 	return out, decode(f.t.out, &out)
 }
 
-// Call is Submit and Wait. Where a worker is idle a goroutine talks to it by itself, which saves it four switches to others.
+// Call is Submit and Wait. Where a worker is idle a goroutine talks to it by itself, which saves it four switches to
+// others.
 func (f *Func[In, Out]) Call(ctx context.Context, p *Pool, in In) (out Out, err error) {
 	b, err := encode(&in)
 	if err != nil {
@@ -133,10 +135,10 @@ func (f *Func[In, Out]) Call(ctx context.Context, p *Pool, in In) (out Out, err 
 	return (&Future[Out]{t}).Wait(ctx)
 }
 
-// Map calls the function with all values of a sequence, as many at once as the pool has workers, and gives the results in
-// their order, each as soon as it and those before it are there. As many are under way as the pool has workers and
-// places in its queue together, at most: a long sequence is taken bit by bit, on the caller's goroutine. An error is that
-// of its call, and the others go on; leaving the loop cancels what is under way.
+// Map calls the function with all values of a sequence, as many at once as the pool has workers, and gives the results
+// in their order, each as soon as it and those before it are there. As many are under way as the pool has workers and
+// places in its queue together, at most: a long sequence is taken bit by bit, on the caller's goroutine. An error is
+// that of its call, and the others go on; leaving the loop cancels what is under way.
 func (f *Func[In, Out]) Map(ctx context.Context, p *Pool, seq iter.Seq[In]) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

@@ -98,7 +98,8 @@ func begin() {
 		os.Exit(poolWork(mine))
 	case roleExec:
 		err := become(mine)
-		if json.NewEncoder(os.NewFile(uintptr(mine.Control), "control")).Encode(message{Kind: msgFailed, Text: err.Error()}) != nil {
+		if json.NewEncoder(os.NewFile(uintptr(mine.Control), "control")).Encode(message{Kind: msgFailed,
+			Text: err.Error()}) != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		os.Exit(1)

@@ -22,7 +22,8 @@ import (
 	"github.com/plexor-go/plexor/proc"
 )
 
-var killTime = flag.Duration("kill", 4*time.Second, "how long each test that kills processes at random goes on (a minute for the long run)")
+var killTime = flag.Duration("kill", 4*time.Second,
+	"how long each test that kills processes at random goes on (a minute for the long run)")
 
 // killSeed is the seed of a test that kills.
 func killSeed(t *testing.T) *rand.Rand {
@@ -31,8 +32,8 @@ func killSeed(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// TestKillWorkers: workers are killed at random under load, between reloads; each call is answered or fails at once, and the
-// master brings every worker back.
+// TestKillWorkers: workers are killed at random under load, between reloads; each call is answered or fails at once,
+// and the master brings every worker back.
 func TestKillWorkers(t *testing.T) {
 	r := killSeed(t)
 	s := fresh()
@@ -47,7 +48,8 @@ func TestKillWorkers(t *testing.T) {
 			m.signal([]syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU}[r.IntN(3)])
 			continue
 		}
-		if workers := children(m.cmd.Process.Pid); len(workers) > 0 && syscall.Kill(workers[r.IntN(len(workers))], syscall.SIGKILL) == nil {
+		if workers := children(m.cmd.Process.Pid); len(workers) > 0 && syscall.Kill(workers[r.IntN(len(workers))],
+			syscall.SIGKILL) == nil {
 			kills++
 		}
 	}
@@ -71,8 +73,8 @@ func TestKillWorkers(t *testing.T) {
 	}
 }
 
-// TestKillMaster: the master is killed at random under load, in the midst of what it does; its workers end, and the next
-// one takes the address, the socket's file and the pid file.
+// TestKillMaster: the master is killed at random under load, in the midst of what it does; its workers end, and the
+// next one takes the address, the socket's file and the pid file.
 func TestKillMaster(t *testing.T) {
 	r := killSeed(t)
 	dir := socketDir(t)
@@ -105,8 +107,8 @@ func TestKillMaster(t *testing.T) {
 	}
 }
 
-// TestKillPool: the workers of a pool are killed at random under load, thousands of times in a long run, and each call is
-// accounted for: it has its result, or, if it was tried as often as it may be, the reason.
+// TestKillPool: the workers of a pool are killed at random under load, thousands of times in a long run, and each call
+// is accounted for: it has its result, or, if it was tried as often as it may be, the reason.
 func TestKillPool(t *testing.T) {
 	r := killSeed(t)
 	for _, tries := range []int{1 << 30, 2} {
@@ -177,7 +179,8 @@ func TestPoolStopped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(unix.Kill(pid, unix.SIGSTOP), unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED, nil)); err != nil {
+		if err := errors.Join(unix.Kill(pid, unix.SIGSTOP),
+			unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED, nil)); err != nil {
 			t.Fatal(err)
 		}
 		return p
@@ -239,8 +242,8 @@ func TestPoolStopped(t *testing.T) {
 	})
 }
 
-// TestKilledInReload: a worker that is killed while a reload runs, an old one or a new one, leaves the master with all its
-// workers, and it reloads again when it is told to.
+// TestKilledInReload: a worker that is killed while a reload runs, an old one or a new one, leaves the master with all
+// its workers, and it reloads again when it is told to.
 func TestKilledInReload(t *testing.T) {
 	r := killSeed(t)
 	s := fresh()
@@ -269,8 +272,8 @@ func TestKilledInReload(t *testing.T) {
 	m.ends(syscall.SIGTERM)
 }
 
-// TestKilledThenAsked: a connection made just after a worker was killed is served, though nobody else comes. (A ring of the
-// dead may be woken for it; without a remedy two of 300 waited until the next one came.)
+// TestKilledThenAsked: a connection made just after a worker was killed is served, though nobody else comes. (A ring of
+// the dead may be woken for it; without a remedy two of 300 waited until the next one came.)
 func TestKilledThenAsked(t *testing.T) {
 	for _, scheme := range []string{"tcp", "unix"} {
 		t.Run(scheme, func(t *testing.T) {

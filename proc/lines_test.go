@@ -15,7 +15,8 @@ import (
 	"github.com/plexor-go/plexor/proc"
 )
 
-// Calls that kill their workers, between others that do not so that each replacement comes at once, set no rate of lines.
+// Calls that kill their workers, between others that do not so that each replacement comes at once, set no rate of
+// lines.
 func TestDeathsSetNoRateOfLines(t *testing.T) {
 	var log bytes.Buffer
 	start := time.Now()
@@ -45,6 +46,7 @@ func TestDeathsSetNoRateOfLines(t *testing.T) {
 		}
 	}
 	if deaths := int(p.Stats().Deaths); lines+omitted != deaths || deaths < n || lines > most {
-		t.Errorf("%d lines, and %d left out, of %d deaths: want all of them together, and at most %d lines", lines, omitted, deaths, most)
+		t.Errorf("%d lines, and %d left out, of %d deaths: want all of them together, and at most %d lines", lines, omitted,
+			deaths, most)
 	}
 }

@@ -246,8 +246,8 @@ func TestMoreAndFewerUnderLoad(t *testing.T) {
 	})
 }
 
-// TestUpgrade: USR2 under load starts the program that stands in the file by now, on the same sockets; TERM then ends the
-// old master, and nothing is lost.
+// TestUpgrade: USR2 under load starts the program that stands in the file by now, on the same sockets; TERM then ends
+// the old master, and nothing is lost.
 func TestUpgrade(t *testing.T) {
 	eachStream(t, func(t *testing.T, s setup) {
 		program := filepath.Join(t.TempDir(), "program")

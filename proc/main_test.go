@@ -120,7 +120,8 @@ func notifies(w *proc.Worker) error {
 		return fmt.Errorf("sent=%v: %v", sent, err)
 	}
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) || os.Getenv("LISTEN_FDS") != strconv.Itoa(len(w.Addrs)) {
-		return fmt.Errorf("LISTEN_PID=%s LISTEN_FDS=%s in process %d", os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getpid())
+		return fmt.Errorf("LISTEN_PID=%s LISTEN_FDS=%s in process %d", os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"),
+			os.Getpid())
 	}
 	<-w.Stopping()
 	return nil
@@ -149,7 +150,8 @@ func (s setup) start(t testing.TB, change ...func(*exec.Cmd)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &running{t: t, id: fmt.Sprintf("PROC_TEST_ID=%d-%d", os.Getpid(), time.Now().UnixNano()), ended: make(chan struct{}), more: make(chan struct{})}
+	m := &running{t: t, id: fmt.Sprintf("PROC_TEST_ID=%d-%d", os.Getpid(), time.Now().UnixNano()),
+		ended: make(chan struct{}), more: make(chan struct{})}
 	m.cmd = exec.Command(os.Args[0])
 	m.cmd.Env = append(os.Environ(), beMaster+"="+string(text), m.id)
 	for _, c := range change {

@@ -10,8 +10,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A Master binds the addresses, starts workers that serve them, and keeps them running. Fill in the fields and call Run;
-// they must not change from then on.
+// A Master binds the addresses, starts workers that serve them, and keeps them running. Fill in the fields and call
+// Run; they must not change from then on.
 type Master struct {
 	// Entry is the name of what the workers run: see [Register].
 	Entry string
@@ -33,8 +33,8 @@ type Master struct {
 	// Drain is how long a worker that is to end may go on with what it has (default 10 s).
 	Drain time.Duration
 	// Backoff is how long the master waits before it starts a worker again that died (default 100 ms); it doubles with
-	// each death in a row, up to 10 s. Steady is how long a worker has to be ready before its death is the first of a row again
-	// (default 10 s), and Deaths how many in a row make the master give up (default 10): it then ends the
+	// each death in a row, up to 10 s. Steady is how long a worker has to be ready before its death is the first of a row
+	// again (default 10 s), and Deaths how many in a row make the master give up (default 10): it then ends the
 	// others, and Run returns a *GaveUpError. A worker that the system gives no process for (a limit of processes or
 	// descriptors, no memory) is tried again with the same waits: for ever while another one serves, else Deaths times.
 	Backoff time.Duration
@@ -66,7 +66,8 @@ const (
 
 // ErrUnavailable is what Run and NewPool return on systems where processes can't share sockets in this way; errors.Is
 // finds errors.ErrUnsupported in it.
-var ErrUnavailable = fmt.Errorf("proc: worker processes need Unix (Linux, macOS, a BSD): serve in this process, without a Master: %w", errors.ErrUnsupported)
+var ErrUnavailable = fmt.Errorf("proc: worker processes need Unix (Linux, macOS, a BSD): serve in this process, "+
+	"without a Master: %w", errors.ErrUnsupported)
 
 // A GaveUpError is why a master ended by itself.
 type GaveUpError struct {
@@ -79,11 +80,13 @@ type GaveUpError struct {
 func (e *GaveUpError) Error() string {
 	switch {
 	case e.Starts > 1:
-		return fmt.Sprintf("proc: gave up: worker %d could not be started, %d times in a row, at last by this: %s", e.Worker, e.Starts, e.Reason)
+		return fmt.Sprintf("proc: gave up: worker %d could not be started, %d times in a row, at last by this: %s", e.Worker,
+			e.Starts, e.Reason)
 	case e.Deaths == 0:
 		return fmt.Sprintf("proc: worker %d could not start: %s", e.Worker, e.Reason)
 	}
-	return fmt.Sprintf("proc: gave up: worker %d died %d times in a row, at last by this: %s", e.Worker, e.Deaths, e.Reason)
+	return fmt.Sprintf("proc: gave up: worker %d died %d times in a row, at last by this: %s", e.Worker, e.Deaths,
+		e.Reason)
 }
 
 // ErrCut is what Run returns when the master was told to drain and a worker had to be cut off.
@@ -109,7 +112,8 @@ func (m *Master) withDefaults() (*Master, error) {
 	}
 	switch {
 	case !registered(c.Entry):
-		return nil, fmt.Errorf("proc: Master.Entry is %q, and nothing is registered by that name: call proc.Register before proc.Main", c.Entry)
+		return nil, fmt.Errorf("proc: Master.Entry is %q, and nothing is registered by that name: call proc.Register "+
+			"before proc.Main", c.Entry)
 	case c.Workers == 0:
 		c.Workers = min(cores(), MaxWorkers)
 	case c.Workers < 0 || c.Workers > MaxWorkers:
@@ -136,7 +140,8 @@ func (m *Master) withDefaults() (*Master, error) {
 		c.Deaths = defaultDeaths
 	}
 	if c.Deaths < 0 {
-		return nil, fmt.Errorf("proc: Master.Deaths is %d: it must be positive, or 0 for the default of %d", c.Deaths, defaultDeaths)
+		return nil, fmt.Errorf("proc: Master.Deaths is %d: it must be positive, or 0 for the default of %d", c.Deaths,
+			defaultDeaths)
 	}
 	return &c, nil
 }

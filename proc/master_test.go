@@ -75,7 +75,8 @@ func TestRestart(t *testing.T) {
 	m.says(`worker died.*signal: killed`)
 	for end := time.Now().Add(patience); leak.FilesOf(m.cmd.Process.Pid) > files; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("the master has %d descriptors open, and had %d before its workers died", leak.FilesOf(m.cmd.Process.Pid), files)
+			t.Fatalf("the master has %d descriptors open, and had %d before its workers died", leak.FilesOf(m.cmd.Process.Pid),
+				files)
 		}
 	}
 	m.ends(syscall.SIGTERM)
@@ -90,8 +91,10 @@ func TestGiveUp(t *testing.T) {
 		tries int
 	}{
 		{"they fail to start", setup{Entry: "fails"}, `worker 1 could not start: there is no such planet`, 1},
-		{"they die again and again", setup{Entry: "dies", Deaths: 4, Backoff: time.Millisecond}, `worker 1 died 4 times in a row.*exit status 7`, 4},
-		{"they are never ready", setup{Entry: "never ready", ReadyTimeout: 50 * time.Millisecond, Deaths: 2, Backoff: time.Millisecond},
+		{"they die again and again", setup{Entry: "dies", Deaths: 4, Backoff: time.Millisecond},
+			`worker 1 died 4 times in a row.*exit status 7`, 4},
+		{"they are never ready", setup{Entry: "never ready", ReadyTimeout: 50 * time.Millisecond, Deaths: 2,
+			Backoff: time.Millisecond},
 			`died 2 times in a row.*not ready within 50ms, and was killed`, 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -141,7 +144,8 @@ func TestStop(t *testing.T) {
 		code    int
 		cut     bool
 	}{
-		{"TERM closes quiet connections", setup{Entry: "echo", Drain: time.Hour}, []syscall.Signal{syscall.SIGTERM}, 0, false},
+		{"TERM closes quiet connections", setup{Entry: "echo", Drain: time.Hour}, []syscall.Signal{syscall.SIGTERM}, 0,
+			false},
 		{"INT is quick", setup{Entry: "echo", Drain: time.Hour}, []syscall.Signal{syscall.SIGINT}, 0, true},
 		{"QUIT is quick", setup{Entry: "echo", Drain: time.Hour}, []syscall.Signal{syscall.SIGQUIT}, 0, true},
 	} {

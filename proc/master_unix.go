@@ -16,7 +16,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A master is a Master that runs. All of it belongs to one goroutine, that of run; what happens elsewhere is posted to it.
+// A master is a Master that runs. All of it belongs to one goroutine, that of run; what happens elsewhere is posted to
+// it.
 type master struct {
 	*Master
 	pid       *pidFile
@@ -60,7 +61,8 @@ func (c *Master) run(ctx context.Context) (err error) {
 	}
 	m := &master{Master: c, events: make(chan func(), 64), ended: make(chan struct{}), alive: make(map[*child]bool)}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR2)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTTIN,
+		syscall.SIGTTOU, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	defer ReapOrphans()()
 	if err := m.open(); err != nil {
@@ -277,7 +279,8 @@ func (m *master) ready(c *child, status string) {
 
 // announce says once that all are ready.
 func (m *master) announce() {
-	if m.announced || m.stopping != "" || slices.ContainsFunc(m.slots, func(s *slot) bool { return s.cur == nil || s.cur.readyAt.IsZero() }) {
+	if m.announced || m.stopping != "" ||
+		slices.ContainsFunc(m.slots, func(s *slot) bool { return s.cur == nil || s.cur.readyAt.IsZero() }) {
 		return
 	}
 	m.announced = true

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// notifySocket is the variable that names a service manager's socket: a path, or, after an @, an abstract name of Linux.
+// notifySocket is the variable that names a service manager's socket: a path, or, after an @, an abstract name of
+// Linux.
 const notifySocket = "NOTIFY_SOCKET"
 
 // Notify tells the service manager that started this process what has become of it, as sd_notify(3) does: "READY=1",

@@ -44,7 +44,8 @@ func writePIDFile(path string) (*pidFile, error) {
 			text, _ := io.ReadAll(io.LimitReader(f, 32)) // for the message alone
 			_ = f.Close()
 			if errors.Is(err, syscall.EWOULDBLOCK) {
-				return nil, fmt.Errorf("proc: pid file %s: it is held by process %s, which runs: stop that one first, or take another file", path, strings.TrimSpace(string(text)))
+				return nil, fmt.Errorf("proc: pid file %s: it is held by process %s, which runs: stop that one first, or take "+
+					"another file", path, strings.TrimSpace(string(text)))
 			}
 			return nil, fmt.Errorf("proc: pid file %s: flock: %w", path, err)
 		}

@@ -20,15 +20,15 @@ type PoolOptions struct {
 	// Tries is how often a call is begun whose worker dies (default 3). So a function may run more than once, as
 	// far as its worker came; 1 means that it does not.
 	Tries int
-	// Limit is how long a call may take, from its beginning in a worker (default: no limit). Its worker is killed then, and
-	// replaced.
+	// Limit is how long a call may take, from its beginning in a worker (default: no limit). Its worker is killed then,
+	// and replaced.
 	Limit time.Duration
 	// Grace is how long a call may go on whose context has ended (default 1 s). Its worker is killed then, and replaced.
 	Grace time.Duration
 	// MaxMessage is the greatest size in bytes of an argument or a result, encoded (default 16 MiB).
 	MaxMessage int
-	// Log hears of workers that died (default slog.Default()): of ten at once, then of one a second, of which the attribute
-	// "omitted" says how many before it were not written.
+	// Log hears of workers that died (default slog.Default()): of ten at once, then of one a second, of which the
+	// attribute "omitted" says how many before it were not written.
 	Log *slog.Logger
 }
 
@@ -58,7 +58,8 @@ type LostError struct {
 }
 
 func (e *LostError) Error() string {
-	return fmt.Sprintf("proc: %s: its worker died each of the %d times that it was tried; at last: %s", e.Func, e.Tries, e.Cause)
+	return fmt.Sprintf("proc: %s: its worker died each of the %d times that it was tried; at last: %s", e.Func, e.Tries,
+		e.Cause)
 }
 
 // A LimitError is a call that took longer than PoolOptions.Limit. It is a timeout.
@@ -75,8 +76,8 @@ func (e *LimitError) Error() string {
 func (e *LimitError) Timeout() bool { return true }
 func (e *LimitError) Unwrap() error { return context.DeadlineExceeded }
 
-// A Pool is worker processes that run calls of functions: on all cores, and safe from what they do. It is known to what a
-// [Func] is asked to do. All methods may be called by any goroutine, and Shutdown by coroutines too.
+// A Pool is worker processes that run calls of functions: on all cores, and safe from what they do. It is known to what
+// a [Func] is asked to do. All methods may be called by any goroutine, and Shutdown by coroutines too.
 type Pool struct {
 	opt    PoolOptions
 	window int
@@ -121,7 +122,8 @@ func NewPool(o PoolOptions) (*Pool, error) {
 			*f.v = f.def
 		}
 		if *f.v < 0 {
-			return nil, fmt.Errorf("proc: PoolOptions.%s is %d: it must be positive, or 0 for the default of %d", f.name, *f.v, f.def)
+			return nil, fmt.Errorf("proc: PoolOptions.%s is %d: it must be positive, or 0 for the default of %d", f.name, *f.v,
+				f.def)
 		}
 	}
 	if o.Workers > MaxWorkers {
@@ -141,7 +143,8 @@ func NewPool(o PoolOptions) (*Pool, error) {
 	}
 	log, endLog := sample.New(o.Log, nil)
 	o.Log = log
-	p := &Pool{opt: o, endLog: endLog, window: o.Workers + o.Queue, queue: make(chan *task, o.Queue), again: make(chan *task, 2*o.Workers)}
+	p := &Pool{opt: o, endLog: endLog, window: o.Workers + o.Queue, queue: make(chan *task, o.Queue),
+		again: make(chan *task, 2*o.Workers)}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.closing = p.life.Done()
 	if err := p.start(); err != nil {
@@ -161,8 +164,8 @@ func (p *Pool) Stats() PoolStats {
 	return s
 }
 
-// Close ends the pool: what has not begun fails with ErrPoolClosed, and what runs as well, after its worker has been killed.
-// When it returns, the workers have been waited for. Closing again changes nothing.
+// Close ends the pool: what has not begun fails with ErrPoolClosed, and what runs as well, after its worker has been
+// killed. When it returns, the workers have been waited for. Closing again changes nothing.
 func (p *Pool) Close() error {
 	p.end()
 	p.workers.Wait()
@@ -179,8 +182,8 @@ func (p *Pool) Close() error {
 	}
 }
 
-// Shutdown waits until all calls have their results, and closes the pool. New calls fail meanwhile. If ctx is done before, the
-// pool is closed at once, and the error is the cause.
+// Shutdown waits until all calls have their results, and closes the pool. New calls fail meanwhile. If ctx is done
+// before, the pool is closed at once, and the error is the cause.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	if p.empty == nil {

@@ -28,8 +28,8 @@ func runEcho() int {
 	return 0 // the other side has closed it
 }
 
-// BenchmarkPoolCall is one call at a time of a function that does nothing to speak of, and, by turns with it, a round trip of
-// a pipe to a process that echoes: their medians in microseconds, and how many round trips a call takes.
+// BenchmarkPoolCall is one call at a time of a function that does nothing to speak of, and, by turns with it, a round
+// trip of a pipe to a process that echoes: their medians in microseconds, and how many round trips a call takes.
 func BenchmarkPoolCall(b *testing.B) {
 	p := newPool(b, proc.PoolOptions{Workers: 1})
 	pipe, theirs, err := ipc.NewPipe(ipc.Options{})

@@ -9,9 +9,9 @@ import (
 	"github.com/plexor-go/plexor/coro"
 )
 
-// A keeper is the goroutine that has a worker. While the worker has nothing to do it is on the pool's list of idle ones, and
-// whoever takes it off there, under the pool's lock, has the worker: one who gives the keeper a task, a goroutine that
-// talks to the worker by itself (Pool.call), or the keeper, since the worker died or the pool ends.
+// A keeper is the goroutine that has a worker. While the worker has nothing to do it is on the pool's list of idle
+// ones, and whoever takes it off there, under the pool's lock, has the worker: one who gives the keeper a task, a
+// goroutine that talks to the worker by itself (Pool.call), or the keeper, since the worker died or the pool ends.
 type keeper struct {
 	number int
 	w      *poolWorker // nil: it could not be started
@@ -120,7 +120,8 @@ func (p *Pool) match() {
 	}
 }
 
-// unidle takes a keeper off the list, and reports whether it was there. If not, who has its worker is to give that back.
+// unidle takes a keeper off the list, and reports whether it was there. If not, who has its worker is to give that
+// back.
 func (p *Pool) unidle(k *keeper) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,11 +162,13 @@ func (p *Pool) giveBack(k *keeper, good bool) {
 	p.idleLocked(k)
 }
 
-// mostLent is how long an argument may be, in bytes, that a borrower sends: an idle worker's socket takes it without a wait.
+// mostLent is how long an argument may be, in bytes, that a borrower sends: an idle worker's socket takes it without a
+// wait.
 const mostLent = 32 << 10
 
-// call submits a call. A goroutine for which there is an idle worker talks to it by itself, as long as that takes no time to
-// speak of; then another goroutine waits for the answer, and this one for that, as it does for those that are queued.
+// call submits a call. A goroutine for which there is an idle worker talks to it by itself, as long as that takes no
+// time to speak of; then another goroutine waits for the answer, and this one for that, as it does for those that are
+// queued.
 func (p *Pool) call(ctx context.Context, name string, in []byte) (*task, error) {
 	t, err := p.admit(ctx, name, in)
 	if err != nil {

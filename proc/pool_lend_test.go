@@ -12,8 +12,8 @@ import (
 	"github.com/plexor-go/plexor/proc"
 )
 
-// TestPoolCloseWhileCalled: workers that callers have at the moment go back to their keepers when the pool is closed, and each
-// call has its result or the pool's end.
+// TestPoolCloseWhileCalled: workers that callers have at the moment go back to their keepers when the pool is closed,
+// and each call has its result or the pool's end.
 func TestPoolCloseWhileCalled(t *testing.T) {
 	for range 5 {
 		p := newPool(t, proc.PoolOptions{Workers: 2})
@@ -34,7 +34,8 @@ func TestPoolCloseWhileCalled(t *testing.T) {
 				}
 			})
 		}
-		for end := time.Now().Add(patience); done.Load() < 50 && time.Now().Before(end) && !t.Failed(); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); done.Load() < 50 && time.Now().Before(end) &&
+			!t.Failed(); time.Sleep(time.Millisecond) {
 		}
 		closed := make(chan error, 1)
 		go func() { closed <- p.Close() }()

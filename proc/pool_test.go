@@ -95,7 +95,8 @@ func TestPoolCall(t *testing.T) {
 	if got, err := square.Call(ctx, p, 12); got != 144 || err != nil {
 		t.Errorf("square(12) = %d, %v; want 144", got, err)
 	}
-	if got, err := grow.Call(ctx, p, visit{"ann", []int{7}}); err != nil || got.Name != "ann" || !slices.Equal(got.Pages, []int{7, 1}) {
+	if got, err := grow.Call(ctx, p, visit{"ann", []int{7}}); err != nil || got.Name != "ann" ||
+		!slices.Equal(got.Pages, []int{7, 1}) {
 		t.Errorf("grow = %+v, %v; want ann with 7, 1", got, err)
 	}
 	if pid, err := whoami.Call(ctx, p, struct{ N int }{1}); err != nil || pid == os.Getpid() {
@@ -138,7 +139,8 @@ func TestPoolMap(t *testing.T) {
 			t.Fatalf("result %d is %d, %v; want %d", i, got, err, i*i)
 		}
 		if i++; taken-i > 2+4 {
-			t.Fatalf("%d were taken of the sequence when %d results had been given: no more than the pool holds may be under way", taken, i)
+			t.Fatalf("%d were taken of the sequence when %d results had been given: no more than the pool holds may be under "+
+				"way", taken, i)
 		}
 	}
 	if i != n {
@@ -161,7 +163,8 @@ func TestPoolMap(t *testing.T) {
 func TestPoolDeath(t *testing.T) {
 	var log bytes.Buffer
 	var mu sync.Mutex
-	p := newPool(t, proc.PoolOptions{Workers: 1, Tries: 4, Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
+	p := newPool(t, proc.PoolOptions{Workers: 1, Tries: 4,
+		Log: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
 	if got, err := leaves.Call(t.Context(), p, filepath.Join(t.TempDir(), "was here")); got != "stayed" || err != nil {
 		t.Errorf("got %q, %v; want that the second try stays", got, err)
 	}
@@ -234,7 +237,8 @@ func TestPoolLimit(t *testing.T) {
 	}
 }
 
-// TestPoolCancel: a call that is cancelled fails at once; its worker stays if the function returns, and is replaced if not.
+// TestPoolCancel: a call that is cancelled fails at once; its worker stays if the function returns, and is replaced if
+// not.
 func TestPoolCancel(t *testing.T) {
 	cause := errors.New("enough")
 	for _, row := range []struct {
@@ -254,7 +258,8 @@ func TestPoolCancel(t *testing.T) {
 				t.Fatal(err)
 			}
 			cancel(cause)
-			for _, err := range []error{second(f.Wait(t.Context())), second(waits.Wait(t.Context())), second(square.Submit(ctx, p, 1))} {
+			for _, err := range []error{second(f.Wait(t.Context())), second(waits.Wait(t.Context())),
+				second(square.Submit(ctx, p, 1))} {
 				if !errors.Is(err, cause) {
 					t.Errorf("got %v, want the cause", err)
 				}
@@ -292,7 +297,8 @@ func TestPoolBounds(t *testing.T) {
 	if _, err := large.Call(t.Context(), p, 2<<20); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("a result of 2 MiB: %v, want that it is too long", err)
 	}
-	if _, err := refuse.Call(t.Context(), p, strings.Repeat("x", 2<<20)); err == nil || !strings.Contains(err.Error(), "too long") {
+	if _, err := refuse.Call(t.Context(), p, strings.Repeat("x", 2<<20)); err == nil ||
+		!strings.Contains(err.Error(), "too long") {
 		t.Errorf("an argument of 2 MiB: %v, want that it is too long", err)
 	}
 	if got, err := large.Call(t.Context(), p, 1<<20); err != nil || len(got) != 1<<20 {
@@ -330,7 +336,8 @@ func TestPoolEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := p.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 calls were not done") {
+	if err := p.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+		!strings.Contains(err.Error(), "2 calls were not done") {
 		t.Errorf("Shutdown: %v, want that 2 calls were not done", err)
 	}
 	for _, f := range []*proc.Future[int]{running, waiting} {

@@ -33,8 +33,8 @@ type reply struct {
 // overhead is what an order or a reply has besides its argument, in bytes, at most.
 const overhead = 64 << 10
 
-// poolLooks is how often either side looks for the other's answer before it sleeps, while that is worth it: some 40 µs, since
-// a call takes two encodings and two decodings besides the way.
+// poolLooks is how often either side looks for the other's answer before it sleeps, while that is worth it: some 40 µs,
+// since a call takes two encodings and two decodings besides the way.
 const poolLooks = 100
 
 // A poolWorker is a worker process as its keeper sees it.
@@ -102,7 +102,8 @@ func (p *Pool) keep(k *keeper) {
 	}
 }
 
-// hopeless is how many times in a row a worker dies, or can't be started, until calls are told so rather than left waiting.
+// hopeless is how many times in a row a worker dies, or can't be started, until calls are told so rather than left
+// waiting.
 const hopeless = 8
 
 // pause waits before a worker is started again; false says that the pool ends.
@@ -248,8 +249,8 @@ func (p *Pool) await(x exchange) bool {
 	}
 }
 
-// sending bounds the sending of a task, for a worker may have stopped to read: by the call's limit, by the grace once it is
-// cancelled, and by the pool's life.
+// sending bounds the sending of a task, for a worker may have stopped to read: by the call's limit, by the grace once
+// it is cancelled, and by the pool's life.
 func (p *Pool) sending(t *task) (context.Context, context.CancelFunc) {
 	var ctx context.Context
 	var cancel context.CancelFunc

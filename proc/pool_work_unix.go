@@ -15,9 +15,9 @@ import (
 	"github.com/plexor-go/plexor/ipc"
 )
 
-// A poolCaller is a worker's process: it does what comes over the pipe. The goroutine that receives a call does it as well,
-// so that a short one costs no switch to another. When one takes longer than passOn, another goroutine receives, for what
-// comes then may be that it is cancelled, or that the master has ended; the first one ends with the call.
+// A poolCaller is a worker's process: it does what comes over the pipe. The goroutine that receives a call does it as
+// well, so that a short one costs no switch to another. When one takes longer than passOn, another goroutine receives,
+// for what comes then may be that it is cancelled, or that the master has ended; the first one ends with the call.
 type poolCaller struct {
 	pipe *ipc.Typed[reply, order]
 	over chan struct{} // closed when there is nothing to receive any more
@@ -39,7 +39,8 @@ func poolWork(j *job) int {
 	if err := json.NewDecoder(control).Decode(&hello); err != nil {
 		return 1 // the master died before it could say what there is to do
 	}
-	p, err := ipc.FilePipe(os.NewFile(firstFD, "pipe"), ipc.Options{MaxMessage: hello.Size, MaxFiles: -1, Looks: poolLooks})
+	p, err := ipc.FilePipe(os.NewFile(firstFD, "pipe"),
+		ipc.Options{MaxMessage: hello.Size, MaxFiles: -1, Looks: poolLooks})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process 1 of a container becomes the parent of every process there whose own parent has ended, and has to wait for them
-// (pid_namespaces(7)), else each stays a zombie. Only those are waited for here: a child of this package's has its own
-// waiter, and so has one of os/exec's, which is left reapAfter for it.
+// Process 1 of a container becomes the parent of every process there whose own parent has ended, and has to wait for
+// them (pid_namespaces(7)), else each stays a zombie. Only those are waited for here: a child of this package's has its
+// own waiter, and so has one of os/exec's, which is left reapAfter for it.
 
 // reapAfter is how long a child is left to whoever may have started it: a waiter takes it within microseconds.
 const reapAfter = time.Second
 
-// ReapOrphans waits for processes that were left to this one by others, if it is process 1, until stop is called; in any other
-// process it does nothing. A [Master] does it by itself. A child that ended and that nobody waits for within a second counts as
-// left: so call Wait of an exec.Cmd at once.
+// ReapOrphans waits for processes that were left to this one by others, if it is process 1, until stop is called; in
+// any other process it does nothing. A [Master] does it by itself. A child that ended and that nobody waits for within
+// a second counts as left: so call Wait of an exec.Cmd at once.
 func ReapOrphans() (stop func()) {
 	if os.Getpid() != 1 {
 		return func() {}
@@ -63,14 +63,16 @@ func reap(ended <-chan os.Signal, quit <-chan struct{}) {
 
 // zombie is a child that has ended and was not waited for; 0: there is none. It stays one.
 func zombie() int {
-	// siginfo_t of SIGCHLD (sigaction(2)): three words of 32 bits, padded to the alignment of a pointer, and then the process.
+	// siginfo_t of SIGCHLD (sigaction(2)): three words of 32 bits, padded to the alignment of a pointer, and then the
+	// process.
 	var info struct {
 		_   [3]int32
 		_   [0]uintptr
 		pid int32
 		_   [128]byte
 	}
-	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)),
+		unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, 0, 0)
 	if errno != 0 {
 		return 0 // there are no children
 	}

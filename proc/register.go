@@ -13,8 +13,8 @@ var entries struct {
 	mained bool // Main has been called
 }
 
-// Register gives a name to what a worker process does. Call it before [Main], in an init function or at the start of main:
-// a worker is this program started anew, and finds its entry by the name. It panics when the name is taken. The
+// Register gives a name to what a worker process does. Call it before [Main], in an init function or at the start of
+// main: a worker is this program started anew, and finds its entry by the name. It panics when the name is taken. The
 // worker's process ends when f returns, with status 0 if that is nil; otherwise with status 1, and the master tells
 // the error.
 func Register(name string, f func(w *Worker) error) {
@@ -55,7 +55,8 @@ func mustMain() error {
 	entries.Lock()
 	defer entries.Unlock()
 	if !entries.mained {
-		return fmt.Errorf("proc: call proc.Main at the start of main, after what proc.Register is called in: workers are this program, started anew")
+		return fmt.Errorf("proc: call proc.Main at the start of main, after what proc.Register is called in: workers are " +
+			"this program, started anew")
 	}
 	return nil
 }

@@ -33,7 +33,8 @@ type shared struct {
 	given bool      // it was handed over
 }
 
-// name is what the socket is called in LISTEN_FDNAMES: its address without options, escaped, for a name can't have a colon.
+// name is what the socket is called in LISTEN_FDNAMES: its address without options, escaped, for a name can't have a
+// colon.
 func (s *shared) name() string { return socketName(s.text) }
 
 func socketName(text string) string {
@@ -50,8 +51,8 @@ type handed struct {
 	used bool
 }
 
-// takeHanded takes what a service manager or an older master handed over, and clears the variables, for they are for one
-// process alone.
+// takeHanded takes what a service manager or an older master handed over, and clears the variables, for they are for
+// one process alone.
 func takeHanded() (hs []handed, err error) {
 	pid, count, names := os.Getenv(listenPID), os.Getenv(listenFDs), os.Getenv(listenNames)
 	for _, v := range []string{listenPID, listenFDs, listenNames} {
@@ -194,7 +195,8 @@ func find(hs []handed, a sock.Addr, name string) *handed {
 	return nil
 }
 
-// bound reports whether s is bound to a. An address without a host means all of them, and a port of 0 none in particular.
+// bound reports whether s is bound to a. An address without a host means all of them, and a port of 0 none in
+// particular.
 func bound(s sock.Socket, a sock.Addr) bool {
 	have, err := s.LocalAddr()
 	if err != nil || have.Scheme != a.Scheme {

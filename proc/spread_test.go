@@ -12,9 +12,10 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// BenchmarkSpread measures how connections come to four workers: by one shared socket on each driver, and, for comparison,
-// by a socket each with SO_REUSEPORT. fullest is what the worker with the most of 64 connections that stay has, as a
-// multiple of its share; visits/s is how many connections a second are made, answered once, and closed by eight clients.
+// BenchmarkSpread measures how connections come to four workers: by one shared socket on each driver, and, for
+// comparison, by a socket each with SO_REUSEPORT. fullest is what the worker with the most of 64 connections that stay
+// has, as a multiple of its share; visits/s is how many connections a second are made, answered once, and closed by
+// eight clients.
 func BenchmarkSpread(b *testing.B) {
 	const workers, stay = 4, 64
 	for _, d := range loop.Drivers() {

@@ -205,11 +205,14 @@ func TestActivationLies(t *testing.T) {
 		addr   string
 		want   string
 	}{
-		{"one more than there are", tcp, 2, "tcp://127.0.0.1:0", `LISTEN_FDS=2, but descriptor 4 is (not open|one of this process's own): fewer were handed over`},
+		{"one more than there are", tcp, 2, "tcp://127.0.0.1:0",
+			`LISTEN_FDS=2, but descriptor 4 is (not open|one of this process's own): fewer were handed over`},
 		{"many more than there are", tcp, 40, "tcp://127.0.0.1:0", `LISTEN_FDS=40, but descriptor 4 is`},
-		{"a socket of messages", file(unix.AF_UNIX, unix.SOCK_SEQPACKET, &unix.SockaddrUnix{Name: path}, true), 1, "unix://" + path,
+		{"a socket of messages", file(unix.AF_UNIX, unix.SOCK_SEQPACKET, &unix.SockaddrUnix{Name: path}, true), 1,
+			"unix://" + path,
 			`type seqpacket that listens: a server of unix needs a unix socket of type stream that listens`},
-		{"one that does not listen", file(unix.AF_INET, unix.SOCK_STREAM, local, false), 1, "tcp://127.0.0.1:0", `does not listen: a server of tcp needs`},
+		{"one that does not listen", file(unix.AF_INET, unix.SOCK_STREAM, local, false), 1, "tcp://127.0.0.1:0",
+			`does not listen: a server of tcp needs`},
 		{"a file", func() *os.File {
 			f, err := os.Open(os.DevNull)
 			if err != nil {

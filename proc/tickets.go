@@ -8,9 +8,9 @@ import (
 	"github.com/plexor-go/plexor"
 )
 
-// Session tickets of TLS are to be good at every worker, and at those that take their place. So the master makes the keys,
-// turns them over, and tells its workers, and in an upgrade its successor, by their pipes. They are nowhere else: not in an
-// environment, an argument, a file or a log.
+// Session tickets of TLS are to be good at every worker, and at those that take their place. So the master makes the
+// keys, turns them over, and tells its workers, and in an upgrade its successor, by their pipes. They are nowhere else:
+// not in an environment, an argument, a file or a log.
 //
 //	next ──▶ in use ──▶ former ──▶ former ──▶ forgotten        one step each ticketTurn
 //
@@ -18,7 +18,8 @@ import (
 // key that it has not heard of yet.
 
 // ticketTurn is how often a new key is made, and ticketsFormer how many former ones are still good: a client can resume
-// for a day, and at most a day and a half. The shorter they live, the less is known to who learns them (RFC 5077 section
+// for a day, and at most a day and a half. The shorter they live, the less is known to who learns them (RFC 5077
+// section
 // 5.5); RFC 8446 section 4.6.1 sets seven days as the most.
 const (
 	ticketTurn    = 12 * time.Hour
@@ -67,13 +68,13 @@ type ticketUsers struct {
 	servers map[*plexor.Server]bool // that are among them
 }
 
-// OnTicketKeys calls f with the keys of TLS session tickets that all workers of the master have, and those that take their
-// place by a reload or an upgrade: at once, and again, on a goroutine of the worker's, whenever the master has turned
-// them over, every 12 hours. They are what tls.Config.SetSessionTicketKeys takes: the first is for new tickets, and a
-// ticket is good for one to one and a half days. So a client resumes its session at whichever worker it comes to.
+// OnTicketKeys calls f with the keys of TLS session tickets that all workers of the master have, and those that take
+// their place by a reload or an upgrade: at once, and again, on a goroutine of the worker's, whenever the master has
+// turned them over, every 12 hours. They are what tls.Config.SetSessionTicketKeys takes: the first is for new tickets,
+// and a ticket is good for one to one and a half days. So a client resumes its session at whichever worker it comes to.
 //
-// A plexor.Server of [Worker.Serve], [Worker.Join] or [Worker.Run] has them already. OnTicketKeys is for other servers with
-// TLS:
+// A plexor.Server of [Worker.Serve], [Worker.Join] or [Worker.Run] has them already. OnTicketKeys is for other servers
+// with TLS:
 //
 //	w.OnTicketKeys(cfg.SetSessionTicketKeys)
 //

@@ -111,9 +111,10 @@ func visitTLS(t *testing.T, addr string, w *wallet) (v visited) {
 	return v
 }
 
-// everywhere visits until every worker has answered often times by the same keys, which it returns: other ones than before.
-// Each of those answers has to resume the session of w, or, if want is never, not to.
-func everywhere(t *testing.T, addr string, w *wallet, workers int, before string, want resumption) (keys string, pids []int) {
+// everywhere visits until every worker has answered often times by the same keys, which it returns: other ones than
+// before. Each of those answers has to resume the session of w, or, if want is never, not to.
+func everywhere(t *testing.T, addr string, w *wallet, workers int, before string, want resumption) (keys string,
+	pids []int) {
 	t.Helper()
 	const often = 3
 	seen := make(map[string]map[int]int) // by keys and process
@@ -159,8 +160,8 @@ func ticketSetup(workers int) setup {
 	return setup{Entry: "tickets", Workers: workers, Addrs: []string{"tls://127.0.0.1:0"}, Drain: 5 * time.Second}
 }
 
-// TestTickets: a session is resumed at every worker, after a reload, and until its key was turned over three times; the keys
-// are in no environment and no argument, and not in the log.
+// TestTickets: a session is resumed at every worker, after a reload, and until its key was turned over three times; the
+// keys are in no environment and no argument, and not in the log.
 func TestTickets(t *testing.T) {
 	m := ticketSetup(4).ready(t)
 	addr := strings.TrimPrefix(m.addrs[0], "tcp://")
@@ -200,8 +201,8 @@ func TestTickets(t *testing.T) {
 	m.ends(syscall.SIGTERM)
 }
 
-// TestTicketsUpgrade: a successor has its predecessor's keys, and those that the latter makes while both serve; alone, it
-// makes the next.
+// TestTicketsUpgrade: a successor has its predecessor's keys, and those that the latter makes while both serve; alone,
+// it makes the next.
 func TestTicketsUpgrade(t *testing.T) {
 	s := ticketSetup(2)
 	s.PIDFile = filepath.Join(socketDir(t), "pid")
@@ -266,7 +267,8 @@ func notShown(t *testing.T, m *running, pids []int, keys ...string) {
 		if err != nil || len(raw) != sha256.Size {
 			t.Fatalf("%q is no key: %v", k, err)
 		}
-		for _, form := range []string{string(raw), k, base64.RawStdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw),
+		for _, form := range []string{string(raw), k, base64.RawStdEncoding.EncodeToString(raw),
+			base64.RawURLEncoding.EncodeToString(raw),
 			strings.Trim(fmt.Sprint(raw), "[]"), strings.ReplaceAll(strings.Trim(fmt.Sprint(raw), "[]"), " ", ",")} {
 			for where, text := range shown {
 				if strings.Contains(text, form) {

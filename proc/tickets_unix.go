@@ -7,8 +7,8 @@ import "time"
 // turnAfter is time.AfterFunc, but for tests.
 var turnAfter = time.AfterFunc
 
-// turnTicketsLater sets the timer for the next key. While the master that started this one lives, it is that one's matter,
-// so that both have the same.
+// turnTicketsLater sets the timer for the next key. While the master that started this one lives, it is that one's
+// matter, so that both have the same.
 func (m *master) turnTicketsLater() {
 	m.stopTickets()
 	if p := m.predecessor; p != nil && p.tickets {

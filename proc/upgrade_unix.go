@@ -89,8 +89,8 @@ type predecessor struct {
 	done    sync.WaitGroup
 }
 
-// watchPredecessor waits for what it has to tell, and returns its keys; nil if it is of a kind that has none, or has ended.
-// From then on it calls turned for new ones and ended when it has, on a goroutine of its own.
+// watchPredecessor waits for what it has to tell, and returns its keys; nil if it is of a kind that has none, or has
+// ended. From then on it calls turned for new ones and ended when it has, on a goroutine of its own.
 func watchPredecessor(fd int, turned func(*tickets), ended func()) (p *predecessor, keys *tickets) {
 	p = &predecessor{control: os.NewFile(uintptr(fd), "control")}
 	dec := json.NewDecoder(p.control)

@@ -24,8 +24,8 @@ const (
 	Quit Mode = "quit"
 )
 
-// A Worker is what the entry of a worker process gets. Any goroutine but those of loops may call its methods, unless it is
-// said otherwise.
+// A Worker is what the entry of a worker process gets. Any goroutine but those of loops may call its methods, unless it
+// is said otherwise.
 type Worker struct {
 	// Number is the worker's place, from 1. One that replaces another has the same.
 	Number int
@@ -87,8 +87,8 @@ func rank(m Mode) int {
 	return 0
 }
 
-// Serve serves all of Addrs with srv's Handler and Packets until the worker is to end, and then ends srv as it should: it
-// is the whole of an entry that has one service. It calls [Worker.Join].
+// Serve serves all of Addrs with srv's Handler and Packets until the worker is to end, and then ends srv as it should:
+// it is the whole of an entry that has one service. It calls [Worker.Join].
 func (w *Worker) Serve(srv *plexor.Server) error {
 	w.Join(srv)
 	for _, a := range w.Addrs {
@@ -137,8 +137,8 @@ func (w *Worker) Run(srv *plexor.Server, status string) error {
 // idleEvery is how often a worker that retires looks whether connections are left.
 const idleEvery = 5 * time.Millisecond
 
-// untilIdle lets connections come to their end: the peers do not know of our end, and a request may be on its way on each
-// of them.
+// untilIdle lets connections come to their end: the peers do not know of our end, and a request may be on its way on
+// each of them.
 func (w *Worker) untilIdle(srv *plexor.Server, limit time.Duration) {
 	tick := time.NewTicker(idleEvery)
 	defer tick.Stop()

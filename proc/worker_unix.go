@@ -60,7 +60,8 @@ func work(j *job) int {
 	go w.listen(dec, hello.Limit)
 	f := entry(j.Entry)
 	if f == nil {
-		return w.fail(fmt.Errorf("proc: nothing is registered as %q in this program: call proc.Register before proc.Main", j.Entry))
+		return w.fail(fmt.Errorf("proc: nothing is registered as %q in this program: call proc.Register before proc.Main",
+			j.Entry))
 	}
 	if err := f(w); err != nil && !errors.Is(err, errEnding) {
 		return w.fail(err)
@@ -124,8 +125,8 @@ func (w *Worker) told(mode Mode, limit time.Duration, why error) {
 	})
 }
 
-// Ready tells the master that the worker serves. status is for [Master.OnReady]. Before that the master waits, and kills a
-// worker that takes longer than ReadyTimeout.
+// Ready tells the master that the worker serves. status is for [Master.OnReady]. Before that the master waits, and
+// kills a worker that takes longer than ReadyTimeout.
 func (w *Worker) Ready(status string) error {
 	if err := w.control.say(message{Kind: msgReady, Text: status}); err != nil {
 		return fmt.Errorf("proc: tell the master that the worker is ready: %w", err)
@@ -134,9 +135,9 @@ func (w *Worker) Ready(status string) error {
 }
 
 // Bind gives the descriptor that is bound to one of Addrs, which must be named as it stands there: it is what
-// plexor.Server.Bind wants. It is non-blocking, shared with the other workers and the master, and the caller's to close:
-// only when all of them have does a socket listen no more. So each can be had once, and none when the worker is to end: an
-// entry that returns that error ends in good order.
+// plexor.Server.Bind wants. It is non-blocking, shared with the other workers and the master, and the caller's to
+// close: only when all of them have does a socket listen no more. So each can be had once, and none when the worker is
+// to end: an entry that returns that error ends in good order.
 func (w *Worker) Bind(addr string) (sock.Socket, error) {
 	i := slices.Index(w.Addrs, addr)
 	if i < 0 {

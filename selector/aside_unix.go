@@ -24,7 +24,8 @@ type aside struct {
 	flip int       // 0 or 1: who gets the odd place
 }
 
-// hangupLook is how late a hang-up that select does not show is noticed at most. A look costs about 0.1 µs a descriptor.
+// hangupLook is how late a hang-up that select does not show is noticed at most. A look costs about 0.1 µs a
+// descriptor.
 const hangupLook = time.Second
 
 // set says whether fd is one of them.

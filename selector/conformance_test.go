@@ -36,7 +36,8 @@ func TestArguments(t *testing.T) {
 			{"register a hang-up and another event", s.Register(free, Read|Hangup, nil), ErrInvalid, fs.ErrInvalid},
 			{"register the private bit", s.Register(free, vanished, nil), ErrInvalid, fs.ErrInvalid},
 			{"register a negative descriptor", s.Register(-1, Read, nil), ErrInvalid, fs.ErrInvalid},
-			{"register a descriptor that the kernel would cut to 32 bits", s.Register(cut(free), Read, nil), ErrInvalid, fs.ErrInvalid},
+			{"register a descriptor that the kernel would cut to 32 bits", s.Register(cut(free), Read, nil), ErrInvalid,
+				fs.ErrInvalid},
 			{"register twice", s.Register(r, Read, "first"), ErrRegistered, fs.ErrExist},
 			{"register twice, other data and events", s.Register(r, Write, "second"), ErrRegistered, fs.ErrExist},
 			{"modify no events", s.Modify(r, 0, "second"), ErrInvalid, fs.ErrInvalid},
@@ -179,7 +180,8 @@ func TestTimeout(t *testing.T) {
 				r, _ := newPipe(t)
 				ok(t, s.Register(r, Read, nil))
 			}
-			for _, d := range []time.Duration{0, 1, 999, 50 * time.Microsecond, 1100 * time.Microsecond, 30*time.Millisecond + 1} {
+			for _, d := range []time.Duration{0, 1, 999, 50 * time.Microsecond, 1100 * time.Microsecond,
+				30*time.Millisecond + 1} {
 				start := time.Now()
 				ready, err := s.Select(d, nil)
 				took := time.Since(start)
@@ -352,7 +354,8 @@ func TestClosed(t *testing.T) {
 }
 
 func TestEventsString(t *testing.T) {
-	for e, want := range map[Events]string{0: "none", Read: "read", Write: "write", both: "read|write", Hangup: "hangup", 9: "Events(0x9)"} {
+	for e, want := range map[Events]string{0: "none", Read: "read", Write: "write", both: "read|write", Hangup: "hangup",
+		9: "Events(0x9)"} {
 		if got := e.String(); got != want {
 			t.Errorf("Events(%d).String() = %q, want %q", uint8(e), got, want)
 		}

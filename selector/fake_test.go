@@ -226,7 +226,8 @@ func TestMarks(t *testing.T) {
 	}
 	// A late event of what was unregistered without trouble is dropped; nothing is rebuilt.
 	ok(t, s.Unregister(3))
-	f.waits = append(f.waits, these(hit{fd: 3, id: 4, events: Read}, hit{fd: 0, id: 99, events: Read}, hit{fd: 1, id: 2, events: Read}))
+	f.waits = append(f.waits, these(hit{fd: 3, id: 4, events: Read}, hit{fd: 0, id: 99, events: Read},
+		hit{fd: 1, id: 2, events: Read}))
 	wantFound(t, s, -1, map[int]Events{1: Read})
 	if len(f.rebuilt) != 0 {
 		t.Errorf("rebuilt with %v", f.rebuilt)

@@ -66,8 +66,8 @@ func TestHangupOfFullSocket(t *testing.T) {
 	}
 }
 
-// One that is hung up, and that nobody unregisters, does not keep others from being told, nor they it, however small the
-// room is.
+// One that is hung up, and that nobody unregisters, does not keep others from being told, nor they it, however small
+// the room is.
 func TestHangupStarvesNobody(t *testing.T) {
 	each(t, func(t *testing.T, s *Selector) {
 		a, b := newPair(t)

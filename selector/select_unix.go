@@ -41,7 +41,8 @@ func newSelect() (backend, error) {
 	}
 	if w.source() >= fdSetSize {
 		w.close()
-		return nil, fmt.Errorf("%w: select(2) needs a descriptor below %d (FD_SETSIZE) for itself, and all are in use; use %s",
+		return nil, fmt.Errorf("%w: select(2) needs a descriptor below %d (FD_SETSIZE) for itself, and all are in use; "+
+			"use %s",
 			ErrLimit, fdSetSize, instead)
 	}
 	s := &selecter{waker: w, high: w.source()}

@@ -1,12 +1,13 @@
 // Command soak serves echoes for a long time to clients that behave as clients do: they come and go, send in pieces,
 // close one half, read slowly, vanish with a reset. It checks every byte that comes back, and at the end that no
-// descriptor is left and that memory did not grow: neither what is resident while it runs, nor what is alive afterwards.
-// All of it is in one process and on the loopback.
+// descriptor is left and that memory did not grow: neither what is resident while it runs, nor what is alive
+// afterwards. All of it is in one process and on the loopback.
 //
 //	go run ./soak -for 10m               every driver that works here, one after the other
 //	go run ./soak -for 10m -driver epoll
 //
-// At the end of each driver it says "ok" or "FAILED" with what was wrong, and the figures. It exits with 0 if all were ok, with
+// At the end of each driver it says "ok" or "FAILED" with what was wrong, and the figures. It exits with 0 if all were
+// ok, with
 // 1 if a byte was wrong, a descriptor was left, memory grew, or the driver does not work here.
 package main
 
@@ -101,7 +102,8 @@ func (s *soak) report(err error) string {
 	}
 	return fmt.Sprintf("%-8s %s\n%8s seed %d, %d connections, %d MiB came back; descriptors %d before, %d after; "+
 		"resident at most %d MiB in the second fifth, %d MiB in the last; alive afterwards %d KiB more than before\n",
-		s.driver, verdict, "", s.seed, s.conns.Load(), s.bytes.Load()>>20, s.filesBefore, s.filesAfter, s.early>>20, s.late>>20, s.left>>10)
+		s.driver, verdict, "", s.seed, s.conns.Load(), s.bytes.Load()>>20, s.filesBefore, s.filesAfter, s.early>>20,
+		s.late>>20, s.left>>10)
 }
 
 // mostWrongs bounds what is kept of a long list of the same.
@@ -134,7 +136,8 @@ func (s *soak) run(d time.Duration) error {
 			c.CloseWithError(err)
 		}
 	})
-	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{}, func(*loop.Conn) loop.Handler { return echo })
+	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{},
+		func(*loop.Conn) loop.Handler { return echo })
 	if err != nil {
 		return errors.Join(err, g.Close())
 	}
@@ -205,7 +208,8 @@ func (s *soak) watch(ctx context.Context, d time.Duration) (early, late int) {
 		case 4:
 			late = max(late, rss)
 		}
-		fmt.Printf("%-8s %4.0f s  %9d connections  %7d half-closed  %7d reset  %7d slow  %8d MiB  resident %6d KiB  descriptors %4d  goroutines %4d\n",
+		fmt.Printf("%-8s %4.0f s  %9d connections  %7d half-closed  %7d reset  %7d slow  %8d MiB  resident %6d KiB  "+
+			"descriptors %4d  goroutines %4d\n",
 			s.driver, passed.Seconds(), s.conns.Load(), s.halves.Load(), s.resets.Load(), s.slow.Load(),
 			s.bytes.Load()>>20, rss>>10, descriptors(), runtime.NumGoroutine())
 	}

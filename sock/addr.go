@@ -135,7 +135,8 @@ func (a Addr) Resolve(ctx context.Context) ([]Addr, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, &Error{Op: "resolve", Addr: a.String(), Err: &net.DNSError{Err: "the name has no address", Name: a.Host, IsNotFound: true}}
+		return nil, &Error{Op: "resolve", Addr: a.String(), Err: &net.DNSError{Err: "the name has no address", Name: a.Host,
+			IsNotFound: true}}
 	}
 	return found, nil
 }

@@ -18,11 +18,13 @@ func TestParseAddr(t *testing.T) {
 	}{
 		{"IPv4", "tcp://127.0.0.1:9000", Addr{Scheme: "tcp", Host: "127.0.0.1", Port: 9000}, ""},
 		{"IPv6", "tcp://[::1]:9000", Addr{Scheme: "tcp", Host: "::1", Port: 9000}, ""},
-		{"IPv6 not canonical", "tcp://[0:0:0:0:0:0:0:1]:09000", Addr{Scheme: "tcp", Host: "::1", Port: 9000}, "tcp://[::1]:9000"},
+		{"IPv6 not canonical", "tcp://[0:0:0:0:0:0:0:1]:09000", Addr{Scheme: "tcp", Host: "::1", Port: 9000},
+			"tcp://[::1]:9000"},
 		{"IPv6 in capitals", "udp://[FE80::A]:1", Addr{Scheme: "udp", Host: "fe80::a", Port: 1}, "udp://[fe80::a]:1"},
 		{"IPv4 mapped", "tcp://[::ffff:1.2.3.4]:5", Addr{Scheme: "tcp", Host: "::ffff:1.2.3.4", Port: 5}, ""},
 		{"zone", "tcp://[fe80::1%25eth0]:9000", Addr{Scheme: "tcp", Host: "fe80::1%eth0", Port: 9000}, ""},
-		{"zone after a bare %", "tcp://[fe80::1%eth0]:9000", Addr{Scheme: "tcp", Host: "fe80::1%eth0", Port: 9000}, "tcp://[fe80::1%25eth0]:9000"},
+		{"zone after a bare %", "tcp://[fe80::1%eth0]:9000", Addr{Scheme: "tcp", Host: "fe80::1%eth0", Port: 9000},
+			"tcp://[fe80::1%25eth0]:9000"},
 		{"zone that is 25", "tcp://[fe80::1%2525]:9000", Addr{Scheme: "tcp", Host: "fe80::1%25", Port: 9000}, ""},
 		{"zone with odd characters", "tcp://[fe80::1%25a%3Ab%5D]:1", Addr{Scheme: "tcp", Host: "fe80::1%a:b]", Port: 1}, ""},
 		{"all", "udp://:9000", Addr{Scheme: "udp", Port: 9000}, ""},
@@ -37,11 +39,15 @@ func TestParseAddr(t *testing.T) {
 		{"unix with bytes encoded", "unix:///a%20b%23%3F%25%FF", Addr{Scheme: "unix", Path: "/a b#?%\xff"}, ""},
 		{"unix with a space", "unix:///a b", Addr{Scheme: "unix", Path: "/a b"}, "unix:///a%20b"},
 		{"unix as long as can be", "unix://" + long, Addr{Scheme: "unix", Path: long}, ""},
-		{"query", "tcp://:1?backlog=5&nodelay=no", Addr{Scheme: "tcp", Port: 1, Query: url.Values{"backlog": {"5"}, "nodelay": {"no"}}}, ""},
+		{"query", "tcp://:1?backlog=5&nodelay=no",
+			Addr{Scheme: "tcp", Port: 1, Query: url.Values{"backlog": {"5"}, "nodelay": {"no"}}}, ""},
 		{"query on unix", "unix:///x?mode=0600", Addr{Scheme: "unix", Path: "/x", Query: url.Values{"mode": {"0600"}}}, ""},
-		{"key without value", "tcp://:1?reuseport", Addr{Scheme: "tcp", Port: 1, Query: url.Values{"reuseport": {""}}}, "tcp://:1?reuseport="},
+		{"key without value", "tcp://:1?reuseport", Addr{Scheme: "tcp", Port: 1, Query: url.Values{"reuseport": {""}}},
+			"tcp://:1?reuseport="},
 		{"empty query", "tcp://:1?", Addr{Scheme: "tcp", Port: 1}, "tcp://:1"},
-		{"query with a URL in it", "tcp://:1?to=tcp://[::1]:2", Addr{Scheme: "tcp", Port: 1, Query: url.Values{"to": {"tcp://[::1]:2"}}}, "tcp://:1?to=tcp%3A%2F%2F%5B%3A%3A1%5D%3A2"},
+		{"query with a URL in it", "tcp://:1?to=tcp://[::1]:2",
+			Addr{Scheme: "tcp", Port: 1, Query: url.Values{"to": {"tcp://[::1]:2"}}},
+			"tcp://:1?to=tcp%3A%2F%2F%5B%3A%3A1%5D%3A2"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, err := ParseAddr(row.in)
@@ -138,11 +144,13 @@ func TestParseAddrErrors(t *testing.T) {
 		{"hyphen first", "tcp://-a:80", "begins or ends with a hyphen"},
 		{"hyphen last", "tcp://a-.b:80", "begins or ends with a hyphen"},
 		{"long part", "tcp://" + strings.Repeat("a", 64) + ":80", "has 64 characters, and at most 63"},
-		{"long name", "tcp://" + strings.Repeat("a.", 127) + ":80", "the host has 254 characters, and a name has at most 253"},
+		{"long name", "tcp://" + strings.Repeat("a.", 127) + ":80",
+			"the host has 254 characters, and a name has at most 253"},
 
 		{"no path", "unix://", "the path is missing: write unix:///path"},
 		{"no path but a query", "unix://?mode=0600", "the path is missing"},
-		{"relative path", "unix://x", `the path "x" is relative, and a path begins with a third slash; did you mean unix:///x?`},
+		{"relative path", "unix://x",
+			`the path "x" is relative, and a path begins with a third slash; did you mean unix:///x?`},
 		{"host before the path", "unix://run/x.sock", "did you mean unix:///run/x.sock?"},
 		{"dot path", "unix://./x.sock", "is relative"},
 		{"directory", "unix:///run/", "the path names a directory"},
@@ -274,7 +282,8 @@ func TestResolve(t *testing.T) {
 	}
 
 	none := Addr{Scheme: "tcp", Host: "no-such-host.invalid", Port: 5}
-	if got, err := none.Resolve(done); err == nil || !strings.Contains(err.Error(), "resolve tcp://no-such-host.invalid:5") {
+	if got, err := none.Resolve(done); err == nil ||
+		!strings.Contains(err.Error(), "resolve tcp://no-such-host.invalid:5") {
 		t.Errorf("Resolve of %v: got %v, %v, want an error with the address", none, got, err)
 	}
 }

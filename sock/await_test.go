@@ -126,7 +126,8 @@ func streams(t *testing.T, test func(t *testing.T, client, server Socket)) {
 			case "tcp6":
 				needIPv6(t)
 			}
-			text := map[string]string{"tcp": "tcp://127.0.0.1:0", "tcp6": "tcp://[::1]:0", "unix": "unix://" + socketPath(t)}[kind]
+			text := map[string]string{"tcp": "tcp://127.0.0.1:0", "tcp6": "tcp://[::1]:0",
+				"unix": "unix://" + socketPath(t)}[kind]
 			l, at := listen(t, text)
 			client := connect(t, at, Options{})
 			test(t, client, accept(t, l))

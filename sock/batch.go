@@ -45,9 +45,9 @@ func (b *Batch) Recv(s Socket, ds []Datagram) (n int, err error) { return b.sys.
 
 // RecvLocal is Recv, and fills in Local as well, of sockets that tell it ([Socket.TellLocal]): an address that answers
 // can be sent from, IPv4 as plain IPv4, and a link-local one with the interface's name for its zone. That is where the
-// datagram was sent to; for one that was sent to an IPv4 broadcast or multicast address it is an address of this machine
-// on the interface that it came by (RFC 1122 section 4.1.3.5; ip(7), ipi_spec_dst), and for an IPv6 multicast address
-// "::", which leaves the choice to the system. The zero value: the socket does not tell.
+// datagram was sent to; for one that was sent to an IPv4 broadcast or multicast address it is an address of this
+// machine on the interface that it came by (RFC 1122 section 4.1.3.5; ip(7), ipi_spec_dst), and for an IPv6 multicast
+// address "::", which leaves the choice to the system. The zero value: the socket does not tell.
 func (b *Batch) RecvLocal(s Socket, ds []Datagram) (n int, err error) { return b.sys.recvLocal(s, ds) }
 
 // Send sends the datagrams in order and returns how many were sent. When that is fewer than len(ds), err says
@@ -65,8 +65,8 @@ func (b *Batch) Send(s Socket, ds []Datagram) (n int, err error) { return b.sys.
 
 // TellLocal has a udp socket tell with each datagram to which address of this machine it was sent ([Batch.RecvLocal]).
 // That is of use for a socket that is bound to all addresses, whose answers the system otherwise sends from an address
-// of its own choice, and a peer that asked another one drops them (RFC 1122 section 4.1.3.5; ip(7), IP_PKTINFO; RFC 3542
-// section 6.1, IPV6_RECVPKTINFO). It is for Linux; elsewhere errors.Is finds [errors.ErrUnsupported].
+// of its own choice, and a peer that asked another one drops them (RFC 1122 section 4.1.3.5; ip(7), IP_PKTINFO; RFC
+// 3542 section 6.1, IPV6_RECVPKTINFO). It is for Linux; elsewhere errors.Is finds [errors.ErrUnsupported].
 func (s Socket) TellLocal() error { return sysTellLocal(s) }
 
 // RecvError takes one entry off a udp socket's queue of errors: the datagram sent to peer came back refused,

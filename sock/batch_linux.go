@@ -140,7 +140,8 @@ func (b *sysBatch) sendPart(s Socket, ds []Datagram) (sent int, err error) {
 
 // call is raw for the reason that io_linux.go gives.
 func (b *sysBatch) call(number uintptr, s Socket, from, to int, flags uintptr) (int, syscall.Errno) {
-	n, _, e := unix.RawSyscall6(number, uintptr(s), uintptr(unsafe.Pointer(&b.headers[from])), uintptr(to-from), flags, 0, 0)
+	n, _, e := unix.RawSyscall6(number, uintptr(s), uintptr(unsafe.Pointer(&b.headers[from])), uintptr(to-from), flags, 0,
+		0)
 	return int(n), e
 }
 

@@ -87,7 +87,8 @@ func TestBatch(t *testing.T) {
 			}
 			for i, d := range recvBatch(t, batch, way.to, len(out), 100) {
 				if d.Truncated || d.Peer != way.back || !bytes.Equal(d.Data[:d.N], out[i].Data) {
-					t.Errorf("%s: datagram %d: got %d bytes from %v (truncated: %v), want %d from %v", way.name, i, d.N, d.Peer, d.Truncated, i, way.back)
+					t.Errorf("%s: datagram %d: got %d bytes from %v (truncated: %v), want %d from %v", way.name, i, d.N, d.Peer,
+						d.Truncated, i, way.back)
 				}
 			}
 		}
@@ -101,7 +102,8 @@ func TestBatch(t *testing.T) {
 		got := recvBatch(t, batch, b, 3, 8)
 		for i, want := range []Datagram{{N: 5}, {N: 8, Truncated: true}, {N: 4}} {
 			if got[i].N != want.N || got[i].Truncated != want.Truncated {
-				t.Errorf("datagram %d into 8 bytes: got %d (truncated: %v), want %d (%v)", i, got[i].N, got[i].Truncated, want.N, want.Truncated)
+				t.Errorf("datagram %d into 8 bytes: got %d (truncated: %v), want %d (%v)", i, got[i].N, got[i].Truncated, want.N,
+					want.Truncated)
 			}
 		}
 		if s := string(got[1].Data[:got[1].N]); s != "much too" {
@@ -203,8 +205,10 @@ func TestRecvError(t *testing.T) {
 			for i, at := range refusedNow {
 				i = min(i, len(refused)-1)
 				peer, n, cause, ok := a.RecvError(buf)
-				if want := fmt.Sprintf("refused %d", i); !ok || peer != at || cause != syscall.ECONNREFUSED || string(buf[:n]) != want {
-					t.Errorf("round %d: RecvError: got %v, %q, %v, %v, want %v, %q, ECONNREFUSED", round, peer, buf[:n], cause, ok, at, want)
+				if want := fmt.Sprintf("refused %d", i); !ok || peer != at || cause != syscall.ECONNREFUSED ||
+					string(buf[:n]) != want {
+					t.Errorf("round %d: RecvError: got %v, %q, %v, %v, want %v, %q, ECONNREFUSED", round, peer, buf[:n], cause, ok, at,
+						want)
 				}
 			}
 			if peer, n, cause, ok := a.RecvError(buf); ok {

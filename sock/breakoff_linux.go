@@ -22,8 +22,8 @@ func sysBreakOff(s Socket) error {
 	return nil
 }
 
-// connectToItself leaves a datagram socket one peer, which will send nothing: the socket. To all others the system answers
-// that nobody has the port.
+// connectToItself leaves a datagram socket one peer, which will send nothing: the socket. To all others the system
+// answers that nobody has the port.
 func connectToItself(s Socket) error {
 	own, err := unix.Getsockname(s.FD())
 	if err != nil {

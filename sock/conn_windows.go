@@ -34,8 +34,10 @@ const (
 )
 
 var (
-	exhausted = []syscall.Errno{windows.WSAEMFILE, windows.WSAENOBUFS, windows.ERROR_NOT_ENOUGH_MEMORY, windows.ERROR_TOO_MANY_OPEN_FILES}
-	aborted   = []syscall.Errno{windows.WSAECONNABORTED, windows.WSAECONNRESET, windows.WSAENETDOWN, windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH}
+	exhausted = []syscall.Errno{windows.WSAEMFILE, windows.WSAENOBUFS, windows.ERROR_NOT_ENOUGH_MEMORY,
+		windows.ERROR_TOO_MANY_OPEN_FILES}
+	aborted = []syscall.Errno{windows.WSAECONNABORTED, windows.WSAECONNRESET, windows.WSAENETDOWN,
+		windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH}
 )
 
 var system = features{keepTimes: true, dualStack: true}
@@ -99,7 +101,8 @@ func sysSocket(e endpoint) (Socket, error) {
 	if e.datagrams {
 		// Without this, the answer to a datagram that nobody took ends the next receive with WSAECONNRESET.
 		var off, returned uint32
-		if err := windows.WSAIoctl(h, windows.SIO_UDP_CONNRESET, (*byte)(unsafe.Pointer(&off)), 4, nil, 0, &returned, nil, 0); err != nil {
+		if err := windows.WSAIoctl(h, windows.SIO_UDP_CONNRESET, (*byte)(unsafe.Pointer(&off)), 4, nil, 0, &returned, nil,
+			0); err != nil {
 			_ = s.Close() // the first error is the one to tell
 			return None, err
 		}
@@ -121,7 +124,8 @@ func blockingSocket(e endpoint) (windows.Handle, error) {
 	if e.datagrams {
 		typ = windows.SOCK_DGRAM
 	}
-	return windows.WSASocket(int32(domain), int32(typ), 0, nil, 0, windows.WSA_FLAG_OVERLAPPED|windows.WSA_FLAG_NO_HANDLE_INHERIT)
+	return windows.WSASocket(int32(domain), int32(typ), 0, nil, 0,
+		windows.WSA_FLAG_OVERLAPPED|windows.WSA_FLAG_NO_HANDLE_INHERIT)
 }
 
 // ioctl passes value in and returns what the call left there by the pointer.

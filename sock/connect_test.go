@@ -70,15 +70,19 @@ func TestConnectErrors(t *testing.T) {
 		want string
 	}{
 		{"port 0", Addr{Scheme: "tcp", Host: "127.0.0.1"}, Options{}, "port 0 is none to connect to"},
-		{"no such path", Addr{Scheme: "unix", Path: "/no/such/dir/s"}, Options{}, "connect unix:///no/such/dir/s: no such file or directory (there is no such file: is the server up?)"},
+		{"no such path", Addr{Scheme: "unix", Path: "/no/such/dir/s"}, Options{},
+			"connect unix:///no/such/dir/s: no such file or directory (there is no such file: is the server up?)"},
 		{"bad address", Addr{Scheme: "tcp", Host: "a/b", Port: 1}, Options{}, "a tcp address has no path"},
 		{"no address", Addr{}, Options{}, "the scheme is missing"},
-		{"listener's option", Addr{Scheme: "tcp", Host: "127.0.0.1", Port: 1}, Options{Backlog: 1}, "option backlog: only a socket that listens has it"},
-		{"option of others", Addr{Scheme: "udp", Host: "127.0.0.1", Port: 1}, Options{Delay: true}, "option nodelay: a udp socket does not have it"},
+		{"listener's option", Addr{Scheme: "tcp", Host: "127.0.0.1", Port: 1}, Options{Backlog: 1},
+			"option backlog: only a socket that listens has it"},
+		{"option of others", Addr{Scheme: "udp", Host: "127.0.0.1", Port: 1}, Options{Delay: true},
+			"option nodelay: a udp socket does not have it"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s, connected, err := Connect(row.a, row.o)
-			if err == nil || s != None || connected || !strings.Contains(err.Error(), row.want) || !strings.HasPrefix(err.Error(), "connect "+row.a.String()) {
+			if err == nil || s != None || connected || !strings.Contains(err.Error(), row.want) ||
+				!strings.HasPrefix(err.Error(), "connect "+row.a.String()) {
 				t.Errorf("got %d, %v, %v\nwant None and %q", s, connected, err, row.want)
 			}
 		})

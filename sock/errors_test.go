@@ -15,8 +15,10 @@ func TestErrorText(t *testing.T) {
 		e    Error
 		want string
 	}{
-		{"all", Error{Op: "listen", Addr: "tcp://:1", Call: "bind", Err: cause, Hint: "do this"}, "listen tcp://:1: bind: cause (do this)"},
-		{"call of the same name", Error{Op: "connect", Addr: "tcp://:1", Call: "connect", Err: cause}, "connect tcp://:1: cause"},
+		{"all", Error{Op: "listen", Addr: "tcp://:1", Call: "bind", Err: cause, Hint: "do this"},
+			"listen tcp://:1: bind: cause (do this)"},
+		{"call of the same name", Error{Op: "connect", Addr: "tcp://:1", Call: "connect", Err: cause},
+			"connect tcp://:1: cause"},
 		{"no address", Error{Op: "set nodelay", Call: "setsockopt", Err: cause}, "set nodelay: setsockopt: cause"},
 		{"the least", Error{Op: "resolve", Err: cause}, "resolve: cause"},
 	} {

@@ -28,7 +28,8 @@ func sysRecvError(s Socket, buf []byte) (netip.AddrPort, int, error, bool) {
 		header.Hdr.SetIovlen(1)
 		header.Hdr.Control = (*byte)(unsafe.Pointer(&control))
 		header.Hdr.SetControllen(int(unsafe.Sizeof(control)))
-		_, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s), uintptr(unsafe.Pointer(&header)), 1, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
+		_, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s), uintptr(unsafe.Pointer(&header)), 1,
+			unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case e == unix.EINTR:
 			continue

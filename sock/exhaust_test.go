@@ -113,11 +113,13 @@ func TestExhausted(t *testing.T) {
 	}
 	var held, again int
 	text := strings.Join(got, "\n")
-	if _, err := fmt.Sscanf(got[0], "held %d exhausted true aborted false errno true", &held); err != nil || held < 30 || held > 60 {
+	if _, err := fmt.Sscanf(got[0], "held %d exhausted true aborted false errno true", &held); err != nil || held < 30 ||
+		held > 60 {
 		t.Errorf("Accept at the limit of 64: got %q, want 30 to 60 held and then EMFILE, which is Exhausted", got[0])
 	}
 	for _, want := range []string{
-		"listen true listen tcp://127.0.0.1:0: socket: too many open files (raise the limit of open files (ulimit -n), or close some)",
+		"listen true listen tcp://127.0.0.1:0: socket: too many open files (raise the limit of open files (ulimit -n), or " +
+			"close some)",
 		"connect true connect tcp://", "pair true make a pair of sockets: socketpair: too many open files",
 		"descriptors 0 1 true",
 	} {

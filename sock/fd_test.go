@@ -100,7 +100,8 @@ func TestRecvFDTooMany(t *testing.T) {
 			awaitReadable(t, b)
 			got, n, err := b.RecvFD(make([]byte, 10), row.most)
 			if got != nil || n != 1 || !errors.Is(err, ErrTooManyFDs) {
-				t.Errorf("RecvFD of %d, at most %d: got %v, %d, %v, want no descriptor, 1 byte, ErrTooManyFDs", row.sent, row.most, got, n, err)
+				t.Errorf("RecvFD of %d, at most %d: got %v, %d, %v, want no descriptor, 1 byte, ErrTooManyFDs", row.sent, row.most,
+					got, n, err)
 			}
 			if after := leak.Files(); after != before {
 				t.Errorf("%d descriptors before and %d after, want none left", before, after)
@@ -136,9 +137,11 @@ func TestFDMisuse(t *testing.T) {
 		want string
 	}{
 		{"no data", func() error { _, err := a.SendFD([]int{0}, nil); return err }, "at least one byte of data"},
-		{"too many", func() error { _, err := a.SendFD(make([]int, MaxFDs+1), []byte("x")); return err }, "254 are too many for one message"},
+		{"too many", func() error { _, err := a.SendFD(make([]int, MaxFDs+1), []byte("x")); return err },
+			"254 are too many for one message"},
 		{"room for none", func() error { _, _, err := a.RecvFD(make([]byte, 1), 0); return err }, "room for 0 descriptors"},
-		{"room for too many", func() error { _, _, err := a.RecvFD(make([]byte, 1), MaxFDs+1); return err }, "room for 254 descriptors"},
+		{"room for too many", func() error { _, _, err := a.RecvFD(make([]byte, 1), MaxFDs+1); return err },
+			"room for 254 descriptors"},
 		{"no buffer", func() error { _, _, err := a.RecvFD(nil, 1); return err }, "and 0 bytes"},
 		{"not a descriptor", func() error { _, err := a.SendFD([]int{-1}, []byte("x")); return err }, "bad file descriptor"},
 	} {

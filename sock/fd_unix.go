@@ -73,9 +73,9 @@ func sysRecvFD(s Socket, buf []byte, most int, wait bool) (fds []int, n int, err
 	return fds, n, nil
 }
 
-// ControlFDs collects the descriptors out of the control data of a message (SCM_RIGHTS, unix(7)), for who receives such data by
-// other means than RecvFD. They are the caller's to close. Data that can't be parsed is an error; the descriptors before that are
-// returned all the same.
+// ControlFDs collects the descriptors out of the control data of a message (SCM_RIGHTS, unix(7)), for who receives such
+// data by other means than RecvFD. They are the caller's to close. Data that can't be parsed is an error; the
+// descriptors before that are returned all the same.
 func ControlFDs(control []byte) (fds []int, err error) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {

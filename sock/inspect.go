@@ -27,8 +27,8 @@ func (k Kind) String() string {
 // open socket. On Windows nothing is handed over, and the error is errors.ErrUnsupported.
 func Inspect(s Socket) (Kind, error) { return sysInspect(s) }
 
-// CheckServes checks that s, which somebody handed over, is what a server of scheme ("tcp", "udp" or "unix") listens on:
-// its family, its type, and for streams that it listens. A SOCK_SEQPACKET socket would be read as a stream, and its
+// CheckServes checks that s, which somebody handed over, is what a server of scheme ("tcp", "udp" or "unix") listens
+// on: its family, its type, and for streams that it listens. A SOCK_SEQPACKET socket would be read as a stream, and its
 // messages would be merged and cut.
 func CheckServes(s Socket, scheme string) error {
 	k, err := Inspect(s)

@@ -30,7 +30,8 @@ const sendFlags = unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT
 
 func sysRecv(s Socket, p []byte) (int, error) {
 	for {
-		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
+		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+			uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case e == 0 && n == 0 && len(p) > 0:
 			return 0, io.EOF
@@ -44,7 +45,8 @@ func sysRecv(s Socket, p []byte) (int, error) {
 
 func sysSend(s Socket, p []byte) (int, error) {
 	for {
-		n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), sendFlags, 0, 0)
+		n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+			uintptr(len(p)), sendFlags, 0, 0)
 		switch e {
 		case 0:
 			return int(n), nil

@@ -68,7 +68,8 @@ func TestZones(t *testing.T) {
 			if d := recvBatch(t, NewBatch(1), s, 1, 10)[0]; d.Peer != at {
 				t.Errorf("Peer: got %v, want %v", d.Peer, at)
 			}
-			if _, err := Listen(FromAddrPort("udp", netip.AddrPortFrom(prefix.Addr().WithZone("no-such"), 0)), Options{}); err == nil {
+			if _, err := Listen(FromAddrPort("udp", netip.AddrPortFrom(prefix.Addr().WithZone("no-such"), 0)),
+				Options{}); err == nil {
 				t.Error("Listen with a zone that is no interface: got a socket, want an error")
 			}
 			return
@@ -92,7 +93,8 @@ func TestFastOpenOff(t *testing.T) {
 	if err == nil {
 		s.Close()
 	}
-	if off := bits&2 == 0; (err != nil) != off || off && !strings.Contains(err.Error(), "net.ipv4.tcp_fastopen is "+strconv.Itoa(bits)) {
+	if off := bits&2 == 0; (err != nil) != off ||
+		off && !strings.Contains(err.Error(), "net.ipv4.tcp_fastopen is "+strconv.Itoa(bits)) {
 		t.Errorf("FastOpen with tcp_fastopen=%d: got %v, want an error that says so: %v", bits, err, off)
 	}
 }

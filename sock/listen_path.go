@@ -69,15 +69,19 @@ func bindPath(s Socket, e endpoint) error {
 	there, lerr := os.Lstat(osPath(e.path))
 	if lerr == nil {
 		if there.Mode()&fs.ModeSocket == 0 {
-			return &Error{Call: "bind", Err: err, Hint: fmt.Sprintf("%s is there and is no socket, so it is not replaced: remove it, or take another path", e.path)}
+			return &Error{Call: "bind", Err: err,
+				Hint: fmt.Sprintf("%s is there and is no socket, so it is not replaced: remove it, or take another path", e.path)}
 		}
 		if perr := probe(e); perr == nil {
 			return callError("bind", err)
 		} else if !errors.Is(perr, errRefused) && !errors.Is(perr, errNotExist) {
-			return &Error{Call: "bind", Err: err, Hint: fmt.Sprintf("a socket is there, and whether somebody answers on it cannot be told (%v), so it is not replaced", perr)}
+			return &Error{Call: "bind", Err: err,
+				Hint: fmt.Sprintf("a socket is there, and whether somebody answers on it cannot be told (%v), so it is not "+
+					"replaced", perr)}
 		}
 		if err := (File{osPath(e.path), there}).Remove(); err != nil {
-			return &Error{Call: "unlink", Err: unwrapAll(err), Hint: "nobody answers on the socket that is there, but it cannot be removed"}
+			return &Error{Call: "unlink", Err: unwrapAll(err),
+				Hint: "nobody answers on the socket that is there, but it cannot be removed"}
 		}
 	}
 	return callError("bind", sysBind(s, e))

@@ -40,24 +40,37 @@ func TestListenErrors(t *testing.T) {
 		is   error
 		want []string
 	}{
-		{"tcp port in use", at, Options{}, syscall.EADDRINUSE, []string{"listen " + at.String() + ": bind: address already in use", "port 0 takes a free one"}},
-		{"tcp port in use, all addresses", Addr{Scheme: "tcp", Port: at.Port}, Options{}, syscall.EADDRINUSE, []string{"another program has it"}},
-		{"tcp port in use, reuse asked by one alone", at, Options{ReusePort: true}, syscall.EADDRINUSE, []string{"another program has it"}},
-		{"udp port in use", udpAt, Options{}, syscall.EADDRINUSE, []string{"listen " + udpAt.String(), "another program has it"}},
-		{"not our address", Addr{Scheme: "tcp", Host: "192.0.2.1", Port: 0}, Options{}, syscall.EADDRNOTAVAIL, []string{"this machine has no such address"}},
-		{"no such name", Addr{Scheme: "tcp", Host: "no-such-host.invalid", Port: 0}, Options{}, nil, []string{"no-such-host.invalid", "the name could not be resolved"}},
-		{"no directory", Addr{Scheme: "unix", Path: dir + "/no/s"}, Options{}, syscall.ENOENT, []string{"bind: no such file or directory", "the directory does not exist: make it first"}},
-		{"file for a directory", Addr{Scheme: "unix", Path: file + "/s"}, Options{}, syscall.ENOTDIR, []string{"is no directory"}},
-		{"regular file there", Addr{Scheme: "unix", Path: file}, Options{}, syscall.EADDRINUSE, []string{"is there and is no socket, so it is not replaced"}},
+		{"tcp port in use", at, Options{}, syscall.EADDRINUSE,
+			[]string{"listen " + at.String() + ": bind: address already in use", "port 0 takes a free one"}},
+		{"tcp port in use, all addresses", Addr{Scheme: "tcp", Port: at.Port}, Options{}, syscall.EADDRINUSE,
+			[]string{"another program has it"}},
+		{"tcp port in use, reuse asked by one alone", at, Options{ReusePort: true}, syscall.EADDRINUSE,
+			[]string{"another program has it"}},
+		{"udp port in use", udpAt, Options{}, syscall.EADDRINUSE,
+			[]string{"listen " + udpAt.String(), "another program has it"}},
+		{"not our address", Addr{Scheme: "tcp", Host: "192.0.2.1", Port: 0}, Options{}, syscall.EADDRNOTAVAIL,
+			[]string{"this machine has no such address"}},
+		{"no such name", Addr{Scheme: "tcp", Host: "no-such-host.invalid", Port: 0}, Options{}, nil,
+			[]string{"no-such-host.invalid", "the name could not be resolved"}},
+		{"no directory", Addr{Scheme: "unix", Path: dir + "/no/s"}, Options{}, syscall.ENOENT,
+			[]string{"bind: no such file or directory", "the directory does not exist: make it first"}},
+		{"file for a directory", Addr{Scheme: "unix", Path: file + "/s"}, Options{}, syscall.ENOTDIR,
+			[]string{"is no directory"}},
+		{"regular file there", Addr{Scheme: "unix", Path: file}, Options{}, syscall.EADDRINUSE,
+			[]string{"is there and is no socket, so it is not replaced"}},
 		{"directory there", Addr{Scheme: "unix", Path: dir}, Options{}, syscall.EADDRINUSE, []string{"is no socket"}},
 		{"somebody answers", liveAt, Options{}, syscall.EADDRINUSE, []string{"another program listens there"}},
-		{"path too long", Addr{Scheme: "unix", Path: "/" + strings.Repeat("x", 200)}, Options{}, nil, []string{"bytes, and this system takes"}},
-		{"path and host", Addr{Scheme: "unix", Host: "a", Path: "/x"}, Options{}, nil, []string{"a unix address has a path alone"}},
+		{"path too long", Addr{Scheme: "unix", Path: "/" + strings.Repeat("x", 200)}, Options{}, nil,
+			[]string{"bytes, and this system takes"}},
+		{"path and host", Addr{Scheme: "unix", Host: "a", Path: "/x"}, Options{}, nil,
+			[]string{"a unix address has a path alone"}},
 		{"host and path", Addr{Scheme: "tcp", Path: "/x"}, Options{}, nil, []string{"a unix address has a path alone"}},
 		{"bad port", Addr{Scheme: "tcp", Port: 70000}, Options{}, nil, []string{"out of range"}},
 		{"no scheme", Addr{Host: "127.0.0.1"}, Options{}, nil, []string{"the scheme is missing"}},
-		{"option of others", Addr{Scheme: "udp"}, Options{Backlog: 1}, errors.ErrUnsupported, []string{"option backlog: a udp socket does not have it"}},
-		{"backlog too large", Addr{Scheme: "tcp", Host: "127.0.0.1"}, Options{Backlog: 1 << 30}, nil, []string{"option backlog: the system holds at most"}},
+		{"option of others", Addr{Scheme: "udp"}, Options{Backlog: 1}, errors.ErrUnsupported,
+			[]string{"option backlog: a udp socket does not have it"}},
+		{"backlog too large", Addr{Scheme: "tcp", Host: "127.0.0.1"}, Options{Backlog: 1 << 30}, nil,
+			[]string{"option backlog: the system holds at most"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			before := leak.Files()
@@ -141,7 +154,8 @@ func TestHints(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			got := dress(row.op, row.a, &Error{Call: "call", Err: row.err})
 			want := fmt.Sprintf("%s %v: call: %v", row.op, row.a, row.err)
-			if !strings.HasPrefix(got.Error(), want) || !strings.Contains(got.Error(), row.want) || row.want == "" && got.Error() != want {
+			if !strings.HasPrefix(got.Error(), want) || !strings.Contains(got.Error(), row.want) || row.want == "" &&
+				got.Error() != want {
 				t.Errorf("got %q, want %q and %q", got, want, row.want)
 			}
 			wantErr(t, "errors.Is", got, row.err)
@@ -217,7 +231,8 @@ func TestListenUDP(t *testing.T) {
 	if at.Scheme != "udp" || at.Port == 0 {
 		t.Errorf("LocalAddr: got %v, want a udp address with a port", at)
 	}
-	if _, err := s.RemoteAddr(); !errors.Is(err, syscall.ENOTCONN) || err.Error() != "remote address: getpeername: "+syscall.ENOTCONN.Error() {
+	if _, err := s.RemoteAddr(); !errors.Is(err, syscall.ENOTCONN) || err.Error() != "remote address: getpeername: "+
+		syscall.ENOTCONN.Error() {
 		t.Errorf("RemoteAddr of a socket without peer: got %v, want ENOTCONN with operation and call", err)
 	}
 }

@@ -17,7 +17,8 @@ func sysName(s Socket, peer bool) (name, error) {
 	if peer {
 		call = unix.SYS_GETPEERNAME
 	}
-	if _, _, e := unix.RawSyscall(call, uintptr(s), uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&length))); e != 0 {
+	if _, _, e := unix.RawSyscall(call, uintptr(s), uintptr(unsafe.Pointer(&from)),
+		uintptr(unsafe.Pointer(&length))); e != 0 {
 		return name{}, e
 	}
 	switch from.Addr.Family {

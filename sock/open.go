@@ -24,7 +24,8 @@ func (e endpoint) zoneless() error {
 	if e.unix || !ip.Is6() || ip.Zone() != "" || !ip.IsLinkLocalUnicast() {
 		return nil
 	}
-	return &AddrError{Addr: ip.String(), Problem: fmt.Sprintf("a link-local address is one of each interface: name that, as in [%s%%25eth0]", ip)}
+	return &AddrError{Addr: ip.String(),
+		Problem: fmt.Sprintf("a link-local address is one of each interface: name that, as in [%s%%25eth0]", ip)}
 }
 
 // v6 tells whether the endpoint needs an IPv6 socket.
@@ -41,7 +42,8 @@ func (a Addr) endpoint() endpoint {
 // checked is the address held to ParseAddr's rules again, for those that were put together by hand.
 func (a Addr) checked(op string) (Addr, error) {
 	c, err := ParseAddr(a.String())
-	if err == nil && a.Scheme == "unix" && (a.Host != "" || a.Port != 0) || err == nil && a.Scheme != "unix" && a.Path != "" {
+	if err == nil && a.Scheme == "unix" && (a.Host != "" || a.Port != 0) || err == nil && a.Scheme != "unix" &&
+		a.Path != "" {
 		err = &AddrError{Addr: a.String(), Problem: "a unix address has a path alone, and the others have none"}
 	}
 	if err != nil {
@@ -78,7 +80,9 @@ func Listen(a Addr, o Options) (Socket, error) {
 	}
 	if o.Backlog > 0 {
 		if most := somaxconn(); most > 0 && o.Backlog > most {
-			err := &OptionError{"backlog", fmt.Sprintf("the system holds at most %d waiting connections: ask for fewer, or raise %s", most, somaxconnName), nil}
+			err := &OptionError{"backlog",
+				fmt.Sprintf("the system holds at most %d waiting connections: ask for fewer, or raise %s", most, somaxconnName),
+				nil}
 			return None, &Error{Op: "listen", Addr: a.String(), Err: err}
 		}
 	}

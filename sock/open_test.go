@@ -33,7 +33,8 @@ func TestListenOnAll(t *testing.T) {
 		{"without the family", true, map[string]error{"[::]:5": errNoFamily}, []string{"[::]:5", "0.0.0.0:5"}, nil},
 		{"without the address", true, map[string]error{"[::]:5": errNotAvail}, []string{"[::]:5", "0.0.0.0:5"}, nil},
 		{"in use", true, map[string]error{"[::]:5": errInUse}, []string{"[::]:5"}, errInUse},
-		{"IPv4 in use", true, map[string]error{"[::]:5": errNoFamily, "0.0.0.0:5": errInUse}, []string{"[::]:5", "0.0.0.0:5"}, errInUse},
+		{"IPv4 in use", true, map[string]error{"[::]:5": errNoFamily, "0.0.0.0:5": errInUse}, []string{"[::]:5", "0.0.0.0:5"},
+			errInUse},
 		{"not dual-stack", false, nil, []string{"0.0.0.0:5"}, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -61,7 +62,8 @@ func TestFirstOf(t *testing.T) {
 		{"not this machine's", map[string]error{"[::1]:5": errNotAvail}, []string{"[::1]:5", "127.0.0.1:5"}, nil},
 		{"no way there", map[string]error{"[::1]:5": errNetUnreach}, []string{"[::1]:5", "127.0.0.1:5"}, nil},
 		{"in use", map[string]error{"[::1]:5": errInUse}, []string{"[::1]:5"}, errInUse},
-		{"none", map[string]error{"[::1]:5": errNoFamily, "127.0.0.1:5": errNotAvail}, []string{"[::1]:5", "127.0.0.1:5"}, errNotAvail},
+		{"none", map[string]error{"[::1]:5": errNoFamily, "127.0.0.1:5": errNotAvail}, []string{"[::1]:5", "127.0.0.1:5"},
+			errNotAvail},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var asked []string

@@ -93,7 +93,8 @@ func (e *OptionError) Unwrap() error { return e.Err }
 type features struct {
 	reusePort, userTimeout, deferAccept, fastOpen, keepTimes, mode bool
 	dualStack                                                      bool // one socket can have IPv4 and IPv6
-	inherits                                                       bool // an accepted socket has all options of its listener
+	// an accepted socket has all options of its listener
+	inherits bool
 }
 
 // Check tells whether the options can be had on such an address on this system, without making a socket. The
@@ -182,7 +183,8 @@ func (o Options) checkValues() error {
 		{"keepcnt", k.Count}, {"fastopen", o.FastOpen},
 	} {
 		if n.n < 0 || int64(n.n) > math.MaxInt32 {
-			return &OptionError{n.key, fmt.Sprintf("%d is out of range: it is 1 to %d, or 0 for the system's own", n.n, math.MaxInt32), nil}
+			return &OptionError{n.key, fmt.Sprintf("%d is out of range: it is 1 to %d, or 0 for the system's own", n.n,
+				math.MaxInt32), nil}
 		}
 	}
 	for _, t := range []struct {
@@ -202,7 +204,8 @@ func (o Options) checkValues() error {
 		case t.d < 0 || t.d > t.max:
 			return &OptionError{t.key, fmt.Sprintf("%v is out of range: it is %v to %v", t.d, t.unit, t.max), nil}
 		case t.d%t.unit != 0:
-			return &OptionError{t.key, fmt.Sprintf("%v is no multiple of %v, and the system keeps no finer time", t.d, t.unit), nil}
+			return &OptionError{t.key, fmt.Sprintf("%v is no multiple of %v, and the system keeps no finer time", t.d, t.unit),
+				nil}
 		}
 	}
 	if k.Count > 127 {

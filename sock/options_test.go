@@ -20,11 +20,13 @@ func TestParseOptions(t *testing.T) {
 		{"all", "reuseport=yes&backlog=5&nodelay=no&keepidle=60s&keepintvl=10s&keepcnt=3&rcvbuf=64k&sndbuf=1m&linger=5s" +
 			"&v6only=no&usertimeout=1500ms&deferaccept=2s&fastopen=16&mode=0660",
 			Options{
-				ReusePort: true, Backlog: 5, Delay: true, KeepAlive: KeepAlive{Idle: time.Minute, Interval: 10 * time.Second, Count: 3},
+				ReusePort: true, Backlog: 5, Delay: true, KeepAlive: KeepAlive{Idle: time.Minute, Interval: 10 * time.Second,
+					Count: 3},
 				RecvBuffer: 65536, SendBuffer: 1 << 20, Linger: 5 * time.Second, V6Only: No, UserTimeout: 1500 * time.Millisecond,
 				DeferAccept: 2 * time.Second, FastOpen: 16, Mode: 0o660,
 			}, ""},
-		{"booleans said otherwise", "reuseport&v6only=ON&nodelay=1&keepalive=false", Options{ReusePort: true, V6Only: Yes, KeepAlive: KeepAlive{Off: true}}, ""},
+		{"booleans said otherwise", "reuseport&v6only=ON&nodelay=1&keepalive=false",
+			Options{ReusePort: true, V6Only: Yes, KeepAlive: KeepAlive{Off: true}}, ""},
 		{"booleans that are the default", "reuseport=0&nodelay=true&keepalive=yes", Options{}, ""},
 		{"reset", "linger=0", Options{Linger: LingerReset}, ""},
 		{"bytes", "rcvbuf=4096", Options{RecvBuffer: 4096}, ""},
@@ -86,7 +88,8 @@ func TestParseOptionsErrors(t *testing.T) {
 			got, rest, err := ParseOptions(q)
 			var oe *OptionError
 			if !errors.As(err, &oe) || oe.Option != row.key || !strings.Contains(err.Error(), row.want) {
-				t.Errorf("ParseOptions(%q):\n got %v, %v, %v\nwant an error about %s with %q", row.in, got, rest, err, row.key, row.want)
+				t.Errorf("ParseOptions(%q):\n got %v, %v, %v\nwant an error about %s with %q", row.in, got, rest, err, row.key,
+					row.want)
 			}
 			if got != (Options{}) || rest != nil {
 				t.Errorf("ParseOptions(%q): got %+v, %v beside the error, want nothing", row.in, got, rest)
@@ -106,7 +109,8 @@ func TestOptionsCheck(t *testing.T) {
 		{"zero on tcp", "tcp://:1", Options{}, "", false},
 		{"zero on udp", "udp://:1", Options{}, "", false},
 		{"zero on unix", "unix:///x", Options{}, "", false},
-		{"tcp has its own", "tcp://:1", Options{Backlog: 1, Delay: true, KeepAlive: KeepAlive{Off: true}, Linger: second}, "", false},
+		{"tcp has its own", "tcp://:1", Options{Backlog: 1, Delay: true, KeepAlive: KeepAlive{Off: true}, Linger: second}, "",
+			false},
 		{"buffers everywhere", "unix:///x", Options{RecvBuffer: 1, SendBuffer: 1}, "", false},
 		{"backlog on udp", "udp://:1", Options{Backlog: 1}, "option backlog: a udp socket does not have it", true},
 		{"backlog on unix", "unix:///x", Options{Backlog: 1}, "", false},
@@ -123,7 +127,8 @@ func TestOptionsCheck(t *testing.T) {
 		{"deferaccept on unix", "unix:///x", Options{DeferAccept: second}, "option deferaccept", true},
 		{"fastopen on udp", "udp://:1", Options{FastOpen: 1}, "option fastopen", true},
 		{"mode on tcp", "tcp://:1", Options{Mode: 0o600}, "option mode: a tcp socket", true},
-		{"mode with more than permissions", "unix:///x", Options{Mode: 0o4000_0000}, "has more in it than permissions", false},
+		{"mode with more than permissions", "unix:///x", Options{Mode: 0o4000_0000}, "has more in it than permissions",
+			false},
 		{"backlog below zero", "tcp://:1", Options{Backlog: -1}, "option backlog: -1 is out of range", false},
 		{"no choice", "tcp://:1", Options{V6Only: 3}, "the choice 3", false},
 		{"linger below zero", "tcp://:1", Options{Linger: -second}, "option linger: -1s is out of range", false},
@@ -166,7 +171,8 @@ func TestOptionsCheckOtherSystem(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = o.Check(a)
-		if err == nil || !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "option "+key+": ") || !strings.Contains(err.Error(), "does not have it") {
+		if err == nil || !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "option "+key+": ") ||
+			!strings.Contains(err.Error(), "does not have it") {
 			t.Errorf("%s: got %v, want that this system does not have %s", in, err, key)
 		}
 		if s, err := Listen(a, o); err == nil {
@@ -193,7 +199,8 @@ func TestOptionKeys(t *testing.T) {
 }
 
 func FuzzParseOptions(f *testing.F) {
-	for _, s := range []string{"", "backlog=5", "nodelay=no&linger=0&mode=0660", "rcvbuf=64k&keepidle=1m&x=y", "keepalive=no&keepcnt=1"} {
+	for _, s := range []string{"", "backlog=5", "nodelay=no&linger=0&mode=0660", "rcvbuf=64k&keepidle=1m&x=y",
+		"keepalive=no&keepcnt=1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

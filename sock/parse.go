@@ -111,7 +111,8 @@ func splitScheme(s string) (scheme, rest, problem string) {
 	case "":
 		return "", "", "the scheme is missing before ://" + suggest("tcp://"+rest)
 	case "tcp4", "udp4", "tcp6", "udp6":
-		return "", "", fmt.Sprintf("unknown scheme %q: write %s, the host decides between IPv4 and IPv6 (0.0.0.0 and [::] are all of each)", scheme, scheme[:3])
+		return "", "", fmt.Sprintf("unknown scheme %q: write %s, the host decides between IPv4 and IPv6 (0.0.0.0 and [::] "+
+			"are all of each)", scheme, scheme[:3])
 	}
 	return scheme, "", fmt.Sprintf("unknown scheme %q: it is tcp, udp or unix", scheme)
 }
@@ -171,7 +172,8 @@ func parsePath(rest string) (path, problem string) {
 		return parseAbstract(rest)
 	}
 	if rest[0] != '/' {
-		return "", fmt.Sprintf("the path %q is relative, and a path begins with a third slash%s", rest, suggest("unix:///"+rest))
+		return "", fmt.Sprintf("the path %q is relative, and a path begins with a third slash%s", rest,
+			suggest("unix:///"+rest))
 	}
 	path, err := url.PathUnescape(rest)
 	switch {
@@ -182,7 +184,8 @@ func parsePath(rest string) (path, problem string) {
 	case strings.HasSuffix(path, "/"):
 		return "", "the path names a directory: name the socket file in it"
 	case len(path) > maxUnixPath:
-		return "", fmt.Sprintf("the path has %d bytes, and this system takes %d for a unix socket: use a shorter one", len(path), maxUnixPath)
+		return "", fmt.Sprintf("the path has %d bytes, and this system takes %d for a unix socket: use a shorter one",
+			len(path), maxUnixPath)
 	}
 	return path, ""
 }
@@ -366,7 +369,8 @@ func parseName(name string) (string, string) {
 	}
 	// No top-level name is all digits, so 127.0.0.256 and 10.1 are slips and not names.
 	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
-		return "", fmt.Sprintf("the host %q is no IPv4 address: that is four numbers from 0 to 255 without leading zeros", name)
+		return "", fmt.Sprintf("the host %q is no IPv4 address: that is four numbers from 0 to 255 without leading zeros",
+			name)
 	}
 	return name, ""
 }

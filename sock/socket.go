@@ -74,8 +74,8 @@ func (s Socket) Unread() (int, error) { return sysUnread(s) }
 // NetBSD: FIONWRITE; OpenBSD and Windows cannot tell.
 func (s Socket) Unacked() (n int, ok bool) { return sysUnacked(s) }
 
-// HungUp looks whether both halves of a connection are closed or it is broken, and whether the system keeps an error of it,
-// which ConnectError takes (POLLHUP and POLLERR of poll(2)). On Windows, which does not tell, both are false.
+// HungUp looks whether both halves of a connection are closed or it is broken, and whether the system keeps an error of
+// it, which ConnectError takes (POLLHUP and POLLERR of poll(2)). On Windows, which does not tell, both are false.
 func (s Socket) HungUp() (up, failed bool) { return sysHungUp(s) }
 
 // LocalAddr is the address that the socket is bound to; the scheme is by its family and type.
@@ -128,8 +128,8 @@ func nameCall(peer bool) string {
 	return "getsockname"
 }
 
-// Dup is another descriptor of the same socket, closed on exec. What is set on one is set on both, and the connection lasts
-// until both are closed. Not on Windows.
+// Dup is another descriptor of the same socket, closed on exec. What is set on one is set on both, and the connection
+// lasts until both are closed. Not on Windows.
 func (s Socket) Dup() (Socket, error) { return sysDup(s) }
 
 // Pair makes two unix stream sockets that are connected to each other (socketpair(2)). Windows has none, and
@@ -137,14 +137,15 @@ func (s Socket) Dup() (Socket, error) { return sysDup(s) }
 func Pair() ([2]Socket, error) { return sysPair() }
 
 // BreakOff ends both directions of a connection and keeps the descriptor, which Close gives back later. On Linux a tcp
-// connection is reset (RFC 9293 section 3.10.5, by connect(2) with AF_UNSPEC), and a datagram socket takes nothing any more:
-// who asks its port is answered that nobody has it. Elsewhere, and on other sockets, the peer
-// reads the end of the stream, and its Sends fail. Whoever waits on the descriptor, by any call, is woken. Any goroutine may
-// call it beside the socket's other methods but Close and Abort.
+// connection is reset (RFC 9293 section 3.10.5, by connect(2) with AF_UNSPEC), and a datagram socket takes nothing any
+// more: who asks its port is answered that nobody has it. Elsewhere, and on other sockets, the peer
+// reads the end of the stream, and its Sends fail. Whoever waits on the descriptor, by any call, is woken. Any
+// goroutine may call it beside the socket's other methods but Close and Abort.
 func (s Socket) BreakOff() error { return sysBreakOff(s) }
 
-// Detach gives the socket up as Close does and keeps the number, which Close gives back later: a socket that is connected to
-// nothing stands there until then (dup2(2)), and whatever is called on it fails. So it is for who can't know whether
-// another goroutine is about to use the number, which may call any method meanwhile but Close and Abort. What the kernel is
-// about to do on the socket (an operation of an io_uring) keeps it open until that has ended. Not on Windows.
+// Detach gives the socket up as Close does and keeps the number, which Close gives back later: a socket that is
+// connected to nothing stands there until then (dup2(2)), and whatever is called on it fails. So it is for who can't
+// know whether another goroutine is about to use the number, which may call any method meanwhile but Close and Abort.
+// What the kernel is about to do on the socket (an operation of an io_uring) keeps it open until that has ended. Not on
+// Windows.
 func (s Socket) Detach() error { return sysDetach(s) }

@@ -87,7 +87,8 @@ func (s Socket) setBuffer(key string, opt, n int) error {
 		return err
 	}
 	if got /= bufferFactor; got < n {
-		return &OptionError{key, fmt.Sprintf("asked for %d bytes, and the system grants %d: ask for less, or raise %s", n, got, bufferLimit(key)), nil}
+		return &OptionError{key, fmt.Sprintf("asked for %d bytes, and the system grants %d: ask for less, or raise %s", n,
+			got, bufferLimit(key)), nil}
 	}
 	return nil
 }
@@ -175,7 +176,8 @@ func (s Socket) KeepAlive() (k KeepAlive, err error) {
 	if err != nil {
 		return KeepAlive{}, err
 	}
-	return KeepAlive{Idle: time.Duration(idle) * time.Second, Interval: time.Duration(interval) * time.Second, Count: count}, nil
+	return KeepAlive{Idle: time.Duration(idle) * time.Second, Interval: time.Duration(interval) * time.Second,
+		Count: count}, nil
 }
 
 // SetUserTimeout sets TCP_USER_TIMEOUT, in whole milliseconds; 0 is the system's own (tcp(7)).

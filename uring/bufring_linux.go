@@ -177,15 +177,16 @@ func (b *BufRing) Group() uint16 { return b.group }
 // Size is the size of a buffer in bytes.
 func (b *BufRing) Size() int { return int(b.size) }
 
-// Held is how many buffers the program has not yet given back, those with pieces out and the rest in the ring not counted.
+// Held is how many buffers the program has not yet given back, those with pieces out and the rest in the ring not
+// counted.
 func (b *BufRing) Held() int { return b.held }
 
 // InUse is how many buffers there are, in the ring or held.
 func (b *BufRing) InUse() int { return b.inUse }
 
 // SetLimit changes how many buffers are to be in use, from 1 to Entries. More are there at once; if there are too
-// many, those released next go out of use, and give their pages back to the system. In a ring for sends there is no such limit,
-// and it does nothing.
+// many, those released next go out of use, and give their pages back to the system. In a ring for sends there is no
+// such limit, and it does nothing.
 func (b *BufRing) SetLimit(n int) {
 	if b.send {
 		return
@@ -219,7 +220,8 @@ func (b *BufRing) Take() (id uint16, buf []byte) {
 // completion has them ([BufRing.Segments]). It panics if there are not so many, or none.
 func (b *BufRing) Queue(id uint16, n int) {
 	if s := b.states[id]; s.where != bufTaken || n < 1 || n > int(b.size) {
-		panic(fmt.Sprintf("uring: Queue of %d bytes of buffer %d of group %d, which has %d and must have been got by Take", n, id, b.group, b.size))
+		panic(fmt.Sprintf("uring: Queue of %d bytes of buffer %d of group %d, which has %d and must have been got by Take", n,
+			id, b.group, b.size))
 	}
 	b.put(id, uint32(n))
 }
@@ -275,7 +277,8 @@ func (b *BufRing) Data(c *CQE) []byte {
 	id, n := c.BufferID(), uint32(max(c.Res, 0))
 	s := &b.states[id]
 	if s.where != bufInRing || n > s.len-s.used {
-		panic(fmt.Sprintf("uring: completion of %d bytes in buffer %d of group %d, which the kernel does not have, or not with so much room: "+
+		panic(fmt.Sprintf("uring: completion of %d bytes in buffer %d of group %d, which the kernel does not have, or not "+
+			"with so much room: "+
 			"use Segments for bundles", c.Res, id, b.group))
 	}
 	at := int(id)*int(b.size) + int(s.used)
@@ -325,8 +328,8 @@ func (b *BufRing) Retain(id uint16) {
 	s.refs++
 }
 
-// Release gives one piece of a buffer back. With the last one, the kernel can have the buffer again; in a ring for sends,
-// Take can. A Release too many panics.
+// Release gives one piece of a buffer back. With the last one, the kernel can have the buffer again; in a ring for
+// sends, Take can. A Release too many panics.
 func (b *BufRing) Release(id uint16) {
 	s := &b.states[id]
 	if s.refs == 0 {
@@ -398,7 +401,8 @@ func (b *BufRing) Available() (int, error) {
 		group, head uint32
 		_           [8]uint32
 	}{group: uint32(b.group)}
-	if _, err := b.ring.register("ask for the state of a buffer ring", "6.8", registerPbufStatus, unsafe.Pointer(&a), 1); err != nil {
+	if _, err := b.ring.register("ask for the state of a buffer ring", "6.8", registerPbufStatus, unsafe.Pointer(&a),
+		1); err != nil {
 		return 0, err
 	}
 	return int(b.published - uint16(a.head)), nil

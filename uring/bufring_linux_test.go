@@ -133,7 +133,8 @@ func TestRecvLimits(t *testing.T) {
 					more = c.More()
 				}
 				if got != row.want || longest > row.piece {
-					t.Errorf("%s, round %d: received %q, the longest piece %d: want %q, at most %d", name, round, got, longest, row.want, row.piece)
+					t.Errorf("%s, round %d: received %q, the longest piece %d: want %q, at most %d", name, round, got, longest,
+						row.want, row.piece)
 				}
 			}
 			ok(t, bufs.Close())
@@ -154,7 +155,8 @@ func TestIncremental(t *testing.T) {
 			c := wantRes(t, r, 1, len(text))
 			data := bufs.Data(&c)
 			if string(data) != text || c.BufferID() != id || (c.Flags&CQEBufMore != 0) != more || !c.More() {
-				t.Fatalf("received %q in buffer %d, flags %#x; want %q in %d, more of it %v", data, c.BufferID(), c.Flags, text, id, more)
+				t.Fatalf("received %q in buffer %d, flags %#x; want %q in %d, more of it %v", data, c.BufferID(), c.Flags, text, id,
+					more)
 			}
 			return data
 		}
@@ -219,8 +221,10 @@ func TestRecvmsgMultishot(t *testing.T) {
 			}
 			c := wantOK(t, r, 1)
 			got, valid := m.ParseRecvmsg(bufs.Data(&c))
-			if !valid || string(got.Payload) != text || got.PayloadLen != len(text) || got.From() != nameOf(t, client) || got.Flags != 0 || c.More() != (text != "") {
-				t.Errorf("received %q from %v, %+v, more %v; want %q from %v", got.Payload, got.From(), got, c.More(), text, nameOf(t, client))
+			if !valid || string(got.Payload) != text || got.PayloadLen != len(text) || got.From() != nameOf(t, client) ||
+				got.Flags != 0 || c.More() != (text != "") {
+				t.Errorf("received %q from %v, %+v, more %v; want %q from %v", got.Payload, got.From(), got, c.More(), text,
+					nameOf(t, client))
 			}
 			messages, err := unix.ParseSocketControlMessage(got.Control)
 			if err != nil || len(messages) != 1 || messages[0].Header.Type != unix.IPV6_PKTINFO {
@@ -255,7 +259,8 @@ func FuzzParseRecvmsg(f *testing.F) {
 	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2}, 1, 0)
 	f.Fuzz(func(t *testing.T, data []byte, nameRoom, controlRoom int) {
 		r, valid := parseRecvmsg(data, nameRoom, controlRoom)
-		if valid && (len(r.Name) > nameRoom || len(r.Control) > controlRoom || len(r.Payload)+16+nameRoom+controlRoom > len(data)) {
+		if valid && (len(r.Name) > nameRoom || len(r.Control) > controlRoom || len(r.Payload)+16+nameRoom+
+			controlRoom > len(data)) {
 			t.Errorf("parseRecvmsg(%v, %d, %d) = %+v", data, nameRoom, controlRoom, r)
 		}
 		r.From()
@@ -300,7 +305,8 @@ func TestBufRingLimit(t *testing.T) {
 	}
 }
 
-// TestTailStays: a buffer that goes into the place that the tail shares is not seen before Publish, nor is the tail hurt.
+// TestTailStays: a buffer that goes into the place that the tail shares is not seen before Publish, nor is the tail
+// hurt.
 func TestTailStays(t *testing.T) {
 	r := newRing(t, loopOptions())
 	bufs := newBufRing(t, r, BufRingOptions{Entries: 2, Size: 8})

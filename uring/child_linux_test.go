@@ -69,7 +69,8 @@ func filter(errno unix.Errno, calls ...uint32) error {
 		return fmt.Errorf("prctl: %w", err)
 	}
 	const setModeFilter = 1
-	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&fprog))); errno != 0 {
 		return fmt.Errorf("seccomp: %w", errno)
 	}
 	return nil
@@ -131,7 +132,8 @@ func TestSeccomp(t *testing.T) {
 					}
 				}
 				for line := range strings.Lines(out) {
-					for _, want := range []string{"unavailable true, unsupported true, errno true", "the seccomp filter of this process refuses " + row.want} {
+					for _, want := range []string{"unavailable true, unsupported true, errno true",
+						"the seccomp filter of this process refuses " + row.want} {
 						if !strings.Contains(line, want) {
 							t.Errorf("got %q, want it to contain %q", line, want)
 						}
@@ -224,11 +226,14 @@ func TestBecause(t *testing.T) {
 		{"forbidden to all", facts{disabled: "2"}, unix.EPERM, "kernel.io_uring_disabled is 2"},
 		{"forbidden to all, and a filter", facts{disabled: "2", seccomp: true}, unix.EPERM, "kernel.io_uring_disabled is 2"},
 		{"forbidden to most", facts{disabled: "1", group: "27"}, unix.EPERM, "not in the group kernel.io_uring_group (27)"},
-		{"forbidden to most, and a filter", facts{disabled: "1", group: "27", seccomp: true}, unix.EPERM, "or the seccomp filter of this process"},
-		{"filter", facts{disabled: "0", seccomp: true}, unix.EPERM, "the seccomp filter of this process refuses io_uring_setup"},
+		{"forbidden to most, and a filter", facts{disabled: "1", group: "27", seccomp: true}, unix.EPERM,
+			"or the seccomp filter of this process"},
+		{"filter", facts{disabled: "0", seccomp: true}, unix.EPERM,
+			"the seccomp filter of this process refuses io_uring_setup"},
 		{"who knows", facts{disabled: "0"}, unix.EPERM, "security module"},
 		{"old", facts{release: "4.19"}, unix.ENOSYS, "this kernel (4.19) has no io_uring"},
-		{"filter that plays old", facts{seccomp: true, release: "6.1"}, unix.ENOSYS, "the seccomp filter of this process refuses io_uring_setup, or this kernel (6.1)"},
+		{"filter that plays old", facts{seccomp: true, release: "6.1"}, unix.ENOSYS,
+			"the seccomp filter of this process refuses io_uring_setup, or this kernel (6.1)"},
 		{"another error", facts{}, unix.EIO, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {

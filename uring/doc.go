@@ -67,37 +67,39 @@
 //
 // Submissions: [Ring.SQE] gives nil; submit and ask again, or let [Ring.NextSQE] do it. Completions: the kernel keeps
 // those that find no room, at a cost, until there is room and the kernel is entered ([Ring.Overflowed]); in the
-// meantime it may refuse submissions ([ErrBusy]). None is lost unless the system is out of memory ([Ring.Lost]). Buffers:
-// a receive that finds the group empty completes with ENOBUFS, a multishot one ends; the data stays in the socket.
+// meantime it may refuse submissions ([ErrBusy]). None is lost unless the system is out of memory ([Ring.Lost]).
+// Buffers: a receive that finds the group empty completes with ENOBUFS, a multishot one ends; the data stays in the
+// socket.
 //
 // # Traps
 //
 // What has cost others a day, and is not to be seen in a signature:
 //
-//   - A multishot operation ends by itself: at an error, when no buffer is left, when the completion queue is full. Each
-//     completion without [CQE.More] is the place to submit it again.
-//   - A send may take less than all, as send(2) does; with MSG_WAITALL the kernel goes on. Two sends in flight on one socket
-//     may come out of order. MSG_DONTWAIT, MSG_WAITALL and [SQESkipSuccess] together make a send that is done when the call
-//     that submits it returns, and completes only if it was cut short: its memory is free at once.
-//   - A descriptor that is closed while operations are in flight on it stays open in the kernel, and its number goes to the
-//     next socket. Cancel ([SQE.CancelFD]), wait for the completions, close.
+//   - A multishot operation ends by itself: at an error, when no buffer is left, when the completion queue is full.
+//     Each completion without [CQE.More] is the place to submit it again.
+//   - A send may take less than all, as send(2) does; with MSG_WAITALL the kernel goes on. Two sends in flight on one
+//     socket may come out of order. MSG_DONTWAIT, MSG_WAITALL and [SQESkipSuccess] together make a send that is done
+//     when the call that submits it returns, and completes only if it was cut short: its memory is free at once.
+//   - A descriptor that is closed while operations are in flight on it stays open in the kernel, and its number goes to
+//     the next socket. Cancel ([SQE.CancelFD]), wait for the completions, close.
 //   - With SetupDeferTaskrun nothing completes until the kernel is entered for completions; looking at [Ring.Ready] is
 //     not enough.
-//   - A signal that is pending while deferred work runs makes TCP's receive say EAGAIN at urgent data, and an armed receive
-//     then waits for an event that never comes. Go sends signals to its threads: see [SignalBlock].
+//   - A signal that is pending while deferred work runs makes TCP's receive say EAGAIN at urgent data, and an armed
+//     receive then waits for an event that never comes. Go sends signals to its threads: see [SignalBlock].
 //   - One enter makes no more than about 20 to 40 completions of readiness on newer kernels ([Ring.SubmitAndPoll]).
-//   - Accepts on a socket that several rings, or processes, share are woken one at a time. A multishot accept keeps its place
-//     at the head: use [SQE.Accept] there. A ring whose process was killed takes part for some milliseconds more.
+//   - Accepts on a socket that several rings, or processes, share are woken one at a time. A multishot accept keeps its
+//     place at the head: use [SQE.Accept] there. A ring whose process was killed takes part for some milliseconds more.
 //
 // # What it brings
 //
-// BenchmarkFeatures measures single features in an echo server on the loopback. The time is the kernel's and TCP's, so most
-// bring nothing that stands out of the noise of some 5 to 10 % (Linux 6.18; messages of 64 bytes and of 16 KiB, one and
-// sixteen under way, 100 and 1000 connections): a registered ring, direct descriptors, no completions for sends, waits with a
-// least time. Multishot receives without [SQE.RecvLimits], in bundles or not, took 0.85 to 0.95 of the time of bounded ones
-// with 16 KiB, and 0.91 to 1.0 with 64 bytes; what they may take in is not bounded then. A send bundle needs a
-// group, and so a page, for each connection, and costs 1.0 to 1.3 times as much. What counts is one ring a thread with
-// SetupSingleIssuer and SetupDeferTaskrun, multishot receives into shared buffers, and one system call a turn.
+// BenchmarkFeatures measures single features in an echo server on the loopback. The time is the kernel's and TCP's, so
+// most bring nothing that stands out of the noise of some 5 to 10 % (Linux 6.18; messages of 64 bytes and of 16 KiB,
+// one and sixteen under way, 100 and 1000 connections): a registered ring, direct descriptors, no completions for
+// sends, waits with a least time. Multishot receives without [SQE.RecvLimits], in bundles or not, took 0.85 to 0.95 of
+// the time of bounded ones with 16 KiB, and 0.91 to 1.0 with 64 bytes; what they may take in is not bounded then. A
+// send bundle needs a group, and so a page, for each connection, and costs 1.0 to 1.3 times as much. What counts is one
+// ring a thread with SetupSingleIssuer and SetupDeferTaskrun, multishot receives into shared buffers, and one system
+// call a turn.
 //
 // # Where there is none
 //

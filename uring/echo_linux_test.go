@@ -21,10 +21,7 @@ func TestEcho(t *testing.T) {
 
 func testEcho(t *testing.T, inc bool) {
 	r := newRing(t, loopOptions())
-	size := 512
-	if inc {
-		size = 4096
-	}
+	size := map[bool]int{false: 512, true: 4096}[inc]
 	bufs := newBufRing(t, r, BufRingOptions{Entries: 8, Size: size, Incremental: inc})
 	const conns, total = 8, 1 << 18
 	seed := rand.Uint64()
@@ -67,6 +64,23 @@ func testEcho(t *testing.T, inc bool) {
 		get(t, r, send|uint64(fd)).Send(fd, queue[fd][0].data, unix.MSG_WAITALL|unix.MSG_NOSIGNAL)
 	}
 	short := 0
+	received := func(fd int, c *CQE) {
+		if data := bufs.Data(c); len(data) > 0 {
+			queue[fd] = append(queue[fd], reply{c.BufferID(), data})
+			if len(queue[fd]) == 1 {
+				start(fd)
+			}
+		}
+		switch {
+		case c.Errno() == unix.ENOBUFS:
+			short++
+			starved[fd] = true
+		case c.Res <= 0:
+			ended[fd] = true
+		case !c.More():
+			arm(fd)
+		}
+	}
 	for open := conns; open > 0; {
 		_, err := r.SubmitAndWait(1, 10*time.Second)
 		ok(t, err)
@@ -76,21 +90,7 @@ func testEcho(t *testing.T, inc bool) {
 				fd := int(uint32(c.UserData))
 				switch c.UserData &^ 0xffffffff {
 				case recv:
-					if data := bufs.Data(c); len(data) > 0 {
-						queue[fd] = append(queue[fd], reply{c.BufferID(), data})
-						if len(queue[fd]) == 1 {
-							start(fd)
-						}
-					}
-					switch {
-					case c.Errno() == unix.ENOBUFS:
-						short++
-						starved[fd] = true
-					case c.Res <= 0:
-						ended[fd] = true
-					case !c.More():
-						arm(fd)
-					}
+					received(fd, c)
 				case send:
 					if int(c.Res) != len(queue[fd][0].data) {
 						t.Fatalf("sent %d of %d bytes: %v", c.Res, len(queue[fd][0].data), c.Err())

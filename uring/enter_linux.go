@@ -47,10 +47,12 @@ const (
 )
 
 var (
-	// ErrTimeout: the wait's time is over, and there is no completion. It is also an [unix.ETIME] and an os.ErrDeadlineExceeded.
+	// ErrTimeout: the wait's time is over, and there is no completion. It is also an [unix.ETIME] and an
+	// os.ErrDeadlineExceeded.
 	ErrTimeout error = &alias{"uring: the wait timed out", []error{unix.ETIME, os.ErrDeadlineExceeded}}
 	// ErrAgain: the kernel has no memory or no room for submissions now; they stay prepared. It is also a [unix.EAGAIN].
-	ErrAgain error = &alias{"uring: the kernel cannot take submissions now; read completions and submit again", []error{unix.EAGAIN}}
+	ErrAgain error = &alias{"uring: the kernel cannot take submissions now; read completions and submit again",
+		[]error{unix.EAGAIN}}
 	// ErrBusy: completions overflowed, and the kernel takes no submissions until they are read; these stay prepared. It
 	// is also a [unix.EBUSY].
 	ErrBusy error = &alias{"uring: completions overflowed; read them and submit again", []error{unix.EBUSY}}
@@ -58,7 +60,8 @@ var (
 	ErrLost error = &alias{"uring: completions were lost for lack of memory", []error{unix.EBADR}}
 	// ErrWrongThread: a ring with SetupSingleIssuer was used from another OS thread than the one that set it up (or
 	// enabled it). It is also a [unix.EEXIST].
-	ErrWrongThread error = &alias{"the ring is bound to another OS thread: it must be used by the goroutine that set it up, " +
+	ErrWrongThread error = &alias{"the ring is bound to another OS thread: it must be used by the goroutine that set " +
+		"it up, " +
 		"with runtime.LockOSThread called before", []error{unix.EEXIST}}
 	// ErrDisabled: the ring was made with SetupDisabled and [Ring.Enable] has not been called. It is also a [unix.EBADFD].
 	ErrDisabled error = &alias{"the ring is disabled; call Enable", []error{unix.EBADFD}}
@@ -84,9 +87,9 @@ func (r *Ring) Submit() (int, error) { return r.submit(0) }
 // overflowed completions are fetched. It does not wait, and the Go scheduler is not told of the call. It returns how
 // many completions can be read.
 //
-// Of deferred work, one call runs no more than 20 pieces, on Linux 6.13 and newer: with 100 sockets readable, five calls
-// find 20 completions each. [Ring.Pending] tells whether there is more. SubmitAndWait is no different; [Ring.Wait] runs
-// as many as it waits for.
+// Of deferred work, one call runs no more than 20 pieces, on Linux 6.13 and newer: with 100 sockets readable, five
+// calls find 20 completions each. [Ring.Pending] tells whether there is more. SubmitAndWait is no different;
+// [Ring.Wait] runs as many as it waits for.
 func (r *Ring) SubmitAndPoll() (ready int, err error) {
 	_, err = r.submit(enterGetevents)
 	return r.Len(), err
@@ -238,7 +241,8 @@ func (r *Ring) wait(n int, atLeast, timeout time.Duration) (ready int, err error
 		if r.flags&SetupSQPoll != 0 {
 			pending = 0
 		}
-		took, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(pending), uintptr(uint(max(n, 0))),
+		took, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(pending),
+			uintptr(uint(max(n, 0))),
 			uintptr(flags), arg, size)
 		if errno != 0 {
 			if errno == unix.EINTR {
@@ -266,7 +270,8 @@ func (r *Ring) timedOut() error {
 
 // waitRoom waits until the SetupSQPoll thread has taken an entry.
 func (r *Ring) waitRoom() error {
-	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), 0, 0, uintptr(enterSQWait|r.enterFlags), 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), 0, 0, uintptr(enterSQWait|r.enterFlags), 0,
+		0)
 	if errno != 0 && errno != unix.EINTR {
 		return r.enterError(errno)
 	}

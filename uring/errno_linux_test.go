@@ -15,9 +15,9 @@ import (
 )
 
 // What io_uring_enter(2) answers in need can hardly be brought about: no memory (EAGAIN), completions that overflowed
-// (EBUSY, which newer kernels do not say any more), a signal at the right moment (EINTR). So a child is its own supervisor:
-// a seccomp filter on the ring's thread asks it for each such call (SECCOMP_RET_USER_NOTIF), and another thread answers
-// with an errno, or lets the call go on.
+// (EBUSY, which newer kernels do not say any more), a signal at the right moment (EINTR). So a child is its own
+// supervisor: a seccomp filter on the ring's thread asks it for each such call (SECCOMP_RET_USER_NOTIF), and another
+// thread answers with an errno, or lets the call go on.
 
 // A supervisor answers the next call with the errno in next, once, and lets all others go on.
 type supervisor struct {
@@ -56,7 +56,8 @@ func supervise() (*supervisor, error) {
 		return nil, fmt.Errorf("prctl: %w", err)
 	}
 	const setModeFilter = 1
-	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&fprog)))
+	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		uintptr(unsafe.Pointer(&fprog)))
 	if errno != 0 {
 		return nil, fmt.Errorf("seccomp: %w", errno)
 	}
@@ -68,7 +69,8 @@ func supervise() (*supervisor, error) {
 func (s *supervisor) answer() {
 	for {
 		var asked seccompNotif
-		if errno := s.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&asked)); errno == unix.EINTR || errno == unix.ENOENT {
+		if errno := s.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&asked)); errno == unix.EINTR ||
+			errno == unix.ENOENT {
 			continue
 		} else if errno != 0 {
 			err := fmt.Errorf("ioctl SECCOMP_IOCTL_NOTIF_RECV: %w", errno)
@@ -97,7 +99,8 @@ func childErrnos() int {
 	runtime.GOMAXPROCS(4)
 	debug.SetGCPercent(-1)
 	runtime.LockOSThread()
-	for _, o := range []Options{{Entries: 4}, {Entries: 4, Flags: SetupSingleIssuer | SetupDeferTaskrun, RegisterRing: true}} {
+	for _, o := range []Options{{Entries: 4},
+		{Entries: 4, Flags: SetupSingleIssuer | SetupDeferTaskrun, RegisterRing: true}} {
 		r, err := New(o)
 		if err != nil {
 			fmt.Println(err)

@@ -16,9 +16,9 @@ import (
 )
 
 // BenchmarkFeatures tells what single features of io_uring bring to an echo server: the server's CPU time a message, in
-// ns, of a loop that uses what package loop's driver does (default) and of ones that differ from it in one thing. Server
-// and clients are processes on a CPU each. Rounds of all variants follow each other; told are the lower quartile and the median, and their ratios to the
-// two defaults'. Run it on a machine that does nothing else:
+// ns, of a loop that uses what package loop's driver does (default) and of ones that differ from it in one thing.
+// Server and clients are processes on a CPU each. Rounds of all variants follow each other; told are the lower quartile
+// and the median, and their ratios to the two defaults'. Run it on a machine that does nothing else:
 //
 //	go test -bench Features -benchtime 1x ./uring
 func BenchmarkFeatures(b *testing.B) {
@@ -45,7 +45,8 @@ func BenchmarkFeatures(b *testing.B) {
 						ratio = append(ratio, r.cpu*2/(found[0][n].cpu+found[len(found)-1][n].cpu))
 					}
 					table += fmt.Sprintf("%-22s %7.0f, %7.0f %5.2f, %5.2f %9.1f %9.0f\n", v.name, part(cpu, 4), part(cpu, 2),
-						part(cpu, 4)*2/(part(column(found[0]), 4)+part(column(found[len(found)-1]), 4)), part(ratio, 2), part(batch, 2), part(rate, 2))
+						part(cpu, 4)*2/(part(column(found[0]), 4)+part(column(found[len(found)-1]), 4)), part(ratio, 2), part(batch, 2),
+						part(rate, 2))
 				}
 				fmt.Println("\n" + table)
 			}
@@ -149,11 +150,25 @@ const (
 	echoCleanUp
 )
 
+// accept begins to.
+func (s *echoServer) accept(listener, conns int) error {
+	if !s.direct {
+		s.r.SQE().AcceptMultishot(listener, unix.SOCK_CLOEXEC)
+		return nil
+	}
+	if err := s.r.RegisterFilesSparse(conns + 1); err != nil {
+		return err
+	}
+	s.r.SQE().AcceptMultishotDirect(listener, 0)
+	return nil
+}
+
 func (s *echoServer) serve(listener, conns, size int, run *echoRun) (err error) {
 	if err := onCPU(0); err != nil {
 		return err
 	}
-	o := Options{Entries: 2048, CQEntries: 8192, Flags: SetupSingleIssuer | SetupDeferTaskrun | SetupSubmitAll, RegisterRing: !s.plainRing}
+	o := Options{Entries: 2048, CQEntries: 8192, Flags: SetupSingleIssuer | SetupDeferTaskrun | SetupSubmitAll,
+		RegisterRing: !s.plainRing}
 	if s.r, err = New(o); err != nil {
 		return err
 	}
@@ -166,13 +181,8 @@ func (s *echoServer) serve(listener, conns, size int, run *echoRun) (err error) 
 		return err
 	}
 	defer s.arena.Free()
-	if s.direct {
-		if err := s.r.RegisterFilesSparse(conns + 1); err != nil {
-			return err
-		}
-		s.r.SQE().AcceptMultishotDirect(listener, 0)
-	} else {
-		s.r.SQE().AcceptMultishot(listener, unix.SOCK_CLOEXEC)
+	if err := s.accept(listener, conns); err != nil {
+		return err
 	}
 	var fds []int32
 	defer func() {
@@ -372,7 +382,8 @@ func runClients(addr string, conns, bytes int) error {
 	if err := onCPU(1); err != nil {
 		return err
 	}
-	r, err := New(Options{Entries: 2048, CQEntries: 8192, Flags: SetupSingleIssuer | SetupDeferTaskrun, RegisterRing: true})
+	r, err := New(Options{Entries: 2048, CQEntries: 8192, Flags: SetupSingleIssuer | SetupDeferTaskrun,
+		RegisterRing: true})
 	if err != nil {
 		return err
 	}

@@ -11,21 +11,25 @@ type SetupFlags uint32
 // The flags that [Options.Flags] may hold. Those that would change the size of the queues' entries or where the
 // queues live (SQE128, CQE32, NO_MMAP and so on) are not among them.
 const (
-	SetupIOPoll       SetupFlags = 1 << 0  // busy-wait for storage; not for sockets (5.1)
-	SetupSQPoll       SetupFlags = 1 << 1  // a kernel thread takes submissions; see [Options.SQThreadIdle] (5.1)
-	SetupSQAff        SetupFlags = 1 << 2  // that thread stays on [Options.SQThreadCPU] (5.1)
-	SetupClamp        SetupFlags = 1 << 4  // queues too large are made as large as can be, in place of an error (5.6)
-	SetupAttachWQ     SetupFlags = 1 << 5  // share the workers of the ring [Options.Attach] (5.6)
-	SetupDisabled     SetupFlags = 1 << 6  // nothing can be submitted until [Ring.Enable] (5.10)
-	SetupSubmitAll    SetupFlags = 1 << 7  // a bad submission does not stop those behind it (5.18)
-	SetupCoopTaskrun  SetupFlags = 1 << 8  // do not interrupt the thread for completions; run them at its next system call (5.19)
-	SetupTaskrunFlag  SetupFlags = 1 << 9  // with SetupCoopTaskrun or SetupDeferTaskrun: [Ring.Pending] tells that work waits (5.19)
+	SetupIOPoll    SetupFlags = 1 << 0 // busy-wait for storage; not for sockets (5.1)
+	SetupSQPoll    SetupFlags = 1 << 1 // a kernel thread takes submissions; see [Options.SQThreadIdle] (5.1)
+	SetupSQAff     SetupFlags = 1 << 2 // that thread stays on [Options.SQThreadCPU] (5.1)
+	SetupClamp     SetupFlags = 1 << 4 // queues too large are made as large as can be, in place of an error (5.6)
+	SetupAttachWQ  SetupFlags = 1 << 5 // share the workers of the ring [Options.Attach] (5.6)
+	SetupDisabled  SetupFlags = 1 << 6 // nothing can be submitted until [Ring.Enable] (5.10)
+	SetupSubmitAll SetupFlags = 1 << 7 // a bad submission does not stop those behind it (5.18)
+	// do not interrupt the thread for completions; run them at its next system call (5.19)
+	SetupCoopTaskrun SetupFlags = 1 << 8
+	// with SetupCoopTaskrun or SetupDeferTaskrun: [Ring.Pending] tells that work waits (5.19)
+	SetupTaskrunFlag  SetupFlags = 1 << 9
 	SetupSingleIssuer SetupFlags = 1 << 12 // one OS thread submits (6.0)
-	SetupDeferTaskrun SetupFlags = 1 << 13 // completions are made only inside calls that ask for them; needs SetupSingleIssuer (6.1)
+	// completions are made only inside calls that ask for them; needs SetupSingleIssuer (6.1)
+	SetupDeferTaskrun SetupFlags = 1 << 13
 	SetupHybridIOPoll SetupFlags = 1 << 17 // with SetupIOPoll: sleep first (6.13)
 )
 
-var setupNames = []string{"iopoll", "sqpoll", "sq_aff", "cqsize", "clamp", "attach_wq", "r_disabled", "submit_all", "coop_taskrun",
+var setupNames = []string{"iopoll", "sqpoll", "sq_aff", "cqsize", "clamp", "attach_wq", "r_disabled", "submit_all",
+	"coop_taskrun",
 	"taskrun_flag", "sqe128", "cqe32", "single_issuer", "defer_taskrun", "no_mmap", "registered_fd_only", "no_sqarray",
 	"hybrid_iopoll", "cqe_mixed", "sqe_mixed", "sq_rewind"}
 
@@ -73,7 +77,8 @@ const (
 	AcceptPollFirst uint16 = 1 << 2 // wait before the first try (6.10)
 )
 
-// TimeoutFlags go with Timeout, TimeoutUpdate and LinkTimeout. The clock is CLOCK_MONOTONIC unless a flag says otherwise.
+// TimeoutFlags go with Timeout, TimeoutUpdate and LinkTimeout. The clock is CLOCK_MONOTONIC unless a flag says
+// otherwise.
 type TimeoutFlags uint32
 
 const (
@@ -95,7 +100,6 @@ const (
 	cancelFD      CancelFlags = 1 << 1
 	cancelAny     CancelFlags = 1 << 2
 	cancelFDFixed CancelFlags = 1 << 3
-	cancelUser    CancelFlags = 1 << 4
 	cancelOp      CancelFlags = 1 << 5
 )
 
@@ -107,9 +111,10 @@ const SlotAuto = ^uint32(0) - 1
 type FeatureFlags uint32
 
 const (
-	FeatSingleMmap     FeatureFlags = 1 << 0  // both queues in one mapping (5.4)
-	FeatNoDrop         FeatureFlags = 1 << 1  // completions that find no room wait in the kernel (5.5)
-	FeatSubmitStable   FeatureFlags = 1 << 2  // what a submission points to as its parameters is read when it is submitted (5.5)
+	FeatSingleMmap FeatureFlags = 1 << 0 // both queues in one mapping (5.4)
+	FeatNoDrop     FeatureFlags = 1 << 1 // completions that find no room wait in the kernel (5.5)
+	// what a submission points to as its parameters is read when it is submitted (5.5)
+	FeatSubmitStable   FeatureFlags = 1 << 2
 	FeatRWCurPos       FeatureFlags = 1 << 3  // offset -1 is the file's own position (5.6)
 	FeatCurPersonality FeatureFlags = 1 << 4  // a submission runs with the credentials of who submits (5.6)
 	FeatFastPoll       FeatureFlags = 1 << 5  // sockets wait without a worker thread (5.7)
@@ -127,8 +132,10 @@ const (
 	FeatNoIOWait       FeatureFlags = 1 << 17 // a wait need not count as iowait (6.15)
 )
 
-var featureNames = []string{"single_mmap", "nodrop", "submit_stable", "rw_cur_pos", "cur_personality", "fast_poll", "poll_32bits",
-	"sqpoll_nonfixed", "ext_arg", "native_workers", "rsrc_tags", "cqe_skip", "linked_file", "reg_reg_ring", "recvsend_bundle",
+var featureNames = []string{"single_mmap", "nodrop", "submit_stable", "rw_cur_pos", "cur_personality", "fast_poll",
+	"poll_32bits",
+	"sqpoll_nonfixed", "ext_arg", "native_workers", "rsrc_tags", "cqe_skip", "linked_file", "reg_reg_ring",
+	"recvsend_bundle",
 	"min_timeout", "rw_attr", "no_iowait"}
 
 // Names are the kernel's names of the features, in lower case.

@@ -18,9 +18,9 @@ import (
 // that stays: mapped by this package, or pinned by [Pin]. If not, the program is broken, and it panics there and then.
 //
 // The price is a look into a table of mappings, of which a program has a few a ring. The table is replaced whole when
-// something is mapped, so a look takes no lock; and it holds a guess for each page, by some bits of the address, which is
-// right nearly always: then the look takes 3 ns, where a binary search takes 5 to 20. Pins come and go much more often
-// and are searched only after the mappings.
+// something is mapped, so a look takes no lock; and it holds a guess for each page, by some bits of the address, which
+// is right nearly always: then the look takes 3 ns, where a binary search takes 5 to 20. Pins come and go much more
+// often and are searched only after the mappings.
 
 // guard panics unless all of the n bytes at p stay where they are until somebody says otherwise.
 func guard(p unsafe.Pointer, n int) {
@@ -41,7 +41,8 @@ func guardSlow(p unsafe.Pointer, n int) {
 }
 
 func refuse(p unsafe.Pointer, n int) {
-	panic(fmt.Sprintf("uring: the %d bytes at %p are neither mapped by this package (Map, Arena, Pool, BufRing) nor pinned (Pin): "+
+	panic(fmt.Sprintf("uring: the %d bytes at %p are neither mapped by this package (Map, Arena, Pool, BufRing) nor "+
+		"pinned (Pin): "+
 		"the kernel would use them after Go has moved or collected them", n, p))
 }
 

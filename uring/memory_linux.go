@@ -29,7 +29,8 @@ func Map(size int) (*Memory, error) {
 	if size > maxInt-page {
 		return nil, &Error{Op: fmt.Sprintf("map %d bytes", size), Err: unix.ENOMEM}
 	}
-	data, err := unix.Mmap(-1, 0, (size+page-1)&^(page-1), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	data, err := unix.Mmap(-1, 0, (size+page-1)&^(page-1), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, &Error{Op: fmt.Sprintf("map %d bytes", size), Call: "mmap", Err: err}
 	}

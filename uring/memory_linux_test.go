@@ -155,7 +155,8 @@ func TestGuardRandom(t *testing.T) {
 			})
 		case k == 2 && len(disjoint) > 0:
 			i := rnd.IntN(len(disjoint))
-			s.remove(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(&base[0]), disjoint[i].lo-origin)), disjoint[i].hi-disjoint[i].lo))
+			s.remove(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(&base[0]), disjoint[i].lo-origin)),
+				disjoint[i].hi-disjoint[i].lo))
 			disjoint = append(disjoint[:i], disjoint[i+1:]...)
 		case k == 3 && !clash:
 			disjoint = append(disjoint, spanOf(b))
@@ -213,7 +214,8 @@ func TestArena(t *testing.T) {
 	}
 	x, y := a.Bytes(5), a.Bytes(6)
 	x[0], y[0] = 1, 2
-	if d := uintptr(unsafe.Pointer(&y[0])) - uintptr(unsafe.Pointer(&x[0])); d != 16 || cap(x) != 5 || a.Left() != page-32 {
+	if d := uintptr(unsafe.Pointer(&y[0])) - uintptr(unsafe.Pointer(&x[0])); d != 16 || cap(x) != 5 ||
+		a.Left() != page-32 {
 		t.Errorf("pieces lie %d apart with room for %d, %d left; want 16, 5, %d", d, cap(x), a.Left(), page-32)
 	}
 	m := Alloc[Message](a)

@@ -98,7 +98,8 @@ func (s *Sockaddr) SetAddrPort(a netip.AddrPort) error {
 func (s *Sockaddr) SetUnix(path string) error {
 	s.raw, s.Len = [sockaddrRoom]byte{}, 0
 	if len(path) > 107 {
-		return &Error{Op: "take the address " + path, Err: unix.ENAMETOOLONG, Hint: "a Unix socket's path has at most 107 bytes"}
+		return &Error{Op: "take the address " + path, Err: unix.ENAMETOOLONG,
+			Hint: "a Unix socket's path has at most 107 bytes"}
 	}
 	binary.NativeEndian.PutUint16(s.raw[:], unix.AF_UNIX)
 	n := copy(s.raw[2:], path)
@@ -238,8 +239,9 @@ func (r *Received) From() netip.AddrPort { return addrPort(r.Name) }
 
 const recvmsgHead = 16
 
-// ParseRecvmsg reads what RecvmsgMultishot with this Message put into a buffer: data are the Res bytes of the completion
-// ([BufRing.Data]), and the parts of the result point into them. ok is false if they are not that: too short.
+// ParseRecvmsg reads what RecvmsgMultishot with this Message put into a buffer: data are the Res bytes of the
+// completion ([BufRing.Data]), and the parts of the result point into them. ok is false if they are not that: too
+// short.
 func (m *Message) ParseRecvmsg(data []byte) (r Received, ok bool) {
 	nameRoom, controlRoom := 0, int(m.header.controlLen)
 	if m.header.name != 0 {

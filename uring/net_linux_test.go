@@ -283,7 +283,8 @@ func TestSendRecv(t *testing.T) {
 		back := bytesOf(t, 1<<21)
 		get(t, r, 4).Recv(a, back, unix.MSG_WAITALL)
 		got = collect(t, r, 2)
-		if three, four := got[3], got[4]; int(three.Res) != len(big) || int(four.Res) != len(big) || string(back) != string(big) {
+		if three, four := got[3], got[4]; int(three.Res) != len(big) || int(four.Res) != len(big) ||
+			string(back) != string(big) {
 			t.Errorf("sent %d, received %d of %d", three.Res, four.Res, len(big))
 		}
 		unix.Close(a)

@@ -12,7 +12,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 	// A few whose numbers are known for certain hold the list in place.
-	for op, want := range map[Op]int{OpAccept: 13, OpSend: 26, OpShutdown: 34, OpMsgRing: 40, OpSendZC: 47, OpFixedFDInstall: 54, OpBind: 56, OpPipe: 62} {
+	for op, want := range map[Op]int{OpAccept: 13, OpSend: 26, OpShutdown: 34, OpMsgRing: 40, OpSendZC: 47,
+		OpFixedFDInstall: 54, OpBind: 56, OpPipe: 62} {
 		if int(op) != want {
 			t.Errorf("%v has number %d, want %d", op, op, want)
 		}
@@ -23,7 +24,8 @@ func TestNames(t *testing.T) {
 	if got := (FeatNoDrop | FeatNoIOWait | 1<<30).Names(); !slices.Equal(got, []string{"nodrop", "no_iowait", "bit 30"}) {
 		t.Errorf("names of features: %q", got)
 	}
-	if got := (SetupSingleIssuer | SetupDeferTaskrun).Names(); !slices.Equal(got, []string{"single_issuer", "defer_taskrun"}) {
+	if got := (SetupSingleIssuer | SetupDeferTaskrun).Names(); !slices.Equal(got,
+		[]string{"single_issuer", "defer_taskrun"}) {
 		t.Errorf("names of flags: %q", got)
 	}
 }

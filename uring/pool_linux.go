@@ -32,7 +32,8 @@ const poolChunkBlocks = 64
 // NewPool makes a pool of blocks of that many bytes, at most bound of them at a time.
 func NewPool(block, bound int) (*Pool, error) {
 	if block < 1 || bound < 1 || block > maxInt/poolChunkBlocks {
-		return nil, &Error{Op: fmt.Sprintf("make a pool of %d × %d bytes", bound, block), Err: os.ErrInvalid, Hint: "both are at least 1"}
+		return nil, &Error{Op: fmt.Sprintf("make a pool of %d × %d bytes", bound, block), Err: os.ErrInvalid,
+			Hint: "both are at least 1"}
 	}
 	return &Pool{block: block, bound: bound}, nil
 }

@@ -97,7 +97,8 @@ func pollMask(events uint32) uint32 {
 // (Linux 5.4). t is read when it is submitted: [Ring.Timespec] will do. Its expiry ends every wait on the ring, however
 // many completions that asked for.
 func (s *SQE) Timeout(t *Timespec, count uint32, flags TimeoutFlags) {
-	s.Op, s.FD, s.Addr, s.Len, s.Off, s.OpFlags = OpTimeout, -1, guardOf(t), 1, uint64(count), uint32(flags&timeoutFlagsCaller)
+	s.Op, s.FD, s.Addr, s.Len, s.Off, s.OpFlags = OpTimeout, -1, guardOf(t), 1, uint64(count), uint32(
+		flags&timeoutFlagsCaller)
 }
 
 // TimeoutMultishot completes with -ETIME every t, count times or for ever if count is 0, until one comes without

@@ -24,8 +24,8 @@ func (s *SQE) Accept(fd int, from *Sockaddr, flags int) {
 	}
 }
 
-// AcceptMultishot takes connection after connection, a completion each, until one comes without [CQE.More] (Linux 5.19).
-// There is no address: all would be written to one place. Descriptors left over by a cancellation that came too
+// AcceptMultishot takes connection after connection, a completion each, until one comes without [CQE.More] (Linux
+// 5.19). There is no address: all would be written to one place. Descriptors left over by a cancellation that came too
 // late are in completions; look at all of them.
 func (s *SQE) AcceptMultishot(fd, flags int) {
 	s.Op, s.FD, s.OpFlags, s.IOPrio = OpAccept, int32(fd), uint32(flags), acceptMultishot
@@ -102,8 +102,8 @@ func (s *SQE) RecvMultishot(fd int, group uint16) {
 
 // RecvLimits bounds a RecvMultishot (Linux 6.17, -EINVAL before): a completion has at most piece bytes, and the
 // operation ends, with a completion without [CQE.More], once total bytes or more were received; the last piece is not
-// cut for that, so that it is at most total + piece - 1. 0 is no bound. A multishot receive fills buffers for as long as
-// there is data, whether or not anybody reads its completions: total is how much that may be.
+// cut for that, so that it is at most total + piece - 1. 0 is no bound. A multishot receive fills buffers for as long
+// as there is data, whether or not anybody reads its completions: total is how much that may be.
 func (s *SQE) RecvLimits(piece, total int) {
 	s.Len, s.FileIndex = length(piece), length(total)
 }
@@ -126,9 +126,9 @@ func (s *SQE) SendTo(fd int, buf []byte, flags int, to *Sockaddr) {
 }
 
 // SendBundle sends what is in the buffers of the group, as many as there are, in their order (Linux 6.10): a [BufRing]
-// with Send set, filled by [BufRing.Queue]. Res counts all bytes; the buffers used are those of [BufRing.Segments]. limit
-// bounds the bytes, 0 is no bound. -ENOBUFS if nothing is queued. A group is one stream's, for nothing tells the buffers
-// of two apart. Set MSG_WAITALL: a send that is cut short takes the whole of its last buffer from the group.
+// with Send set, filled by [BufRing.Queue]. Res counts all bytes; the buffers used are those of [BufRing.Segments].
+// limit bounds the bytes, 0 is no bound. -ENOBUFS if nothing is queued. A group is one stream's, for nothing tells the
+// buffers of two apart. Set MSG_WAITALL: a send that is cut short takes the whole of its last buffer from the group.
 func (s *SQE) SendBundle(fd int, group uint16, limit, flags int) {
 	s.Op, s.FD, s.Len, s.OpFlags, s.IOPrio, s.BufIndex = OpSend, int32(fd), length(limit), uint32(flags), bundle, group
 	s.Flags |= SQEBufferSelect
@@ -137,7 +137,8 @@ func (s *SQE) SendBundle(fd int, group uint16, limit, flags int) {
 // SendVector sends several pieces with one submission (Linux 6.17). The list is read when it is submitted, or a
 // little later: it and the pieces are the kernel's until the completion.
 func (s *SQE) SendVector(fd int, list []Iovec, flags int) {
-	s.Op, s.FD, s.Addr, s.Len, s.OpFlags, s.IOPrio = OpSend, int32(fd), guardVector(list), length(len(list)), uint32(flags), Vectorized
+	s.Op, s.FD, s.Addr, s.Len, s.OpFlags, s.IOPrio = OpSend, int32(fd), guardVector(list), length(len(list)), uint32(
+		flags), Vectorized
 }
 
 // SendZC is Send without copying (Linux 6.0): the memory is the network's until a second completion, which comes with
@@ -170,7 +171,8 @@ func (s *SQE) SendmsgZC(fd int, m *Message, flags int) {
 	s.Op = OpSendmsgZC
 }
 
-// Recvmsg receives a message (recvmsg(2), Linux 5.3); m and all that it points to are the kernel's until the completion.
+// Recvmsg receives a message (recvmsg(2), Linux 5.3); m and all that it points to are the kernel's until the
+// completion.
 func (s *SQE) Recvmsg(fd int, m *Message, flags int) {
 	s.Op, s.FD, s.Addr, s.Len, s.OpFlags = OpRecvmsg, int32(fd), m.pointer(), 1, uint32(flags)
 }

@@ -53,14 +53,16 @@ func try() (*Support, error) {
 		return nil, err
 	}
 	if c := r.Peek(); c == nil || c.UserData != mark || c.Res != 0 {
-		return nil, &Error{Op: "try a ring", Err: ErrUnavailable, Hint: "an operation that does nothing was submitted and did not complete"}
+		return nil, &Error{Op: "try a ring", Err: ErrUnavailable,
+			Hint: "an operation that does nothing was submitted and did not complete"}
 	}
 	r.Advance(1)
 	return s, nil
 }
 
 func tryFlags(s *Support) {
-	for _, f := range []SetupFlags{SetupClamp, SetupDisabled, SetupSubmitAll, SetupCoopTaskrun, SetupSingleIssuer, SetupSQPoll,
+	for _, f := range []SetupFlags{SetupClamp, SetupDisabled, SetupSubmitAll, SetupCoopTaskrun, SetupSingleIssuer,
+		SetupSQPoll,
 		SetupCoopTaskrun | SetupTaskrunFlag, SetupSingleIssuer | SetupDeferTaskrun} {
 		if r, err := New(Options{Entries: 4, Flags: f}); err == nil {
 			s.Setup |= f

@@ -43,23 +43,28 @@ func gather() (f facts) {
 func because(errno unix.Errno, call string) string { return gather().because(errno, call) }
 
 func (f facts) because(errno unix.Errno, call string) string {
-	const filter = "; container runtimes' default profiles do that: allow io_uring_setup, io_uring_enter and io_uring_register in it"
+	const filter = "; container runtimes' default profiles do that: allow io_uring_setup, io_uring_enter and " +
+		"io_uring_register in it"
 	switch {
 	case errno == unix.EPERM && f.disabled == "2":
 		return "kernel.io_uring_disabled is 2, which forbids it to everyone; sysctl kernel.io_uring_disabled=0 allows it"
 	case errno == unix.EPERM && f.disabled == "1" && !f.seccomp:
-		return fmt.Sprintf("kernel.io_uring_disabled is 1, which forbids it to processes without CAP_SYS_ADMIN that are not in "+
+		return fmt.Sprintf("kernel.io_uring_disabled is 1, which forbids it to processes without CAP_SYS_ADMIN that are "+
+			"not in "+
 			"the group kernel.io_uring_group (%s); sysctl kernel.io_uring_disabled=0 allows it", f.group)
 	case errno == unix.EPERM && f.disabled == "1":
-		return fmt.Sprintf("kernel.io_uring_disabled is 1 (for the group %s only), or the seccomp filter of this process refuses %s", f.group, call)
+		return fmt.Sprintf("kernel.io_uring_disabled is 1 (for the group %s only), or the seccomp filter of this process "+
+			"refuses %s", f.group, call)
 	case errno == unix.EPERM && f.seccomp:
 		return "the seccomp filter of this process refuses " + call + filter
 	case errno == unix.EPERM:
 		return "something refuses " + call + ": a security module, or a seccomp filter"
 	case errno == unix.ENOSYS && f.seccomp:
-		return fmt.Sprintf("the seccomp filter of this process refuses %s, or this kernel (%s) was built without io_uring", call, f.release) + filter
+		return fmt.Sprintf("the seccomp filter of this process refuses %s, or this kernel (%s) was built without io_uring",
+			call, f.release) + filter
 	case errno == unix.ENOSYS:
-		return fmt.Sprintf("this kernel (%s) has no io_uring: it is older than Linux 5.1, or was built without CONFIG_IO_URING", f.release)
+		return fmt.Sprintf("this kernel (%s) has no io_uring: it is older than Linux 5.1, or was built without "+
+			"CONFIG_IO_URING", f.release)
 	}
 	return ""
 }
@@ -73,7 +78,8 @@ func memlockHint() string {
 	if l.Cur == unix.RLIM_INFINITY {
 		return "out of memory"
 	}
-	return fmt.Sprintf("RLIMIT_MEMLOCK is %d KiB for all rings, buffer rings and registered buffers of this user together: raise it "+
+	return fmt.Sprintf("RLIMIT_MEMLOCK is %d KiB for all rings, buffer rings and registered buffers of this user "+
+		"together: raise it "+
 		"(ulimit -l, LimitMEMLOCK=), make them smaller, or grant CAP_IPC_LOCK; or the system is out of memory", l.Cur>>10)
 }
 
@@ -89,7 +95,8 @@ func setupError(o Options, errno unix.Errno) error {
 	case unix.ENFILE:
 		e.Hint = "the system has no descriptors left (fs.file-max)"
 	case unix.EINVAL:
-		e.Hint = fmt.Sprintf("the kernel (%s) does not take flags %v with %d and %d entries", gather().release, o.Flags.Names(), o.Entries, o.CQEntries)
+		e.Hint = fmt.Sprintf("the kernel (%s) does not take flags %v with %d and %d entries", gather().release,
+			o.Flags.Names(), o.Entries, o.CQEntries)
 		if o.Flags != 0 {
 			e.Err = errors.Join(ErrNotSupported, errno)
 		}

@@ -18,7 +18,6 @@ const (
 	registerEventfd        = 4
 	unregisterEventfd      = 5
 	registerFilesUpdate    = 6
-	registerEventfdAsync   = 7
 	registerProbe          = 8
 	registerEnableRings    = 12
 	registerFiles2         = 13
@@ -101,7 +100,8 @@ func (r *Ring) Register() error {
 		return &Error{Op: "register a ring", Err: unix.EBUSY, Hint: "it is registered already"}
 	}
 	if !r.bound() {
-		return &Error{Op: "register a ring", Err: unix.EINVAL, Hint: "it needs SetupSingleIssuer: the number means nothing on another thread"}
+		return &Error{Op: "register a ring", Err: unix.EINVAL,
+			Hint: "it needs SetupSingleIssuer: the number means nothing on another thread"}
 	}
 	u := rsrcUpdate{offset: ^uint32(0), data: uint64(r.fd)}
 	if _, err := r.register("register a ring", "5.18", registerRingFDs, unsafe.Pointer(&u), 1); err != nil {
@@ -133,14 +133,16 @@ type rsrcUpdate2 struct {
 // RegisterFiles makes the table of direct descriptors: slot i is the file behind fds[i], or empty if that is -1 (Linux
 // 5.1). The files stay open in their slots after the descriptors are closed. There is one table a ring.
 func (r *Ring) RegisterFiles(fds []int32) error {
-	_, err := r.register(fmt.Sprintf("register %d files", len(fds)), "5.1", registerFiles, unsafe.Pointer(unsafe.SliceData(fds)), len(fds))
+	_, err := r.register(fmt.Sprintf("register %d files", len(fds)), "5.1", registerFiles,
+		unsafe.Pointer(unsafe.SliceData(fds)), len(fds))
 	return err
 }
 
 // RegisterFilesSparse makes a table of n empty slots (Linux 5.19). n is bounded by RLIMIT_NOFILE.
 func (r *Ring) RegisterFilesSparse(n int) error {
 	a := rsrcRegister{nr: uint32(n), flags: registerSparse}
-	_, err := r.register(fmt.Sprintf("register %d slots for files", n), "5.19", registerFiles2, unsafe.Pointer(&a), int(unsafe.Sizeof(a)))
+	_, err := r.register(fmt.Sprintf("register %d slots for files", n), "5.19", registerFiles2, unsafe.Pointer(&a),
+		int(unsafe.Sizeof(a)))
 	return err
 }
 
@@ -155,7 +157,8 @@ func (r *Ring) UpdateFiles(from int, fds []int32) (int, error) {
 	}{offset: uint32(from), fds: uint64(uintptr(unsafe.Pointer(&fds[0])))}
 	pin := pinFor(&fds[0])
 	defer pin.Unpin()
-	return r.register(fmt.Sprintf("update %d files from slot %d", len(fds), from), "5.5", registerFilesUpdate, unsafe.Pointer(&a), len(fds))
+	return r.register(fmt.Sprintf("update %d files from slot %d", len(fds), from), "5.5", registerFilesUpdate,
+		unsafe.Pointer(&a), len(fds))
 }
 
 // SetFileRange bounds where SlotAuto looks for a free slot: n slots from slot on (Linux 6.0).
@@ -164,7 +167,8 @@ func (r *Ring) SetFileRange(from, n int) error {
 		off, len uint32
 		_        uint64
 	}{off: uint32(from), len: uint32(n)}
-	_, err := r.register(fmt.Sprintf("set the range %d+%d for new files", from, n), "6.0", registerFileAllocRange, unsafe.Pointer(&a), 0)
+	_, err := r.register(fmt.Sprintf("set the range %d+%d for new files", from, n), "6.0", registerFileAllocRange,
+		unsafe.Pointer(&a), 0)
 	return err
 }
 
@@ -180,14 +184,16 @@ func (r *Ring) RegisterBuffers(bufs ...[]byte) error {
 	list := iovecs(bufs)
 	pin := pinFor(unsafe.SliceData(list))
 	defer pin.Unpin()
-	_, err := r.register(fmt.Sprintf("register %d buffers", len(bufs)), "5.1", registerBuffers, unsafe.Pointer(unsafe.SliceData(list)), len(list))
+	_, err := r.register(fmt.Sprintf("register %d buffers", len(bufs)), "5.1", registerBuffers,
+		unsafe.Pointer(unsafe.SliceData(list)), len(list))
 	return err
 }
 
 // RegisterBuffersSparse makes a table of n empty places (Linux 5.19).
 func (r *Ring) RegisterBuffersSparse(n int) error {
 	a := rsrcRegister{nr: uint32(n), flags: registerSparse}
-	_, err := r.register(fmt.Sprintf("register %d places for buffers", n), "5.19", registerBuffers2, unsafe.Pointer(&a), int(unsafe.Sizeof(a)))
+	_, err := r.register(fmt.Sprintf("register %d places for buffers", n), "5.19", registerBuffers2, unsafe.Pointer(&a),
+		int(unsafe.Sizeof(a)))
 	return err
 }
 

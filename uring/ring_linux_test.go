@@ -354,7 +354,8 @@ func TestErrors(t *testing.T) {
 		want  error
 	}{
 		{unix.ETIME, ErrTimeout}, {unix.EAGAIN, ErrAgain}, {unix.EBUSY, ErrBusy}, {unix.EBADR, ErrLost},
-		{unix.EEXIST, ErrWrongThread}, {unix.EBADFD, ErrDisabled}, {unix.EPERM, ErrUnavailable}, {unix.ENOSYS, ErrUnavailable},
+		{unix.EEXIST, ErrWrongThread}, {unix.EBADFD, ErrDisabled}, {unix.EPERM, ErrUnavailable},
+		{unix.ENOSYS, ErrUnavailable},
 		{unix.EFAULT, unix.EFAULT}, {unix.EOWNERDEAD, unix.EOWNERDEAD},
 	} {
 		err := r.enterError(row.errno)

@@ -34,7 +34,8 @@ type params struct {
 const (
 	setupCQSize    SetupFlags = 1 << 3
 	setupNoSQArray SetupFlags = 1 << 16
-	setupAllowed              = SetupIOPoll | SetupSQPoll | SetupSQAff | SetupClamp | SetupAttachWQ | SetupDisabled | SetupSubmitAll |
+	setupAllowed              = SetupIOPoll | SetupSQPoll | SetupSQAff | SetupClamp | SetupAttachWQ | SetupDisabled |
+		SetupSubmitAll |
 		SetupCoopTaskrun | SetupTaskrunFlag | SetupSingleIssuer | SetupDeferTaskrun | SetupHybridIOPoll
 )
 
@@ -105,7 +106,8 @@ func (o Options) check() error {
 	case o.Entries < 0 || o.Entries > maxEntries && !clamp:
 		return refuse(fmt.Sprintf("%d entries; the kernel takes 1 to %d, or more with SetupClamp", o.Entries, maxEntries))
 	case o.CQEntries < 0 || o.CQEntries > maxCQEntries && !clamp:
-		return refuse(fmt.Sprintf("%d completion entries; the kernel takes up to %d, or more with SetupClamp", o.CQEntries, maxCQEntries))
+		return refuse(fmt.Sprintf("%d completion entries; the kernel takes up to %d, or more with SetupClamp", o.CQEntries,
+			maxCQEntries))
 	case o.CQEntries != 0 && o.CQEntries < o.Entries:
 		return refuse(fmt.Sprintf("%d completion entries are fewer than the %d entries", o.CQEntries, o.Entries))
 	case has(SetupDeferTaskrun) && !has(SetupSingleIssuer):
@@ -123,7 +125,8 @@ func (o Options) check() error {
 	case o.RegisterRing && !has(SetupSingleIssuer):
 		return refuse("RegisterRing needs SetupSingleIssuer: the number means nothing on another thread")
 	case o.RegisterRing && has(SetupDisabled):
-		return refuse("RegisterRing and SetupDisabled exclude each other: Enable decides on the thread; call Ring.Register after it")
+		return refuse("RegisterRing and SetupDisabled exclude each other: Enable decides on the thread; call " +
+			"Ring.Register after it")
 	case o.Attach != 0 && !has(SetupAttachWQ):
 		return refuse("Attach needs SetupAttachWQ")
 	}
@@ -139,7 +142,8 @@ func setup(p *params) (int, unix.Errno) {
 func (r *Ring) start(o Options, p *params) error {
 	unix.CloseOnExec(r.fd) // it is so already; said here since a ring in a child would be shared
 	if lack := featNeeded &^ p.features; lack != 0 {
-		return &Error{Op: "set up a ring", Err: ErrUnavailable, Hint: fmt.Sprintf("Linux 5.11 or newer is needed: this kernel lacks %v", lack.Names())}
+		return &Error{Op: "set up a ring", Err: ErrUnavailable,
+			Hint: fmt.Sprintf("Linux 5.11 or newer is needed: this kernel lacks %v", lack.Names())}
 	}
 	if err := r.mapRings(p); err != nil {
 		return err

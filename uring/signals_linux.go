@@ -11,9 +11,9 @@ import (
 // With SetupDeferTaskrun the kernel runs its part of an operation, the receive behind an armed poll, say, inside
 // io_uring_enter(2), on the thread of the ring. A signal that is pending on that thread then counts as one that
 // interrupts the operation. For one of them that loses a wake-up: TCP's receive stops at urgent data, and if it has
-// nothing yet and a signal is pending it says EAGAIN, though there is data behind (tcp_recvmsg, net/ipv4/tcp.c, the same
-// in all kernels up to 6.18 at least). io_uring takes EAGAIN for "nothing there" and waits for the next event. If the
-// peer has sent all that it will, there is none. Go sends signals to its threads all the time: SIGURG, to have a
+// nothing yet and a signal is pending it says EAGAIN, though there is data behind (tcp_recvmsg, net/ipv4/tcp.c, the
+// same in all kernels up to 6.18 at least). io_uring takes EAGAIN for "nothing there" and waits for the next event. If
+// the peer has sent all that it will, there is none. Go sends signals to its threads all the time: SIGURG, to have a
 // goroutine stop that has run for 10 ms.
 //
 // So signals wait while the kernel runs such work. A blocked signal is not pending in that sense, and comes when it is

@@ -68,7 +68,8 @@ func TestWrongThread(t *testing.T) {
 						r.SQE()
 					}
 					err := call.do()
-					if !errors.Is(err, ErrWrongThread) || !errors.Is(err, unix.EEXIST) || !strings.Contains(fmt.Sprint(err), "LockOSThread") {
+					if !errors.Is(err, ErrWrongThread) || !errors.Is(err, unix.EEXIST) ||
+						!strings.Contains(fmt.Sprint(err), "LockOSThread") {
 						t.Errorf("%s on another thread%s: %v, want ErrWrongThread", call.name, when, err)
 					}
 				}
@@ -186,7 +187,8 @@ func TestClosed(t *testing.T) {
 	r := newRing(t, loopOptions())
 	ok(t, r.Close())
 	ok(t, r.Close())
-	if r.SQE() != nil || r.Peek() != nil || r.Ready() != nil || r.Len() != 0 || r.Room() != 0 || r.Overflowed() || r.Pending() || r.Lost() != 0 {
+	if r.SQE() != nil || r.Peek() != nil || r.Ready() != nil || r.Len() != 0 || r.Room() != 0 || r.Overflowed() ||
+		r.Pending() || r.Lost() != 0 {
 		t.Error("a closed ring has entries")
 	}
 	for name, f := range map[string]func() error{

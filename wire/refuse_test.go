@@ -25,7 +25,8 @@ const (
 	atMessage      = atUDP + UDPLen
 )
 
-// refusals are lies in packets, one a row: what is set where in a good frame, and the error, whose offset is in the frame.
+// refusals are lies in packets, one a row: what is set where in a good frame, and the error, whose offset is in the
+// frame.
 var refusals = []struct {
 	name   string
 	sample string

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestHandshakes: whoever is silent within the handshake keeps nobody else from making one, from its own address neither.
+// TestHandshakes: whoever is silent within the handshake keeps nobody else from making one, from its own address
+// neither.
 func TestHandshakes(t *testing.T) {
 	for _, target := range targets("") {
 		t.Run(target, func(t *testing.T) {

@@ -100,8 +100,8 @@ func drain(c net.Conn) {
 	_ = c.Close()
 }
 
-// attack serves by a face and sends updates until the server takes no more for the time of wait. grew is by how much the
-// heap of this process has then grown.
+// attack serves by a face and sends updates until the server takes no more for the time of wait. grew is by how much
+// the heap of this process has then grown.
 func attack(driver string, f face, updates int, wait time.Duration) (sent, grew int, err error) {
 	v, err := begin(driver, f)
 	if err != nil {
@@ -115,7 +115,8 @@ func attack(driver string, f face, updates int, wait time.Duration) (sent, grew 
 
 // goOn is attack, but that the client then reads, and sends more updates: at is how many had been taken when the server
 // stopped, longest how long it took nothing at most from then on.
-func goOn(driver string, f face, updates, more int, wait, limit time.Duration) (at int, longest time.Duration, err error) {
+func goOn(driver string, f face, updates, more int, wait, limit time.Duration) (at int, longest time.Duration,
+	err error) {
 	v, err := begin(driver, f)
 	if err != nil {
 		return 0, 0, err
@@ -211,7 +212,8 @@ func handshake(raw net.Conn) (*sender, error) {
 		return nil, err
 	}
 	if suite := c.ConnectionState().CipherSuite; suite != tls.TLS_AES_128_GCM_SHA256 {
-		return nil, fmt.Errorf("the handshake agreed on %s: this attack knows TLS_AES_128_GCM_SHA256", tls.CipherSuiteName(suite))
+		return nil, fmt.Errorf("the handshake agreed on %s: this attack knows TLS_AES_128_GCM_SHA256",
+			tls.CipherSuiteName(suite))
 	}
 	for line := range strings.Lines(keys.String()) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == "CLIENT_TRAFFIC_SECRET_0" {

@@ -8,7 +8,8 @@ import (
 )
 
 // TestKeyUpdatesGoOn: once the answers are taken, the server reads on, on either shape of driver, by any face. Package
-// net with crypto/tls is no row of this: the kernel's backed-off retransmission has held it up for longer than the limit.
+// net with crypto/tls is no row of this: the kernel's backed-off retransmission has held it up for longer than the
+// limit.
 func TestKeyUpdatesGoOn(t *testing.T) {
 	const updates, more = 60_000, 20_000
 	const wait, limit = time.Second, 2 * time.Minute // the kernel may retransmit late

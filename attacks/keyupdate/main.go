@@ -1,12 +1,12 @@
-// Command keyupdate makes a TLS 1.3 server write what nobody reads: it sends KeyUpdates that ask for an answer (RFC 8446
-// section 4.6.3, update_requested), each with a byte behind it, and never reads. A server that reads on, and keeps the
-// answers that find no room, keeps as many as the peer likes.
+// Command keyupdate makes a TLS 1.3 server write what nobody reads: it sends KeyUpdates that ask for an answer (RFC
+// 8446 section 4.6.3, update_requested), each with a byte behind it, and never reads. A server that reads on, and keeps
+// the answers that find no room, keeps as many as the peer likes.
 //
 //	go run ./attacks/keyupdate               servers of its own: each driver, each way to use a connection
 //	go run ./attacks/keyupdate -updates 1000000
 //
-// It begins with package net and crypto/tls, to compare with. For each it prints how many updates were taken before the server stopped to read, and how much its heap grew. It exits
-// with 1 if one took all, or grew by more than 8 MiB.
+// It begins with package net and crypto/tls, to compare with. For each it prints how many updates were taken before the
+// server stopped to read, and how much its heap grew. It exits with 1 if one took all, or grew by more than 8 MiB.
 package main
 
 import (
@@ -51,5 +51,6 @@ func main() {
 }
 
 func report(verdict, driver string, f face, sent, grew int, err error) {
-	fmt.Printf("%-6s %-8s %-9s %7d updates taken, the heap grew by %d KiB; %v\n", verdict, driver, f.name, sent, grew>>10, err)
+	fmt.Printf("%-6s %-8s %-9s %7d updates taken, the heap grew by %d KiB; %v\n", verdict, driver, f.name, sent, grew>>10,
+		err)
 }

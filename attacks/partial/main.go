@@ -1,11 +1,12 @@
-// Command partial leaves messages unfinished: each of its clients sends a message but for the last byte, and then nothing
-// more. A server that bounds what it keeps by the length of a message alone keeps as many of them as there are clients.
-// Beside them an honest client has messages of the same length answered, one after the other.
+// Command partial leaves messages unfinished: each of its clients sends a message but for the last byte, and then
+// nothing more. A server that bounds what it keeps by the length of a message alone keeps as many of them as there are
+// clients. Beside them an honest client has messages of the same length answered, one after the other.
 //
 //	go run ./attacks/partial                  servers of its own, on each driver that works here
 //	go run ./attacks/partial -clients 500 -size 4194304 -driver epoll
 //
-// For each it prints by how much the heap grew at most, and how many of the honest messages were answered. It exits with
+// For each it prints by how much the heap grew at most, and how many of the honest messages were answered. It exits
+// with
 // 1 if the heap grew by more than twice Limits.PartialInput a loop, or one was not answered.
 package main
 

@@ -111,8 +111,8 @@ func whileStopped(addr string, pid, rounds int, limit time.Duration) (longest ti
 	return longest, nil
 }
 
-// awaitStop waits until all threads of a process have stopped. One that is just accepting a connection when the signal is
-// sent takes it before it stops. Where there is no /proc it waits for a moment.
+// awaitStop waits until all threads of a process have stopped. One that is just accepting a connection when the signal
+// is sent takes it before it stops. Where there is no /proc it waits for a moment.
 func awaitStop(pid int, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
 		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))

@@ -37,7 +37,8 @@ func main() {
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "%-9s %v\n", d.Name, err)
 		} else {
-			fmt.Printf("%-9s %d connections, of which the longest waited %v\n", d.Name, *rounds, longest.Round(10*time.Microsecond))
+			fmt.Printf("%-9s %d connections, of which the longest waited %v\n", d.Name, *rounds,
+				longest.Round(10*time.Microsecond))
 		}
 		failed = failed || err != nil || longest > *limit
 	}

@@ -49,7 +49,8 @@ func (a attack) serveAndRun(driver string) (o outcome, err error) {
 			c.CloseWithError(err)
 		}
 	})
-	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{}, func(*loop.Conn) loop.Handler { return echo })
+	ln, err := g.Listen(sock.Addr{Scheme: "tcp", Host: "127.0.0.1"}, sock.Options{},
+		func(*loop.Conn) loop.Handler { return echo })
 	if err != nil {
 		return o, err
 	}

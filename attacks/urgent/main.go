@@ -11,8 +11,8 @@
 //	go run ./attacks/urgent -addr 127.0.0.1:9000       a server that is there, which echoes
 //
 // For each it prints how many clients did not get their bytes within -wait, and exits with 1 if there were any. It also
-// prints how many were served late, after half a second or more, and the longest time: a server that finds what it lost by looking again
-// is seen by that. On a busy machine some are late without having been lost.
+// prints how many were served late, after half a second or more, and the longest time: a server that finds what it lost
+// by looking again is seen by that. On a busy machine some are late without having been lost.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// lateAfter is when a client was served late: half of what the engine leaves an event before it looks for it, and hundreds
-// of times of what a client takes.
+// lateAfter is when a client was served late: half of what the engine leaves an event before it looks for it, and
+// hundreds of times of what a client takes.
 const lateAfter = 500 * time.Millisecond
 
 // An outcome is what became of an attack's clients.
@@ -58,7 +58,8 @@ func main() {
 		if err != nil {
 			fmt.Printf("%-8s %v\n", name, err)
 		} else {
-			fmt.Printf("%-8s %d of %d clients did not get their bytes within %v; %d got them after %v or more, the last after %v\n",
+			fmt.Printf("%-8s %d of %d clients did not get their bytes within %v; %d got them after %v or more, the last "+
+				"after %v\n",
 				name, o.lost, a.clients*a.rounds, a.wait, o.late, lateAfter, o.slowest.Round(time.Millisecond))
 		}
 		failed = failed || o.lost > 0 || err != nil

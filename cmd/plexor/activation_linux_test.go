@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestActivationAlone: without workers too, plexor serve takes the sockets of a service manager, and tells it how it is.
+// TestActivationAlone: without workers too, plexor serve takes the sockets of a service manager, and tells it how it
+// is.
 func TestActivationAlone(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {

@@ -95,8 +95,9 @@ func (b *benchCmd) print(c *console, res *load.Result) error {
 // options are those of package load.
 func (b *benchCmd) options() (load.Options, error) {
 	o := load.Options{
-		Conns: b.Conns, Depth: b.Depth, Size: b.Size, Duration: b.Duration, Requests: b.Requests, Warmup: b.Warmup, RampUp: b.RampUp,
-		Rate: b.Rate, Think: b.Think, Reconnect: b.Reconnect, Timeout: b.Timeout, Loops: b.Loops, Driver: b.Driver,
+		Conns: b.Conns, Depth: b.Depth, Size: b.Size, Duration: b.Duration, Requests: b.Requests, Warmup: b.Warmup,
+		RampUp: b.RampUp,
+		Rate:   b.Rate, Think: b.Think, Reconnect: b.Reconnect, Timeout: b.Timeout, Loops: b.Loops, Driver: b.Driver,
 		Expect: load.Expect(b.Expect), Insecure: b.Insecure,
 	}
 	to, err := parseTarget(b.Address, "cert", "key", "fingerprint")

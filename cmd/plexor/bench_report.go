@@ -70,7 +70,8 @@ func (c *console) report(r *load.Result) error {
 	if r.Frame != "" {
 		framed = " in frames (" + r.Frame + ")"
 	}
-	fmt.Fprintf(&b, "%s: %d connections × %d under way × %d bytes%s; %s\n", r.Address, r.Conns, r.Depth, r.Size, framed, how)
+	fmt.Fprintf(&b, "%s: %d connections × %d under way × %d bytes%s; %s\n", r.Address, r.Conns, r.Depth, r.Size, framed,
+		how)
 	if r.Interrupted {
 		fmt.Fprintln(&b, c.paint(c.out, yellow, "interrupted before the end"))
 	}
@@ -84,17 +85,21 @@ func (c *console) report(r *load.Result) error {
 		row("latency", "p50 %s   p90 %s   p99 %s   p99.9 %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999))
 		row("", "min %s   mean %s   max %s", micros(l.Min), micros(l.Mean), micros(l.Max))
 	}
-	row("connections", "%s made, %s", grouped(r.Connected), c.bad(r.NotConnected+r.LostConns, fmt.Sprintf("%d not made, %d lost (%d by timeout)", r.NotConnected, r.LostConns, r.TimedOut)))
+	row("connections", "%s made, %s", grouped(r.Connected),
+		c.bad(r.NotConnected+r.LostConns, fmt.Sprintf("%d not made, %d lost (%d by timeout)", r.NotConnected, r.LostConns,
+			r.TimedOut)))
 	row("wrong", "%s answers", c.bad(r.Wrong, grouped(r.Wrong)))
 	if r.LostMessages+r.Stray > 0 {
-		row("lost", "%s messages never answered, %s answered too late or twice", c.bad(r.LostMessages, grouped(r.LostMessages)), grouped(r.Stray))
+		row("lost", "%s messages never answered, %s answered too late or twice",
+			c.bad(r.LostMessages, grouped(r.LostMessages)), grouped(r.Stray))
 	}
 	if r.Unexpected > 0 {
 		row("elsewhere", "%s from other addresses than the messages went to, dropped",
 			c.bad(r.Unexpected, grouped(r.Unexpected)+" datagrams"))
 	}
 	if r.Unsent+r.Unanswered > 0 {
-		row("left", "%s messages were due and not sent, %s not answered when it ended", c.bad(r.Unsent, grouped(r.Unsent)), grouped(r.Unanswered))
+		row("left", "%s messages were due and not sent, %s not answered when it ended", c.bad(r.Unsent, grouped(r.Unsent)),
+			grouped(r.Unanswered))
 	}
 	for _, e := range r.Errors {
 		row("error", "%s × %s", grouped(e.Count), e.Error)

@@ -40,8 +40,10 @@ func benched(t *testing.T, args ...string) (code int, r load.Result, stderr stri
 // TestBenchServe: plexor bench against plexor serve, on every kind of address, to the message.
 func TestBenchServe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
-	s := serve(t, 9, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0", "upper=tcp://127.0.0.1:0", "echo=unix://"+path, "echo=tls://127.0.0.1:0", "echo=udp://127.0.0.1:0",
-		"upper=udp://127.0.0.1:0", "upper=tcp://127.0.0.1:0?frame=len4", "echo=tcp://127.0.0.1:0?frame=line", "upper=tcp://127.0.0.1:0?frame=varint"))
+	s := serve(t, 9, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0", "upper=tcp://127.0.0.1:0",
+		"echo=unix://"+path, "echo=tls://127.0.0.1:0", "echo=udp://127.0.0.1:0",
+		"upper=udp://127.0.0.1:0", "upper=tcp://127.0.0.1:0?frame=len4", "echo=tcp://127.0.0.1:0?frame=line",
+		"upper=tcp://127.0.0.1:0?frame=varint"))
 	pin := "?fingerprint=" + s.fingerprint()
 	for _, row := range []struct {
 		name string
@@ -68,7 +70,8 @@ func TestBenchServe(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			code, r, stderr := benched(t, append(row.args, "--requests=1003", "--conns=7")...)
 			ends(t, 0, "", code, stderr)
-			if r.Messages+r.LostMessages != 1003 || r.LostMessages > 0 && !strings.Contains(row.name, "udp") || r.Wrong != 0 || r.Rate == 0 || r.Latency.P99 == 0 {
+			if r.Messages+r.LostMessages != 1003 || r.LostMessages > 0 && !strings.Contains(row.name, "udp") || r.Wrong != 0 ||
+				r.Rate == 0 || r.Latency.P99 == 0 {
 				t.Errorf("result %+v", r)
 			}
 		})
@@ -168,10 +171,14 @@ func TestBenchEnds(t *testing.T) {
 		says  string
 	}{
 		{"wrong bytes", answer(func(p []byte) []byte { p[20]++; return p }), nil, `1 of 1 answers were wrong`},
-		{"more bytes", answer(func(p []byte) []byte { return append(p, p...) }), nil, `1 of 1 answers were wrong.*nobody had sent`},
-		{"reset", func(c *net.TCPConn) { _, _ = io.ReadFull(c, make([]byte, 64)); _ = c.SetLinger(0) }, nil, `1 of 1 connections were lost: .*reset`},
-		{"closed", func(c *net.TCPConn) { _, _ = io.ReadFull(c, make([]byte, 64)) }, nil, `1 of 1 connections were lost: the server closed`},
-		{"no answer", func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }, []string{"--timeout=200ms"}, `1 of 1 connections were lost: .*timeout`},
+		{"more bytes", answer(func(p []byte) []byte { return append(p, p...) }), nil,
+			`1 of 1 answers were wrong.*nobody had sent`},
+		{"reset", func(c *net.TCPConn) { _, _ = io.ReadFull(c, make([]byte, 64)); _ = c.SetLinger(0) }, nil,
+			`1 of 1 connections were lost: .*reset`},
+		{"closed", func(c *net.TCPConn) { _, _ = io.ReadFull(c, make([]byte, 64)) }, nil,
+			`1 of 1 connections were lost: the server closed`},
+		{"no answer", func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }, []string{"--timeout=200ms"},
+			`1 of 1 connections were lost: .*timeout`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			address := peer(t, row.serve)
@@ -275,13 +282,16 @@ func TestBenchReport(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, stderr.String())
 	}
-	for _, want := range []string{`3 connections × 1 under way × 64 bytes`, `(?m)^messages +[0-9,]+ answered, measured for 1\.300 s$`, `(?m)^rate +[0-9,]+ messages/s`,
-		`p50 .*p90 .*p99 .*p99\.9 `, `(?m)^connections  3 made, 0 not made, 0 lost`, `(?m)^wrong +0 answers$`, `up to +messages +share`, `(?m)[µm]s +[0-9,]+ +[0-9.]+ % █+`} {
+	for _, want := range []string{`3 connections × 1 under way × 64 bytes`,
+		`(?m)^messages +[0-9,]+ answered, measured for 1\.300 s$`, `(?m)^rate +[0-9,]+ messages/s`,
+		`p50 .*p90 .*p99 .*p99\.9 `, `(?m)^connections  3 made, 0 not made, 0 lost`, `(?m)^wrong +0 answers$`,
+		`up to +messages +share`, `(?m)[µm]s +[0-9,]+ +[0-9.]+ % █+`} {
 		if !regexp.MustCompile(want).MatchString(string(out)) {
 			t.Errorf("the table does not match %q:\n%s", want, out)
 		}
 	}
-	if !regexp.MustCompile(`(?m)^measuring 1\.\d s +\d+ %  3 connections  [0-9,]+ messages  [0-9,]+/s$`).MatchString(stderr.String()) || strings.ContainsAny(stderr.String()+string(out), "\r\x1b") {
+	if !regexp.MustCompile(`(?m)^measuring 1\.\d s +\d+ %  3 connections  [0-9,]+ messages  [0-9,]+/s$`).MatchString(
+		stderr.String()) || strings.ContainsAny(stderr.String()+string(out), "\r\x1b") {
 		t.Errorf("no plain line of progress: %q", stderr.String())
 	}
 	b, err := os.ReadFile(picture)
@@ -301,7 +311,8 @@ func TestBenchReport(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		if !regexp.MustCompile("\r\x1b\\[Kmeasuring 0\\.\\d s █+░+ +\\d+ %").Match(out) || !strings.Contains(string(out), "\r\x1b[Ktcp://") {
+		if !regexp.MustCompile("\r\x1b\\[Kmeasuring 0\\.\\d s █+░+ +\\d+ %").Match(out) ||
+			!strings.Contains(string(out), "\r\x1b[Ktcp://") {
 			t.Errorf("no bar that is drawn anew and cleared: %q", out)
 		}
 	})

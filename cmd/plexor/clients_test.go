@@ -95,7 +95,8 @@ print("good")
 func TestOtherClients(t *testing.T) {
 	forEachDriver(t, func(t *testing.T, driver string) {
 		path := filepath.Join(t.TempDir(), "sock")
-		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "upper=tcp://127.0.0.1:0", "upper=udp://127.0.0.1:0", "upper=unix://"+path))
+		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "upper=tcp://127.0.0.1:0",
+			"upper=udp://127.0.0.1:0", "upper=unix://"+path))
 		t.Run("python socket", func(t *testing.T) {
 			if got := script(t, pythonSockets, tool(t, "python3"), "-", s.host(0), s.host(2)); got != "good\n" {
 				t.Errorf("it printed %q", got)

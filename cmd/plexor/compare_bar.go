@@ -48,7 +48,8 @@ func (b *compareBar) show(p compare.Progress) {
 		}
 		return
 	}
-	line := fmt.Sprintf("%s %d/%d, %s left  %s", progressBar(float64(p.Done)/float64(max(1, p.Total))), p.Done, p.Total, left, last)
+	line := fmt.Sprintf("%s %d/%d, %s left  %s", progressBar(float64(p.Done)/float64(max(1, p.Total))), p.Done, p.Total,
+		left, last)
 	for utf8.RuneCountInString(line) >= b.width {
 		_, n := utf8.DecodeLastRuneInString(line)
 		line = line[:len(line)-n]

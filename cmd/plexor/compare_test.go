@@ -40,8 +40,10 @@ func TestCompareUsage(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			code, stdout, stderr := result(append([]string{"compare", "--out=" + out}, row.args...)...)
-			if code != row.code || !regexp.MustCompile(row.want).MatchString(stderr) || strings.Count(stderr, "\n") != 1 || stdout != "" {
-				t.Errorf("plexor compare %q: exit %d, want %d; standard error %q, want one line that matches %q; standard output %q",
+			if code != row.code || !regexp.MustCompile(row.want).MatchString(stderr) || strings.Count(stderr, "\n") != 1 ||
+				stdout != "" {
+				t.Errorf("plexor compare %q: exit %d, want %d; standard error %q, want one line that matches %q; standard "+
+					"output %q",
 					row.args, code, row.code, stderr, row.want, stdout)
 			}
 			if _, err := os.Stat(out); !os.IsNotExist(err) {
@@ -86,13 +88,15 @@ func TestCompareModel(t *testing.T) {
 // TestCompare measures two models for real.
 func TestCompare(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	cmd := command("compare", "--models=blocking,goroutines", "--conns=1,4", "-d", "400ms", "--service=upper", "--out", dir)
+	cmd := command("compare", "--models=blocking,goroutines", "--conns=1,4", "-d", "400ms", "--service=upper", "--out",
+		dir)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	for _, want := range []string{"4 connections, service upper", "blocking    – it serves one client at a time", "\n  best "} {
+	for _, want := range []string{"4 connections, service upper", "blocking    – it serves one client at a time",
+		"\n  best "} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("standard output does not have %q:\n%s", want, stdout.String())
 		}
@@ -100,7 +104,8 @@ func TestCompare(t *testing.T) {
 	if strings.Contains(stdout.String()+stderr.String(), "\x1b") {
 		t.Errorf("colour, and this is no terminal: %q, %q", stdout.String(), stderr.String())
 	}
-	for _, want := range []string{`(?m)^1/6, \d+s left: \w+ × 1, round 1: \d+ messages a second$`, `(?m)^6/6, 0s left: `, `(?m)^report .*report.html$`} {
+	for _, want := range []string{`(?m)^1/6, \d+s left: \w+ × 1, round 1: \d+ messages a second$`, `(?m)^6/6, 0s left: `,
+		`(?m)^report .*report.html$`} {
 		if !regexp.MustCompile(want).MatchString(stderr.String()) {
 			t.Errorf("standard error has no match for %q:\n%s", want, stderr.String())
 		}

@@ -24,8 +24,8 @@ type dialCmd struct {
 	Address  string        `arg:"" help:"tcp://host:port, tls://host:port, udp://host:port (each line of standard input is a datagram) or unix:///path, with options as a query: frame=SPEC sends each line of standard input as a message and prints each message as a line; for tls, fingerprint=SHA256 trusts one certificate alone, and cert=FILE and key=FILE are the client's own."`
 }
 
-// Run pipes standard input and output through a connection, as nc -N does: the end of the input closes this half, and the
-// command ends when the peer has closed its own as well.
+// Run pipes standard input and output through a connection, as nc -N does: the end of the input closes this half, and
+// the command ends when the peer has closed its own as well.
 func (d *dialCmd) Run(c *console) error {
 	if d.Timeout < 0 {
 		return usagef("--timeout=%v: want a duration that is not negative", d.Timeout)
@@ -87,8 +87,8 @@ type pipe struct {
 // pieceSize is how much is read at once, in bytes.
 const pieceSize = 64 << 10
 
-// run ends when both directions have. The first error ends the other one too, and so does the connection when it breaks,
-// whatever the input waits for.
+// run ends when both directions have. The first error ends the other one too, and so does the connection when it
+// breaks, whatever the input waits for.
 func (p *pipe) run() error {
 	send, receive := p.send, p.receive
 	if p.codec != nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Over udp each line of the input is a datagram, and what comes back is printed as it is; it ends when nothing more comes. That
-// nobody is there is an error.
+// Over udp each line of the input is a datagram, and what comes back is printed as it is; it ends when nothing more
+// comes. That nobody is there is an error.
 func TestDialPackets(t *testing.T) {
 	forEachDriver(t, func(t *testing.T, driver string) {
 		s := serve(t, 1, command("serve", "--driver="+driver, "upper=udp://127.0.0.1:0"))
@@ -30,8 +30,8 @@ func TestDialPackets(t *testing.T) {
 	})
 }
 
-// Without a fingerprint a server's own certificate is trusted by --insecure alone, as bench does it; one that is another than the
-// fingerprint says is no mistake of the command line.
+// Without a fingerprint a server's own certificate is trusted by --insecure alone, as bench does it; one that is
+// another than the fingerprint says is no mistake of the command line.
 func TestDialInsecure(t *testing.T) {
 	s := serve(t, 1, command("serve", "echo=tls://127.0.0.1:0"))
 	code, stdout, stderr := dialled(t, "hello", "--insecure", s.addrs[0])

@@ -30,7 +30,8 @@ func dialled(t *testing.T, input string, args ...string) (code int, stdout, stde
 // ends checks how a dial ended: well, when says is empty, and otherwise with one line that matches.
 func ends(t *testing.T, wantCode int, says string, code int, stderr string) {
 	t.Helper()
-	if code != wantCode || !regexp.MustCompile(says).MatchString(stderr) || (says == "") != (stderr == "") || strings.Count(stderr, "\n") > 1 {
+	if code != wantCode || !regexp.MustCompile(says).MatchString(stderr) || (says == "") != (stderr == "") ||
+		strings.Count(stderr, "\n") > 1 {
 		t.Errorf("exit %d, want %d; standard error %q, want a line that matches %q", code, wantCode, stderr, says)
 	}
 }
@@ -50,7 +51,8 @@ func random(t *testing.T, n int) string {
 func TestDialServe(t *testing.T) {
 	forEachDriver(t, func(t *testing.T, driver string) {
 		path := filepath.Join(t.TempDir(), "sock")
-		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "echo=unix://"+path, "echo=tls://127.0.0.1:0", "upper=tls://127.0.0.1:0?frame=len4"))
+		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "echo=unix://"+path,
+			"echo=tls://127.0.0.1:0", "upper=tls://127.0.0.1:0?frame=len4"))
 		pin := "?fingerprint=" + s.fingerprint()
 		big := random(t, 3<<20)
 		for _, row := range []struct{ name, address, input, want string }{
@@ -61,7 +63,8 @@ func TestDialServe(t *testing.T) {
 			{"nothing", s.addrs[0], "", ""},
 			{"nothing over tls", s.addrs[2] + pin, "", ""},
 			{"messages", s.addrs[3] + pin + "&frame=len4", "one\n\nthree\r\nlast", "ONE_SB\n_SB\nTHREE_SB\nLAST_SB\n"},
-			{"many messages", s.addrs[3] + pin + "&frame=len4", strings.Repeat("message\n", 5000), strings.Repeat("MESSAGE_SB\n", 5000)},
+			{"many messages", s.addrs[3] + pin + "&frame=len4", strings.Repeat("message\n", 5000),
+				strings.Repeat("MESSAGE_SB\n", 5000)},
 			{"no messages", s.addrs[3] + pin + "&frame=len4", "", ""},
 		} {
 			t.Run(row.name, func(t *testing.T) {
@@ -277,8 +280,10 @@ func TestDialOthers(t *testing.T) {
 		want string
 	}{
 		{"python", []string{"python3", "-c", pythonServer}, "", "HELLO\nWORLD\n"},
-		{"socat", []string{"socat", "-dd", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"}, `listening on AF=2 (\S+)`, "hello\nworld\n"},
-		{"socat on a Unix socket", []string{"socat", "-dd", "UNIX-LISTEN:" + path, "EXEC:cat"}, `listening on AF=1 "([^"]+)"`, "hello\nworld\n"},
+		{"socat", []string{"socat", "-dd", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"}, `listening on AF=2 (\S+)`,
+			"hello\nworld\n"},
+		{"socat on a Unix socket", []string{"socat", "-dd", "UNIX-LISTEN:" + path, "EXEC:cat"}, `listening on AF=1 "([^"]+)"`,
+			"hello\nworld\n"},
 		{"nc", []string{"nc", "-v", "-l", "-N", "127.0.0.1", "0"}, `Listening on \S+ (\d+)`, "from nc"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestDialRoots: the system's authorities are read off the loop, however long that takes. Here it takes as long as a pipe
-// in their place is open for writing, and nobody reports that a loop is held.
+// TestDialRoots: the system's authorities are read off the loop, however long that takes. Here it takes as long as a
+// pipe in their place is open for writing, and nobody reports that a loop is held.
 func TestDialRoots(t *testing.T) {
 	s := serve(t, 1, command("serve", "echo=tls://127.0.0.1:0"))
 	pipe := filepath.Join(t.TempDir(), "roots.pem")

@@ -58,7 +58,8 @@ func (cmd driversCmd) Run(c *console) error {
 		if len(d.Features) > 0 {
 			more = append(more, "with "+strings.Join(d.Features, " "))
 		}
-		line := fmt.Sprintf("%-8s %s  %s", d.Name, c.paint(c.out, green, "yes"), c.paint(c.out, faint, strings.Join(more, ", ")))
+		line := fmt.Sprintf("%-8s %s  %s", d.Name, c.paint(c.out, green, "yes"),
+			c.paint(c.out, faint, strings.Join(more, ", ")))
 		fmt.Fprintln(c.out, strings.TrimRight(line, " "))
 	}
 	if !chosen {

@@ -101,7 +101,8 @@ func seccomp(errno unix.Errno, calls []uint64) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl: %w", err)
 	}
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&fprog)), 0, 0); err != nil {
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&fprog)), 0,
+		0); err != nil {
 		return fmt.Errorf("prctl: %w", err)
 	}
 	runtime.KeepAlive(prog)
@@ -180,7 +181,8 @@ func (s *server) startsOn(driver string, loops, lines int) {
 // and makes nothing of it; who asks for io_uring is told why there is none.
 func TestRefusedIOUring(t *testing.T) {
 	needsIOUring(t)
-	setup, enter, register := fmt.Sprint(" ", unix.SYS_IO_URING_SETUP), fmt.Sprint(" ", unix.SYS_IO_URING_ENTER), fmt.Sprint(" ", unix.SYS_IO_URING_REGISTER)
+	setup, enter, register := fmt.Sprint(" ", unix.SYS_IO_URING_SETUP), fmt.Sprint(" ",
+		unix.SYS_IO_URING_ENTER), fmt.Sprint(" ", unix.SYS_IO_URING_REGISTER)
 	for _, row := range []struct{ name, calls string }{
 		{"all", setup + enter + register},
 		{"enter", enter},
@@ -193,13 +195,15 @@ func TestRefusedIOUring(t *testing.T) {
 				serve(t, 1, restricted(filter, "serve", "--loops=2", "echo=tcp://127.0.0.1:0")).startsOn("epoll", 2, 0)
 
 				code, stdout, _ := output(t, restricted(filter, "drivers"))
-				if !regexp.MustCompile(`(?m)^io_uring no .*the seccomp filter of this process refuses io_uring_\w+`).MatchString(stdout) ||
+				if !regexp.MustCompile(`(?m)^io_uring no .*the seccomp filter of this process refuses io_uring_\w+`).MatchString(
+					stdout) ||
 					!regexp.MustCompile(`(?m)^epoll +yes +auto takes this one`).MatchString(stdout) || code != 0 {
 					t.Errorf("plexor drivers: exit %d, printed\n%s\nwant the filter as the reason, and epoll for auto", code, stdout)
 				}
 
 				code, _, stderr := output(t, restricted(filter, "serve", "--driver=io_uring", "echo=tcp://127.0.0.1:0"))
-				if code != exitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "the seccomp filter of this process refuses") {
+				if code != exitError || strings.Count(stderr, "\n") != 1 ||
+					!strings.Contains(stderr, "the seccomp filter of this process refuses") {
 					t.Errorf("serve --driver=io_uring: exit %d, printed %q; want 1, and one line with the reason", code, stderr)
 				}
 			})
@@ -208,8 +212,8 @@ func TestRefusedIOUring(t *testing.T) {
 }
 
 // TestLittleLockedMemory: where the memory that may be locked is enough for no ring, or for some of the loops only, all
-// loops take epoll, with one line in the log. Who asks for io_uring by name gets it with smaller queues, and one line, if
-// there is enough for those, and else is told which limit it was.
+// loops take epoll, with one line in the log. Who asks for io_uring by name gets it with smaller queues, and one line,
+// if there is enough for those, and else is told which limit it was.
 func TestLittleLockedMemory(t *testing.T) {
 	needsIOUring(t)
 	for _, row := range []struct {
@@ -240,18 +244,20 @@ func TestLittleLockedMemory(t *testing.T) {
 				return // drivers tries one ring, for which there is enough
 			}
 			code, _, stderr := output(t, restricted(little, "serve", "--driver=io_uring", "--loops=3", "echo=tcp://127.0.0.1:0"))
-			if code != exitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, fmt.Sprintf("RLIMIT_MEMLOCK is %d KiB", row.kib)) {
+			if code != exitError || strings.Count(stderr, "\n") != 1 ||
+				!strings.Contains(stderr, fmt.Sprintf("RLIMIT_MEMLOCK is %d KiB", row.kib)) {
 				t.Errorf("serve --driver=io_uring: exit %d, printed %q; want 1, and one line with the limit", code, stderr)
 			}
-			if _, stdout, _ := output(t, restricted(little, "drivers")); !regexp.MustCompile(`(?m)^io_uring no .*RLIMIT_MEMLOCK`).MatchString(stdout) {
+			if _, stdout, _ := output(t,
+				restricted(little, "drivers")); !regexp.MustCompile(`(?m)^io_uring no .*RLIMIT_MEMLOCK`).MatchString(stdout) {
 				t.Errorf("plexor drivers does not name the limit:\n%s", stdout)
 			}
 		})
 	}
 }
 
-// TestFewDescriptors: however few there are, the server either listens, all its loops on one driver, or says in one line
-// why not.
+// TestFewDescriptors: however few there are, the server either listens, all its loops on one driver, or says in one
+// line why not.
 func TestFewDescriptors(t *testing.T) {
 	needsIOUring(t)
 	started := map[string]int{}
@@ -281,7 +287,8 @@ func TestFewDescriptors(t *testing.T) {
 		}
 		_ = cmd.Wait() // the state tells
 		started["none"]++
-		if code := cmd.ProcessState.ExitCode(); code != exitError || strings.Count(text, "\n") != 1 || !strings.Contains(text, "too many open files") {
+		if code := cmd.ProcessState.ExitCode(); code != exitError || strings.Count(text, "\n") != 1 ||
+			!strings.Contains(text, "too many open files") {
 			t.Errorf("with %d descriptors: exit %d, printed %q; want 1, and one line that says so", n, code, text)
 		}
 	}
@@ -311,8 +318,10 @@ func TestNoIOUring(t *testing.T) {
 	})
 	t.Run("flag", func(t *testing.T) {
 		serve(t, 1, command("serve", "--no-io-uring", "--loops=2", "echo=tcp://127.0.0.1:0")).startsOn("epoll", 2, 0)
-		serve(t, 1, command("serve", "--no-io-uring", "--driver=poll", "--loops=1", "echo=tcp://127.0.0.1:0")).startsOn("poll", 1, 0)
-		if _, stdout, _ := result("drivers", "--no-io-uring"); !regexp.MustCompile(`(?m)^io_uring no +switched off by --no-io-uring\nepoll +yes +auto takes this one`).MatchString(stdout) {
+		serve(t, 1, command("serve", "--no-io-uring", "--driver=poll", "--loops=1",
+			"echo=tcp://127.0.0.1:0")).startsOn("poll", 1, 0)
+		if _, stdout, _ := result("drivers",
+			"--no-io-uring"); !regexp.MustCompile(`(?m)^io_uring no +switched off by --no-io-uring\nepoll +yes +auto takes this one`).MatchString(stdout) {
 			t.Errorf("plexor drivers --no-io-uring printed\n%s", stdout)
 		}
 		code, _, stderr := result("serve", "--no-io-uring", "--driver=io_uring")

@@ -44,9 +44,11 @@ print("good")
 
 func TestFrames(t *testing.T) {
 	forEachDriver(t, func(t *testing.T, driver string) {
-		s := serve(t, 2, command("serve", "--driver="+driver, "upper=tcp://127.0.0.1:0?frame=len4", "echo=tcp://127.0.0.1:0?frame=line,max=100"))
+		s := serve(t, 2, command("serve", "--driver="+driver, "upper=tcp://127.0.0.1:0?frame=len4",
+			"echo=tcp://127.0.0.1:0?frame=line,max=100"))
 		t.Run("python", func(t *testing.T) {
-			if got := script(t, pythonFrames, tool(t, "python3"), "-", strings.TrimSuffix(s.host(0), "?frame=len4")); got != "good\n" {
+			if got := script(t, pythonFrames, tool(t, "python3"), "-",
+				strings.TrimSuffix(s.host(0), "?frame=len4")); got != "good\n" {
 				t.Errorf("it printed %q", got)
 			}
 		})
@@ -58,7 +60,8 @@ func TestFrames(t *testing.T) {
 			says    string // in the log, after the peer
 		}{
 			{"too long", 0, "\x00\x00\x00\x01a\xff\xff\xff\xffrest", "\x00\x00\x00\x04A_SB", "message too long at byte 5"},
-			{"cut short", 0, "\x00\x00\x00\x01a\x00\x00\x00\x09half", "\x00\x00\x00\x04A_SB", "unexpected EOF at byte 5: the stream ended 8 bytes into a frame, at least 5 more"},
+			{"cut short", 0, "\x00\x00\x00\x01a\x00\x00\x00\x09half", "\x00\x00\x00\x04A_SB",
+				"unexpected EOF at byte 5: the stream ended 8 bytes into a frame, at least 5 more"},
 			{"a line too long", 1, "short\n" + strings.Repeat("x", 101) + "\n", "short\n", "message too long at byte 6"},
 		} {
 			t.Run(row.name, func(t *testing.T) {

@@ -14,7 +14,8 @@ func limited(t *testing.T, files int, args ...string) *exec.Cmd {
 	t.Helper()
 	sh := tool(t, "sh")
 	plexor := command(args...)
-	cmd := exec.Command(sh, append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, files), plexor.Path}, args...)...)
+	cmd := exec.Command(sh, append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, files), plexor.Path},
+		args...)...)
 	cmd.Env = plexor.Env
 	return cmd
 }

@@ -59,7 +59,8 @@ func TestServe(t *testing.T) {
 	forEachDriver(t, func(t *testing.T, driver string) {
 		path := filepath.Join(t.TempDir(), "sock")
 		s := serve(t, 5, command("serve", "--driver="+driver, "--loops=2",
-			"upper=tcp://127.0.0.1:0", "echo=tcp://127.0.0.1:0", "upper=udp://127.0.0.1:0", "echo=udp://127.0.0.1:0", "echo=unix://"+path))
+			"upper=tcp://127.0.0.1:0", "echo=tcp://127.0.0.1:0", "upper=udp://127.0.0.1:0", "echo=udp://127.0.0.1:0",
+			"echo=unix://"+path))
 		for i, network := range []string{"tcp", "tcp", "udp", "udp", "unix"} {
 			c := dial(t, network, s.host(i))
 			want := "Hello, wörld\x00"
@@ -307,7 +308,8 @@ func clog(t *testing.T, c net.Conn) {
 // TestStreamHandler: the same services with a coroutine a connection.
 func TestStreamHandler(t *testing.T) {
 	forEachDriver(t, func(t *testing.T, driver string) {
-		s := serve(t, 2, command("serve", "--handler=stream", "--driver="+driver, "upper=tcp://127.0.0.1:0", "echo=tcp://127.0.0.1:0"))
+		s := serve(t, 2, command("serve", "--handler=stream", "--driver="+driver, "upper=tcp://127.0.0.1:0",
+			"echo=tcp://127.0.0.1:0"))
 		upper, echo := dial(t, "tcp", s.host(0)), dial(t, "tcp", s.host(1))
 		for range 3 {
 			if got := ask(t, upper, "abc", 6); got != "ABC_SB" {
@@ -326,7 +328,8 @@ func TestQuit(t *testing.T) {
 	c := dial(t, "tcp", s.host(0))
 	ask(t, c, "hello", 5)
 	s.signal(syscall.SIGQUIT)
-	s.says(`(?m)^coroutine \d+ \[waiting: read tcp://` + regexp.QuoteMeta(c.LocalAddr().String()) + `\b.*\] plexor handler`)
+	s.says(`(?m)^coroutine \d+ \[waiting: read tcp://` + regexp.QuoteMeta(c.LocalAddr().String()) +
+		`\b.*\] plexor handler`)
 	s.says(`(?m)^goroutine 1 `)
 	if code := s.exit(); code != exitUsage {
 		t.Errorf("exit %d, want %d, Go's own for SIGQUIT", code, exitUsage)

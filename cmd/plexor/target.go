@@ -46,7 +46,8 @@ func parseTarget(address string, pair ...string) (t target, err error) {
 		switch {
 		case key == "frame":
 		case !slices.Contains(pair, key):
-			return t, fmt.Errorf("unknown option %q; there are %s", key, strings.Join(slices.Concat(sock.OptionKeys(), []string{"frame"}, pair), ", "))
+			return t, fmt.Errorf("unknown option %q; there are %s", key,
+				strings.Join(slices.Concat(sock.OptionKeys(), []string{"frame"}, pair), ", "))
 		case len(rest[key]) > 1 || rest.Get(key) == "":
 			return t, fmt.Errorf("option %s: want one value", key)
 		}
@@ -56,7 +57,8 @@ func parseTarget(address string, pair ...string) (t target, err error) {
 	}
 	if pin := rest.Get("fingerprint"); pin != "" {
 		if b, err := hex.DecodeString(strings.ReplaceAll(pin, ":", "")); err != nil || len(b) != sha256.Size {
-			return t, fmt.Errorf("option fingerprint: it is no SHA-256 in hexadecimal, as openssl x509 -fingerprint -sha256 prints it")
+			return t, fmt.Errorf("option fingerprint: it is no SHA-256 in hexadecimal, as openssl x509 -fingerprint -sha256 " +
+				"prints it")
 		}
 	}
 	return t, t.options.Check(t.addr)

@@ -28,8 +28,9 @@ func keyPair(t *testing.T) (certFile, keyFile string, cert *x509.Certificate) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:        true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,8 @@ func TestServeTLS(t *testing.T) {
 	forEachDriver(t, func(t *testing.T, driver string) {
 		certFile, keyFile, cert := keyPair(t)
 		pair := "?cert=" + certFile + "&key=" + keyFile
-		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tls://127.0.0.1:0"+pair, "upper=tls://127.0.0.1:0"+pair, "echo=tls://127.0.0.1:0", "upper=tls://127.0.0.1:0?frame=line"))
+		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tls://127.0.0.1:0"+pair, "upper=tls://127.0.0.1:0"+pair,
+			"echo=tls://127.0.0.1:0", "upper=tls://127.0.0.1:0?frame=line"))
 		for i, line := range s.says(`(?m)^listening .*$`) {
 			if strings.Contains(line, "fingerprint=") != (i >= 2) || !strings.Contains(line, " tls://127.0.0.1:") {
 				t.Errorf("a line of the log is %q: a fingerprint is for the pairs that were made at start", line)
@@ -119,7 +121,8 @@ func TestServeTLS(t *testing.T) {
 			}
 		})
 		t.Run("openssl", func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), tool(t, "openssl"), "s_client", "-quiet", "-no_ign_eof", "-verify_return_error", "-CAfile", certFile, "-connect", s.host(0))
+			cmd := exec.CommandContext(t.Context(), tool(t, "openssl"), "s_client", "-quiet", "-no_ign_eof",
+				"-verify_return_error", "-CAfile", certFile, "-connect", s.host(0))
 			var stderr strings.Builder
 			cmd.Stderr = &stderr
 			in, err := cmd.StdinPipe()

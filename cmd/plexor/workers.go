@@ -37,9 +37,11 @@ func (s *serveCmd) checkWorkers() error {
 	case s.Workers < 0 || s.Workers > proc.MaxWorkers:
 		return usagef("--workers=%d: want 1 to %d processes, or 0 for none but this one", s.Workers, proc.MaxWorkers)
 	case s.Workers == 0 && s.PIDFile != "":
-		return usagef("--pid-file: it is for --workers, whose master takes signals: add --workers=1 for one process that serves")
+		return usagef("--pid-file: it is for --workers, whose master takes signals: add --workers=1 for one process that " +
+			"serves")
 	case s.Workers > 0 && s.Spread == "reuseport":
-		return usagef("--spread=reuseport: the workers share each socket, which a reload needs: leave one of --spread and --workers out")
+		return usagef("--spread=reuseport: the workers share each socket, which a reload needs: leave one of --spread and " +
+			"--workers out")
 	}
 	return nil
 }
@@ -118,7 +120,8 @@ func joinWorkers(srv *plexor.Server, w *proc.Worker) error {
 	if err != nil {
 		return fmt.Errorf("the certificate that the master handed over: %w", err)
 	}
-	srv.TLS = &plexor.TLS{Config: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{all.Cert}, PrivateKey: key}}}}
+	srv.TLS = &plexor.TLS{Config: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{all.Cert},
+		PrivateKey: key}}}}
 	return nil
 }
 

@@ -144,13 +144,14 @@ func (s *server) terminate() {
 func TestWorkersBadCertificate(t *testing.T) {
 	out, err := command("serve", "--workers=1", "echo=tls://127.0.0.1:0?cert=/none/there.pem").CombinedOutput()
 	e, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || e.ExitCode() != exitError || !strings.Contains(string(out), "/none/there.pem") || !strings.Contains(string(out), "could not start") {
+	if !ok || e.ExitCode() != exitError || !strings.Contains(string(out), "/none/there.pem") ||
+		!strings.Contains(string(out), "could not start") {
 		t.Errorf("it ended with %v, want exit %d and the file's name:\n%s", err, exitError, out)
 	}
 }
 
-// TestWorkersBench: reloads and an upgrade under the load that plexor bench makes, over connections that stay and over one for
-// each message: none is refused, and no message is lost.
+// TestWorkersBench: reloads and an upgrade under the load that plexor bench makes, over connections that stay and over
+// one for each message: none is refused, and no message is lost.
 func TestWorkersBench(t *testing.T) {
 	for _, row := range []struct {
 		name string

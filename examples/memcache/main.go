@@ -4,8 +4,8 @@
 //	go run ./examples/memcache                   # on tcp://127.0.0.1:11311; stop it with Ctrl-C
 //	printf 'set k 0 0 5\r\nhello\r\nmg k v s\r\nquit\r\n' | nc 127.0.0.1 11311
 //
-// A connection is a plexor.Messages whose codec is memcached's, and one loop runs them all, so the cache is a plain map.
-// What is kept is bounded: when it is full, whichever key comes first has to go. Nothing expires.
+// A connection is a plexor.Messages whose codec is memcached's, and one loop runs them all, so the cache is a plain
+// map. What is kept is bounded: when it is full, whichever key comes first has to go. Nothing expires.
 package main
 
 import (

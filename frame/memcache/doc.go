@@ -20,10 +20,10 @@
 // # Strict
 //
 // Where memcached goes on behind what it did not understand, the data of one request may be read as the next one, and a
-// stranger may have chosen the data. So these are malformed, and end the stream: a line that ends with LF alone, control
-// characters in a line, a request that does not begin with a word in lower case (as a browser's does not), a storage
-// command whose length is missing, signed, or not decimal, and a block that is longer or shorter than was announced. A
-// request of which the name is unknown is a line, as all but the storage commands are: answer "ERROR\r\n".
+// stranger may have chosen the data. So these are malformed, and end the stream: a line that ends with LF alone,
+// control characters in a line, a request that does not begin with a word in lower case (as a browser's does not), a
+// storage command whose length is missing, signed, or not decimal, and a block that is longer or shorter than was
+// announced. A request of which the name is unknown is a line, as all but the storage commands are: answer "ERROR\r\n".
 //
 // # Bounds
 //

@@ -113,7 +113,8 @@ func FuzzRequests(f *testing.F) {
 }
 
 func FuzzReplies(f *testing.F) {
-	f.Add([]byte("VALUE k 0 5\r\nhello\r\nVALUE l 0 0 7\r\n\r\nEND\r\nVA 2 t0\r\nab\r\nHD\r\nSTAT a b\r\nEND\r\n"), 0, 0, uint64(1))
+	f.Add([]byte("VALUE k 0 5\r\nhello\r\nVALUE l 0 0 7\r\n\r\nEND\r\nVA 2 t0\r\nab\r\nHD\r\nSTAT a b\r\nEND\r\n"), 0, 0,
+		uint64(1))
 	f.Add([]byte("STAT a b\r\nSTORED\r\nEND\r\nVALUE k 0 99999999999\r\n"), 100, 30, uint64(2))
 	f.Fuzz(func(t *testing.T, stream []byte, most, line int, seed uint64) {
 		c := memcache.Replies{Max: most, MaxLine: line}
@@ -167,7 +168,8 @@ func TestWire(t *testing.T) {
 		{"more than an int holds", requests, "set k 0 0 99999999999999999999\r\n", nil, frame.ErrTooLong},
 		{"2^32 and one", requests, "set k 0 0 4294967297\r\na\r\n", nil, frame.ErrTooLong},
 		{"a line without end", requests, "get " + strings.Repeat("k", 40), nil, frame.ErrTooLong},
-		{"the longest line", requests, "get " + strings.Repeat("k", 36) + "\r\n", []string{"get " + strings.Repeat("k", 36) + "\r\n"}, nil},
+		{"the longest line", requests, "get " + strings.Repeat("k", 36) + "\r\n",
+			[]string{"get " + strings.Repeat("k", 36) + "\r\n"}, nil},
 		{"a name without end", requests, strings.Repeat("a", 33), nil, frame.ErrMalformed},
 		{"bare LF", requests, "get k\n", nil, frame.ErrMalformed},
 		{"bare LF behind the length", requests, "set k 0 0 1\na\r\n", nil, frame.ErrMalformed},
@@ -182,11 +184,14 @@ func TestWire(t *testing.T) {
 		{"binary protocol", requests, "\x80\x00\x00\x01", nil, frame.ErrMalformed},
 
 		{"lines", replies, "STORED\r\nNOT_FOUND\r\n17\r\nVERSION 1.6\r\nOK\r\nERROR\r\nCLIENT_ERROR bad line\r\n",
-			[]string{"STORED\r\n", "NOT_FOUND\r\n", "17\r\n", "VERSION 1.6\r\n", "OK\r\n", "ERROR\r\n", "CLIENT_ERROR bad line\r\n"}, nil},
+			[]string{"STORED\r\n", "NOT_FOUND\r\n", "17\r\n", "VERSION 1.6\r\n", "OK\r\n", "ERROR\r\n",
+				"CLIENT_ERROR bad line\r\n"}, nil},
 		{"values", replies, "VALUE a 0 3\r\nEND\r\nVALUE b 1 0 77\r\n\r\nEND\r\nEND\r\n",
 			[]string{"VALUE a 0 3\r\nEND\r\nVALUE b 1 0 77\r\n\r\nEND\r\n", "END\r\n"}, nil},
-		{"meta values", replies, "VA 5 t-1\r\nEND\r\n\r\nHD\r\nEN\r\nMN\r\n", []string{"VA 5 t-1\r\nEND\r\n\r\n", "HD\r\n", "EN\r\n", "MN\r\n"}, nil},
-		{"stats", replies, "STAT pid 1\r\nSTAT a b c\r\nEND\r\nRESET\r\n", []string{"STAT pid 1\r\nSTAT a b c\r\nEND\r\n", "RESET\r\n"}, nil},
+		{"meta values", replies, "VA 5 t-1\r\nEND\r\n\r\nHD\r\nEN\r\nMN\r\n",
+			[]string{"VA 5 t-1\r\nEND\r\n\r\n", "HD\r\n", "EN\r\n", "MN\r\n"}, nil},
+		{"stats", replies, "STAT pid 1\r\nSTAT a b c\r\nEND\r\nRESET\r\n",
+			[]string{"STAT pid 1\r\nSTAT a b c\r\nEND\r\n", "RESET\r\n"}, nil},
 		{"an error among the values", replies, "VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory\r\nSTORED\r\n",
 			[]string{"VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory\r\n", "STORED\r\n"}, nil},
 		{"something else among the values", replies, "VALUE a 0 1\r\nx\r\nSTORED\r\n", nil, frame.ErrMalformed},
@@ -286,13 +291,15 @@ func TestInjection(t *testing.T) {
 			}
 		}
 	}
-	if got, err := memcache.AppendStore(dst, "get", "k", 0, 0, nil); !errors.Is(err, frame.ErrMalformed) || string(got) != "before" {
+	if got, err := memcache.AppendStore(dst, "get", "k", 0, 0, nil); !errors.Is(err, frame.ErrMalformed) ||
+		string(got) != "before" {
 		t.Errorf("AppendStore of a get: got %q, %v; want ErrMalformed and dst", got, err)
 	}
 	if got, err := memcache.AppendLine[string](dst); !errors.Is(err, frame.ErrMalformed) || string(got) != "before" {
 		t.Errorf("AppendLine of no word: got %q, %v; want ErrMalformed and dst", got, err)
 	}
-	for _, p := range [][]byte{memcache.AppendClientError(nil, "no 'a\r\nSTORED\r\n'"), memcache.AppendServerError(nil, "a\nEND")} {
+	for _, p := range [][]byte{memcache.AppendClientError(nil, "no 'a\r\nSTORED\r\n'"),
+		memcache.AppendServerError(nil, "a\nEND")} {
 		if got := frametest.Decode(t, memcache.Replies{}, p, len(p)); len(got.Messages) != 1 || got.Err != nil {
 			t.Errorf("%q is %v, want one message", p, got)
 		}

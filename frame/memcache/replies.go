@@ -8,8 +8,8 @@ import (
 
 // Replies is the codec of what a client receives: one reply to one request. That is a line, or a line VA with a block
 // of data, or items (VALUE with data, STAT, ITEM and PREFIX) up to the line END, or up to an error. A message is the
-// reply as it came; Next takes it apart. The lines of lru_crawler metadump, which end with LF alone, and of watch, which
-// have no end, are not for it.
+// reply as it came; Next takes it apart. The lines of lru_crawler metadump, which end with LF alone, and of watch,
+// which have no end, are not for it.
 //
 // It implements frame.Resumer.
 type Replies struct {

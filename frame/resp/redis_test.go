@@ -28,7 +28,8 @@ func redis(t *testing.T) net.Conn {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")
 	var log strings.Builder
-	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir, "--enable-debug-command", "yes")
+	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir, "--enable-debug-command",
+		"yes")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -60,12 +61,13 @@ func redis(t *testing.T) net.Conn {
 	}
 }
 
-// TestRedis: what a real Redis answers, every type of RESP2 and RESP3 and its longest replies, comes as Values says; and
-// what AppendCommand writes, it takes.
+// TestRedis: what a real Redis answers, every type of RESP2 and RESP3 and its longest replies, comes as Values says;
+// and what AppendCommand writes, it takes.
 func TestRedis(t *testing.T) {
 	c := redis(t)
 	commands := [][]string{{"HELLO", "2"}}
-	kinds := []string{"string", "integer", "double", "null", "array", "set", "map", "attrib", "push", "verbatim", "true", "false",
+	kinds := []string{"string", "integer", "double", "null", "array", "set", "map", "attrib", "push", "verbatim", "true",
+		"false",
 		"bignum"}
 	rounds := [][]string{{"PING"}, {"SET", "k", "a\r\nb"}, {"GET", "k"}, {"GET", "none"}, {"SET", "k"}, {"INCR", "n"},
 		{"RPUSH", "l", "a", "", "c"}, {"LRANGE", "l", "0", "-1"}, {"BLPOP", "none", "0.001"}, {"HSET", "h", "f", "v"},
@@ -116,7 +118,8 @@ func TestRedis(t *testing.T) {
 	if len(replies) != len(commands) {
 		t.Fatalf("%d replies to %d commands", len(replies), len(commands))
 	}
-	for _, kind := range []resp.Kind{resp.Simple, resp.Error, resp.Int, resp.Bulk, resp.Array, resp.Null, resp.Bool, resp.Double,
+	for _, kind := range []resp.Kind{resp.Simple, resp.Error, resp.Int, resp.Bulk, resp.Array, resp.Null, resp.Bool,
+		resp.Double,
 		resp.Big, resp.Verbatim, resp.Map, resp.Attribute, resp.Set, resp.Push} {
 		if seen[kind] == 0 {
 			t.Errorf("no %v came", kind)

@@ -148,8 +148,10 @@ func TestWire(t *testing.T) {
 		want   []string
 		err    error
 	}{
-		{"command", commands, "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n", []string{"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "*1\r\n$4\r\nPING\r\n"}, nil},
-		{"command with CR LF in an argument", commands, "*1\r\n$4\r\n\r\n\r\n\r\n", []string{"*1\r\n$4\r\n\r\n\r\n\r\n"}, nil},
+		{"command", commands, "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n",
+			[]string{"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "*1\r\n$4\r\nPING\r\n"}, nil},
+		{"command with CR LF in an argument", commands, "*1\r\n$4\r\n\r\n\r\n\r\n", []string{"*1\r\n$4\r\n\r\n\r\n\r\n"},
+			nil},
 		{"empty commands", commands, "*0\r\n*-1\r\n", []string{"*0\r\n", "*-1\r\n"}, nil},
 		{"inline, not asked for", commands, "PING\r\n", nil, frame.ErrMalformed},
 		{"HTTP", commands, "POST / HTTP/1.1\r\n", nil, frame.ErrMalformed},
@@ -161,7 +163,8 @@ func TestWire(t *testing.T) {
 		{"more arguments than an int holds", commands, "*99999999999999999999\r\n", nil, frame.ErrTooLong},
 		{"arguments without end of the number", commands, "*" + strings.Repeat("0", 30), nil, frame.ErrTooLong},
 		{"argument too long, announced", commands, "*1\r\n$101\r\n", nil, frame.ErrTooLong},
-		{"arguments too long together", commands, "*2\r\n$60\r\n" + strings.Repeat("x", 60) + "\r\n$40\r\n", nil, frame.ErrTooLong},
+		{"arguments too long together", commands, "*2\r\n$60\r\n" + strings.Repeat("x", 60) + "\r\n$40\r\n", nil,
+			frame.ErrTooLong},
 		{"sign", commands, "*1\r\n$+1\r\na\r\n", nil, frame.ErrMalformed},
 		{"leading zero", commands, "*01\r\n$1\r\na\r\n", nil, frame.ErrMalformed},
 		{"no length", commands, "*\r\n", nil, frame.ErrMalformed},
@@ -177,14 +180,18 @@ func TestWire(t *testing.T) {
 		{"RESP2", values, "+OK\r\n-ERR x\r\n:-5\r\n$2\r\nab\r\n$-1\r\n*-1\r\n*1\r\n:1\r\n",
 			[]string{"+OK\r\n", "-ERR x\r\n", ":-5\r\n", "$2\r\nab\r\n", "$-1\r\n", "*-1\r\n", "*1\r\n:1\r\n"}, nil},
 		{"RESP3", values, "_\r\n#t\r\n#f\r\n,1.5e-3\r\n,inf\r\n,-inf\r\n,nan\r\n(123\r\n!5\r\nERR x\r\n=5\r\ntxt:a\r\n~0\r\n",
-			[]string{"_\r\n", "#t\r\n", "#f\r\n", ",1.5e-3\r\n", ",inf\r\n", ",-inf\r\n", ",nan\r\n", "(123\r\n", "!5\r\nERR x\r\n", "=5\r\ntxt:a\r\n", "~0\r\n"}, nil},
-		{"nested", values, "*2\r\n*1\r\n:1\r\n%1\r\n+a\r\n~1\r\n:2\r\n:9\r\n", []string{"*2\r\n*1\r\n:1\r\n%1\r\n+a\r\n~1\r\n:2\r\n", ":9\r\n"}, nil},
-		{"attribute", values, "|1\r\n+a\r\n:1\r\n*1\r\n|0\r\n:2\r\n:3\r\n", []string{"|1\r\n+a\r\n:1\r\n*1\r\n|0\r\n:2\r\n", ":3\r\n"}, nil},
+			[]string{"_\r\n", "#t\r\n", "#f\r\n", ",1.5e-3\r\n", ",inf\r\n", ",-inf\r\n", ",nan\r\n", "(123\r\n",
+				"!5\r\nERR x\r\n", "=5\r\ntxt:a\r\n", "~0\r\n"}, nil},
+		{"nested", values, "*2\r\n*1\r\n:1\r\n%1\r\n+a\r\n~1\r\n:2\r\n:9\r\n",
+			[]string{"*2\r\n*1\r\n:1\r\n%1\r\n+a\r\n~1\r\n:2\r\n", ":9\r\n"}, nil},
+		{"attribute", values, "|1\r\n+a\r\n:1\r\n*1\r\n|0\r\n:2\r\n:3\r\n",
+			[]string{"|1\r\n+a\r\n:1\r\n*1\r\n|0\r\n:2\r\n", ":3\r\n"}, nil},
 		{"attribute of nothing", values, "|1\r\n+a\r\n:1\r\n", nil, io.ErrUnexpectedEOF},
 		{"push", values, ">1\r\n+a\r\n", []string{">1\r\n+a\r\n"}, nil},
 		{"too deep", values, "*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", nil, frame.ErrTooLong},
 		{"as deep as may be", values, "*1\r\n*1\r\n*1\r\n:1\r\n", []string{"*1\r\n*1\r\n*1\r\n:1\r\n"}, nil},
-		{"side by side is not deep", values, "*5\r\n*1\r\n_\r\n*0\r\n*1\r\n_\r\n*0\r\n*0\r\n", []string{"*5\r\n*1\r\n_\r\n*0\r\n*1\r\n_\r\n*0\r\n*0\r\n"}, nil},
+		{"side by side is not deep", values, "*5\r\n*1\r\n_\r\n*0\r\n*1\r\n_\r\n*0\r\n*0\r\n",
+			[]string{"*5\r\n*1\r\n_\r\n*0\r\n*1\r\n_\r\n*0\r\n*0\r\n"}, nil},
 		{"too many elements, announced", values, "*9\r\n", nil, frame.ErrTooLong},
 		{"too many elements of a map", values, "%4\r\n", nil, frame.ErrTooLong},
 		{"too many elements together", values, "*4\r\n*4\r\n", nil, frame.ErrTooLong},
@@ -261,7 +268,8 @@ func TestArgs(t *testing.T) {
 
 // TestInjection: text from a user makes no reply of its own.
 func TestInjection(t *testing.T) {
-	for _, p := range [][]byte{resp.AppendError(nil, "ERR unknown command 'a\r\n+OK\r\n'"), resp.AppendSimple(nil, "a\n+OK")} {
+	for _, p := range [][]byte{resp.AppendError(nil, "ERR unknown command 'a\r\n+OK\r\n'"),
+		resp.AppendSimple(nil, "a\n+OK")} {
 		v, rest, err := resp.Next(p)
 		if err != nil || len(rest) > 0 || bytes.ContainsAny(v.Text, "\r\n") {
 			t.Errorf("%q: got %q and %q behind it, %v", p, v.Text, rest, err)
@@ -299,7 +307,8 @@ func TestNumbers(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	for _, c := range []frame.Codec{resp.Commands{Max: -1}, resp.Commands{Max: 3}, resp.Commands{MaxArgs: -1}, resp.Commands{MaxLine: -1},
+	for _, c := range []frame.Codec{resp.Commands{Max: -1}, resp.Commands{Max: 3}, resp.Commands{MaxArgs: -1},
+		resp.Commands{MaxLine: -1},
 		resp.Values{Max: 5}, resp.Values{MaxLine: -1}, resp.Values{MaxElements: -1}, resp.Values{MaxDepth: 1 << 20}} {
 		if _, err := frame.NewDecoder(c); err == nil || !strings.Contains(err.Error(), "it must be") {
 			t.Errorf("%#v: got %v, want an error that says what would be right", c, err)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// A Pair names the files of a certificate, with those of the authorities that vouch for it behind it, and of its private
-// key, both in PEM. An empty KeyFile means that CertFile holds both.
+// A Pair names the files of a certificate, with those of the authorities that vouch for it behind it, and of its
+// private key, both in PEM. An empty KeyFile means that CertFile holds both.
 type Pair struct{ CertFile, KeyFile string }
 
 // keyFile is the file of the key, which may be that of the certificate.
@@ -35,9 +35,10 @@ const recheckEvery = time.Second
 // server without handshakes leaves the disk alone. Any goroutine may call its methods.
 //
 // The two files of a pair are seldom replaced in one step, and never both at the same instant. A pair that does not fit
-// together is therefore no accident: the old one stays in use, the log is told once for each state of the files, and the
-// next change is tried again. A pair that can't be read, for want of a permission or of a descriptor, is tried again at
-// each look, for what stands in the way may pass without the files changing; the log is told once for each reason.
+// together is therefore no accident: the old one stays in use, the log is told once for each state of the files, and
+// the next change is tried again. A pair that can't be read, for want of a permission or of a descriptor, is tried
+// again at each look, for what stands in the way may pass without the files changing; the log is told once for each
+// reason.
 type Store struct {
 	files []Pair
 	o     Options
@@ -56,8 +57,8 @@ type loader func(certFile, keyFile string) (tls.Certificate, error)
 type Options struct {
 	Now func() time.Time // the server's clock
 	Log *slog.Logger     // told of each pair that is taken or refused
-	// Aside has look, which reads the disk, run where that holds nobody up, and returns behind it, or when ctx, that of the
-	// handshake, has ended. nil: the caller runs it.
+	// Aside has look, which reads the disk, run where that holds nobody up, and returns behind it, or when ctx, that of
+	// the handshake, has ended. nil: the caller runs it.
 	Aside func(ctx context.Context, look func())
 }
 

@@ -2,8 +2,8 @@
 // should, who waits in vain should not, and either may change.
 package credit
 
-// A Credit is what waits that met something have earned; vain ones use it up, and then only one of Again waits is tried. Its
-// value is how many vain ones it lasts for; zero is as one. It is for one goroutine at a time.
+// A Credit is what waits that met something have earned; vain ones use it up, and then only one of Again waits is
+// tried. Its value is how many vain ones it lasts for; zero is as one. It is for one goroutine at a time.
 type Credit int
 
 const (

@@ -2,7 +2,8 @@ package credit
 
 import "testing"
 
-// Vain waits use up what others have earned, and then one of many is made, so that who waits for slow peers sleeps at once.
+// Vain waits use up what others have earned, and then one of many is made, so that who waits for slow peers sleeps at
+// once.
 func TestCredit(t *testing.T) {
 	var s Credit
 	tries := func(n int, worth bool) (made int) {

@@ -1,14 +1,15 @@
-// Package eyeballs is Happy Eyeballs, version 2 (RFC 8305), for coroutines: a name has several addresses, of two families, some of which may lead
-// nowhere without saying so. So they are tried in turn but not one after the other: the next attempt begins when one has
-// failed, or at the latest Delay after the last one began, and the first connection that stands wins.
+// Package eyeballs is Happy Eyeballs, version 2 (RFC 8305), for coroutines: a name has several addresses, of two
+// families, some of which may lead nowhere without saying so. So they are tried in turn but not one after the other:
+// the next attempt begins when one has failed, or at the latest Delay after the last one began, and the first
+// connection that stands wins.
 //
 //	0 ms    2001:db8::1   ───────────────────────────✕ (closed)
 //	250 ms      192.0.2.1       ───✕ refused
 //	310 ms          2001:db8::2     ──────✓ wins
 //
 // The families take turns (section 4), beginning with that of the address which RFC 6724 puts first. Both are asked for
-// at once, and sorted, so there is no Resolution Delay (section 3): the system's resolver, in contrast to a DNS client of
-// our own, also knows /etc/hosts, and gives its answer in one piece.
+// at once, and sorted, so there is no Resolution Delay (section 3): the system's resolver, in contrast to a DNS client
+// of our own, also knows /etc/hosts, and gives its answer in one piece.
 package eyeballs
 
 import (
@@ -53,9 +54,9 @@ func isIPv6(a sock.Addr) bool {
 	return ok && ap.Addr().Is6()
 }
 
-// Race connects to the first of addrs that answers. Each attempt is a task; connect must return soon after its context is
-// cancelled, and Race returns when all have. What connects too late goes to drop. If none succeeds, the errors are those
-// of the attempts that were made, in their order, or one error for all.
+// Race connects to the first of addrs that answers. Each attempt is a task; connect must return soon after its context
+// is cancelled, and Race returns when all have. What connects too late goes to drop. If none succeeds, the errors are
+// those of the attempts that were made, in their order, or one error for all.
 func Race[T any](ctx context.Context, addrs []sock.Addr, delay time.Duration,
 	connect func(context.Context, sock.Addr) (T, error), drop func(T)) (v T, errs []error) {
 	var zero T

@@ -62,7 +62,9 @@ var errRefused = errors.New("refused")
 
 // TestRace: who is tried when, who wins when, and what becomes of the others, to the millisecond of the loop's clock.
 func TestRace(t *testing.T) {
-	yes, no := func(d time.Duration) answer { return answer{after: d} }, func(d time.Duration) answer { return answer{after: d, err: errRefused} }
+	yes, no := func(d time.Duration) answer {
+		return answer{after: d}
+	}, func(d time.Duration) answer { return answer{after: d, err: errRefused} }
 	for _, row := range []struct {
 		name    string
 		answers []answer
@@ -82,15 +84,23 @@ func TestRace(t *testing.T) {
 		{"the first refuses", []answer{no(40 * ms), yes(20 * ms)}, 0, "0 40", 60 * ms, 1, "", ""},
 		{"the first refuses at once", []answer{no(0), yes(20 * ms)}, 0, "0 0", 20 * ms, 1, "", ""},
 		{"each refuses at once", []answer{no(0), no(0), no(0)}, 0, "0 0 0", 0, -1, "", "refused refused refused"},
-		{"a later failure hurries the next", []answer{yes(never), no(30 * ms), yes(10 * ms)}, 0, "0 250 280", 290 * ms, 2, "", ""},
-		{"an old failure hurries the next too", []answer{no(260 * ms), yes(never), yes(10 * ms)}, 0, "0 250 260", 270 * ms, 2, "", ""},
-		{"three silent ones", []answer{yes(never), yes(never), yes(never), yes(10 * ms)}, 0, "0 250 500 750", 760 * ms, 3, "", ""},
-		{"the last that is left answers late", []answer{no(10 * ms), yes(2000 * ms), no(10 * ms)}, 0, "0 10 260", 2010 * ms, 1, "", ""},
+		{"a later failure hurries the next", []answer{yes(never), no(30 * ms), yes(10 * ms)}, 0, "0 250 280", 290 * ms, 2, "",
+			""},
+		{"an old failure hurries the next too", []answer{no(260 * ms), yes(never), yes(10 * ms)}, 0, "0 250 260", 270 * ms, 2,
+			"", ""},
+		{"three silent ones", []answer{yes(never), yes(never), yes(never), yes(10 * ms)}, 0, "0 250 500 750", 760 * ms, 3, "",
+			""},
+		{"the last that is left answers late", []answer{no(10 * ms), yes(2000 * ms), no(10 * ms)}, 0, "0 10 260", 2010 * ms,
+			1, "", ""},
 		{"two at the same moment", []answer{yes(260 * ms), yes(10 * ms)}, 0, "0 250", 260 * ms, 0, "", ""},
-		{"the loser is connected as well", []answer{{after: 400 * ms, late: true}, yes(50 * ms)}, 0, "0 250", 400 * ms, 1, "0", ""},
-		{"the context ends all", []answer{yes(never), yes(never), yes(never)}, 300 * ms, "0 250", 300 * ms, -1, "", "deadline deadline"},
-		{"the context ends a wait for the next", []answer{yes(never), yes(never)}, 100 * ms, "0", 100 * ms, -1, "", "deadline"},
-		{"one refuses, then the context ends", []answer{no(20 * ms), yes(never)}, 100 * ms, "0 20", 100 * ms, -1, "", "refused deadline"},
+		{"the loser is connected as well", []answer{{after: 400 * ms, late: true}, yes(50 * ms)}, 0, "0 250", 400 * ms, 1,
+			"0", ""},
+		{"the context ends all", []answer{yes(never), yes(never), yes(never)}, 300 * ms, "0 250", 300 * ms, -1, "",
+			"deadline deadline"},
+		{"the context ends a wait for the next", []answer{yes(never), yes(never)}, 100 * ms, "0", 100 * ms, -1, "",
+			"deadline"},
+		{"one refuses, then the context ends", []answer{no(20 * ms), yes(never)}, 100 * ms, "0 20", 100 * ms, -1, "",
+			"refused deadline"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			clock := loop.NewManualClock(time.Unix(1_000_000, 0))

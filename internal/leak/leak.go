@@ -28,9 +28,9 @@ const patience = time.Minute
 // mostStacks bounds the goroutines' part of a report, in bytes.
 const mostStacks = 4 << 20
 
-// Main runs the tests, and fails the run if they succeed and leave something behind. also are looks for what else a package
-// must not leave: each says what there is, or nothing. Meanwhile [standstill.Watch] tells what the tests wait for should
-// they wait for ever. It returns what os.Exit is to be given.
+// Main runs the tests, and fails the run if they succeed and leave something behind. also are looks for what else a
+// package must not leave: each says what there is, or nothing. Meanwhile [standstill.Watch] tells what the tests wait
+// for should they wait for ever. It returns what os.Exit is to be given.
 func Main(m *testing.M, also ...func() string) (code int) {
 	if !flag.Parsed() {
 		flag.Parse()
@@ -52,8 +52,8 @@ func Main(m *testing.M, also ...func() string) (code int) {
 	return 0
 }
 
-// Check fails the test if it leaves something behind. Call it first: the cleanups of what the test makes later have run when
-// it looks.
+// Check fails the test if it leaves something behind. Call it first: the cleanups of what the test makes later have run
+// when it looks.
 func Check(t testing.TB) {
 	t.Helper()
 	before := Take()
@@ -91,7 +91,8 @@ func (before Inventory) Left() string { return before.left(nil) }
 
 func (before Inventory) left(also []func() string) string {
 	// Often at first, for nearly always all is over at once, and a moment later it is.
-	for end, pause := time.Now().Add(patience), time.Duration(0); ; pause = min(pause+100*time.Microsecond, 10*time.Millisecond) {
+	for end, pause := time.Now().Add(patience), time.Duration(0); ; pause = min(pause+100*time.Microsecond,
+		10*time.Millisecond) {
 		now := take()
 		lines := before.compare(now)
 		for _, look := range also {

@@ -85,9 +85,9 @@ func add(addr string) error {
 // usableWithin bounds the time that the kernel may take until a socket can be bound to a new address.
 const usableWithin = 10 * time.Second
 
-// awaitAddr waits until addr can be bound to. An address starts tentative (RFC 4862, 5.4), and even on lo, where nothing
-// is looked for, a worker of the kernel's takes that flag away: a bind before it fails with EADDRNOTAVAIL. One that came
-// through binds fd.
+// awaitAddr waits until addr can be bound to. An address starts tentative (RFC 4862, 5.4), and even on lo, where
+// nothing is looked for, a worker of the kernel's takes that flag away: a bind before it fails with EADDRNOTAVAIL. One
+// that came through binds fd.
 func awaitAddr(fd int, addr netip.Addr) error {
 	for end := time.Now().Add(usableWithin); ; time.Sleep(time.Millisecond) {
 		err := unix.Bind(fd, &unix.SockaddrInet6{ZoneId: 1, Addr: addr.As16()})

@@ -9,6 +9,6 @@ import "unsafe"
 // line is how much a cache brings in at once, in bytes, on all processors that are of interest here.
 const line = 64
 
-// Bytes hints that the first n bytes at p will be read soon. It never faults and never waits for the memory, so p may be
-// nil, or point to what is gone.
+// Bytes hints that the first n bytes at p will be read soon. It never faults and never waits for the memory, so p may
+// be nil, or point to what is gone.
 func Bytes(p unsafe.Pointer, n uintptr) { Lines(uintptr(p), int((n+line-1)/line)) }

@@ -1,5 +1,5 @@
-// Package sample bounds the rate of log lines that somebody else causes, as a peer does that sends rubbish. Of lines alike
-// a few are written, and each says how many before it were not: so their sum is exact.
+// Package sample bounds the rate of log lines that somebody else causes, as a peer does that sends rubbish. Of lines
+// alike a few are written, and each says how many before it were not: so their sum is exact.
 package sample
 
 import (
@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// Of lines alike, which are those with the same level and message, Burst are written at once, and one more for each Every
-// that passes: ten show what goes on, and one a second fills no disk (8 MB a day of lines of 100 bytes). If no line of the
-// kind follows, one that has no other attribute tells the count after Late, which is longer than Every so that under a lasting
-// flood it is a real line that tells; it stands for one of them itself. Lines below slog.LevelInfo are all written: who turns them on wants each.
+// Of lines alike, which are those with the same level and message, Burst are written at once, and one more for each
+// Every that passes: ten show what goes on, and one a second fills no disk (8 MB a day of lines of 100 bytes). If no
+// line of the kind follows, one that has no other attribute tells the count after Late, which is longer than Every so
+// that under a lasting flood it is a real line that tells; it stands for one of them itself. Lines below slog.LevelInfo
+// are all written: who turns them on wants each.
 const (
 	Burst = 10
 	Every = time.Second
@@ -57,8 +58,8 @@ type handler struct {
 }
 
 // New returns a log that writes to log, with those bounds. The time is the system's, or clock's if that is a
-// loop.SteppedClock. At the end the owner calls end, which says what was not said; from then on all lines are written. If log
-// is such a log already, so that it has another owner and the bounds count for both, it is returned as it is.
+// loop.SteppedClock. At the end the owner calls end, which says what was not said; from then on all lines are written.
+// If log is such a log already, so that it has another owner and the bounds count for both, it is returned as it is.
 func New(log *slog.Logger, clock any) (sampled *slog.Logger, end func()) {
 	if _, ok := log.Handler().(*handler); ok {
 		return log, func() {}
@@ -123,8 +124,8 @@ func (s *sampler) admit(by slog.Handler, of kind) (omitted int64, ok bool) {
 	return 0, false
 }
 
-// arm has somebody look after d, for the next line may never come. The timer is not stopped, for its goroutine may be of
-// another testing/synctest bubble than who would: it looks, and ends. The caller holds mu.
+// arm has somebody look after d, for the next line may never come. The timer is not stopped, for its goroutine may be
+// of another testing/synctest bubble than who would: it looks, and ends. The caller holds mu.
 func (s *sampler) arm(d time.Duration) {
 	if s.armed || s.stepped != nil {
 		return

@@ -44,8 +44,8 @@ func (c *counter) check(t *testing.T, when string, lines, omitted int64) {
 	}
 }
 
-// Ten lines at once and one a second are written, and lines and counts together are exact; what was left out is said though
-// no line follows, within Late.
+// Ten lines at once and one a second are written, and lines and counts together are exact; what was left out is said
+// though no line follows, within Late.
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(counter)

@@ -49,7 +49,8 @@ func isLibrary(frame string) bool {
 	return library != "" && strings.HasPrefix(filepath.ToSlash(frame[i+2:]), library)
 }
 
-// library is the directory of the standard library's source as stacks name it; "" if the program was built with -trimpath.
+// library is the directory of the standard library's source as stacks name it; "" if the program was built with
+// -trimpath.
 var library = func() string {
 	pc := reflect.ValueOf(strings.Cut).Pointer()
 	file, _ := runtime.FuncForPC(pc).FileLine(pc)
@@ -63,10 +64,10 @@ var library = func() string {
 // mostFrames bounds how many frames a log line has: what is further out than these seldom helps.
 const mostFrames = 24
 
-// Attrs are a stack for a log line: "at", the frame that it is in, and the group "stack" with an attribute for each frame,
-// numbered from the innermost. A stack in one string would be one line with a \n in it for each of its own, by slog's
-// TextHandler and its default handler alike: they quote what has line ends. If a panic or runtime.Goexit has made the stack,
-// it begins where that was called.
+// Attrs are a stack for a log line: "at", the frame that it is in, and the group "stack" with an attribute for each
+// frame, numbered from the innermost. A stack in one string would be one line with a \n in it for each of its own, by
+// slog's TextHandler and its default handler alike: they quote what has line ends. If a panic or runtime.Goexit has
+// made the stack, it begins where that was called.
 func Attrs(stack string) (where, frames slog.Attr) {
 	fs := blamed(Frames(stack))
 	where = slog.String("at", at(fs, stack))
@@ -95,8 +96,8 @@ func blamed(frames []string) []string {
 	return frames
 }
 
-// Caller is the source line that called the module's code, as "main.serve (/src/server.go:12)": the innermost frame of none of
-// its packages, or of a test of one.
+// Caller is the source line that called the module's code, as "main.serve (/src/server.go:12)": the innermost frame of
+// none of its packages, or of a test of one.
 func Caller() string {
 	var pcs [mostFrames]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])

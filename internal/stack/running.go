@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// What does a loop run? Its own goroutine tells only that it has switched to a coroutine, and there may be 100,000 of those. The
-// dump of all stacks (runtime.Stack) stops the program for as long as it takes to print them: 3 s for so many, 30 MB of text.
-// The profile of goroutines does not stop it, and counts goroutines with the same stack as one: 0.6 s and 1 KB. It has no
-// goroutines' numbers, but it has labels, which a coroutine inherits from the goroutine that made it. So each loop has a label.
-// A coroutine that is parked is in runtime.coroswitch; the one that runs is not.
+// What does a loop run? Its own goroutine tells only that it has switched to a coroutine, and there may be 100,000 of
+// those. The dump of all stacks (runtime.Stack) stops the program for as long as it takes to print them: 3 s for so
+// many, 30 MB of text. The profile of goroutines does not stop it, and counts goroutines with the same stack as one:
+// 0.6 s and 1 KB. It has no goroutines' numbers, but it has labels, which a coroutine inherits from the goroutine that
+// made it. So each loop has a label. A coroutine that is parked is in runtime.coroswitch; the one that runs is not.
 
 // label is the key of a loop's label, which CPU profiles show too.
 const label = "plexor_loop"
 
-// Mark gives the calling goroutine, and so all that it will start, the label of a loop. It takes the place of the labels that
-// the goroutine had: nobody can ask for those.
+// Mark gives the calling goroutine, and so all that it will start, the label of a loop. It takes the place of the
+// labels that the goroutine had: nobody can ask for those.
 func Mark(loop string) {
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(label, loop)))
 }
@@ -36,8 +36,8 @@ type Holder struct {
 	Blocked   bool   // it waits for another goroutine or a timer: it needs no processor
 }
 
-// Find is what the loop with a label runs; base is the function that runs loops. If a handler has taken the label off its
-// goroutine, as pprof.Do does, that of another loop may be found.
+// Find is what the loop with a label runs; base is the function that runs loops. If a handler has taken the label off
+// its goroutine, as pprof.Do does, that of another loop may be found.
 func Find(loop, base string) (h Holder, ok bool) {
 	var b bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&b, 1) != nil {
@@ -84,7 +84,8 @@ func (f *found) add(pcs []uintptr, base string) {
 	switch {
 	case calls(pcs, base):
 		f.own = pcs
-	case !switched(pcs) && (calls(pcs, "runtime.corostart") || function(pcs[len(pcs)-1]) != "runtime.goexit"): // too deep to tell
+	// too deep to tell
+	case !switched(pcs) && (calls(pcs, "runtime.corostart") || function(pcs[len(pcs)-1]) != "runtime.goexit"):
 		f.running = pcs
 	}
 }
@@ -107,8 +108,8 @@ func calls(pcs []uintptr, name string) bool {
 	return false
 }
 
-// deepest is how far from a stack's outer end the functions that run loops and coroutines are looked for: in main, in a test,
-// they are some calls in.
+// deepest is how far from a stack's outer end the functions that run loops and coroutines are looked for: in main, in a
+// test, they are some calls in.
 const deepest = 16
 
 // function is the name of the function that a return address is in.
@@ -140,8 +141,8 @@ func holder(pcs []uintptr, coroutine bool) Holder {
 	return h
 }
 
-// blocks reports whether a goroutine whose innermost call is to this function waits for something other than a processor. One
-// in a system call may wait for either.
+// blocks reports whether a goroutine whose innermost call is to this function waits for something other than a
+// processor. One in a system call may wait for either.
 func blocks(name string) bool { return name == "runtime.gopark" || name == "runtime.goparkunlock" }
 
 // paragraphs splits at empty lines.

@@ -33,7 +33,8 @@ func panicked(f func()) (stack string) {
 	return ""
 }
 
-// A stack is an attribute for each call, from where it went wrong on, in text and in JSON; no line end is quoted, for there is none.
+// A stack is an attribute for each call, from where it went wrong on, in text and in JSON; no line end is quoted, for
+// there is none.
 func TestAttrs(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -54,7 +55,8 @@ func TestAttrs(t *testing.T) {
 			if err := json.Unmarshal(object.Bytes(), &got); err != nil {
 				t.Fatal(err)
 			}
-			if !strings.Contains(got.At, "internal/stack.") || !strings.Contains(got.At, "stack_test.go:") || got.Stack["1"] != got.At {
+			if !strings.Contains(got.At, "internal/stack.") || !strings.Contains(got.At, "stack_test.go:") ||
+				got.Stack["1"] != got.At {
 				t.Errorf("at is %q, and the first frame %q: want the function that broke", got.At, got.Stack["1"])
 			}
 			if more, _ := got.Stack["more"].(float64); len(got.Stack) != mostFrames+1 || more < mostFrames {

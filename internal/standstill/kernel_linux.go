@@ -20,9 +20,9 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// reportKernel tells of each ring and selector what /proc/self/fdinfo has of it (proc_pid_fdinfo(5)): the heads and tails of a
-// ring's queues and what is armed, what a selector watches; and of each TCP socket its line of /proc/net/tcp: state, queues
-// and timers.
+// reportKernel tells of each ring and selector what /proc/self/fdinfo has of it (proc_pid_fdinfo(5)): the heads and
+// tails of a ring's queues and what is armed, what a selector watches; and of each TCP socket its line of
+// /proc/net/tcp: state, queues and timers.
 func reportKernel(w io.Writer) {
 	fds, err := filepath.Glob("/proc/self/fd/*")
 	if err != nil {

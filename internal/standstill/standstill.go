@@ -1,6 +1,6 @@
-// Package standstill tells, for tests, what a process does that no longer goes on: what each goroutine waits for, and what the
-// kernel says of its rings, its selectors and its TCP connections. A test run that is cut by its time limit shows goroutines
-// alone, and those of a loop just wait.
+// Package standstill tells, for tests, what a process does that no longer goes on: what each goroutine waits for, and
+// what the kernel says of its rings, its selectors and its TCP connections. A test run that is cut by its time limit
+// shows goroutines alone, and those of a loop just wait.
 package standstill
 
 import (
@@ -12,16 +12,17 @@ import (
 	"time"
 )
 
-// Quiet is how long a process may use hardly any processor time until that is taken for a standstill: longer than any test
-// waits for what must come. lookEvery is how often it is looked at, and little what is hardly any.
+// Quiet is how long a process may use hardly any processor time until that is taken for a standstill: longer than any
+// test waits for what must come. lookEvery is how often it is looked at, and little what is hardly any.
 const (
 	quiet     = 100 * time.Second
 	lookEvery = 5 * time.Second
 	little    = quiet / 500
 )
 
-// Watch reports to standard error, once, when the process has stood still, and again shortly before the time limit of go test
-// (-test.timeout) is over, which then fails the run. Call it from TestMain; the function that it returns ends it.
+// Watch reports to standard error, once, when the process has stood still, and again shortly before the time limit of
+// go test (-test.timeout) is over, which then fails the run. Call it from TestMain; the function that it returns ends
+// it.
 func Watch() (stop func()) {
 	if !flag.Parsed() {
 		flag.Parse()

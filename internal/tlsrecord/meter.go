@@ -1,5 +1,6 @@
-// Package tlsrecord guesses from outside at what a tls.Conn reads: whether a record of TLS has come in part, whether bytes
-// begin one, and what a peer speaks whose bytes were none. Package crypto/tls does not tell. It imports nothing of ours.
+// Package tlsrecord guesses from outside at what a tls.Conn reads: whether a record of TLS has come in part, whether
+// bytes begin one, and what a peer speaks whose bytes were none. Package crypto/tls does not tell. It imports nothing
+// of ours.
 package tlsrecord
 
 // A Meter is told what arrives, and knows whether a record of TLS (RFC 8446 section 5.1) has arrived in part: for a
@@ -31,8 +32,8 @@ func (m *Meter) Pass(p []byte) {
 	}
 }
 
-// Partial is how many bytes the record takes that has arrived in part, as far as it says so by now; crypto/tls makes room
-// for all of it with its first ones.
+// Partial is how many bytes the record takes that has arrived in part, as far as it says so by now; crypto/tls makes
+// room for all of it with its first ones.
 func (m *Meter) Partial() int {
 	if m.left > 0 {
 		return header + int(m.length)

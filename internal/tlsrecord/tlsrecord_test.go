@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestMeter: at each byte of two records it is known whether one has begun, and how much of it must be held, however they
-// are cut.
+// TestMeter: at each byte of two records it is known whether one has begun, and how much of it must be held, however
+// they are cut.
 func TestMeter(t *testing.T) {
 	records := append([]byte{23, 3, 3, 1, 2}, make([]byte, 0x102)...)
 	records = append(records, 23, 3, 3, 0, 0) // an empty one
@@ -40,7 +40,8 @@ func TestMeter(t *testing.T) {
 }
 
 func TestBeginsHandshake(t *testing.T) {
-	for text, want := range map[string]bool{"\x16": true, "\x16\x03": true, "\x16\x03\x01\x02": true, "\x16\x02": false, "\x15\x03": false, "G": false} {
+	for text, want := range map[string]bool{"\x16": true, "\x16\x03": true, "\x16\x03\x01\x02": true, "\x16\x02": false,
+		"\x15\x03": false, "G": false} {
 		if got := BeginsHandshake([]byte(text)); got != want {
 			t.Errorf("BeginsHandshake(%q) = %v, want %v", text, got, want)
 		}
@@ -86,7 +87,8 @@ func TestPeers(t *testing.T) {
 	if _, ok := RemoteAlert(errors.New("remote error")); ok {
 		t.Error("an error of nobody is taken for an alert")
 	}
-	if _, body, _ := strings.Cut(HTTPRefusal, "\r\n\r\n"); !strings.Contains(HTTPRefusal, "Content-Length: "+strconv.Itoa(len(body))) {
+	if _, body, _ := strings.Cut(HTTPRefusal, "\r\n\r\n"); !strings.Contains(HTTPRefusal,
+		"Content-Length: "+strconv.Itoa(len(body))) {
 		t.Errorf("the refusal has %d bytes behind its head, and says something else: %q", len(body), HTTPRefusal)
 	}
 }

@@ -2,9 +2,9 @@ package wait
 
 import "time"
 
-// A Pulse beats by the system's clock, also in a bubble of testing/synctest, whose time stands still as long as a goroutine
-// of it waits for something outside. There a timer is of no use: one that was made in the bubble goes by its time, and so does
-// the Reset of one that was not. Make it by NewPulse.
+// A Pulse beats by the system's clock, also in a bubble of testing/synctest, whose time stands still as long as a
+// goroutine of it waits for something outside. There a timer is of no use: one that was made in the bubble goes by its
+// time, and so does the Reset of one that was not. Make it by NewPulse.
 type Pulse struct {
 	every time.Duration
 	tick  *time.Ticker // nil in a bubble

@@ -1,10 +1,10 @@
 // Package wait is for goroutines that wait for others which may be in another testing/synctest bubble, or in none.
 //
-// A channel that is made in a bubble, and a sync.Cond on which a goroutine of a bubble waits, may be used by that bubble's
-// goroutines alone: the runtime ends the process otherwise. A connection whose loop is outside the bubble is woken from
-// outside. A sync.Mutex is free of that rule, and any goroutine may unlock it, so these are made of locked ones. To
-// synctest a goroutine that waits here is blocked, but not durably, as one that waits for a socket of package net: the time
-// of its bubble stands still meanwhile.
+// A channel that is made in a bubble, and a sync.Cond on which a goroutine of a bubble waits, may be used by that
+// bubble's goroutines alone: the runtime ends the process otherwise. A connection whose loop is outside the bubble is
+// woken from outside. A sync.Mutex is free of that rule, and any goroutine may unlock it, so these are made of locked
+// ones. To synctest a goroutine that waits here is blocked, but not durably, as one that waits for a socket of package
+// net: the time of its bubble stands still meanwhile.
 package wait
 
 import (

@@ -9,9 +9,9 @@ import (
 )
 
 // Close leaves the ring: what this Ring has taken and not done goes back, as with Return, calls that wait fail with
-// ErrClosed, and the memory is unmapped. The queue and its items stay, for the other parties; so does its name. If the lock
-// can't be had within HeldLimit, the others find out that this party is gone as if it had died, and what it had goes back
-// then. The Ring is closed even if there is an error. A second Close does nothing.
+// ErrClosed, and the memory is unmapped. The queue and its items stay, for the other parties; so does its name. If the
+// lock can't be had within HeldLimit, the others find out that this party is gone as if it had died, and what it had
+// goes back then. The Ring is closed even if there is an error. A second Close does nothing.
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	if r.closed.Load() {

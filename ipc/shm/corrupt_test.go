@@ -30,7 +30,8 @@ func file(t testing.TB, content []byte) *os.File {
 	return f
 }
 
-// image is the memory of a small ring with two items, one of which spans slots, and one that is taken by nobody who lives.
+// image is the memory of a small ring with two items, one of which spans slots, and one that is taken by nobody who
+// lives.
 func image(t testing.TB) []byte {
 	t.Helper()
 	r := make1(t, Options{Slots: 6, SlotSize: 64})
@@ -118,7 +119,8 @@ func TestCorrupt(t *testing.T) {
 		{"a state in the queue", func(r *Ring) { r.slot(0).state.Store(0) }, get1, "slot 0 is in the queue"},
 		{"a length", func(r *Ring) { r.slot(0).length.set(1 << 31) }, get1, "item of 2147483648 bytes"},
 		{"a chain", func(r *Ring) { r.slot(1).chain.set(none - 1) }, get1, "goes on in slot 4294967294"},
-		{"the free slots' head", func(r *Ring) { r.head.freeHead.set(none) }, putLong, "slot 4294967295 is in the list of free"},
+		{"the free slots' head", func(r *Ring) { r.head.freeHead.set(none) }, putLong,
+			"slot 4294967295 is in the list of free"},
 		{"a free slot's state", func(r *Ring) { r.slot(3).state.Store(slotFull) }, putLong, "slot 3 is in the list of free"},
 		{"how many are free", func(r *Ring) { r.head.free.Store(99) },
 			func(r *Ring) error { _, err := r.TryPut(make([]byte, 6*64)); return err }, "is in the list of free"},
@@ -228,8 +230,8 @@ func TestSealed(t *testing.T) {
 	wantErr(t, "truncate", f.Truncate(0), unix.EPERM)
 }
 
-// FuzzMemory opens arbitrary memory, and uses what opens. The input is written over the memory of a good ring: a place of
-// two bytes and a byte for it, over and over. Whatever becomes of it, nothing may fault, panic, or take for ever.
+// FuzzMemory opens arbitrary memory, and uses what opens. The input is written over the memory of a good ring: a place
+// of two bytes and a byte for it, over and over. Whatever becomes of it, nothing may fault, panic, or take for ever.
 func FuzzMemory(f *testing.F) {
 	good := image(f)
 	patch := func(at int, v ...byte) (b []byte) {

@@ -118,7 +118,8 @@ func discard(t *testing.T, r *Ring) {
 	}
 }
 
-// vanish does to a party of this process what the kernel does to one that is killed: its file is closed, and nothing else.
+// vanish does to a party of this process what the kernel does to one that is killed: its file is closed, and nothing
+// else.
 func vanish(t *testing.T, r *Ring) {
 	t.Helper()
 	r.mu.Lock()

@@ -47,7 +47,8 @@ func New(o Options) (*Ring, error) {
 		_ = unix.Close(fd) // that error is the first
 		return nil, err
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS,
+		unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
 		_ = unix.Close(fd) // likewise
 		return nil, &Error{Op: op, Call: "fcntl(F_ADD_SEALS)", Err: err}
 	}
@@ -136,8 +137,8 @@ func Remove(name string) error {
 	return nil
 }
 
-// File is a descriptor of the ring's file, to be handed to another process, which opens it with [OpenFile]. It belongs to
-// the caller, who closes it.
+// File is a descriptor of the ring's file, to be handed to another process, which opens it with [OpenFile]. It belongs
+// to the caller, who closes it.
 func (r *Ring) File() (*os.File, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,9 +14,9 @@ const (
 	futexWake = 1
 )
 
-// sleep waits until the word is woken, for at most d, if it still has that value when the kernel looks. It tells whether
-// the time was up; anything else that ended it may have been nothing at all. The system call is an ordinary one: Go's
-// scheduler takes the P of a goroutine that stays in it.
+// sleep waits until the word is woken, for at most d, if it still has that value when the kernel looks. It tells
+// whether the time was up; anything else that ended it may have been nothing at all. The system call is an ordinary
+// one: Go's scheduler takes the P of a goroutine that stays in it.
 func sleep(word *atomic.Uint32, value uint32, d time.Duration) (timeUp bool) {
 	ts := unix.NsecToTimespec(int64(d))
 	_, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(value),

@@ -5,12 +5,13 @@ import (
 	"unsafe"
 )
 
-// Memory without a name is sealed against being cut off. A named file is not, since seals are for memfd_create(2) alone:
-// whoever may write to it may truncate it, and then the pages are gone, and touching them raises SIGBUS (mmap(2)), which
-// ends a Go program unless the goroutine asked for a panic instead. Each operation asks, which takes some nanoseconds.
+// Memory without a name is sealed against being cut off. A named file is not, since seals are for memfd_create(2)
+// alone: whoever may write to it may truncate it, and then the pages are gone, and touching them raises SIGBUS
+// (mmap(2)), which ends a Go program unless the goroutine asked for a panic instead. Each operation asks, which takes
+// some nanoseconds.
 
-// guard is deferred by operations, with debug.SetPanicOnFault(true) as its first argument. A fault within the ring's memory
-// becomes their error.
+// guard is deferred by operations, with debug.SetPanicOnFault(true) as its first argument. A fault within the ring's
+// memory becomes their error.
 func (r *Ring) guard(was bool, err *error) {
 	p := recover()
 	debug.SetPanicOnFault(was)

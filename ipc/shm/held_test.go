@@ -105,8 +105,8 @@ func (r *Ring) heldSince(ago time.Duration) {
 	r.head.seen.Store(uint64(r.head.turn.load())<<seenTimeBits | uint64((ts.Nano()-int64(ago))/1e6))
 }
 
-// TestHeldByStopped: a process is stopped while it holds the lock. Each call ends by its context, or its limit, and says who
-// it is; and when it goes on, or is killed, all is as before.
+// TestHeldByStopped: a process is stopped while it holds the lock. Each call ends by its context, or its limit, and
+// says who it is; and when it goes on, or is killed, all is as before.
 func TestHeldByStopped(t *testing.T) {
 	for _, end := range []unix.Signal{unix.SIGCONT, unix.SIGKILL} {
 		t.Run(unix.SignalName(end), func(t *testing.T) {
@@ -193,8 +193,8 @@ func TestHeldIsTold(t *testing.T) {
 	goOn(t, cmd, unix.SIGKILL)
 }
 
-// TestStoppedWhileCopying: a process that is stopped between the reservation of its slots and their publication holds nobody
-// up. Its item comes when it goes on, and if it is killed its slots are free again.
+// TestStoppedWhileCopying: a process that is stopped between the reservation of its slots and their publication holds
+// nobody up. Its item comes when it goes on, and if it is killed its slots are free again.
 func TestStoppedWhileCopying(t *testing.T) {
 	for _, end := range []unix.Signal{unix.SIGCONT, unix.SIGKILL} {
 		t.Run(unix.SignalName(end), func(t *testing.T) {

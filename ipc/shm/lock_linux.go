@@ -16,19 +16,20 @@ import (
 // A generation makes the word of a party that died differ from that of the next one in its place. So the word can be
 // exchanged for one's own by who has seen that its owner is dead, however long ago it looked: no living party has it.
 const (
-	waited   = 1 << 31
-	maxGen   = 1<<23 - 1
-	noToken  = 0
-	spins    = 300 // looks at a lock that another has; it is held for some 100 ns
-	mostNaps = 5   // that a call takes before it gives up, so that a holder that only waited for a processor had its chance
+	waited  = 1 << 31
+	maxGen  = 1<<23 - 1
+	noToken = 0
+	spins   = 300 // looks at a lock that another has; it is held for some 100 ns
+	// that a call takes before it gives up, so that a holder that only waited for a processor had its chance
+	mostNaps = 5
 	firstNap = time.Millisecond
 )
 
 func makeToken(gen, number uint32) uint32      { return gen<<8 | number }
 func splitToken(t uint32) (gen, number uint32) { return t >> 8, t & (MaxParties - 1) }
 
-// A patience is how long a call waits for the lock: as long as a context allows, or, if that is nil, until some party has
-// seen it held for that long.
+// A patience is how long a call waits for the lock: as long as a context allows, or, if that is nil, until some party
+// has seen it held for that long.
 type patience struct {
 	ctx   context.Context
 	limit time.Duration
@@ -153,15 +154,16 @@ func (r *Ring) holds(token uint32, p patience, naps int) error {
 		return h
 	case h.For >= HeldLimit && r.reported != turn:
 		r.reported = turn
-		slog.Default().Warn("a party holds the lock of a ring in shared memory: is its process stopped? The others wait for it",
+		slog.Default().Warn("a party holds the lock of a ring in shared memory: is its process stopped? The others wait "+
+			"for it",
 			"pid", h.Pid, "party", h.Party, "for", h.For.Round(time.Millisecond))
 	}
 	return nil
 }
 
-// The header's word seen tells when some party first had to wait for that turn of the lock: the low bits of the turn, and
-// milliseconds of CLOCK_MONOTONIC. It is one word, so that a time is never taken for that of another turn; who comes later
-// knows from it how long the lock is held, without a clock being read each time that it is taken.
+// The header's word seen tells when some party first had to wait for that turn of the lock: the low bits of the turn,
+// and milliseconds of CLOCK_MONOTONIC. It is one word, so that a time is never taken for that of another turn; who
+// comes later knows from it how long the lock is held, without a clock being read each time that it is taken.
 const seenTimeBits = 40
 
 // heldFor is for how long the lock is seen in that turn, by anybody.

@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// The memory as Go sees it. Fields that more than the lock's holder reads are atomics; the others are cells. All have the
-// same place and size on every architecture (the test TestLayout).
+// The memory as Go sees it. Fields that more than the lock's holder reads are atomics; the others are cells. All have
+// the same place and size on every architecture (the test TestLayout).
 
 // A cell is a word that the lock's holder alone writes, plainly: what it wrote is published by the release of the lock.
 // It is read by an atomic load, so that what was checked is what is used, whoever else writes over it meanwhile.
@@ -87,8 +87,8 @@ type slot struct {
 //	63      40 39    32 31                 8 7    0
 //	deliveries     0    token's 31 bits …      kind
 //
-// The token takes bits 8 to 38. A slot that continues an item is free by its own state; the item's first one says of whom
-// it is.
+// The token takes bits 8 to 38. A slot that continues an item is free by its own state; the item's first one says of
+// whom it is.
 type state = uint64
 
 const (

@@ -63,7 +63,8 @@ func (s shape) check() string {
 	case s.slots < 1 || s.slots > MaxSlots:
 		return fmt.Sprintf("%d slots, and there may be 1 to %d", s.slots, MaxSlots)
 	case s.slotSize < cacheLine || s.slotSize > MaxSlotSize || s.slotSize%cacheLine != 0:
-		return fmt.Sprintf("slots of %d bytes, and they may have %d to %d, in steps of %[2]d", s.slotSize, cacheLine, MaxSlotSize)
+		return fmt.Sprintf("slots of %d bytes, and they may have %d to %d, in steps of %[2]d", s.slotSize, cacheLine,
+			MaxSlotSize)
 	case s.size() > MaxMemory:
 		return fmt.Sprintf("%d slots of %d bytes, and all memory together is at most %d", s.slots, s.slotSize, MaxMemory)
 	case s.maxItem < 1 || uint64(s.maxItem) > uint64(s.slots)*uint64(s.slotSize):
@@ -96,7 +97,8 @@ func (o Options) shape() (shape, error) {
 	if o.Mode&^os.ModePerm != 0 {
 		return refuse(fmt.Sprintf("Mode is %v, and may have the permission bits alone", o.Mode))
 	}
-	s := shape{slots: uint32(o.Slots), slotSize: (uint32(o.SlotSize) + cacheLine - 1) &^ (cacheLine - 1), maxItem: uint32(o.MaxItem)}
+	s := shape{slots: uint32(o.Slots), slotSize: (uint32(o.SlotSize) + cacheLine - 1) &^ (cacheLine - 1),
+		maxItem: uint32(o.MaxItem)}
 	if s.maxItem == 0 && s.size() <= MaxMemory {
 		s.maxItem = s.slots * s.slotSize
 	}

@@ -22,11 +22,13 @@ func (r *Ring) register() error {
 			continue // another party's
 		}
 		if err != nil {
-			return &Error{Op: "join the parties", Call: "fcntl(F_OFD_SETLK)", Err: err, Hint: "it needs Linux 3.15 and a file system with locks"}
+			return &Error{Op: "join the parties", Call: "fcntl(F_OFD_SETLK)", Err: err,
+				Hint: "it needs Linux 3.15 and a file system with locks"}
 		}
 		return r.settle(i)
 	}
-	return &Error{Op: "join the parties", Err: ErrTooMany, Hint: fmt.Sprintf("%d Rings have it open; close some", MaxParties)}
+	return &Error{Op: "join the parties", Err: ErrTooMany,
+		Hint: fmt.Sprintf("%d Rings have it open; close some", MaxParties)}
 }
 
 // settle takes place i, whose byte is locked by now.

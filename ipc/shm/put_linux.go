@@ -7,24 +7,26 @@ import (
 	"runtime/debug"
 )
 
-// Putting takes the lock twice: to reserve slots, and to publish what was copied to them in between. Nobody waits for the
-// copying, but that of a few bytes (inline), which takes less than the lock. Items get their places in the queue when they are published, so a party that is stopped in between holds nobody
-// up; it has some slots, as one that is slow to say Done. If it dies they are free again. A Put that gives up in between
-// leaves its slots to whoever of its Ring has the lock next (Ring.drop).
+// Putting takes the lock twice: to reserve slots, and to publish what was copied to them in between. Nobody waits for
+// the copying, but that of a few bytes (inline), which takes less than the lock. Items get their places in the queue
+// when they are published, so a party that is stopped in between holds nobody up; it has some slots, as one that is
+// slow to say Done. If it dies they are free again. A Put that gives up in between leaves its slots to whoever of its
+// Ring has the lock next (Ring.drop).
 
 // inline is how many bytes, of all items together, are copied under the lock.
 const inline = 256
 
 func (r *Ring) checkLength(n int) error {
 	if n < 0 || uint64(n) > uint64(r.shape.maxItem) {
-		return &Error{Op: "put", Err: ErrTooLong, Hint: fmt.Sprintf("it has %d bytes, and this ring takes %d; make the ring with a "+
-			"greater MaxItem, or put a reference in its place", n, r.shape.maxItem)}
+		return &Error{Op: "put", Err: ErrTooLong,
+			Hint: fmt.Sprintf("it has %d bytes, and this ring takes %d; make the ring with a "+
+				"greater MaxItem, or put a reference in its place", n, r.shape.maxItem)}
 	}
 	return nil
 }
 
-// TryPut puts items, as many as there is room for, and says how many those are; the first n are in the queue, each whole.
-// The error says why the others are not: ErrFull, ErrEnded, ErrTooLong, ErrHeld. It is nil if all are.
+// TryPut puts items, as many as there is room for, and says how many those are; the first n are in the queue, each
+// whole. The error says why the others are not: ErrFull, ErrEnded, ErrTooLong, ErrHeld. It is nil if all are.
 // The bytes are copied.
 func (r *Ring) TryPut(items ...[]byte) (n int, err error) { return r.put(brief(TryLimit), items) }
 
@@ -128,7 +130,8 @@ func (r *Ring) putSmall(p patience, items [][]byte) (n int, err error) {
 	return n, err
 }
 
-// reserve takes slots for items, as many as there is room for; err is why not for all. If there are any, it has said begin.
+// reserve takes slots for items, as many as there is room for; err is why not for all. If there are any, it has said
+// begin.
 func (r *Ring) reserve(p patience, items [][]byte, firsts *[atOnce]uint32) (n int, err error) {
 	if err := r.enter(p); err != nil {
 		return 0, err

@@ -16,9 +16,9 @@ const atOnce = 64
 
 // A Ring is one party's hold on a queue in shared memory. All methods may be called by any goroutine, one in a
 // testing/synctest bubble among them. They block the goroutine, not its thread's P; those that do not wait for others
-// (TryPut, TryGet, Done, Return, End, Stats, Close) may take some milliseconds all the same, when another process has just
-// died in the middle of one of them. If one is stopped there, each call fails with a [HeldError] in the end: those that have a
-// context with that, the others after TryLimit or HeldLimit.
+// (TryPut, TryGet, Done, Return, End, Stats, Close) may take some milliseconds all the same, when another process has
+// just died in the middle of one of them. If one is stopped there, each call fails with a [HeldError] in the end: those
+// that have a context with that, the others after TryLimit or HeldLimit.
 type Ring struct {
 	shape  shape
 	dataAt uint64
@@ -47,8 +47,8 @@ type Ring struct {
 // MaxItem is the greatest length of an item, in bytes.
 func (r *Ring) MaxItem() int { return int(r.shape.maxItem) }
 
-// TryGet takes items, as many as are there and fit, and says how many. Their bytes are copied into buf as long as it has
-// room, and into memory of their own from there on; buf may be nil. The error is ErrEmpty if there is none, and
+// TryGet takes items, as many as are there and fit, and says how many. Their bytes are copied into buf as long as it
+// has room, and into memory of their own from there on; buf may be nil. The error is ErrEmpty if there is none, and
 // io.EOF if there is none and never will be, since End was called and all is done; it may be an ErrHeld.
 func (r *Ring) TryGet(items []Item, buf []byte) (n int, err error) {
 	return r.get(brief(TryLimit), items, buf)
@@ -165,8 +165,8 @@ func (r *Ring) read(item *Item, buf []byte) ([]byte, error) {
 	})
 }
 
-// Get takes items, at least one and as many more as are there and fit, waiting for the first as long as ctx allows. It is
-// otherwise as TryGet.
+// Get takes items, at least one and as many more as are there and fit, waiting for the first as long as ctx allows. It
+// is otherwise as TryGet.
 func (r *Ring) Get(ctx context.Context, items []Item, buf []byte) (n int, err error) {
 	if len(items) == 0 {
 		return 0, nil
@@ -181,9 +181,9 @@ func (r *Ring) Get(ctx context.Context, items []Item, buf []byte) (n int, err er
 	}
 }
 
-// Done says that the work on items is over: they are gone from the ring. An item that is not taken by this Ring, or that
-// was done or returned before, is an ErrNotTaken; the others are done all the same. After an ErrHeld they may be done
-// again, and those that were done are an ErrNotTaken then.
+// Done says that the work on items is over: they are gone from the ring. An item that is not taken by this Ring, or
+// that was done or returned before, is an ErrNotTaken; the others are done all the same. After an ErrHeld they may be
+// done again, and those that were done are an ErrNotTaken then.
 func (r *Ring) Done(items ...Item) (err error) {
 	return r.giveUp("done", items, func(i uint32, _ state, length uint32) error {
 		s := r.slot(i)

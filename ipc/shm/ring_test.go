@@ -78,7 +78,8 @@ func TestLayout(t *testing.T) {
 		{"a slot", unsafe.Sizeof(slot{}), slotHead},
 	} {
 		if row.got != row.want {
-			t.Errorf("%s is %d, want %d: processes of another architecture would read something else", row.name, row.got, row.want)
+			t.Errorf("%s is %d, want %d: processes of another architecture would read something else", row.name, row.got,
+				row.want)
 		}
 	}
 	if n := unsafe.Sizeof(header{}); n > partiesAt {
@@ -138,7 +139,8 @@ func TestSizes(t *testing.T) {
 				items := make([]Item, 2)
 				k, err := o.TryGet(items, buf)
 				if err != nil || k != 1 || !bytes.Equal(items[0].Data, item) {
-					t.Fatalf("got %d items, %v, %d bytes %.20q, want %d bytes %.20q", k, err, len(items[0].Data), items[0].Data, n, item)
+					t.Fatalf("got %d items, %v, %d bytes %.20q, want %d bytes %.20q", k, err, len(items[0].Data), items[0].Data, n,
+						item)
 				}
 				if inBuf := n > 0 && &items[0].Data[0] == &buf[0]; inBuf != (n > 0 && n <= len(buf)) {
 					t.Errorf("an item of %d bytes in a buffer of %d: %v", n, len(buf), inBuf)
@@ -206,7 +208,8 @@ func TestClose(t *testing.T) {
 	_, getErr := r.TryGet(make([]Item, 1), nil)
 	_, fileErr := r.File()
 	_, statsErr := r.Stats()
-	for what, err := range map[string]error{"put": putErr, "get": getErr, "file": fileErr, "stats": statsErr, "done": r.Done(Item{}),
+	for what, err := range map[string]error{"put": putErr, "get": getErr, "file": fileErr, "stats": statsErr,
+		"done":   r.Done(Item{}),
 		"return": r.Return(), "end": r.End(), "join": r.Join(background), "wait": r.WaitItem(background)} {
 		wantErr(t, what, err, ErrClosed, net.ErrClosed, fs.ErrClosed)
 	}

@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A child of these tests plays a scene, and kills itself at the step of it whose number it was given. What it says on the
-// way, on standard output, is how its parent knows what must be in the ring afterwards, and what may be.
+// A child of these tests plays a scene, and kills itself at the step of it whose number it was given. What it says on
+// the way, on standard output, is how its parent knows what must be in the ring afterwards, and what may be.
 
 const (
 	dieEnv = "PLEXOR_SHM_DIE" // the number of the step; 0: only say how many there are

@@ -9,10 +9,11 @@ import (
 	"github.com/plexor-go/plexor/internal/wait"
 )
 
-// Waiting. A party that waits sets its bit in the header, under the lock, and sleeps on a word of its own. Who brings what
-// it waits for clears the bit, increments the word, and wakes it when the lock is released. So a change costs a system
-// call only if somebody sleeps, and wakes no more than it has something for. A wake-up that is lost, since who was to give
-// it died in between or who got it did, is made up for by CheckInterval, after which every sleeper looks again.
+// Waiting. A party that waits sets its bit in the header, under the lock, and sleeps on a word of its own. Who brings
+// what it waits for clears the bit, increments the word, and wakes it when the lock is released. So a change costs a
+// system call only if somebody sleeps, and wakes no more than it has something for. A wake-up that is lost, since who
+// was to give it died in between or who got it did, is made up for by CheckInterval, after which every sleeper looks
+// again.
 //
 // In a process one goroutine at a time sleeps for each kind of thing; the others wait for their turn, on a channel.
 
@@ -82,8 +83,8 @@ func (r *Ring) wakeParty(kind int, i uint32) {
 	r.toWake = append(r.toWake, word)
 }
 
-// there tells whether what is waited for is there, or something else that the caller should know. It needs no lock to be
-// a hint, and holds while one has it.
+// there tells whether what is waited for is there, or something else that the caller should know. It needs no lock to
+// be a hint, and holds while one has it.
 func (r *Ring) there(kind int, need uint32) bool {
 	switch kind {
 	case forItem:
@@ -256,8 +257,8 @@ func (r *Ring) end() {
 	}
 }
 
-// WaitRoom waits until there seems to be room for an item of n bytes. It takes nothing: another party may be quicker, and
-// TryPut says whether one was.
+// WaitRoom waits until there seems to be room for an item of n bytes. It takes nothing: another party may be quicker,
+// and TryPut says whether one was.
 func (r *Ring) WaitRoom(ctx context.Context, n int) error {
 	if err := r.checkLength(n); err != nil {
 		return err
@@ -265,8 +266,8 @@ func (r *Ring) WaitRoom(ctx context.Context, n int) error {
 	return failed("wait for room", r.wait(ctx, forRoom, r.shape.slotsFor(uint32(n))))
 }
 
-// WaitItem waits until there seems to be an item, or none will ever come. It takes nothing: another party may be quicker,
-// and TryGet says whether one was.
+// WaitItem waits until there seems to be an item, or none will ever come. It takes nothing: another party may be
+// quicker, and TryGet says whether one was.
 func (r *Ring) WaitItem(ctx context.Context) error {
 	return failed("wait for an item", r.wait(ctx, forItem, 0))
 }
