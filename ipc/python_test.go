@@ -12,15 +12,16 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/leak"
 )
 
-// pythons are the versions of Python that are on the PATH.
-func pythons(t *testing.T) (paths []string) {
-	t.Helper()
+// pythons are the versions of Python that are on the PATH, the first one first. What is there may be a script that
+// looks for the interpreter each time, which can take longer than a test: so they are asked once for their own names.
+var pythons = sync.OnceValue(func() (paths []string) {
 	seen := map[string]bool{}
 	for _, name := range []string{"python3", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12",
 		"python3.13", "python3.14"} {
@@ -28,22 +29,25 @@ func pythons(t *testing.T) (paths []string) {
 		if err != nil {
 			continue
 		}
-		out, err := exec.Command(path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").Output()
-		if version := strings.TrimSpace(string(out)); err == nil && !seen[version] {
+		out, err := exec.Command(path, "-c",
+			"import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)").Output()
+		version, own, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		if err == nil && own != "" && !seen[version] {
 			seen[version] = true
-			paths = append(paths, path)
+			paths = append(paths, own)
 		}
 	}
-	if len(paths) == 0 {
-		t.Skip("there is no python3 to talk to")
-	}
 	return paths
-}
+})
 
 // eachPython runs f with the first Python in each family, with and without a key, and with the others, which are there
 // for their handshakes, over tcp with a key.
 func eachPython(t *testing.T, f func(t *testing.T, path, address string, key []byte)) {
-	for i, path := range pythons(t) {
+	t.Helper()
+	if len(pythons()) == 0 {
+		t.Skip("there is no python3 to talk to")
+	}
+	for i, path := range pythons() {
 		for _, family := range []string{"tcp", "unix"} {
 			for _, key := range []string{"", "secret"} {
 				if i > 0 && (family != "tcp" || key == "") {

@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -11,6 +12,9 @@ import (
 func tool(t *testing.T, names ...string) string {
 	t.Helper()
 	for _, n := range names {
+		if p := pythonPath(); p != "" && n == "python3" {
+			return p
+		}
 		if p, err := exec.LookPath(n); err == nil {
 			return p
 		}
@@ -18,6 +22,13 @@ func tool(t *testing.T, names ...string) string {
 	t.Skipf("none of %q is on this machine", names)
 	return ""
 }
+
+// pythonPath is the interpreter itself. What is on the PATH may be a script that looks for it each time, and takes
+// longer for that than the test.
+var pythonPath = sync.OnceValue(func() string {
+	out, _ := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output() // "": there is none
+	return strings.TrimSpace(string(out))
+})
 
 // script runs a program with standard input, and returns what it printed.
 func script(t *testing.T, input, program string, args ...string) string {
