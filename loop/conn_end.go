@@ -17,6 +17,19 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
+// CloseWriteBehind is CloseWrite behind p, which is taken as [Conn.CloseBehind] takes its own: for what was promised before.
+func (c *Conn) CloseWriteBehind(p []byte) error {
+	c.sendBehind(p)
+	return c.CloseWrite()
+}
+
+// sendBehind takes p, room or not, unless the way out is closed or broken.
+func (c *Conn) sendBehind(p []byte) {
+	if len(p) > 0 && c.state&(shutWanted|closing|ended|connecting|broken) == 0 {
+		_ = c.send(p) // if it fails, Closed tells
+	}
+}
+
 // Abort ends the connection at once, with a reset where the protocol has one. What was written and not yet
 // acknowledged may be lost. Closed gets ErrAborted.
 func (c *Conn) Abort() { c.fail(ErrAborted) }

@@ -51,9 +51,7 @@ func (c *Conn) Close() error {
 // that Close gives it. p is the caller's again when it returns. If the connection is broken, or CloseWrite was called, p is
 // dropped.
 func (c *Conn) CloseBehind(p []byte) error {
-	if len(p) > 0 && c.state&(shutWanted|closing|ended|connecting|broken) == 0 {
-		_ = c.send(p) // if it fails, Closed tells
-	}
+	c.sendBehind(p)
 	return c.Close()
 }
 
