@@ -126,10 +126,12 @@ func (c *Conn) drain() {
 		}
 	default:
 		switch e, ok := s.lc.Handler().(*messageEvents); {
-		case ok && !e.quiet(), c.tls != nil && c.tls.inside():
-		case c.tls == nil:
+		case ok && !e.quiet(), c.tls != nil && c.tls.inside(), s.boxWaits():
+		case c.tls == nil && s.box() == nil:
 			s.lc.Drain()
-		case s.quiet():
+		case c.tls == nil && s.quiet():
+			s.shut() // so that the Outbox takes no more from now on
+		case c.tls != nil && s.quiet():
 			c.tls.shut() // behind a close_notify
 		}
 	}

@@ -67,6 +67,71 @@ func ExampleMessages() {
 	// Output: "\x00\x00\x00\x05HELLO\x00\x00\x00\x05THERE"
 }
 
+// Anybody may send to a connection by its Outbox: here whoever joins a room is greeted by the room.
+func ExampleAudience() {
+	var room plexor.Audience
+	srv := &plexor.Server{}
+	srv.Handler = plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
+		if err := room.Add(c.Outbox()); err != nil { // it leaves when the connection ends
+			return err
+		}
+		return room.Send(fmt.Appendf(nil, "%s is the %d. here", msg, room.Len()))
+	})
+	addr, err := srv.Open("tcp://127.0.0.1:0", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintln(c, "Ada")
+	lines := bufio.NewScanner(c)
+	lines.Scan()
+	fmt.Println(lines.Text())
+	_ = room.Send([]byte("and from any goroutine")) // what a member misses is no error
+	lines.Scan()
+	fmt.Println(lines.Text())
+	// Output:
+	// Ada is the 1. here
+	// and from any goroutine
+}
+
+// An Outbox is bounded, and says what happens when the peer does not read: of prices only the latest is of interest, and
+// whoever can wait does so.
+func ExampleOutbox() {
+	boxes := make(chan *plexor.Outbox)
+	srv := &plexor.Server{Limits: plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 100, WhenFull: plexor.DropOldest}}}
+	srv.Handler = plexor.GreeterFunc(func(c *plexor.Conn) {
+		o := c.Outbox()
+		go func() { boxes <- o }() // to whoever has something to say
+		io.Copy(io.Discard, c)
+	})
+	addr, err := srv.Open("tcp://127.0.0.1:0", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	o := <-boxes
+	price := plexor.PrepareBytes([]byte("ABC 17\n"))
+	fmt.Println(o.PutLatest("ABC", price))
+	fmt.Println(o.PutWait(context.Background(), plexor.PrepareBytes([]byte("DEF 4\n"))))
+	all := make([]byte, 13)
+	io.ReadFull(c, all)
+	fmt.Printf("%q\n", all)
+	// Output:
+	// <nil>
+	// <nil>
+	// "ABC 17\nDEF 4\n"
+}
+
 // Concurrent work inside a handler: other coroutines on this loop, and what blocks on a goroutine off it.
 func ExampleConn_Context() {
 	var db database // which blocks, as *sql.DB does

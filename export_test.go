@@ -63,3 +63,39 @@ func Turn(s *Server) error {
 
 // Schedule makes the coroutines of servers that start from now on run in a random order, by a seed; 0 ends that.
 func Schedule(seed uint64) { scheduleSeed = seed }
+
+// FillBox writes pieces until the output of an outbox's connection is full, and returns how many.
+func FillBox(o *Outbox, piece []byte) (n int) {
+	o.mu.Lock()
+	c, w := o.c, o.w
+	o.mu.Unlock()
+	if c == nil {
+		return 0
+	}
+	_ = w.loop.Do(func() { // one that has ended is not filled
+		for ; c.room() && c.put(piece) == nil; n++ {
+		}
+	})
+	return n
+}
+
+// Waiters is how many wait for room in an outbox.
+func Waiters(o *Outbox) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiters)
+}
+
+// OnLoop runs f on the loop of an outbox's connection.
+func OnLoop(o *Outbox, f func()) {
+	o.mu.Lock()
+	w := o.w
+	o.mu.Unlock()
+	_ = w.loop.Do(f) // it has not ended
+}
+
+// Writing reports whether a Write on the connection of an outbox is half done.
+func Writing(o *Outbox) (is bool) {
+	OnLoop(o, func() { is = o.c.raw.waits.writing })
+	return is
+}

@@ -133,8 +133,12 @@ func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
 // writable lets the Write go on that waits for room.
 func (s *stream) writable() {
 	s.touch()
-	if s.waits != nil {
-		s.waits.room.Wake()
+	switch x := s.waits; {
+	case x == nil:
+	case x.box != nil && (x.box.holds || !x.writing):
+		x.box.flush()
+	default:
+		x.room.Wake()
 	}
 }
 

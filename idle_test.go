@@ -21,6 +21,7 @@ func TestIdleCost(t *testing.T) {
 	}
 	const n = 400
 	messages := plexor.Messages(frame.Fixed{Size: 64}, func(c *plexor.Conn, msg []byte) error { return c.Send(msg) })
+	boxed := plexor.Messages(frame.Fixed{Size: 64}, func(c *plexor.Conn, msg []byte) error { return c.Outbox().Send(msg) })
 	for _, row := range []struct {
 		name       string
 		scheme     string
@@ -31,6 +32,8 @@ func TestIdleCost(t *testing.T) {
 	}{
 		{"Messages", "tcp", messages, 0, 100, 600},
 		{"Messages over TLS", "tls", messages, 0, 100, 9000}, // of heap: crypto/tls's own
+		{"Messages with an Outbox", "tcp", boxed, 0, 100, 1000},
+		{"Messages over TLS with an Outbox", "tls", boxed, 0, 100, 9400},
 		{"Copy", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 2600, 1900},
 		{"Copy over TLS", "tls", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 4600, 9000},
 		{"Read and Write", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) {

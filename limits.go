@@ -58,6 +58,8 @@ type Limits struct {
 	// Linger is how long the closing of a connection waits for the peer to acknowledge more of what was written (default
 	// 10 s): one that reads slowly gets all, up to 30 times as long.
 	Linger time.Duration
+	// Outbox bounds the [Outbox] of each connection.
+	Outbox OutboxLimits
 	// Accepts is how many connections of a [Server.Listen] may wait for Accept (default 1024). Those beyond it are
 	// reset.
 	Accepts int
@@ -124,7 +126,9 @@ func (l Limits) withDefaults() (Limits, error) {
 			return l, fmt.Errorf("plexor: Limits.%s is %v: it must be positive, or 0 for the default of %v", f.name, *f.v, f.def)
 		}
 	}
-	return l, nil
+	var err error
+	l.Outbox, err = l.Outbox.withDefaults()
+	return l, err
 }
 
 // Stats are a server's counts since it started.

@@ -12,6 +12,12 @@
 //		return c.Send(bytes.ToUpper(msg))
 //	})
 //
+// What anybody may send to, from any goroutine, is a connection's [Outbox], or an [Audience] of them:
+//
+//	var room plexor.Audience
+//	room.Add(c.Outbox())             // in a handler
+//	room.Send([]byte("to everybody")) // anywhere
+//
 // Datagrams, each in a coroutine of its own:
 //
 //	srv.Packets = plexor.PacketFunc(func(p *plexor.Packet) { p.Reply(p.Data) })
@@ -25,7 +31,8 @@
 // A [Conn] is a net.Conn whose waits park the coroutine. It is for coroutines of its loop, and says so when it is not.
 // What blocks in any other way (a channel, a file, a sync.Mutex that a parked coroutine holds) blocks the whole loop:
 // coro.Await runs it on a goroutine, and the stall monitor reports it, with the line, when it is forgotten. For code that
-// is to run on goroutines, [Conn.Shared], [Server.Listen] and [Client] give connections that any goroutine may use.
+// is to run on goroutines, [Conn.Shared], [Server.Listen] and [Client] give connections that any goroutine may use. To send to a
+// connection that a handler serves, from elsewhere, there is its [Outbox].
 //
 // Those may be used inside a bubble of testing/synctest as connections of package net may, if the loops run outside: so start
 // the Server or Client before. A goroutine that waits for such a connection is not durably blocked, so that the bubble's time

@@ -62,6 +62,8 @@ func newShared(c *Conn) *shared {
 // returns at once, while what was written still goes out, for Limits.Linger at most. Deadlines are by the system's
 // clock. All as with a net.TCPConn, and like one it has CloseWrite, SetNoDelay, SetKeepAlive, SetKeepAlivePeriod,
 // SetKeepAliveConfig and, unless it speaks TLS, SyscallConn; assert to an interface with the method.
+//
+// What waits in the Conn's [Outbox] is the first that is written; the Outbox takes no more.
 func (c *Conn) Shared() net.Conn {
 	if _, err := c.raw.self("Conn.Shared"); err != nil {
 		return failed{c, c.misuse("share", err)}
@@ -74,9 +76,14 @@ func (c *Conn) Shared() net.Conn {
 			return failed{c, c.raw.wrap("share", err)}
 		}
 	}
-	sh := c.share()
+	rest := c.raw.endBox(ErrGivenAway, true)
 	if c.tls != nil {
-		return c.tls.share(sh)
+		c.tls.putRest(rest)
+		return c.tls.share(c.share())
+	}
+	sh := c.share()
+	if len(rest) > 0 {
+		_ = sh.push(rest) // who writes next gets the error too
 	}
 	return sh
 }

@@ -17,6 +17,8 @@ func TestSizes(t *testing.T) {
 	}{
 		{"Conn", unsafe.Sizeof(Conn{}), 192}, // three cache lines, and begins with one
 		{"messageConn", unsafe.Sizeof(messageConn{}), 288},
+		{"waits", unsafe.Sizeof(waits{}), 112},
+		{"Outbox", unsafe.Sizeof(Outbox{}), 288},
 		{"secured", unsafe.Sizeof(secured{}), 96},
 	} {
 		if x.size > x.max {

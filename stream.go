@@ -55,12 +55,14 @@ const (
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }
 
-// waits is what a stream needs while somebody waits to write or to close, or a deadline is set. Few connections have one.
+// waits is what a stream needs while somebody waits to write or to close, a deadline is set, or once it has an Outbox. Few
+// connections have one.
 type waits struct {
 	writers line        // that wait until another's Write is done
 	room    coro.Waiter // the one whose Write it is
 	closer  coro.Waiter
 	writing bool
+	box     *Outbox   // nil: nobody asked for it
 	readBy  time.Time // zero: none
 	writeBy time.Time
 }
@@ -79,7 +81,7 @@ func (s *stream) getWaits() *waits {
 // dropWaits gives waits back if nothing is in it.
 func (s *stream) dropWaits() {
 	x := s.waits
-	if x != nil && x.readBy.IsZero() && x.writeBy.IsZero() && !x.writing && x.writers.empty() && !x.closer.Waiting() {
+	if x != nil && x.readBy.IsZero() && x.writeBy.IsZero() && !x.writing && x.writers.empty() && !x.closer.Waiting() && x.box == nil {
 		s.waits = nil
 		s.w.putWaits(x)
 	}

@@ -49,6 +49,9 @@ func (s *stream) setDeadlines(t time.Time, read, write bool) error {
 		}
 	}
 	s.dropWaits()
+	if write {
+		s.flushBox() // entries that were refused for the deadline's sake are no longer
+	}
 	if err != nil && !s.is(over) {
 		return s.wrap("set", err)
 	}

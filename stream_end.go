@@ -20,6 +20,7 @@ func (s *stream) finish(err error) {
 		return
 	}
 	s.flags |= over
+	s.endBox(s.ended(err), false)
 	if !s.is(closed) {
 		s.err = s.ended(err)
 	} else {
@@ -34,7 +35,7 @@ func (s *stream) finish(err error) {
 
 // closeWrite ends our half of the connection.
 func (s *stream) closeWrite() error {
-	err := s.lc.CloseWrite()
+	err := s.lc.CloseWriteBehind(s.endBox(loop.ErrWriteClosed, true))
 	if err != nil {
 		err = s.wrap("close", s.unwritable(err))
 	}
@@ -47,7 +48,7 @@ func (s *stream) close(t *coro.Task) error {
 	if s.is(closed) {
 		return s.wrap("close", net.ErrClosed)
 	}
-	done := s.acknowledged()
+	done := !s.boxWaits() && s.acknowledged()
 	if !s.shut() || done {
 		return nil // it was over, or whatever happens now does no harm
 	}
@@ -60,7 +61,7 @@ func (s *stream) close(t *coro.Task) error {
 // shut closes, and waits for nothing. It reports whether there was something to close.
 func (s *stream) shut() bool {
 	s.flags |= closed
-	was := s.lc.Close() == nil
+	was := s.lc.CloseBehind(s.endBox(nil, true)) == nil
 	s.empty()
 	s.readers.wakeAll()
 	s.wakeWriters()

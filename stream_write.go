@@ -113,6 +113,11 @@ func (s *stream) lockWrite(t *coro.Task) (err error) {
 func (s *stream) unlockWrite() {
 	if x := s.waits; x != nil {
 		x.writing = false
-		x.writers.wake()
+		if x.box != nil {
+			x.box.flush() // it may take the right to write in turn
+		}
+		if !x.writing {
+			x.writers.wake()
+		}
 	}
 }

@@ -310,6 +310,7 @@ func (x *secured) closeWrite() error {
 	if err != nil {
 		return s.wrap("close", err)
 	}
+	x.putRest(s.endBox(loop.ErrWriteClosed, true))
 	err = x.notify()
 	s.wakeWriters()
 	return x.wrap("close", err)
@@ -330,7 +331,7 @@ func (x *secured) close(t *coro.Task) error {
 	if s.is(closed) {
 		return s.wrap("close", net.ErrClosed)
 	}
-	done := s.is(over) || x.spill == nil && s.acknowledged()
+	done := s.is(over) || x.spill == nil && !s.boxWaits() && s.acknowledged()
 	x.shut()
 	if done {
 		return nil // a close_notify that does not arrive takes nothing from what did
@@ -345,7 +346,8 @@ func (x *secured) close(t *coro.Task) error {
 func (x *secured) shut() {
 	s := &x.c.raw
 	_ = s.lc.SetWriteDeadline(time.Time{}) // that Writes are late does not keep what was written from leaving
-	_ = x.notify()                         // what is over has told why, or will tell Close
+	x.putRest(s.endBox(nil, true))
+	_ = x.notify() // what is over has told why, or will tell Close
 	if x.spill != nil {
 		_ = s.lc.CloseBehind(x.spill.b[x.spill.from:]) // likewise
 		s.w.buffers.put(x.spill)

@@ -86,8 +86,8 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 		err = errors.New("plexor: StartTLS on a connection that speaks TLS")
 	case s.is(closed):
 		err = net.ErrClosed
-	case !s.readers.empty() || s.waits != nil && s.waits.writing:
-		err = errors.New("plexor: StartTLS while another coroutine reads or writes")
+	case !s.readers.empty() || s.waits != nil && s.waits.writing && (s.box() == nil || s.box().started()):
+		err = errors.New("plexor: StartTLS while another coroutine reads or writes, or the Outbox is in the midst of an entry")
 	}
 	if err != nil {
 		return s.wrap("starttls", err)
@@ -95,12 +95,16 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	if client && cfg.Renegotiation != tls.RenegotiateNever {
 		return s.wrap("starttls", errors.New("plexor: Renegotiation of a tls.Config is not supported"))
 	}
+	if b := s.box(); b != nil {
+		b.letGo(c)
+	}
 	x := c.secure(cfg, client)
 	if p := s.peek(); len(p) > 0 && (client || !tlsrecord.BeginsHandshake(p)) {
 		x.state, x.err = failedTLS, &HandshakeError{fmt.Sprintf("%d bytes were there before it began", len(p)), ErrPlaintext}
 	} else {
 		_ = x.shake(ctx, s.w.handshakeTimeout(), client) // which is x.err
 	}
+	s.flushBox() // it has waited
 	if x.err != nil {
 		return &net.OpError{Op: "starttls", Net: s.network(), Addr: s.remoteAddr(), Err: x.err}
 	}

@@ -34,6 +34,7 @@ type worker struct {
 	silence  silence
 	input    partialInput
 	draining bool
+	mail     mail
 	packets  int       // datagram handlers that run
 	runners  []*runner // that wait for messages
 
@@ -98,6 +99,7 @@ const (
 )
 
 func (w *worker) furnish() {
+	w.mail.call = w.loop.NewCall(w.mail.run)
 	w.lookUps, w.reads = coro.NewSemaphore(mostLookUps), coro.NewSemaphore(mostReads)
 }
 
