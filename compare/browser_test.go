@@ -41,7 +41,7 @@ func (b browser) run(file string, dark bool, flags ...string) (out string, conso
 	defer cancel()
 	args := []string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--user-data-dir=" + b.t.TempDir(), "--enable-logging=stderr",
+		"--disable-component-update", "--disable-sync", "--user-data-dir=" + b.t.TempDir(), "--enable-logging=stderr",
 	}
 	if dark {
 		args = append(args, "--blink-settings=preferredColorScheme=0")
@@ -60,7 +60,7 @@ func (b browser) run(file string, dark bool, flags ...string) (out string, conso
 func (b browser) picture(file string, dark bool) (*image.RGBA, []string) {
 	b.t.Helper()
 	shot := filepath.Join(b.t.TempDir(), "shot.png")
-	_, console := b.run(file, dark, "--window-size=1200,3000", "--screenshot="+shot)
+	_, console := b.run(file, dark, "--hide-scrollbars", "--window-size=1200,3000", "--screenshot="+shot)
 	f, err := os.Open(shot)
 	if err != nil {
 		b.t.Fatalf("no screenshot: %v", err)

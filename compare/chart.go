@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"image/color"
@@ -18,8 +19,8 @@ import (
 )
 
 // A style is how a model is drawn, in every chart and every report. No two models share both their glyph and their
-// dashes, so that the lines can be told apart without their colours, which are those of Okabe and Ito (they stay
-// different for all common kinds of colour blindness) and two greys.
+// dashes, so that the lines can be told apart without their colours. These are those of Okabe and Ito and two greys, made
+// lighter or darker until those of one kind of line stay apart for whoever sees no green (TestDeuteranopia).
 type style struct {
 	colour, dark string // on a light and on a dark background
 	glyph        draw.GlyphDrawer
@@ -36,14 +37,14 @@ var (
 var styles = map[string]style{
 	"blocking":   {"#000001", "#f2f2f2", draw.SquareGlyph{}, dotted},
 	"busy":       {"#767676", "#a6a6a6", draw.CrossGlyph{}, dotted},
-	"threads":    {"#d55e00", "#ff8a3d", draw.BoxGlyph{}, dashed},
-	"processes":  {"#b07d00", "#e69f00", draw.TriangleGlyph{}, dashed},
+	"threads":    {"#a03a00", "#e0612a", draw.BoxGlyph{}, dashed},
+	"processes":  {"#c08a00", "#ffc04d", draw.TriangleGlyph{}, dashed},
 	"goroutines": {"#009e73", "#2fd0a2", draw.CircleGlyph{}, dashed},
 	"select":     {"#a89b00", "#f0e442", draw.PlusGlyph{}, solid},
-	"poll":       {"#b8578d", "#e79cc4", draw.RingGlyph{}, solid},
-	"epoll":      {"#2f97cf", "#7cc8f2", draw.PyramidGlyph{}, solid},
-	"io_uring":   {"#0072b2", "#3fa2e0", draw.SquareGlyph{}, solid},
-	"coroutines": {"#6a3d9a", "#b794f4", draw.CircleGlyph{}, solid},
+	"poll":       {"#b8578d", "#f2a7cf", draw.RingGlyph{}, solid},
+	"epoll":      {"#3c9fdb", "#8fd3ff", draw.PyramidGlyph{}, solid},
+	"io_uring":   {"#003a6b", "#2f7fd6", draw.SquareGlyph{}, solid},
+	"coroutines": {"#8657c4", "#a988f0", draw.CircleGlyph{}, solid},
 }
 
 // other is the style of a model that is not listed.
@@ -56,12 +57,13 @@ func styleOf(model string) style {
 	return other
 }
 
-// The size of a chart, in points, and of its parts.
+// The size of a chart, in points, and of its parts. A telephone of 360 pixels leaves a chart some 318: its letters are
+// then 11 pixels and more. Wide pages have several charts in a row, and not wider ones.
 const (
-	chartWidth  = 560
-	chartHeight = 350
-	legendWidth = 112
-	textSize    = 12
+	chartWidth  = 360
+	chartHeight = 400
+	labelWidth  = 92 // of the models' names to the right
+	textSize    = 13
 )
 
 // chart draws the metric against the connections; nil means that there is nothing to draw.
@@ -70,21 +72,17 @@ func (r *Report) chart(m Metric) ([]byte, error) {
 	p.BackgroundColor = color.Transparent
 	// The vertical axis' label stands above: there it is read without turning the head, and the library would leave a
 	// long one beside a logarithmic axis more room than there is.
-	p.Title.Text = m.Title + ", " + m.Unit
+	p.Title.Text = m.Title + "\n" + m.Unit
 	p.Title.Padding = 10
 	p.Title.TextStyle.Font.Size = textSize
 	p.X.Label.Text = "connections"
-	legend := plot.NewLegend()
-	legend.Top, legend.Left = true, true
-	legend.Padding = 6
-	legend.ThumbnailWidth = 30
-	legend.TextStyle.Font.Size = textSize
 	grid := plotter.NewGrid() // beneath the lines
 	grid.Vertical.Color, grid.Horizontal.Color = gridColour, gridColour
 	p.Add(grid)
 	var ys []float64
-	for _, info := range r.Models {
-		line, points, err := r.series(m, info.Name)
+	var ends []lineEnd
+	for i, info := range r.Models {
+		line, points, err := r.series(m, i)
 		if err != nil {
 			return nil, fmt.Errorf("compare: draw %s of %s: %w", m.Key, info.Name, err)
 		}
@@ -92,7 +90,7 @@ func (r *Report) chart(m Metric) ([]byte, error) {
 			continue
 		}
 		p.Add(line, points)
-		legend.Add(info.Name, line, points)
+		ends = append(ends, lineEnd{info.Name, line.XYs[len(line.XYs)-1], points.GlyphStyle, len(line.XYs) == len(r.Conns)})
 		for _, xy := range points.XYs {
 			ys = append(ys, xy.Y)
 		}
@@ -109,9 +107,9 @@ func (r *Report) chart(m Metric) ([]byte, error) {
 	}
 
 	svg := vgsvg.NewWith(vgsvg.UseWH(chartWidth, chartHeight))
-	whole := draw.New(svg)
-	p.Draw(draw.Crop(whole, 2, -legendWidth-14, 4, -4))
-	legend.Draw(draw.Crop(whole, chartWidth-legendWidth, 0, 0, -30))
+	whole := draw.Crop(draw.New(svg), 2, -labelWidth, 4, -4)
+	p.Draw(whole)
+	nameEnds(p, p.DataCanvas(whole), ends)
 	var b bytes.Buffer
 	if _, err := svg.WriteTo(&b); err != nil {
 		return nil, fmt.Errorf("compare: draw %s: %w", m.Key, err)
@@ -119,13 +117,78 @@ func (r *Report) chart(m Metric) ([]byte, error) {
 	return dress(b.String(), m, r), nil
 }
 
-// series are one model's line and points.
-func (r *Report) series(m Metric, model string) (*plotter.Line, *plotter.Scatter, error) {
+// A lineEnd is where a model's line ends.
+type lineEnd struct {
+	model string
+	at    plotter.XY
+	glyph draw.GlyphStyle
+	whole bool // it goes on to the right end of the chart
+}
+
+// The column of names, in points.
+const (
+	nameGap  = 16 // from name to name
+	nameMark = 24 // from the plot to a name's mark
+	nameText = 32 // and to the name
+)
+
+// nameEnds writes the models' names beside the ends of their lines, each with its mark, and moves those apart that would
+// lie on each other. A thin line leads to the name; there is none from a line that ends in the midst of the chart, since
+// it would cross the others.
+func nameEnds(p *plot.Plot, c draw.Canvas, ends []lineEnd) {
+	x, y := p.Transforms(&c)
+	slices.SortStableFunc(ends, func(a, b lineEnd) int { return cmp.Compare(a.at.Y, b.at.Y) })
+	at := make([]vg.Length, len(ends))
+	for i, e := range ends {
+		at[i] = y(e.at.Y)
+	}
+	spread(at, nameGap, c.Min.Y, c.Max.Y)
+	style := p.X.Tick.Label
+	style.XAlign, style.YAlign = draw.XLeft, draw.YCenter
+	for i, e := range ends {
+		mark := vg.Point{X: c.Max.X + nameMark, Y: at[i]}
+		if e.whole {
+			from, to := vg.Point{X: x(e.at.X), Y: y(e.at.Y)}, vg.Point{X: mark.X - 6, Y: at[i]}
+			c.StrokeLines(draw.LineStyle{Color: e.glyph.Color, Width: 0.5}, []vg.Point{from, to})
+		}
+		c.DrawGlyphNoClip(e.glyph, mark)
+		c.FillText(style, vg.Point{X: c.Max.X + nameText, Y: at[i]}, e.model)
+	}
+}
+
+// spread moves what stands in ascending order apart, to at least gap from each other and between low and high if there is
+// room for that.
+func spread(at []vg.Length, gap, low, high vg.Length) {
+	for i := range at {
+		at[i] = max(at[i], low+vg.Length(i)*gap)
+		if i > 0 {
+			at[i] = max(at[i], at[i-1]+gap)
+		}
+	}
+	for i := len(at) - 1; i >= 0; i-- {
+		at[i] = min(at[i], high)
+		high = at[i] - gap
+	}
+}
+
+// sideStep is by how much each model's points stand to the right of the model's before it, as a ratio of connections: so
+// models with the same value lie side by side, and none hides another. They stay near their own number, which is the
+// middle of them.
+const sideStep = 1.07
+
+// series are the line and points of a model, which is the i-th.
+func (r *Report) series(m Metric, i int) (*plotter.Line, *plotter.Scatter, error) {
+	model := r.Models[i].Name
+	aside := math.Pow(sideStep, float64(i)-float64(len(r.Models)-1)/2)
 	var xys plotter.XYs
 	for _, conns := range r.Conns {
 		if c := r.Cell(model, conns); c != nil {
 			if v, ok := c.Values[m.Key]; ok {
-				xys = append(xys, plotter.XY{X: float64(conns), Y: max(v.Median, m.Floor)})
+				y := v.Median
+				if y <= 0 { // a logarithm can't show it
+					y = m.Floor
+				}
+				xys = append(xys, plotter.XY{X: float64(conns) * aside, Y: y})
 			}
 		}
 	}
@@ -137,8 +200,8 @@ func (r *Report) series(m Metric, model string) (*plotter.Line, *plotter.Scatter
 		return nil, nil, err
 	}
 	s := styleOf(model)
-	line.Color, line.Width, line.Dashes = parseColour(s.colour), 1.75, s.dashes
-	points.Color, points.Shape, points.Radius = line.Color, s.glyph, 3.5
+	line.Color, line.Width, line.Dashes = parseColour(s.colour), 1.5, s.dashes
+	points.Color, points.Shape, points.Radius = line.Color, s.glyph, 3
 	return line, points, nil
 }
 
@@ -154,7 +217,8 @@ func (r *Report) xAxis(p *plot.Plot) {
 	if first == last { // a scale needs a length
 		first, last = first/2, last*2
 	}
-	p.X.Min, p.X.Max = first, last
+	edge := math.Pow(sideStep, float64(len(r.Models)+1)/2)
+	p.X.Min, p.X.Max = first/edge, last*edge
 }
 
 // logFrom is how many times the least value the greatest must be for a scale on which equal ratios are equal lengths.

@@ -90,10 +90,10 @@ type Metric struct {
 	Key      string
 	Title    string
 	Unit     string
-	Column   string // the title in narrow tables
-	More     bool   // more is better
-	Floor    float64
-	HowToSee string // what the chart shows, for whoever looks at it
+	Column   string  // the title in narrow tables
+	More     bool    // more is better
+	Floor    float64 // where the chart shows a value that is not above zero
+	HowToSee string  // what the chart shows, for whoever looks at it
 	of       func(s *Sample) *float64
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -135,6 +134,42 @@ func TestWrite(t *testing.T) {
 	}
 	if got, want := back.Cell("epoll", 100).Values, r.Cell("epoll", 100).Values; got[keyRate] != want[keyRate] || got[keyCalls] != want[keyCalls] {
 		t.Errorf("results.json has %+v, want %+v", got, want)
+	}
+}
+
+// TestRead: a report is drawn anew from its results, and nothing of it changes; what holds none says so.
+func TestRead(t *testing.T) {
+	r, dir, again := made(t), t.TempDir(), t.TempDir()
+	if err := r.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := back.Write(again); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"results.json", "report.html", "rate.svg"} {
+		if read(t, dir, name) != read(t, again, name) {
+			t.Errorf("%s is another when it is drawn anew", name)
+		}
+	}
+	for _, row := range []struct{ name, text, want string }{
+		{"none", "", "no such file"},
+		{"no JSON", "x", "invalid character"},
+		{"empty", "{}", "holds no results"},
+		{"a cell is missing", `{"conns": [1], "models": [{"name": "busy"}]}`, "holds nothing of busy with 1 connection"},
+	} {
+		dir := t.TempDir()
+		if row.text != "" {
+			if err := os.WriteFile(filepath.Join(dir, "results.json"), []byte(row.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: Read = %v, want %q", row.name, err, row.want)
+		}
 	}
 }
 
@@ -321,13 +356,7 @@ func contrast(a, b string) float64 {
 		r, g, b, _ := parseColour(hex).RGBA()
 		var sum float64
 		for i, v := range []uint32{r, g, b} {
-			x := float64(v) / 0xffff
-			if x <= 0.04045 {
-				x /= 12.92
-			} else {
-				x = math.Pow((x+0.055)/1.055, 2.4)
-			}
-			sum += x * []float64{0.2126, 0.7152, 0.0722}[i]
+			sum += linear(float64(v)/0xffff) * []float64{0.2126, 0.7152, 0.0722}[i]
 		}
 		return sum
 	}

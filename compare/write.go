@@ -28,6 +28,30 @@ func CheckDir(dir string) error {
 	return nil
 }
 
+// Read reads the report whose results.json is in the directory: to draw it anew, say, with [Report.Write].
+func Read(dir string) (*Report, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "results.json"))
+	if err != nil {
+		return nil, fmt.Errorf("compare: read a report: %w", err)
+	}
+	r := new(Report)
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("compare: read a report: %s: %w", filepath.Join(dir, "results.json"), err)
+	}
+	if len(r.Conns) == 0 || len(r.Models) == 0 {
+		return nil, fmt.Errorf("compare: read a report: %s holds no results", filepath.Join(dir, "results.json"))
+	}
+	for _, m := range r.Models {
+		for _, conns := range r.Conns {
+			if r.Cell(m.Name, conns) == nil {
+				return nil, fmt.Errorf("compare: read a report: %s holds nothing of %s with %s", filepath.Join(dir, "results.json"),
+					m.Name, plural(conns, "connection"))
+			}
+		}
+	}
+	return r, nil
+}
+
 // Write writes report.html, results.json and a chart for each metric (throughput.svg, say, under the metric's key) into
 // the directory, which must be there. Files of an earlier report are replaced.
 func (r *Report) Write(dir string) error {

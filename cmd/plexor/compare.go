@@ -23,6 +23,7 @@ type compareCmd struct {
 	Duration time.Duration `short:"d" default:"3s" placeholder:"3s" help:"How long each model is loaded with each number of connections, in all rounds together (default 3s)."`
 	Service  string        `default:"echo" placeholder:"NAME" help:"What the models do: echo or upper (default echo)."`
 	Out      string        `default:"plexor-compare" placeholder:"DIR" help:"Where to write report.html, results.json and the charts (default plexor-compare); earlier ones are replaced."`
+	Redraw   bool          `help:"Measure nothing: draw the report in --out anew, from the results.json that is there."`
 }
 
 const (
@@ -40,6 +41,13 @@ func (cmd *compareCmd) Run(c *console) error {
 	o, err := cmd.options()
 	if err != nil {
 		return err
+	}
+	if cmd.Redraw {
+		r, err := compare.Read(cmd.Out)
+		if err != nil {
+			return err
+		}
+		return cmd.write(r, c)
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -73,6 +81,11 @@ func (cmd *compareCmd) Run(c *console) error {
 	}); err != nil {
 		return fmt.Errorf("compare: standard output: %w", err)
 	}
+	return cmd.write(r, c)
+}
+
+// write writes the report, and says where.
+func (cmd *compareCmd) write(r *compare.Report, c *console) error {
 	if err := r.Write(cmd.Out); err != nil {
 		return err
 	}
