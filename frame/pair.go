@@ -13,6 +13,23 @@ type Pair struct {
 	In, Out Codec
 }
 
+// Incoming is the codec of what is received under c: In of a Pair, else c itself. Outgoing is the other one.
+func Incoming(c Codec) Codec {
+	if p, ok := c.(Pair); ok {
+		return Incoming(p.In)
+	}
+	return c
+}
+
+// Outgoing is the codec of what is sent under c: Out of a Pair, else c itself. Its MaxMessage is the longest message that
+// c's Append takes.
+func Outgoing(c Codec) Codec {
+	if p, ok := c.(Pair); ok {
+		return Outgoing(p.Out)
+	}
+	return c
+}
+
 // Check implements Codec.
 func (c Pair) Check() error {
 	if c.In == nil || c.Out == nil {

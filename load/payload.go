@@ -52,11 +52,13 @@ func alphabetFor(o *Options) []byte {
 	if o.Expect == ExpectUpper {
 		taken = marker[:1]
 	}
-	switch c := o.Codec.(type) {
-	case frame.Line:
-		taken += "\r\n"
-	case frame.Delimited:
-		taken += c.Delim + string(bytes.ToLower([]byte(c.Delim)))
+	for _, codec := range []frame.Codec{frame.Incoming(o.Codec), frame.Outgoing(o.Codec)} { // nil: there is none
+		switch c := codec.(type) {
+		case frame.Line:
+			taken += "\r\n"
+		case frame.Delimited:
+			taken += c.Delim + string(bytes.ToLower([]byte(c.Delim)))
+		}
 	}
 	for b := range 256 {
 		if bytes.IndexByte([]byte(taken), byte(b)) < 0 {
@@ -90,13 +92,22 @@ func (p *payload) checkCodec(c frame.Codec) error {
 		return wrong("frame: %v", err)
 	}
 	msg := p.sent[:p.size]
+	if err := comesThrough(frame.Outgoing(c), msg); err != nil {
+		return err
+	}
+	in := frame.Incoming(c)
+	if p.upper && p.size+len(marker) > in.MaxMessage() {
+		return wrong("size: the answer to a message of %d bytes is longer than the %d that the codec %s allows", p.size,
+			in.MaxMessage(), in)
+	}
+	return comesThrough(in, msg)
+}
+
+// comesThrough reports what keeps a message from coming out of the codec as it went in.
+func comesThrough(c frame.Codec, msg []byte) error {
 	framed, err := c.Append(nil, msg)
 	if err != nil {
-		return wrong("size: the codec %s takes no message of %d bytes: %v", c, p.size, err)
-	}
-	if p.upper && p.size+len(marker) > c.MaxMessage() {
-		return wrong("size: the answer to a message of %d bytes is longer than the %d that the codec %s allows", p.size,
-			c.MaxMessage(), c)
+		return wrong("size: the codec %s takes no message of %d bytes: %v", c, len(msg), err)
 	}
 	s, err := c.Scan(framed, 0)
 	if err == nil && (s.Size != len(framed) || !bytes.Equal(framed[s.Start:s.End], msg)) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -65,7 +66,8 @@ func (r *run) loopOptions() loop.Options {
 	o := &r.opt
 	flight := o.Size * o.Depth
 	if o.Codec != nil {
-		flight += (o.Codec.MaxFrame() - o.Codec.MaxMessage()) * o.Depth
+		out := frame.Outgoing(o.Codec)
+		flight += (out.MaxFrame() - out.MaxMessage()) * o.Depth
 	}
 	return loop.Options{
 		Driver:      o.Driver,

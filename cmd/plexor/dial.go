@@ -170,7 +170,7 @@ func (p *pipe) sendLines(ctx context.Context) error {
 	for number := 1; ; number++ {
 		end := false
 		line, err := coro.Await(ctx, func() (line []byte, err error) {
-			line, end, err = readLine(lines, p.codec.MaxMessage())
+			line, end, err = readLine(lines, frame.Outgoing(p.codec).MaxMessage())
 			return line, err
 		})
 		if err != nil {

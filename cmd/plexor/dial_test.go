@@ -208,6 +208,18 @@ func TestDialEnds(t *testing.T) {
 		code, _, stderr := dialled(t, "short\n"+strings.Repeat("x", 300)+"\n", address+"?frame=len1")
 		ends(t, 1, "^plexor: .*line 2.*255 bytes", code, stderr)
 	})
+	t.Run("a line longer than what is received of a pair", func(t *testing.T) {
+		address := peer(t, func(c *net.TCPConn) {
+			got, _ := io.ReadAll(io.LimitReader(c, 4+300))
+			_, _ = fmt.Fprintf(c, "\x03%03d", len(got))
+			_ = c.CloseWrite()
+			_, _ = io.Copy(io.Discard, c)
+		})
+		code, stdout, stderr := dialled(t, strings.Repeat("x", 300)+"\n", address+"?frame=len1~len4")
+		if code != exitOK || stdout != "304\n" || stderr != "" {
+			t.Errorf("exit %d, standard output %q, want how many bytes the peer got; standard error %q", code, stdout, stderr)
+		}
+	})
 	t.Run("nobody listens", func(t *testing.T) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
