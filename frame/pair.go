@@ -13,7 +13,7 @@ type Pair struct {
 	In, Out Codec
 }
 
-// Incoming is the codec of what is received under c: In of a Pair, else c itself. Outgoing is the other one.
+// Incoming is the codec of what is received under c: In of a Pair, else c itself.
 func Incoming(c Codec) Codec {
 	if p, ok := c.(Pair); ok {
 		return Incoming(p.In)
@@ -21,8 +21,8 @@ func Incoming(c Codec) Codec {
 	return c
 }
 
-// Outgoing is the codec of what is sent under c: Out of a Pair, else c itself. Its MaxMessage is the longest message that
-// c's Append takes.
+// Outgoing is the codec of what is sent under c: Out of a Pair, else c itself. Its MaxMessage is the longest message
+// that c's Append takes.
 func Outgoing(c Codec) Codec {
 	if p, ok := c.(Pair); ok {
 		return Outgoing(p.Out)

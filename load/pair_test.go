@@ -8,8 +8,8 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// TestPair: of a pair of codecs each is asked what concerns it: what is sent is bounded by one, the answer by the other, and
-// messages hold what neither takes for its own.
+// TestPair: of a pair of codecs each is asked what concerns it: what is sent is bounded by one, the answer by the
+// other, and messages hold what neither takes for its own.
 func TestPair(t *testing.T) {
 	for _, row := range []struct {
 		spec   string

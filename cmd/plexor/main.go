@@ -76,8 +76,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// withNegatives writes a flag whose value is a negative number with a sign of equality: the parser takes "-1" behind a flag for
-// another flag, and its words for that say nothing of what the value may be.
+// withNegatives writes a flag whose value is a negative number with a sign of equality: the parser takes "-1" behind a
+// flag for another flag, and its words for that say nothing of what the value may be.
 func withNegatives(args []string) (out []string) {
 	for i, a := range args {
 		if a == "--" {

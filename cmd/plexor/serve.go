@@ -48,17 +48,9 @@ func (s *serveCmd) Run(c *console) error {
 	if err := s.checkWorkers(); err != nil {
 		return err
 	}
-	args := s.Offers
-	if len(args) == 0 {
-		args = defaultOffers
-	}
-	var offers []offer
-	for _, arg := range args {
-		o, err := parseOffer(arg)
-		if err != nil {
-			return err
-		}
-		offers = append(offers, o)
+	offers, err := s.offers()
+	if err != nil {
+		return err
 	}
 
 	if s.Workers > 0 && c.worker == nil {
@@ -67,7 +59,6 @@ func (s *serveCmd) Run(c *console) error {
 
 	driver := s.Driver
 	if s.NoIOUring && driver == "auto" {
-		var err error
 		if driver, err = best(drivers(true)); err != nil {
 			return err
 		}
@@ -104,6 +95,22 @@ func (s *serveCmd) Run(c *console) error {
 	}
 	tellManager(srv, "READY=1", fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	return s.untilSignal(srv, signals, c)
+}
+
+// offers are those of the command line, or the default ones.
+func (s *serveCmd) offers() (offers []offer, err error) {
+	args := s.Offers
+	if len(args) == 0 {
+		args = defaultOffers
+	}
+	for _, arg := range args {
+		o, err := parseOffer(arg)
+		if err != nil {
+			return nil, err
+		}
+		offers = append(offers, o)
+	}
+	return offers, nil
 }
 
 // tellManager tells the service manager that has started this process, if it wants to know (NOTIFY_SOCKET).
