@@ -161,6 +161,6 @@ func fillBox(b *bench, o *plexor.Outbox) {
 		if still++; plexor.FillBox(o, piece) > 0 {
 			still = 0
 		}
-		return still == 20
+		return still == 100 // a delayed acknowledgment comes after 40 ms, and makes room
 	})
 }
