@@ -19,7 +19,7 @@ const module = "github.com/plexor-go/plexor"
 var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord"},
-	{"selector", "uring", "lab/tcp", "internal/leak"},
+	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "internal/leak"},
 	{"frame"},
 	{"frame/frametest", "frame/resp", "frame/memcache"},
 	{"loop"},
