@@ -85,6 +85,9 @@ func TestExamples(t *testing.T) {
 			need(t, steps)
 			s := newSession(t)
 			for i, st := range steps {
+				if other, ok := instead[st.command]; ok {
+					st.command = other.command
+				}
 				switch {
 				case i == 0 && endless:
 					st.command, st.output, st.shown = st.command+" &", []string{"…", "…listening on …", "…"}, true

@@ -30,6 +30,8 @@ var instead = map[string]struct{ command, why string }{
 	"go run ./cmd/plexor serve": {"go run ./cmd/plexor serve 2> serving & " +
 		"until [ \"$(grep -c listening serving)\" = 3 ]; do sleep 0.1; done",
 		"it serves until a signal; what follows on the page needs it"},
+	"go run ./examples/broadcast -conns 10000 -size 128 -rounds 20": {
+		"go run ./examples/broadcast -conns 20 -size 128 -rounds 3", "it measures, with many descriptors"},
 	"go run ./cmd/plexor compare": {"go run ./cmd/plexor compare --models epoll,threads --conns 1,2 -d 200ms --out report",
 		"it takes four minutes"},
 }
@@ -379,6 +381,12 @@ func need(t *testing.T, steps []step) {
 // left out here.
 func TestCommands(t *testing.T) {
 	met := make(map[string]bool)
+	for _, e := range examples(t) {
+		steps, _ := e.steps()
+		for _, st := range steps {
+			met[st.command] = true
+		}
+	}
 	for _, p := range pages(t) {
 		steps := p.commands()
 		for _, st := range steps {
