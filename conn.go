@@ -196,7 +196,8 @@ func (c *Conn) Send(msg []byte) error {
 // mostHeader is the room that is made for a message's header and trailer; more makes the buffer grow.
 const mostHeader = 32
 
-// Codec is the codec that messages of this connection have; nil if its handler is not one of [Messages].
+// Codec is the codec that messages of this connection have; nil if its handler is not one of [Messages], or of
+// [Sessions] with a Codec.
 func (c *Conn) Codec() frame.Codec {
 	if c.msgs == nil {
 		return nil
@@ -261,8 +262,8 @@ func (c *Conn) RemoteAddr() net.Addr { return c.raw.remoteAddr() }
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, true, true) }
 
 // SetReadDeadline makes Reads that wait at t, or begin after it, fail with an error that is os.ErrDeadlineExceeded to
-// errors.Is, until the deadline is set anew; the zero time takes it back. The connection stays usable. With [Messages]
-// a connection whose read deadline passes while no handler runs is closed.
+// errors.Is, until the deadline is set anew; the zero time takes it back. The connection stays usable. With [Messages],
+// [Turns] and [Sessions] a connection whose read deadline passes while no handler runs is closed.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, true, false) }
 
 // SetWriteDeadline is SetReadDeadline for Writes. What was taken before stays so, and goes on leaving.
@@ -283,7 +284,7 @@ func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 // when the handler has returned, and when the connection breaks or is closed, with the reason as its cause; that the
 // peer has closed its half does not cancel it, but that it then dies does. A connection whose handler leaves 64 KiB of
 // input unread is not watched meanwhile: what lies before the error comes first. Context is asked for by the handler;
-// with [Messages] it is that of the message.
+// with [Messages] it is that of the message, with [Turns] that of the turn, with [Sessions] that of the session.
 func (c *Conn) Context() context.Context {
 	if err := c.usable("context"); err != nil {
 		ctx, cancel := context.WithCancelCause(context.Background())

@@ -128,11 +128,15 @@ func (c *Conn) drain() {
 		switch e, ok := s.lc.Handler().(*messageEvents); {
 		case ok && !e.quiet(), c.tls != nil && c.tls.inside(), s.boxWaits():
 		case c.tls == nil && s.box() == nil:
-			s.lc.Drain()
+			if s.lc.Drain() {
+				c.drained()
+			}
 		case c.tls == nil && s.quiet():
 			s.shut() // so that the Outbox takes no more from now on
+			c.drained()
 		case c.tls != nil && s.quiet():
 			c.tls.shut() // behind a close_notify
+			c.drained()
 		}
 	}
 }

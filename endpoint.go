@@ -23,6 +23,7 @@ type endpoint struct {
 	addr    sock.Addr
 	options sock.Options
 	handler Handler       // of streams
+	rest    *messages     // what handler is underneath; nil: its connections do not rest
 	packets PacketHandler // of datagrams
 	shared  *Listener     // in place of handler: connections go to its Accept
 	foreign bool          // the socket, and a unix one's file, belong to somebody else: a net.Listener of Serve
@@ -108,8 +109,9 @@ func (ep *endpoint) check() error {
 	case ep.handler == nil:
 		return fmt.Errorf("plexor: %s: no handler (Server.Handler)", ep.text)
 	}
-	if m, ok := ep.handler.(*messages); ok {
-		return m.check()
+	if r, ok := ep.handler.(rester); ok {
+		ep.rest = r.rests()
+		return ep.rest.check()
 	}
 	return nil
 }
@@ -229,8 +231,8 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	if ep.shared != nil && !ep.secure() {
 		return ep.shared.accepted(w, lc, peer)
 	}
-	if m, ok := ep.handler.(*messages); ok {
-		return m.accept(ep, w, lc, peer)
+	if ep.rest != nil {
+		return ep.rest.accept(ep, w, lc, peer)
 	}
 	c := &Conn{ep: ep}
 	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}

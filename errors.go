@@ -28,8 +28,11 @@ var (
 	// ErrIdle is why a connection ended on which no byte moved within Limits.IdleTimeout. It is a timeout to
 	// net.Error, and os.ErrDeadlineExceeded to errors.Is.
 	ErrIdle error = &limitError{"plexor: no byte moved within the idle timeout"}
-	// ErrFrameTime is why a connection ended that was in the hands of [Messages]' ServeConn when one of its messages took
-	// longer than Limits.FrameTime. It is a timeout as ErrIdle is.
+	// ErrFirstByte is why a session ended of whose connection no byte came within Limits.FirstByte. It is a timeout as
+	// ErrIdle is.
+	ErrFirstByte error = &limitError{"plexor: no byte came within Limits.FirstByte"}
+	// ErrFrameTime is why a connection ended when one of its messages took longer than Limits.FrameTime, to a session
+	// and to who is in the hands of [Messages]' ServeConn. It is a timeout as ErrIdle is.
 	ErrFrameTime error = &limitError{"plexor: a message took longer to arrive than Limits.FrameTime"}
 	// ErrPartialInput is why a connection ended that held more unfinished input for longer than the others of its loop,
 	// when all together held more than Limits.PartialInput.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 // of a stream and with Messages, over TLS behind the handshake. One that has said something is not, and
 // neither is one whose handler speaks first.
 func TestFirstByte(t *testing.T) {
-	for name, h := range map[string]plexor.Handler{"HandlerFunc": plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), "Messages": upper} {
+	for name, h := range map[string]plexor.Handler{"HandlerFunc": plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), "Messages": upper,
+		"Turns": upperTurns, "Sessions": newVisits(func(v *visit, line string) error { return v.c.Send([]byte(strings.ToUpper(line))) }).handlers()["Message"]} {
 		t.Run(name, func(t *testing.T) {
 			eachMessagePlace(t, func(t *testing.T, p place) {
 				endSilent(t, p, h)

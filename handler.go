@@ -10,8 +10,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// A Handler serves connections: [HandlerFunc], [GreeterFunc], [Messages], or one of your own, which is used as a
-// HandlerFunc is. One Handler serves many connections, on several loops at once.
+// A Handler serves connections: [HandlerFunc], [GreeterFunc], [Messages], [Turns], [Sessions], or one of your own, which is
+// used as a HandlerFunc is. One Handler serves many connections, on several loops at once.
 type Handler interface {
 	// ServeConn serves one connection, from its first byte to its end, as a coroutine of its own.
 	ServeConn(c *Conn)

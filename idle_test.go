@@ -12,7 +12,7 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// TestIdleCost: what a connection holds that has echoed a message and waits. With Messages that is neither a coroutine nor
+// TestIdleCost: what a connection holds that has echoed a message and waits. With Messages, Turns and Sessions that is neither a coroutine nor
 // a buffer; with a stream's handler it is its coroutine, whose stack is the smallest that there is, 2 KiB; the
 // next is twice that.
 func TestIdleCost(t *testing.T) {
@@ -22,6 +22,17 @@ func TestIdleCost(t *testing.T) {
 	const n = 400
 	messages := plexor.Messages(frame.Fixed{Size: 64}, func(c *plexor.Conn, msg []byte) error { return c.Send(msg) })
 	boxed := plexor.Messages(frame.Fixed{Size: 64}, func(c *plexor.Conn, msg []byte) error { return c.Outbox().Send(msg) })
+	echo := func(c *plexor.Conn) error {
+		p := make([]byte, 64)
+		n, err := c.Read(p)
+		if err != nil {
+			return err
+		}
+		_, err = c.Write(p[:n])
+		return err
+	}
+	turns := plexor.Turns(echo)
+	sessions := plexor.Sessions[*int]{Turn: func(c *plexor.Conn, _ *int) error { return echo(c) }}
 	for _, row := range []struct {
 		name       string
 		scheme     string
@@ -34,6 +45,10 @@ func TestIdleCost(t *testing.T) {
 		{"Messages over TLS", "tls", messages, 0, 100, 9000}, // of heap: crypto/tls's own
 		{"Messages with an Outbox", "tcp", boxed, 0, 100, 1000},
 		{"Messages over TLS with an Outbox", "tls", boxed, 0, 100, 9400},
+		{"Turns", "tcp", turns, 0, 100, 600},
+		{"Turns over TLS", "tls", turns, 0, 100, 9000},
+		{"Sessions", "tcp", sessions, 0, 100, 600 + 32}, // with a state of a pointer, and the next size class
+		{"Sessions over TLS", "tls", sessions, 0, 100, 9000 + 32},
 		{"Copy", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 2600, 1900},
 		{"Copy over TLS", "tls", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 4600, 9000},
 		{"Read and Write", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) {

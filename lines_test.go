@@ -32,7 +32,7 @@ func TestPeerSetsNoRateOfLines(t *testing.T) {
 		{"frames", "bad frame", "tcp://127.0.0.1:0", 100, "\xff\xff\xff\xff",
 			plexor.Messages(frame.Length{Bytes: 4, Max: 8}, func(*plexor.Conn, []byte) error { return nil }),
 			func(s plexor.Stats) int64 { return s.BadFrames }},
-		{"errors of handlers", "a handler of messages failed", "tcp://127.0.0.1:0", 100, "x\n",
+		{"errors of handlers", "a handler failed", "tcp://127.0.0.1:0", 100, "x\n",
 			plexor.Messages(frame.Line{Max: 8}, func(*plexor.Conn, []byte) error { return errors.New("no") }),
 			func(s plexor.Stats) int64 { return s.Failed }},
 		{"panics", "a handler panicked", "tcp://127.0.0.1:0", 100, "x",

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"unsafe"
 
@@ -29,34 +30,51 @@ import (
 //
 // An invalid codec (see frame.Codec.Check) is an error of whatever starts the server.
 func Messages(codec frame.Codec, f func(c *Conn, msg []byte) error) Handler {
-	return &messages{codec: codec, f: f}
+	return &messages{name: "Messages", codec: codec, f: f}
 }
 
+// A messages is the handler of connections that rest, with nothing held, between one thing that comes and the next: those
+// of Messages, of Turns and of Sessions.
 type messages struct {
-	codec frame.Codec
-	f     func(c *Conn, msg []byte) error
+	name     string      // of what made it, for errors
+	codec    frame.Codec // nil: none; only a handler of turns may have none
+	f        func(c *Conn, msg []byte) error
+	turn     func(c *Conn) error // in place of f
+	sessions *sessionHooks       // nil: its connections have no state
 }
+
+// A rester is a Handler that is a messages underneath.
+type rester interface{ rests() *messages }
+
+func (h *messages) rests() *messages { return h }
 
 func (h *messages) check() error {
 	switch {
+	case h.f != nil && h.turn != nil:
+		return fmt.Errorf("plexor: %s: Message and Turn are both set: one of them handles what comes", h.name)
+	case h.f == nil && h.turn == nil && h.sessions != nil:
+		return fmt.Errorf("plexor: %s: neither Message nor Turn is set: one of them handles what comes", h.name)
+	case h.codec == nil && h.turn == nil && h.name != "Turns":
+		return fmt.Errorf("plexor: %s: the codec is nil", h.name)
+	case h.f == nil && h.turn == nil:
+		return fmt.Errorf("plexor: %s: the handler is nil", h.name)
 	case h.codec == nil:
-		return errors.New("plexor: Messages: the codec is nil")
-	case h.f == nil:
-		return errors.New("plexor: Messages: the handler is nil")
+		return nil
 	}
 	if err := h.codec.Check(); err != nil {
-		return fmt.Errorf("plexor: Messages: %w", err)
+		return fmt.Errorf("plexor: %s: %w", h.name, err)
 	}
 	return nil
 }
 
-// A messageConn is a connection of Messages. While nothing is handled it is all that there is of it.
+// A messageConn is a connection of Messages, Turns or Sessions. While nothing is handled it is all that there is of it.
 //
 //	Data ──▶ next: is a message complete? ──no──▶ the decoder keeps the beginning of one, if any
 //	             └─yes──▶ a coroutine: f(message), next, f(message), …, until there is none
 //
-// Over TLS it begins with a handshake, which has a coroutine of its own, and next reads what TLS makes of what came: see
-// tls_messages.go.
+// With Turns any byte will do for next, and the handler reads by itself: see turns.go. With Sessions the coroutine calls
+// Open first, and the connection lies in front of its state: see sessions.go. Over TLS it begins with a handshake, which
+// has a coroutine of its own, and next reads what TLS makes of what came: see tls_messages.go.
 type messageConn struct {
 	Conn
 	dec frame.Decoder
@@ -75,23 +93,35 @@ type messageRun struct {
 type messageEvents messageConn
 
 func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
-	m := &messageConn{Conn: Conn{ep: ep, msgs: h}}
-	m.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | messaging, tick: w.tick}
+	var m *messageConn
+	if h.sessions == nil {
+		m = new(messageConn)
+	} else {
+		m = h.sessions.room()
+	}
+	m.ep, m.msgs = ep, h
+	m.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}
+	if h.turn == nil {
+		m.raw.flags |= messaging
+		if err := m.dec.Reset(h.codec); err != nil {
+			panic(err) // check has passed it
+		}
+	}
 	if ep.secure() {
 		m.raw.flags |= unshaken
 		w.enlist(&m.Conn) // shook begins to await its first byte
 	} else {
 		w.await(&m.Conn)
 	}
-	if err := m.dec.Reset(h.codec); err != nil {
-		panic(err) // check has passed it
-	}
 	return (*messageEvents)(m)
 }
 
 func (e *messageEvents) Opened(*loop.Conn) {
-	if e.raw.is(unshaken) {
+	switch {
+	case e.raw.is(unshaken):
 		e.awaitHello()
+	case e.msgs.sessions != nil:
+		(*messageConn)(e).open()
 	}
 }
 
@@ -103,7 +133,10 @@ func (e *messageEvents) Data(_ *loop.Conn, p []byte) {
 	case s.is(unshaken):
 		m.hello(p, m.shaken)
 	case m.run != nil:
-		s.keep(p)
+		if s.is(awaited) { // Open waits for something
+			s.w.heard(&m.Conn)
+		}
+		s.received(p)
 	default:
 		s.offer(p)
 		m.arrived()
@@ -136,13 +169,18 @@ func (e *messageEvents) EOF(*loop.Conn) {
 		m.helloEnd(m.shaken)
 	case m.run == nil:
 		m.arrived()
+	default:
+		m.raw.readers.wakeAll() // of a turn
 	}
 }
 
-func (e *messageEvents) Writable(lc *loop.Conn) {
+func (e *messageEvents) Writable(*loop.Conn) {
 	m := (*messageConn)(e)
 	choked := m.tls != nil && m.tls.choked()
-	(*events)(&e.Conn).Writable(lc)
+	if m.tls != nil {
+		m.tls.writable()
+	}
+	m.raw.writable()
 	if choked && !m.tls.choked() && m.run == nil && !m.raw.is(unshaken|closed|over|givenAway) {
 		m.arrived() // what lies there was left until now
 	}
@@ -163,6 +201,7 @@ func (e *messageEvents) Expired(lc *loop.Conn, err *loop.DeadlineError) {
 func (e *messageEvents) Closed(_ *loop.Conn, err error) {
 	m := (*messageConn)(e)
 	m.Conn.closed(err)
+	m.because(m.reason())
 	if m.run == nil && !m.raw.is(unshaken) {
 		m.settle(nil)
 	}
@@ -176,16 +215,18 @@ func (e *messageEvents) quiet() bool {
 // next takes the next message, if there is one, out of what has arrived, and keeps it for the handler.
 func (m *messageConn) next() bool {
 	s := &m.raw
-	if s.is(closed | givenAway) {
+	switch {
+	case s.is(closed | givenAway):
 		return false
-	}
-	if m.tls != nil {
+	case m.msgs.turn != nil:
+		return m.nextTurn()
+	case m.tls != nil:
 		return m.nextTLS()
 	}
-	if s.is(awaited) {
+	p := s.peek()
+	if s.is(awaited) && len(p) > 0 {
 		s.w.heard(&m.Conn)
 	}
-	p := s.peek()
 	inside := m.dec.Buffered() > 0 // then the decoder copies the rest of the frame behind its beginning
 	msg, rest, err := m.dec.Next(p)
 	if err != nil {
@@ -264,13 +305,18 @@ func (r *runner) ended(err error) {
 
 // handle calls the handler for each message that is there.
 func (m *messageConn) handle(ctx context.Context) error {
-	m.base = ctx
+	h := m.msgs
+	if h.sessions == nil {
+		m.base = ctx
+	} else if more, err := m.begin(); !more {
+		return err
+	}
+	if h.turn != nil {
+		return m.takeTurns()
+	}
 	for {
-		err := m.msgs.f(&m.Conn, m.run.msg)
-		if m.ctx != nil {
-			m.cause(ErrReturned)
-			m.ctx, m.cause = nil, nil
-		}
+		err := h.f(&m.Conn, m.run.msg)
+		m.endContext()
 		m.dropMessage()
 		if err != nil {
 			return err
@@ -278,6 +324,14 @@ func (m *messageConn) handle(ctx context.Context) error {
 		if !m.next() {
 			return nil
 		}
+	}
+}
+
+// endContext ends the context of a message or a turn. That of a session goes on.
+func (m *messageConn) endContext() {
+	if m.ctx != nil && m.msgs.sessions == nil {
+		m.cause(ErrReturned)
+		m.ctx, m.cause = nil, nil
 	}
 }
 
@@ -290,7 +344,9 @@ func (m *messageConn) dropMessage() {
 
 // handled is called when all has been handled, or the handler failed.
 func (m *messageConn) handled(err error) {
-	m.dropContext()
+	if m.msgs.sessions == nil {
+		m.dropContext()
+	}
 	m.dropMessage()
 	m.raw.flags &^= started
 	m.raw.w.srv.stats.handlers.Add(-1)
@@ -312,27 +368,45 @@ func (m *messageConn) settle(err error) {
 		s.w.putRun(m.run)
 		m.run = nil
 	}
+	if s.is(closed) {
+		m.because(net.ErrClosed) // by Close, for who else closes has said why
+	}
+	var reason error
 	switch {
 	case s.is(givenAway):
-		if err != nil && !m.report(err) {
+		if reason = ErrGivenAway; err != nil && !m.report(err) {
 			s.w.handlerFailed(&m.Conn, err)
 		}
 	case err != nil && m.report(err):
 		s.abort(err)
+		reason = err
+	case err == io.EOF && m.msgs.turn != nil: // which it has read, or wants to be it
+		m.shut()
+		reason = err
 	case err != nil:
 		m.failed(err)
+		reason = s.ended(err)
 	case bad != nil:
 		m.badFrame(bad)
+		reason = bad
 	case s.is(closed | over):
+		reason = m.reason()
 	case end != nil:
-		m.streamEnded(end)
+		reason = m.streamEnded(end)
 	case s.readExpired():
 		m.shut()
+		reason = os.ErrDeadlineExceeded
 	default:
 		s.dropWaits()
 		m.incomplete(&m.dec)
 		return
 	}
+	m.finish(reason)
+}
+
+// finish gives back what the connection holds, whose end has the reason.
+func (m *messageConn) finish(reason error) {
+	s := &m.raw
 	if !s.is(givenAway) {
 		s.empty()
 	}
@@ -342,17 +416,21 @@ func (m *messageConn) settle(err error) {
 	}
 	_ = m.dec.End() // gives its buffer back; what is wrong with it was said
 	s.w.forget(s)
+	m.because(reason)
+	m.conclude()
 }
 
-// streamEnded closes after the stream's end, which is io.EOF, or what broke TLS above it.
-func (m *messageConn) streamEnded(end error) {
+// streamEnded closes after the stream's end, which is io.EOF, or what broke TLS above it. It returns why.
+func (m *messageConn) streamEnded(end error) error {
 	if end != io.EOF {
-		m.raw.w.log.Debug("a connection of messages ended", "peer", m.raw.String(), "err", m.tls.wrap("read", end))
+		end = m.tls.wrap("read", end)
+		m.raw.w.log.Debug("a connection of messages ended", "peer", m.raw.String(), "err", end)
 	} else if err := m.dec.End(); err != nil {
 		m.badFrame(err)
-		return
+		return err
 	}
 	m.shut()
+	return end
 }
 
 func (m *messageConn) failed(err error) {
@@ -364,14 +442,15 @@ func (m *messageConn) failed(err error) {
 
 // handlerFailed counts and logs a handler's error. That the connection is gone, or the server, is no news.
 func (w *worker) handlerFailed(c *Conn, err error) {
-	if c.raw.is(over|closed) || errors.Is(err, net.ErrClosed) || errors.Is(err, coro.ErrLoopClosed) {
-		w.log.Debug("a handler of messages failed", "peer", c.raw.String(), "err", err)
+	_, cutShort := errors.AsType[truncatedError](err)
+	if c.raw.is(over|closed) || cutShort || errors.Is(err, net.ErrClosed) || errors.Is(err, coro.ErrLoopClosed) {
+		w.log.Debug("a handler failed", "peer", c.raw.String(), "err", err)
 		return
 	}
 	if w.srv != nil {
 		w.srv.stats.failed.Add(1)
 	}
-	w.log.Warn("a handler of messages failed: the connection is closed", "peer", c.raw.String(), "err", err)
+	w.log.Warn("a handler failed: the connection is closed", "peer", c.raw.String(), "err", err)
 }
 
 func (m *messageConn) badFrame(err error) {
@@ -392,92 +471,4 @@ func (w *worker) refuseFrame(s *stream, err error) {
 	}
 	w.log.LogAttrs(context.Background(), slog.LevelWarn, "bad frame: the connection is closed", slog.String("peer", s.String()),
 		slog.String("reason", reason), slog.Int64("offset", offset), slog.Any("err", err))
-}
-
-// messageBuffer is what is read at once where messages are read from a coroutine of their own, in bytes.
-const messageBuffer = 4 << 10
-
-// ServeConn handles the messages of a connection that has a coroutine already, whose HandlerFunc calls this after other
-// things were said.
-func (h *messages) ServeConn(c *Conn) {
-	if err := h.check(); err != nil {
-		panic(err)
-	}
-	t, err := c.enter("read", 0)
-	if err != nil {
-		return // the log was told
-	}
-	var dec frame.Decoder
-	if err := dec.Reset(h.codec); err != nil {
-		panic(err) // check has passed it
-	}
-	was, flags := c.msgs, c.raw.flags&messaging
-	c.msgs = h
-	c.raw.flags |= messaging
-	defer func() { c.msgs, c.raw.flags = was, c.raw.flags&^messaging|flags }()
-	w := c.raw.w
-	defer dec.End()
-	defer func() {
-		c.raw.flags &^= halfway
-		w.whole(&c.raw)
-	}()
-	for {
-		if c.raw.flags &^= halfway; dec.Buffered() > 0 {
-			c.raw.flags |= halfway
-		}
-		c.incomplete(&dec)
-		b, err := c.receive(t, messageBuffer)
-		switch {
-		case err == nil:
-			err = h.feed(c, &dec, b.b)
-			w.buffers.put(b)
-			if err != nil {
-				return
-			}
-		case err == io.EOF:
-			if err := dec.End(); err != nil {
-				w.refuseFrame(&c.raw, err)
-			}
-			return
-		default:
-			w.log.Debug("a connection of messages ended", "peer", c.raw.String(), "err", err)
-			return
-		}
-	}
-}
-
-// feed handles the messages that are complete with p.
-func (h *messages) feed(c *Conn, dec *frame.Decoder, p []byte) error {
-	for {
-		msg, rest, err := dec.Next(p)
-		if err != nil {
-			c.raw.w.refuseFrame(&c.raw, err)
-			return err
-		}
-		if msg == nil {
-			return nil
-		}
-		c.raw.w.whole(&c.raw)
-		if err := h.one(c, msg); err != nil {
-			c.raw.w.handlerFailed(c, err)
-			return err
-		}
-		p = rest
-	}
-}
-
-// one handles a message, with a context of its own.
-func (h *messages) one(c *Conn, msg []byte) error {
-	ctx, cause := c.ctx, c.cause // of the handler that called ServeConn, if it asked for one
-	c.ctx, c.cause = nil, nil
-	defer func() {
-		if c.cause != nil {
-			c.cause(ErrReturned)
-		}
-		c.ctx, c.cause = ctx, cause
-		if cause != nil && c.raw.is(over|closed) {
-			cause(c.reason()) // it ended meanwhile
-		}
-	}()
-	return h.f(c, msg)
 }

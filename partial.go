@@ -178,7 +178,7 @@ func (w *worker) evictInput() {
 	w.forget(s)
 	if !s.is(over) {
 		s.abort(ErrPartialInput) // which tells the handler at the end of the turn; memory is given back now, as far as it can be
-		if e, ok := s.lc.Handler().(*messageEvents); ok && e.run == nil {
+		if e, ok := s.lc.Handler().(*messageEvents); ok && e.run == nil && e.msgs.turn == nil {
 			_ = e.dec.Reset(e.msgs.codec) // check has passed it
 		}
 	}
@@ -234,6 +234,7 @@ func (s *stream) tooSlow() {
 	switch h := s.lc.Handler().(type) {
 	case *messageEvents:
 		m := (*messageConn)(h)
+		m.because(ErrFrameTime)
 		m.shut()
 		m.settle(nil)
 	case *events:

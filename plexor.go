@@ -18,6 +18,9 @@
 //	room.Add(c.Outbox())             // in a handler
 //	room.Send([]byte("to everybody")) // anywhere
 //
+// What is better read by hand, at the same cost: a handler that is called anew whenever bytes have come, see [Turns]. And a
+// state for each connection, with messages or turns, made when it opens and told of its end: see [Sessions].
+//
 // Datagrams, each in a coroutine of its own:
 //
 //	srv.Packets = plexor.PacketFunc(func(p *plexor.Packet) { p.Reply(p.Data) })
@@ -51,7 +54,7 @@
 //
 // # Memory
 //
-// While it waits for its first byte, and with [Messages] whenever it waits, a connection has no coroutine and no buffer.
+// While it waits for its first byte, and with [Messages], [Turns] and [Sessions] whenever it waits, a connection has no coroutine and no buffer.
 // One over TLS has a coroutine from its handshake on, with Messages too, and the state of crypto/tls: some 12 KiB in all
 // when it waits in a stream's handler, 16 KiB with Messages; a buffer it holds neither.
 // What is kept for one that does not read, or for a peer that does not, has a bound: see [Limits].

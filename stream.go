@@ -51,6 +51,7 @@ const (
 	halfway                           // a message has begun to arrive, and Shutdown waits for its rest
 	unshaken                          // Conn: of Messages, and its TLS handshake is not done
 	awaited                           // Conn: its first byte has not come, and Limits.FirstByte bounds that
+	taken                             // bytes were read in this turn
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }
@@ -111,6 +112,7 @@ func (s *stream) peek() []byte {
 
 // discard takes n bytes off the front of what peek returned.
 func (s *stream) discard(n int) {
+	s.flags |= taken
 	if s.in == nil {
 		s.w.view = s.w.view[n:]
 		return

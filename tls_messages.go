@@ -12,7 +12,11 @@ import "io"
 
 // shaken is called when the coroutine of the handshake has ended.
 func (m *messageConn) shaken(err error) {
-	if m.shook(err) {
+	switch {
+	case !m.shook(err):
+	case m.msgs.sessions != nil:
+		m.open()
+	default:
 		m.arrived() // with the last of the handshake there may be more
 	}
 }
@@ -77,7 +81,10 @@ func (x *secured) pulled() []byte {
 }
 
 // take takes n bytes of it.
-func (x *secured) take(n int) { x.plain.from += n }
+func (x *secured) take(n int) {
+	x.c.raw.flags |= taken
+	x.plain.from += n
+}
 
 // drop gives plain back, and what is in it is lost.
 func (x *secured) drop() {

@@ -152,6 +152,9 @@ func (c *Conn) idle() {
 		return
 	}
 	c.expel(ErrIdle)
+	if m := c.resting(); m != nil && s.is(over) {
+		m.settle(nil) // a session is told now, and not when the peer closes too
+	}
 }
 
 // expel closes a connection whose time is up, of which its handler learns by err.
