@@ -1,26 +1,31 @@
 package main
 
-import "github.com/plexor-go/plexor/frame"
+import (
+	"fmt"
+	"sync"
 
-// piece is the codec of services that work on pieces: what has arrived is a message, wherever the network cut it.
-type piece struct{}
+	"github.com/plexor-go/plexor"
+)
 
-// mostPiece is the longest one, in bytes.
+// mostPiece is the longest piece that is answered at once, in bytes.
 const mostPiece = 64 << 10
 
-func (piece) Check() error    { return nil }
-func (piece) MaxMessage() int { return mostPiece }
-func (piece) MaxFrame() int   { return mostPiece }
-func (piece) String() string  { return "piece" }
+// pieceBuffers has room for a piece and what upper adds. A turn has one; a connection that waits has none.
+var pieceBuffers = sync.Pool{New: func() any {
+	b := make([]byte, mostPiece+16)
+	return &b
+}}
 
-// Scan takes all that there is.
-func (piece) Scan(p []byte, _ int) (frame.Span, error) {
-	if len(p) == 0 {
-		return frame.Span{Size: 1}, nil
+// piece is a turn of services that work on pieces: it answers what has arrived, wherever the network cut it.
+func (o offer) piece(c *plexor.Conn) error {
+	b := pieceBuffers.Get().(*[]byte)
+	defer pieceBuffers.Put(b)
+	n, err := c.Read((*b)[:mostPiece])
+	if err != nil {
+		return err // io.EOF, or the connection broke
 	}
-	n := min(len(p), mostPiece)
-	return frame.Span{End: n, Size: n}, nil
+	if _, err := c.Write(o.service((*b)[:n])); err != nil {
+		return fmt.Errorf("%s: reply: %w", o.name, err)
+	}
+	return nil
 }
-
-// Append sends a reply as it is: nobody counts its length.
-func (piece) Append(dst, reply []byte) ([]byte, error) { return append(dst, reply...), nil }

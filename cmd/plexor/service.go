@@ -71,8 +71,8 @@ func (o offer) open(srv *plexor.Server, inStreams bool) (string, error) {
 	return o.listening(a), nil
 }
 
-// handler serves streams message by message, which are the pieces that arrive if there is no codec: a connection that
-// waits for the next one holds no coroutine. With inStreams a coroutine stays with each connection.
+// handler serves streams message by message, or in turns piece by piece if there is no codec: a connection that waits for
+// the next one holds no coroutine. With inStreams a coroutine stays with each connection.
 func (o offer) handler(inStreams bool) plexor.Handler {
 	switch {
 	case o.codec != nil:
@@ -82,7 +82,7 @@ func (o offer) handler(inStreams bool) plexor.Handler {
 	case inStreams:
 		return plexor.HandlerFunc(o.stream)
 	}
-	return plexor.Messages(piece{}, o.message)
+	return plexor.Turns(o.piece)
 }
 
 // copyBack is the echo of a coroutine that stays. It is a function of its own, with nothing on its stack, for 2 KiB more
