@@ -8,8 +8,8 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// TestGateway: devices log in, an operator asks for a reading and sends a command, and a device that comes again takes the
-// place of its old connection.
+// TestGateway: devices log in, an operator asks for a reading and sends a command, and a device that comes again takes
+// the place of its old connection.
 func TestGateway(t *testing.T) {
 	address := start(t, "gateway", "tcp://127.0.0.1:0")
 	codec := frame.Length{Bytes: 2, Max: 1000}

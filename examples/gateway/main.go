@@ -1,5 +1,5 @@
-// Command gateway holds the connections of devices, which log in with a token, send readings and get commands, and those of
-// operators, who ask for readings and send the commands.
+// Command gateway holds the connections of devices, which log in with a token, send readings and get commands, and
+// those of operators, who ask for readings and send the commands.
 //
 //	go run ./examples/gateway                    # on tcp://127.0.0.1:9000; stop it with Ctrl-C
 //	printf '\0\7Ldev-1x\0\2R7' | nc -N 127.0.0.1 9000 | od -c      # a device that logs in, and sends a reading
@@ -14,7 +14,8 @@
 //
 // The answer to each but R and K is A with the rest, or N with the reason.
 //
-// A device that waits costs the gateway its session and no stack. One loop runs it all, so the table of devices needs no lock.
+// A device that waits costs the gateway its session and no stack. One loop runs it all, so the table of devices needs
+// no lock.
 package main
 
 import (
