@@ -163,18 +163,22 @@ func (o *Outbox) flush() {
 		err := c.put(o.rest[:n])
 		switch {
 		case err == nil:
+			o.roomMade()
 			left -= n
 			if o.rest = o.rest[n:]; len(o.rest) == 0 {
 				o.rest = nil
 				o.sent.Add(1)
 			}
 		case later(err): // until the deadline is set anew, or there is room
+			o.roomMade()
 			x.writing, o.holds = true, true
 			return
-		default: // it is broken, and its end is coming
-			o.rest = nil
-			o.lost(1)
-			o.letGo(c)
+		default: // it is broken, and its end is coming: nobody is to take that for room
+			held := o.holds
+			o.end(err, false)
+			if held {
+				x.writers.wake()
+			}
 			return
 		}
 	}
@@ -199,7 +203,15 @@ func (o *Outbox) due() bool {
 	return o.c != nil && o.queue.n > 0 && o.queue.at(0).after <= o.w.mail.done
 }
 
-// next takes the next entry out of the queue.
+// roomMade is for whoever waits for the room that an entry has left.
+func (o *Outbox) roomMade() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wakeWaiters()
+}
+
+// next takes the next entry out of the queue. Who calls it tells that there is room, once it is known where the entry
+// goes.
 func (o *Outbox) next() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -207,7 +219,6 @@ func (o *Outbox) next() bool {
 		return false
 	}
 	o.rest = o.queue.pop().p
-	o.wakeWaiters()
 	return true
 }
 
