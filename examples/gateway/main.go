@@ -6,11 +6,11 @@
 //
 // A message is a length of two bytes, a letter that says what it is, and the rest:
 //
-//	Ltoken          log in: the first message of everybody
-//	Rvalue          from a device: a reading
-//	K               from a device: nothing new, but I am there; who is silent for a minute is closed
-//	Cname command   from an operator: to a device, which gets "Ccommand"
-//	Qname           from an operator: the last reading of a device
+//   - Ltoken: log in, the first message of everybody
+//   - Rvalue: from a device, a reading
+//   - K: from a device, nothing new, but I am there; who is silent for a minute is closed
+//   - Cname command: from an operator, to a device, which gets "Ccommand"
+//   - Qname: from an operator, asks for the last reading of a device
 //
 // The answer to each but R and K is A with the rest, or N with the reason.
 //
