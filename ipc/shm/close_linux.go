@@ -26,7 +26,6 @@ func (r *Ring) Close() error {
 	for r.users.Load() > 0 {
 		r.idle.Wait(&r.mu)
 	}
-	r.departing = true
 	r.mu.Unlock()
 	err := r.depart()
 	if errors.Is(err, ErrHeld) {
@@ -34,7 +33,6 @@ func (r *Ring) Close() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.departing = false
 	if e := unix.Munmap(r.mem); e != nil && err == nil {
 		err = &Error{Op: "close", Call: "munmap", Err: e}
 	}
@@ -59,7 +57,7 @@ func (r *Ring) wakeUp() {
 // depart takes this party's name off.
 func (r *Ring) depart() (err error) {
 	defer r.guard(debug.SetPanicOnFault(true), &err)
-	if err := r.enter(brief(HeldLimit)); err != nil {
+	if err := r.enter(patience{limit: HeldLimit, parting: true}); err != nil {
 		return err
 	}
 	defer r.leave()

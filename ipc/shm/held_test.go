@@ -279,6 +279,31 @@ func TestCloseWhileHeld(t *testing.T) {
 	}
 }
 
+// TestCallsWhileClosing: while Close waits for the lock, which a stopped party has, all calls on the Ring fail with
+// ErrClosed, and none waits beside it for memory that is about to be unmapped.
+func TestCallsWhileClosing(t *testing.T) {
+	r := make1(t, Options{Slots: 2, SlotSize: len(lateItem)})
+	o := another(t, r)
+	put(t, r, "a")
+	cmd := stopped(t, r, "lock: taken")
+	closed := make(chan error, 1)
+	go func() { closed <- o.Close() }()
+	for !o.closed.Load() {
+		runtime.Gosched()
+	}
+	for len(closed) == 0 {
+		_, err := o.TryGet(make([]Item, 1), nil)
+		wantErr(t, "TryGet while it is being closed", err, ErrClosed)
+		if t.Failed() {
+			break
+		}
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	goOn(t, cmd, unix.SIGKILL)
+}
+
 // TestEndWhileCopying: what is not published when the ring ends is not put, since consumers may have seen the end.
 func TestEndWhileCopying(t *testing.T) {
 	r := make1(t, Options{Slots: 3 << 10 / 64, SlotSize: 64})

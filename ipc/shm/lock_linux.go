@@ -33,6 +33,8 @@ func splitToken(t uint32) (gen, number uint32) { return t >> 8, t & (MaxParties 
 type patience struct {
 	ctx   context.Context
 	limit time.Duration
+
+	parting bool // it is Close, whose last call comes when the Ring is closed for all others
 }
 
 func brief(limit time.Duration) patience { return patience{limit: limit} }
@@ -46,7 +48,7 @@ func (r *Ring) enter(p patience) error {
 			r.mu.Unlock()
 		}
 	}()
-	if r.closed.Load() && !r.departing {
+	if r.closed.Load() && !p.parting {
 		return ErrClosed
 	}
 	stolen := false
@@ -109,7 +111,7 @@ func (r *Ring) enterSlowly(p patience) (stolen bool, err error) {
 			}
 		}
 		timeUp := r.napOn(w|waited, nap, p.ctx)
-		if r.closed.Load() && !r.departing {
+		if r.closed.Load() && !p.parting {
 			return false, ErrClosed
 		}
 		if naps++; timeUp {

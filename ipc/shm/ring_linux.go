@@ -29,19 +29,18 @@ type Ring struct {
 
 	users atomic.Int32 // between begin and end: they touch mem without mu. It rises under mu
 
-	mu        sync.Mutex // held by whoever touches mem, but who said begin
-	mem       []byte     // nil once closed
-	head      *header
-	turns     [waits]turn
-	held      int              // items that this Ring has taken, to know whether Close has something to give back
-	unused    []uint32         // slots that were reserved for items that will not be published
-	untidy    bool             // there are some, or bits of waits that are over
-	tidying   bool             // a goroutine comes for the lock to do something about it
-	toWake    []*atomic.Uint32 // by leave
-	reported  uint32           // the turn of the lock that was last told of
-	closed    atomic.Bool      // by Close, which comes for the lock once more: then it departs
-	departing bool
-	idle      wait.Cond // users is 0
+	mu       sync.Mutex // held by whoever touches mem, but who said begin
+	mem      []byte     // nil once closed
+	head     *header
+	turns    [waits]turn
+	held     int              // items that this Ring has taken, to know whether Close has something to give back
+	unused   []uint32         // slots that were reserved for items that will not be published
+	untidy   bool             // there are some, or bits of waits that are over
+	tidying  bool             // a goroutine comes for the lock to do something about it
+	toWake   []*atomic.Uint32 // by leave
+	reported uint32           // the turn of the lock that was last told of
+	closed   atomic.Bool      // by Close, which comes for the lock once more (patience.parting)
+	idle     wait.Cond        // users is 0
 }
 
 // MaxItem is the greatest length of an item, in bytes.
