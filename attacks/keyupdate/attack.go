@@ -31,6 +31,11 @@ type face struct {
 var faces = []face{
 	{"stream", opened(plexor.HandlerFunc(func(c *plexor.Conn) { _, _ = io.Copy(io.Discard, c) }))},
 	{"messages", opened(plexor.Messages(frame.Fixed{Size: 1}, func(*plexor.Conn, []byte) error { return nil }))},
+	{"turns", opened(plexor.Turns(func(c *plexor.Conn) error {
+		var b [1024]byte
+		_, err := c.Read(b[:])
+		return err
+	}))},
 	{"shared", opened(plexor.HandlerFunc(func(c *plexor.Conn) { go drain(c.Shared()) }))},
 	{"listen", func(driver string) (io.Closer, net.Addr, error) {
 		srv := newServer(driver)

@@ -2,11 +2,11 @@ package http1
 
 // What characters are, by byte.
 const (
-	isToken   = 1 << iota // of a method and a field's name (RFC 9110, section 5.6.2)
-	isValue               // of a field's value: visible, white space, or above ASCII (section 5.5)
-	isTarget              // of a request's target: visible but '#', or above ASCII, as net/http takes it
-	isHost                // of a host and port: RFC 3986, section 3.2.2 and 3.2.3
-	isHexadec             // 0-9 a-f A-F
+	isToken  = 1 << iota // of a method and a field's name (RFC 9110, section 5.6.2)
+	isValue              // of a field's value: visible, white space, or above ASCII (section 5.5)
+	isTarget             // of a request's target: visible but '#', or above ASCII, as net/http takes it
+	isHost               // of a host and port: RFC 3986, section 3.2.2 and 3.2.3
+	isHex                // 0-9 a-f A-F
 )
 
 var chars = makeChars()
@@ -29,7 +29,7 @@ func makeChars() (t [256]uint8) {
 			t[i] |= isHost
 		}
 		if digit || 'a' <= c|0x20 && c|0x20 <= 'f' && c < 0x80 {
-			t[i] |= isHexadec
+			t[i] |= isHex
 		}
 	}
 	return t

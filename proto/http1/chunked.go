@@ -58,7 +58,7 @@ func (c *Chunked) Next(b []byte) (data []byte, n int, err error) {
 				c.state = chunkExtension
 				continue
 			}
-			if chars[ch]&isHexadec == 0 || c.digits == mostDigits {
+			if chars[ch]&isHex == 0 || c.digits == mostDigits {
 				return nil, n, ErrChunkSize
 			}
 			c.digits++

@@ -201,9 +201,10 @@ func (h *Head) statusLine(line []byte) error {
 // A framing is what the fields say of where the body ends.
 type framing struct {
 	length  int64 // -1: none was given
-	codings int   // Transfer-Encodings
-	chunked bool  // the last of them
-	unknown bool  // there was another
+	coded   bool  // there is a Transfer-Encoding
+	chunked bool  // its last coding
+	unknown bool  // there is another besides
+	odd     bool  // chunked twice or before another, or an empty element
 	hosts   int
 }
 
@@ -308,28 +309,24 @@ func (f *framing) addCodings(list []byte) {
 	for first := true; first || list != nil; first = false {
 		var coding []byte
 		coding, list = cut(list)
-		f.codings++
-		if chunked := equal(coding, "chunked"); f.chunked || !chunked && len(coding) == 0 {
-			f.chunked, f.codings = false, math.MinInt32 // chunked twice or before another, or an empty element
-			return
-		} else if chunked {
-			f.chunked = true
-		} else {
-			f.unknown = true
-		}
+		chunked := equal(coding, "chunked")
+		f.odd = f.odd || f.chunked || len(coding) == 0
+		f.chunked = f.chunked || chunked
+		f.unknown = f.unknown || !chunked
+		f.coded = true
 	}
 }
 
 // frame is what requests and responses have in common.
 func (h *Head) frame(f framing) (done bool, err error) {
 	switch {
-	case f.codings == 0:
+	case !f.coded:
 		return false, nil
 	case f.length >= 0:
 		return false, ErrBothFramed
 	case h.Minor == 0:
 		return false, ErrOldCoding
-	case f.codings < 0:
+	case f.odd:
 		return false, ErrCoding
 	case f.chunked && f.unknown:
 		return false, ErrUnknown
@@ -350,7 +347,7 @@ func (h *Head) frameRequest(f framing) error {
 	done, err := h.frame(f)
 	switch {
 	case err != nil || done:
-	case f.codings > 0:
+	case f.coded:
 		err = ErrCoding
 	case f.length > 0:
 		h.Body, h.Length = ByLength, f.length
@@ -371,7 +368,7 @@ func (h *Head) frameResponse(f framing, method string) error {
 		h.Body = NoBody
 		h.Length = max(f.length, 0) // what it would have been
 	case done:
-	case f.codings > 0: // another coding than chunked is the last: it ends with the connection
+	case f.coded: // another coding than chunked is the last: it ends with the connection
 		h.Body, h.Close = ByClose, true
 	case f.length > 0:
 		h.Body, h.Length = ByLength, f.length
