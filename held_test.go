@@ -21,27 +21,42 @@ func holdUntil(released <-chan struct{}) { <-released }
 // TestShutdownOfAHeldLoop: a handler that blocks its loop keeps neither Shutdown nor Close, nor Wait; all of the loop's
 // connections are broken off, and the errors name the line that holds it.
 func TestShutdownOfAHeldLoop(t *testing.T) {
-	eachMessagePlace(t, func(t *testing.T, p place) {
-		t.Parallel() // each waits for a second
-		endHeld(t, p)
-	})
+	stream := func(turn func(c *plexor.Conn) error) plexor.Handler {
+		return plexor.HandlerFunc(func(c *plexor.Conn) {
+			for turn(c) == nil {
+			}
+		})
+	}
+	sessions := func(turn func(c *plexor.Conn) error) plexor.Handler {
+		return plexor.Sessions[int]{Turn: func(c *plexor.Conn, _ int) error { return turn(c) }}
+	}
+	for name, handler := range map[string]func(func(*plexor.Conn) error) plexor.Handler{
+		"stream": stream, "turns": plexor.Turns, "sessions": sessions,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for a second
+			eachMessagePlace(t, func(t *testing.T, p place) {
+				t.Parallel()
+				endHeld(t, p, handler)
+			})
+		})
+	}
 }
 
-func endHeld(t *testing.T, p place) {
+func endHeld(t *testing.T, p place, handler func(turn func(c *plexor.Conn) error) plexor.Handler) {
 	released, holds := make(chan struct{}), make(chan struct{})
 	srv := &plexor.Server{Driver: p.driver, Loops: 1, Stall: -1}
-	addr, err := srv.Open(p.addr, plexor.HandlerFunc(func(c *plexor.Conn) {
+	addr, err := srv.Open(p.addr, handler(func(c *plexor.Conn) error {
 		buf := make([]byte, 1)
-		for {
-			if _, err := c.Read(buf); err != nil {
-				return
-			}
-			if buf[0] == '!' {
-				close(holds)
-				holdUntil(released)
-			}
-			_, _ = c.Write(buf)
+		if _, err := c.Read(buf); err != nil {
+			return err
 		}
+		if buf[0] == '!' {
+			close(holds)
+			holdUntil(released)
+		}
+		_, _ = c.Write(buf)
+		return nil
 	}))
 	if err != nil {
 		t.Fatal(err)
