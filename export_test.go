@@ -21,6 +21,9 @@ func Kept(c net.Conn) (in, out int) {
 	return len(s.in) - s.from, len(s.out)
 }
 
+// SmallestBuffer is the size of the smallest buffer of a pool, in bytes.
+const SmallestBuffer = 1 << smallestBuffer
+
 // Buffers is how many buffers are in use by connections and handlers, of a server that has ended.
 func Buffers(s *Server) (n int) {
 	for _, w := range s.workers {

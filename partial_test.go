@@ -321,9 +321,10 @@ func TestPartialInputAlone(t *testing.T) {
 }
 
 // TestPartialInputUnread: what came for handlers that do not read is bounded for all together too, and what was read is
-// no longer counted.
+// no longer counted. There are more connections than buffers of the smallest size within the bound, and each takes one.
 func TestPartialInputUnread(t *testing.T) {
-	const bound, conns = 1 << 20, 40
+	const bound = 16 << 10
+	const conns = bound/plexor.SmallestBuffer + 8
 	eachPlace(t, func(t *testing.T, p place) {
 		goOn := new(coro.Event)
 		srv := &plexor.Server{Loops: 1, Limits: plexor.Limits{PartialInput: bound}}
@@ -348,7 +349,7 @@ func TestPartialInputUnread(t *testing.T) {
 			b.await("the handler", func(s plexor.Stats) bool {
 				return s.Accepted == int64(i+1) && int64(s.Handlers) == s.Accepted-s.EvictedInputs
 			})
-			_, _ = io.WriteString(c, strings.Repeat("x", 60<<10)) // it may have to go meanwhile
+			_, _ = io.WriteString(c, strings.Repeat("x", 3<<10)) // it may have to go meanwhile
 			b.bounded(bound)
 		}
 		b.await("those that had to go", func(s plexor.Stats) bool { return s.EvictedInputs > 0 && s.EvictedInputs < conns })
