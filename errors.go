@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -118,6 +119,8 @@ func (s *stream) ended(err error) error {
 		return ErrServerClosed
 	case errors.Is(err, loop.ErrLoopClosed) && s.w.client != nil:
 		return ErrClientClosed
+	case errors.Is(err, loop.ErrLoopClosed):
+		return coro.ErrLoopClosed // as what waits for something else is told
 	}
 	return err
 }

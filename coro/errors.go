@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime/debug"
 
 	"github.com/plexor-go/plexor/loop"
 )
 
 var (
-	// ErrLoopClosed is why waits fail once the loop ends; errors.Is finds net.ErrClosed in it.
-	ErrLoopClosed = loop.ErrLoopClosed
+	// ErrLoopClosed is why waits fail once the loop ends; errors.Is finds loop.ErrLoopClosed and net.ErrClosed in it.
+	ErrLoopClosed error = loopClosed{}
 	// ErrEnded is the cause of a task's context once the task has ended.
 	ErrEnded = errors.New("coro: the task that this context was given to has ended")
 	// ErrQueueClosed: the queue was closed, and, for Get, is empty.
@@ -24,6 +25,12 @@ var (
 	// ErrLost is the cause of the cancellation of those that lost a Race.
 	ErrLost = errors.New("coro: another one won the race")
 )
+
+// loopClosed is loop.ErrLoopClosed without that package's words, which stand behind this one's own otherwise.
+type loopClosed struct{}
+
+func (loopClosed) Error() string { return "coro: the loop ended: " + net.ErrClosed.Error() }
+func (loopClosed) Unwrap() error { return loop.ErrLoopClosed }
 
 // A MisuseError is a mistake in the program, found before it could do harm: an operation from a goroutine that is
 // not the coroutine, from another loop's, from loop code, which can't wait, or with a context that carries no task.

@@ -56,6 +56,9 @@ type Span struct {
 // AppendWhole is Append for codecs whose message is the frame itself: it appends msg, which must be exactly one frame
 // of c by what c.Scan says of it, or returns dst unchanged and an *Error as Append's.
 func AppendWhole(c Codec, dst, msg []byte) ([]byte, error) {
+	if c == nil {
+		return dst, errNoCodec
+	}
 	if n, most := len(msg), c.MaxMessage(); n > most {
 		return dst, tooLongToSend(c, n, most)
 	}

@@ -64,10 +64,15 @@ func (d *Decoder) Reset(c Codec) error {
 // check is c.Check, and refuses a nil codec.
 func check(c Codec) error {
 	if c == nil {
-		return errors.New("frame: the codec is nil")
+		return errNoCodec
 	}
 	return c.Check()
 }
+
+var (
+	errNoCodec  = errors.New("frame: the codec is nil")
+	errNoStream = errors.New("frame: the stream is nil")
+)
 
 // Feed takes the next piece of the stream and returns an iteration over the messages that are complete with it.
 // Nothing is read before the iteration runs, and it can run once.

@@ -24,6 +24,9 @@ type Reader struct {
 
 // NewReader returns a Reader of c's frames on r, or the reason why c is no valid codec (see Codec.Check).
 func NewReader(r io.Reader, c Codec) (*Reader, error) {
+	if r == nil {
+		return nil, errNoStream
+	}
 	rd := &Reader{r: r}
 	if err := rd.d.Reset(c); err != nil {
 		return nil, err

@@ -14,6 +14,9 @@ type Writer struct {
 
 // NewWriter returns a Writer of c's frames on w, or the reason why c is no valid codec (see Codec.Check).
 func NewWriter(w io.Writer, c Codec) (*Writer, error) {
+	if w == nil {
+		return nil, errNoStream
+	}
 	if err := check(c); err != nil {
 		return nil, err
 	}

@@ -314,6 +314,7 @@ func (c *Client) do(ctx context.Context, op string, what byte, steps ...step) (r
 }
 
 func (c *Client) reply(ctx context.Context, op string, what byte, steps []step) (reply, error) {
+	givenContext(op, ctx)
 	ca := calls.Get().(*call)
 	id, err := c.begin(ca)
 	if err != nil {

@@ -15,7 +15,10 @@ type Lock struct {
 }
 
 // OpenLock is the lock of a name. It makes no call.
-func OpenLock(c *Client, name string) *Lock { return &Lock{c, name} }
+func OpenLock(c *Client, name string) *Lock {
+	given("OpenLock", "the client", c != nil)
+	return &Lock{c, name}
+}
 
 // Lock waits for the lock, and returns its token. It is not reentrant: whoever has it and asks again waits.
 func (l *Lock) Lock(ctx context.Context) (token int64, err error) {
@@ -49,7 +52,10 @@ func (l *Lock) locking(shared, try int64) Step {
 type RWLock struct{ l Lock }
 
 // OpenRWLock is the lock of a name. It makes no call.
-func OpenRWLock(c *Client, name string) *RWLock { return &RWLock{Lock{c, name}} }
+func OpenRWLock(c *Client, name string) *RWLock {
+	given("OpenRWLock", "the client", c != nil)
+	return &RWLock{Lock{c, name}}
+}
 
 // Lock waits until the writer's side is free, as [Lock.Lock].
 func (l *RWLock) Lock(ctx context.Context) (token int64, err error) { return l.l.Lock(ctx) }
@@ -88,6 +94,7 @@ type Semaphore struct {
 
 // OpenSemaphore is the semaphore of a name, of so many units; all who open it say the same number. It makes no call.
 func OpenSemaphore(c *Client, name string, units int) *Semaphore {
+	given("OpenSemaphore", "the client", c != nil)
 	return &Semaphore{c, name, units}
 }
 
@@ -121,7 +128,10 @@ type Event struct {
 }
 
 // OpenEvent is the event of a name. It makes no call.
-func OpenEvent(c *Client, name string) *Event { return &Event{c, name} }
+func OpenEvent(c *Client, name string) *Event {
+	given("OpenEvent", "the client", c != nil)
+	return &Event{c, name}
+}
 
 func (e *Event) step(o op) Step { return Step{step: step{op: o, name: e.name}} }
 
@@ -165,7 +175,10 @@ type Barrier struct {
 
 // OpenBarrier is the barrier of a name, which opens when so many wait; all who open it say the same number. It makes no
 // call.
-func OpenBarrier(c *Client, name string, parties int) *Barrier { return &Barrier{c, name, parties} }
+func OpenBarrier(c *Client, name string, parties int) *Barrier {
+	given("OpenBarrier", "the client", c != nil)
+	return &Barrier{c, name, parties}
+}
 
 // Wait waits until so many do, this one among them, and returns its place: one less than the number for the first that
 // came, 0 for the last. A call whose context ends does not count any more; the others wait on.

@@ -117,6 +117,7 @@ func NewPipe(o Options) (mine *Pipe, theirs *os.File, err error) {
 // The file is closed, also with an error: what it stands for is the pipe's.
 func FilePipe(f *os.File, o Options) (*Pipe, error) {
 	const op = "pipe of a file"
+	given(op, "the file", f != nil)
 	o, err := o.check()
 	if err != nil {
 		_ = f.Close() // the first error is the one to tell
@@ -198,6 +199,9 @@ func (l *PipeListener) Close() error { return failed("close "+l.l.addr.Path, l.l
 // message has left, nothing more can be sent on this pipe ([ErrBroken]), and the peer gets io.ErrUnexpectedEOF.
 func (p *Pipe) Send(ctx context.Context, msg []byte, files ...syscall.Conn) error {
 	op := p.sendOp
+	for _, f := range files {
+		given(op, "a file", f != nil)
+	}
 	if err := p.s.sending.enter(ctx, op); err != nil {
 		return &Error{op, err}
 	}

@@ -338,6 +338,7 @@ func (l *PythonListener) wakeOne() {
 // Accept waits for the next connection that has proved the key. Those that fail to do so are logged and closed.
 func (l *PythonListener) Accept(ctx context.Context) (*PythonConn, error) {
 	op := "accept on " + l.Addr()
+	givenContext(op, ctx)
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return nil, &Error{op, err}

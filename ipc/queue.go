@@ -43,6 +43,7 @@ type Queue[T any] struct {
 // decode, or 17 where its description differs from the last one's or something is inside an interface. Where that is
 // too much, give a codec.
 func NewQueue[T any](ring *shm.Ring, codec QueueCodec[T]) *Queue[T] {
+	given("NewQueue", "the ring", ring != nil)
 	q := &Queue[T]{ring: ring, codec: codec}
 	if codec == nil {
 		if _, q.raw = any(*new(T)).([]byte); !q.raw {

@@ -14,6 +14,7 @@ import (
 
 // queueCause is the context's cause if it has ended.
 func queueCause(ctx context.Context) error {
+	givenContext("use a queue", ctx)
 	if ctx.Err() == nil {
 		return nil
 	}

@@ -32,7 +32,10 @@ const (
 )
 
 // NewTyped wraps a pipe. p is the result's: closing one closes the other.
-func NewTyped[S, R any](p *Pipe) *Typed[S, R] { return &Typed[S, R]{p: p} }
+func NewTyped[S, R any](p *Pipe) *Typed[S, R] {
+	given("NewTyped", "the pipe", p != nil)
+	return &Typed[S, R]{p: p}
+}
 
 // Send sends a value. What gob can't encode, or is longer than Options.MaxMessage, is an error, nothing was sent then,
 // and the pipe is as before. Otherwise as [Pipe.Send].
@@ -81,6 +84,7 @@ func (t *Typed[S, R]) Recv(ctx context.Context) (v R, err error) {
 // has come by then: whoever called it goes on to something else, such as a Recv on another goroutine. To a coroutine
 // nothing comes.
 func (t *Typed[S, R]) RecvSoon(ctx context.Context) (v R, came bool, err error) {
+	givenContext(t.p.recvOp, ctx)
 	came, err = t.p.receiveSoon(ctx, func(view []byte, fds []int) error {
 		closeFDs(fds)
 		if err := t.decode(view, &v); err != nil {

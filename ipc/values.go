@@ -13,7 +13,10 @@ type Map[K comparable, V any] struct {
 }
 
 // OpenMap is the map of a name. It makes no call: the map is made by the first that changes it.
-func OpenMap[K comparable, V any](c *Client, name string) *Map[K, V] { return &Map[K, V]{c, name} }
+func OpenMap[K comparable, V any](c *Client, name string) *Map[K, V] {
+	given("OpenMap", "the client", c != nil)
+	return &Map[K, V]{c, name}
+}
 
 // Get returns the value of a key; false means that it has none.
 func (m *Map[K, V]) Get(ctx context.Context, k K) (v V, ok bool, err error) {
@@ -138,7 +141,10 @@ type List[T any] struct {
 }
 
 // OpenList is the list of a name. It makes no call.
-func OpenList[T any](c *Client, name string) *List[T] { return &List[T]{c, name} }
+func OpenList[T any](c *Client, name string) *List[T] {
+	given("OpenList", "the client", c != nil)
+	return &List[T]{c, name}
+}
 
 // Append appends an item and returns the new length.
 func (l *List[T]) Append(ctx context.Context, v T) (int, error) {
@@ -211,7 +217,10 @@ type Value[T any] struct {
 }
 
 // OpenValue is the value of a name. It makes no call.
-func OpenValue[T any](c *Client, name string) *Value[T] { return &Value[T]{c, name} }
+func OpenValue[T any](c *Client, name string) *Value[T] {
+	given("OpenValue", "the client", c != nil)
+	return &Value[T]{c, name}
+}
 
 // Get returns the value; false means that it was never set.
 func (x *Value[T]) Get(ctx context.Context) (v T, ok bool, err error) {
@@ -251,7 +260,10 @@ type Counter struct {
 }
 
 // OpenCounter is the counter of a name. It makes no call.
-func OpenCounter(c *Client, name string) *Counter { return &Counter{c, name} }
+func OpenCounter(c *Client, name string) *Counter {
+	given("OpenCounter", "the client", c != nil)
+	return &Counter{c, name}
+}
 
 // Add adds n, which may be negative, and returns the sum.
 func (x *Counter) Add(ctx context.Context, n int64) (int64, error) {
@@ -283,6 +295,7 @@ type Namespace struct{ m Map[string, []byte] }
 
 // OpenNamespace is the namespace of a name, which is that of a map too. It makes no call.
 func OpenNamespace(c *Client, name string) *Namespace {
+	given("OpenNamespace", "the client", c != nil)
 	return &Namespace{Map[string, []byte]{c, name}}
 }
 
@@ -310,6 +323,7 @@ type Attribute[T any] struct {
 
 // AttributeOf is the attribute of a name. It makes no call.
 func AttributeOf[T any](ns *Namespace, name string) *Attribute[T] {
+	given("AttributeOf", "the namespace", ns != nil)
 	return &Attribute[T]{Map[string, T]{ns.m.c, ns.m.name}, name}
 }
 
@@ -343,6 +357,7 @@ type SharedQueue[T any] struct {
 
 // OpenSharedQueue is the queue of a name, of bound items; all who open it say the same bound. It makes no call.
 func OpenSharedQueue[T any](c *Client, name string, bound int) *SharedQueue[T] {
+	given("OpenSharedQueue", "the client", c != nil)
 	return &SharedQueue[T]{c, name, bound}
 }
 

@@ -37,6 +37,7 @@ type offLoop struct{}
 // When await returns, f has. Its error is f's; where the caller's context, or the task, was cancelled it is f's too, or
 // the cause if f returned none for that: what f has done by then is done.
 func await(ctx context.Context, op string, f func(ctx context.Context) error) error {
+	givenContext(op, ctx)
 	return awaitFor(task(ctx, op), ctx, op, f)
 }
 
@@ -139,6 +140,7 @@ func (g *gate) try() bool {
 }
 
 func (g *gate) enter(ctx context.Context, op string) error {
+	givenContext(op, ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

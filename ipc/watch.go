@@ -114,6 +114,7 @@ func (e *Event) Watch(ctx context.Context) (*Watch[bool], error) {
 // watch begins one. It is there before the manager is asked, so that no event finds it missing.
 func (c *Client) watch(ctx context.Context, name string, k kind) (*watch, error) {
 	op := "watch " + name
+	givenContext(op, ctx)
 	ca := calls.Get().(*call)
 	id, err := c.begin(ca)
 	if err != nil {
@@ -213,6 +214,7 @@ func opOf(n int64) op {
 // connection.
 func (x *Watch[E]) Close(ctx context.Context) error {
 	w := x.w
+	givenContext("end the watch of "+w.name, ctx)
 	w.forget()
 	w.c.mu.Lock()
 	if w.err == nil {

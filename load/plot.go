@@ -14,6 +14,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // ErrNothingToPlot is WriteSVG of a result without latencies.
@@ -31,6 +33,7 @@ var blue = color.NRGBA{R: 0x1f, G: 0x5f, B: 0xa8, A: 0xff}
 // WriteSVG draws the latencies: how many messages took how long, and below it the latency by percentile, with the
 // percentiles' axis stretched towards 100 %, where the trouble is.
 func (r *Result) WriteSVG(w io.Writer) error {
+	stack.Given("load: Result.WriteSVG", "the writer", w != nil)
 	if len(r.Histogram) == 0 || len(r.Percentiles) == 0 {
 		return ErrNothingToPlot
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -33,6 +34,7 @@ type run struct {
 // resolved, a driver that does not work here or that fails. All else is in the Result. Any goroutine that is no loop's
 // may call it; nothing of the run is left when it returns.
 func Run(ctx context.Context, o Options) (*Result, error) {
+	stack.Given("load: Run", "the context", ctx != nil)
 	r := &run{epoch: time.Now()}
 	var err error
 	if r.target, err = parseTarget(o.Address); err != nil {

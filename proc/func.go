@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"runtime/debug"
 	"sync"
+
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // A Func is a function that the worker processes of a [Pool] can call, by its name. Its argument and result travel in
@@ -30,12 +32,12 @@ var funcs struct {
 // soon, for its process is killed if it does not. Its error comes to the caller as a [*CallError]. A
 // name goes with the types: the same one with others is another function. NewFunc panics when both are taken.
 func NewFunc[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) *Func[In, Out] {
+	stack.Given("proc: NewFunc", "the function", f != nil)
 	full := fmt.Sprintf("%s(%v) %v", name, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	funcs.Lock()
 	defer funcs.Unlock()
-	if name == "" || f == nil || funcs.of[full] != nil {
-		panic(fmt.Sprintf("proc: NewFunc(%q): a name must not be empty and is given once for these types, to a function",
-			name))
+	if name == "" || funcs.of[full] != nil {
+		panic(fmt.Sprintf("proc: NewFunc(%q): a name must not be empty and is given once for these types", name))
 	}
 	if funcs.of == nil {
 		funcs.of = make(map[string]func(context.Context, []byte) ([]byte, error))
@@ -95,6 +97,8 @@ type Future[Out any] struct{ t *task }
 // with ErrPoolClosed, or with the cause of ctx. ctx bounds the call's life, too: when it ends, a call that has not
 // begun is dropped, one that runs is cancelled, and the Future fails with the cause.
 func (f *Func[In, Out]) Submit(ctx context.Context, p *Pool, in In) (*Future[Out], error) {
+	stack.Given("proc: Func.Submit", "the context", ctx != nil)
+	stack.Given("proc: Func.Submit", "the pool", p != nil)
 	b, err := encode(&in)
 	if err != nil {
 		return nil, err
@@ -112,6 +116,7 @@ func (f *Future[Out]) Done() <-chan struct{} { return f.t.done }
 // Wait waits for the result. An error is a *CallError if the function returned it, a *LostError if the workers that ran
 // it died, a *LimitError if it took too long, or a cancelled context's cause. ctx bounds the wait alone.
 func (f *Future[Out]) Wait(ctx context.Context) (out Out, err error) {
+	stack.Given("proc: Future.Wait", "the context", ctx != nil)
 	if err := wait(ctx, "proc: wait for "+f.t.name, f.t.done); err != nil {
 		return out, err
 	}
@@ -124,6 +129,8 @@ func (f *Future[Out]) Wait(ctx context.Context) (out Out, err error) {
 // Call is Submit and Wait. Where a worker is idle a goroutine talks to it by itself, which saves it four switches to
 // others.
 func (f *Func[In, Out]) Call(ctx context.Context, p *Pool, in In) (out Out, err error) {
+	stack.Given("proc: Func.Call", "the context", ctx != nil)
+	stack.Given("proc: Func.Call", "the pool", p != nil)
 	b, err := encode(&in)
 	if err != nil {
 		return out, err
@@ -140,6 +147,9 @@ func (f *Func[In, Out]) Call(ctx context.Context, p *Pool, in In) (out Out, err 
 // places in its queue together, at most: a long sequence is taken bit by bit, on the caller's goroutine. An error is
 // that of its call, and the others go on; leaving the loop cancels what is under way.
 func (f *Func[In, Out]) Map(ctx context.Context, p *Pool, seq iter.Seq[In]) iter.Seq2[Out, error] {
+	stack.Given("proc: Func.Map", "the context", ctx != nil)
+	stack.Given("proc: Func.Map", "the pool", p != nil)
+	stack.Given("proc: Func.Map", "the sequence", seq != nil)
 	return func(yield func(Out, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -97,6 +98,7 @@ var ErrCut = errors.New("proc: a worker did not come to its end in time")
 // after [Main], by a goroutine that is no loop's. What each signal does is in the package's documentation; ctx does
 // what TERM does.
 func (m *Master) Run(ctx context.Context) error {
+	stack.Given("proc: Master.Run", "the context", ctx != nil)
 	c, err := m.withDefaults()
 	if err != nil {
 		return err

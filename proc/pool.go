@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/internal/sample"
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // PoolOptions are the choices of a pool. The zero value of each field means its default.
@@ -185,6 +186,7 @@ func (p *Pool) Close() error {
 // Shutdown waits until all calls have their results, and closes the pool. New calls fail meanwhile. If ctx is done
 // before, the pool is closed at once, and the error is the cause.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	stack.Given("proc: Pool.Shutdown", "the context", ctx != nil)
 	p.mu.Lock()
 	if p.empty == nil {
 		p.empty = make(chan struct{})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // entries are what was registered.
@@ -18,10 +20,11 @@ var entries struct {
 // worker's process ends when f returns, with status 0 if that is nil; otherwise with status 1, and the master tells
 // the error.
 func Register(name string, f func(w *Worker) error) {
+	stack.Given("proc: Register", "the function", f != nil)
 	entries.Lock()
 	defer entries.Unlock()
-	if entries.of[name] != nil || name == "" || f == nil {
-		panic(fmt.Sprintf("proc: Register(%q): a name must not be empty and is given once, to a function", name))
+	if entries.of[name] != nil || name == "" {
+		panic(fmt.Sprintf("proc: Register(%q): a name must not be empty and is given once", name))
 	}
 	if entries.of == nil {
 		entries.of = make(map[string]func(*Worker) error)

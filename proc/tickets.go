@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // Session tickets of TLS are to be good at every worker, and at those that take their place. So the master makes the
@@ -81,6 +82,7 @@ type ticketUsers struct {
 // Whoever has the keys can read sessions that were resumed by them: write them nowhere. f must not call OnTicketKeys,
 // and is called as long as the process lives; keys is f's to keep.
 func (w *Worker) OnTicketKeys(f func(keys [][32]byte)) {
+	stack.Given("proc: Worker.OnTicketKeys", "the function", f != nil)
 	u := &w.tickets
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -110,6 +112,7 @@ func (u *ticketUsers) set(t *tickets) {
 // Join makes srv one of the worker's: it gets the sockets of Addrs, by its Bind field, and the keys of TLS session
 // tickets that all workers have (see [Worker.OnTicketKeys]). Call it before an address of srv is opened.
 func (w *Worker) Join(srv *plexor.Server) {
+	stack.Given("proc: Worker.Join", "the server", srv != nil)
 	srv.Bind = w.Bind
 	w.shareTickets(srv)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -90,6 +91,7 @@ func rank(m Mode) int {
 // Serve serves all of Addrs with srv's Handler and Packets until the worker is to end, and then ends srv as it should:
 // it is the whole of an entry that has one service. It calls [Worker.Join].
 func (w *Worker) Serve(srv *plexor.Server) error {
+	stack.Given("proc: Worker.Serve", "the server", srv != nil)
 	w.Join(srv)
 	for _, a := range w.Addrs {
 		var err error
@@ -109,6 +111,7 @@ func (w *Worker) Serve(srv *plexor.Server) error {
 // Run is Serve for a server whose addresses are open already, by way of [Worker.Join] or [Worker.Bind]. status is what
 // [Master.OnReady] gets.
 func (w *Worker) Run(srv *plexor.Server, status string) error {
+	stack.Given("proc: Worker.Run", "the server", srv != nil)
 	defer srv.Close()
 	w.shareTickets(srv)
 	if err := w.Ready(status); err != nil {

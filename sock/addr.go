@@ -2,6 +2,7 @@ package sock
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"net/url"
@@ -121,6 +122,9 @@ func (a Addr) AddrPort() (ap netip.AddrPort, ok bool) {
 func (a Addr) Resolve(ctx context.Context) ([]Addr, error) {
 	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" {
 		return []Addr{a}, nil
+	}
+	if ctx == nil {
+		return nil, &Error{Op: "resolve", Addr: a.String(), Err: errors.New("the context is nil: pass context.Background()")}
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", a.Host)
 	if err != nil {

@@ -255,6 +255,15 @@ func TestFromAddrPort(t *testing.T) {
 	}
 }
 
+// TestResolveNil: a context that is nil is an error that says so, where a resolver would be asked.
+func TestResolveNil(t *testing.T) {
+	var none context.Context
+	_, err := Addr{Scheme: "tcp", Host: "name.invalid", Port: 1}.Resolve(none)
+	if err == nil || !strings.Contains(err.Error(), "the context is nil") {
+		t.Errorf("%v, want that the context is nil", err)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	done, cancel := context.WithCancel(context.Background())
 	cancel() // no resolver can answer any more, and none may be needed

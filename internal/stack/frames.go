@@ -116,7 +116,7 @@ func Caller() string {
 const module = "github.com/plexor-go/plexor"
 
 // engineParts are the packages, below module, whose frames Caller passes over, as it does the standard library's.
-var engineParts = []string{".", "/coro.", "/loop.", "/ipc.", "/internal/"}
+var engineParts = []string{".", "/coro.", "/loop.", "/ipc.", "/ipc/shm.", "/proc.", "/load.", "/internal/"}
 
 func engine(f runtime.Frame) bool {
 	if strings.HasSuffix(f.File, "_test.go") {

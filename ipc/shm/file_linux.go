@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // Dir is where named rings are files: the memory file system that Linux has for this (shm_overview(7)).
@@ -109,6 +111,7 @@ func Open(name string) (*Ring, error) {
 // ExtraFiles) or over a Unix socket. f stays the caller's, and can be closed as soon as OpenFile returns.
 func OpenFile(f *os.File) (*Ring, error) {
 	const op = "open a descriptor"
+	stack.Given("shm: "+op, "the file", f != nil)
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, &Error{Op: op, Err: err}

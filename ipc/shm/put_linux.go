@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/plexor-go/plexor/internal/stack"
 )
 
 // Putting takes the lock twice: to reserve slots, and to publish what was copied to them in between. Nobody waits for
@@ -33,6 +35,7 @@ func (r *Ring) TryPut(items ...[]byte) (n int, err error) { return r.put(brief(T
 // Put puts items, waiting for room as long as ctx allows. When it returns the first n are in the shared memory, each
 // whole, and stay whatever becomes of this process. If n is not all, the error says why. The bytes are copied.
 func (r *Ring) Put(ctx context.Context, items ...[]byte) (n int, err error) {
+	stack.Given("shm: put", "the context", ctx != nil)
 	for {
 		k, err := r.put(patience{ctx: ctx}, items[n:])
 		if n += k; err == nil || !errors.Is(err, ErrFull) {

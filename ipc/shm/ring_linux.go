@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/internal/wait"
 )
 
@@ -167,6 +168,7 @@ func (r *Ring) read(item *Item, buf []byte) ([]byte, error) {
 // Get takes items, at least one and as many more as are there and fit, waiting for the first as long as ctx allows. It
 // is otherwise as TryGet.
 func (r *Ring) Get(ctx context.Context, items []Item, buf []byte) (n int, err error) {
+	stack.Given("shm: get", "the context", ctx != nil)
 	if len(items) == 0 {
 		return 0, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/internal/wait"
 )
 
@@ -260,6 +261,7 @@ func (r *Ring) end() {
 // WaitRoom waits until there seems to be room for an item of n bytes. It takes nothing: another party may be quicker,
 // and TryPut says whether one was.
 func (r *Ring) WaitRoom(ctx context.Context, n int) error {
+	stack.Given("shm: wait for room", "the context", ctx != nil)
 	if err := r.checkLength(n); err != nil {
 		return err
 	}
@@ -269,11 +271,13 @@ func (r *Ring) WaitRoom(ctx context.Context, n int) error {
 // WaitItem waits until there seems to be an item, or none will ever come. It takes nothing: another party may be
 // quicker, and TryGet says whether one was.
 func (r *Ring) WaitItem(ctx context.Context) error {
+	stack.Given("shm: wait for an item", "the context", ctx != nil)
 	return failed("wait for an item", r.wait(ctx, forItem, 0))
 }
 
 // WaitLock waits until nobody holds the ring's lock, for who was told ErrHeld by a call without a context.
 func (r *Ring) WaitLock(ctx context.Context) (err error) {
+	stack.Given("shm: wait for the lock", "the context", ctx != nil)
 	defer r.guard(debug.SetPanicOnFault(true), &err)
 	if err := r.enter(patience{ctx: ctx}); err != nil {
 		return failed("wait for the lock", err)
@@ -284,6 +288,7 @@ func (r *Ring) WaitLock(ctx context.Context) (err error) {
 
 // Join waits until every item that was put is done: at a moment when there is none ready or taken.
 func (r *Ring) Join(ctx context.Context) error {
+	stack.Given("shm: join", "the context", ctx != nil)
 	return failed("join", r.wait(ctx, forQuiet, 0))
 }
 
