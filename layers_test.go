@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord"},
 	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "internal/leak"},
-	{"frame"},
+	{"frame", "proto/websocket"},
 	{"frame/frametest", "frame/resp", "frame/memcache"},
 	{"loop"},
 	{"coro"},

@@ -1,0 +1,42 @@
+package websocket_test
+
+import (
+	"fmt"
+
+	"github.com/plexor-go/plexor/proto/websocket"
+)
+
+// A client's frames come in two pieces, and a server takes them apart.
+func ExampleParser() {
+	key := [4]byte{1, 2, 3, 4} // a client draws a new one for each frame
+	var stream []byte
+	stream = websocket.AppendControl(stream, websocket.PingFrame, []byte("there?"), &key)
+	text := websocket.Header{Final: true, Op: websocket.Text, Masked: true, Key: key}
+	stream = websocket.AppendFrame(stream, text, []byte("hello"))
+	stream = websocket.AppendClose(stream, websocket.Normal, "bye", &key)
+
+	p := websocket.Parser{Side: websocket.Server, Limits: websocket.Limits{}.WithDefaults()}
+	for _, b := range [][]byte{stream[:20], stream[20:]} {
+		for len(b) > 0 {
+			n, e, err := p.Next(b)
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			b = b[n:]
+			switch e.Kind {
+			case websocket.Data:
+				fmt.Printf("data %q, the first: %v, the last: %v\n", e.Payload, e.First, e.Last)
+			case websocket.Ping:
+				fmt.Printf("ping %q\n", e.Payload)
+			case websocket.Close:
+				fmt.Printf("close %d %q\n", e.Code, e.Payload)
+			}
+		}
+	}
+	// Output:
+	// ping "there?"
+	// data "he", the first: true, the last: false
+	// data "llo", the first: false, the last: true
+	// close 1000 "bye"
+}
