@@ -132,7 +132,7 @@ func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
 
 // writable lets the Write go on that waits for room.
 func (s *stream) writable() {
-	s.touch()
+	s.wrote()
 	switch x := s.waits; {
 	case x == nil:
 	case x.box != nil && (x.box.holds || !x.writing):
