@@ -111,11 +111,9 @@ func (ep *endpoint) check() error {
 	}
 	if r, ok := ep.handler.(rester); ok {
 		ep.rest = r.rests()
-		if err := ep.rest.check(); err != nil {
-			return err
-		}
+		return ep.rest.check()
 	}
-	return ep.checkIdle()
+	return nil
 }
 
 // bind makes the sockets, or has them given.
@@ -237,7 +235,7 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 		return ep.rest.accept(ep, w, lc, peer)
 	}
 	c := &Conn{ep: ep}
-	c.raw = w.newStream(lc, peer, accepted)
+	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}
 	lc.ReadOn() // it is the handler who does not read while it waits to write, if it is written so
 	switch {
 	case greeter(ep.handler):

@@ -31,7 +31,7 @@ func (s *stream) writeLocked(t *coro.Task, p []byte) (n int, err error) {
 		n += m
 		switch {
 		case err == nil && n == len(p):
-			s.wrote()
+			s.tick = s.w.tick
 			return n, nil
 		case err == nil:
 			continue
@@ -75,7 +75,7 @@ func (s *stream) awaitRoom(t *coro.Task) error {
 	if err := x.room.Park(t, "write", s); err != nil {
 		return err
 	}
-	s.wrote()
+	s.tick = s.w.tick
 	switch {
 	case s.is(closed | givenAway):
 		return s.notOurs()

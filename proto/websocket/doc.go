@@ -1,7 +1,12 @@
-// Package websocket is WebSocket (RFC 6455) with compressed messages (RFC 7692): a core without sockets, which eats
-// bytes and gives events, and a [Conn] on it over any net.Conn.
+// Package websocket is WebSocket (RFC 6455) with compressed messages (RFC 7692), without sockets: it eats bytes and
+// gives events.
 //
-// # The core
+// # The opening handshake
+//
+// A server reads an [Offer] from the head of a request, of proto/http1 or of net/http, and answers by
+// [Options.Accept]. A client sends a [Request] and checks the answer to it. [Deflate] says what compression may cost.
+//
+// # Frames and messages
 //
 // A [Parser] takes frames apart, in whatever pieces the bytes come. It unmasks in place, and what it gives are views:
 //
@@ -12,7 +17,7 @@
 //	}
 //
 // [AppendFrame], [AppendControl] and [AppendClose] write. None of them allocates, waits or knows a clock. Between
-// two frames a Parser holds no buffer.
+// two frames a Parser holds no buffer. An [Assembler] gives whole messages, inflated, and a [Composer] writes them.
 //
 // # Strict
 //

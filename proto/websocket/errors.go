@@ -53,6 +53,8 @@ var (
 	ErrCloseCode    = &Error{ProtocolError, "the code of a close frame is one that may not be sent"}
 	ErrCloseReason  = &Error{InvalidData, "the reason of a close frame is not UTF-8"}
 	ErrText         = &Error{InvalidData, "a text message is not UTF-8"}
+	ErrInflate      = &Error{InvalidData, "a compressed message is not what DEFLATE has"}
+	ErrInflated     = &Error{TooBig, "a message is longer than Limits.Inflated once it is inflated"}
 	ErrTooBig       = &Error{TooBig, "a message is longer than Limits.Message"}
 	ErrFrames       = &Error{Policy, "a message has more frames than Limits.Frames"}
 )
