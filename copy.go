@@ -93,7 +93,7 @@ func (c *Conn) pipe(t *coro.Task, d *Conn) (n int64, err error) {
 		p := src.peek() // not before, for lockWrite may have waited, and another reader been quicker
 		m, err := dst.lc.Write(p)
 		if m > 0 {
-			dst.tick = dst.w.tick
+			dst.wrote()
 			n += int64(m)
 			src.took(m)
 		}

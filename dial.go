@@ -202,7 +202,7 @@ func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Con
 	if err != nil {
 		return nil, err
 	}
-	k.c.raw = stream{lc: lc, w: w, flags: started, tick: w.tick}
+	k.c.raw = w.newStream(lc, netip.AddrPort{}, started)
 	for !k.done {
 		if err := k.waiter.Wait(ctx, "connect", a); err != nil {
 			lc.Abort()

@@ -111,9 +111,11 @@ func (ep *endpoint) check() error {
 	}
 	if r, ok := ep.handler.(rester); ok {
 		ep.rest = r.rests()
-		return ep.rest.check()
+		if err := ep.rest.check(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return ep.checkIdle()
 }
 
 // bind makes the sockets, or has them given.
@@ -235,7 +237,7 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 		return ep.rest.accept(ep, w, lc, peer)
 	}
 	c := &Conn{ep: ep}
-	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}
+	c.raw = w.newStream(lc, peer, accepted)
 	lc.ReadOn() // it is the handler who does not read while it waits to write, if it is written so
 	switch {
 	case greeter(ep.handler):

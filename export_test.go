@@ -67,19 +67,21 @@ func Turn(s *Server) error {
 // Schedule makes the coroutines of servers that start from now on run in a random order, by a seed; 0 ends that.
 func Schedule(seed uint64) { scheduleSeed = seed }
 
-// FillBox writes pieces until the output of an outbox's connection is full, and returns how many.
-func FillBox(o *Outbox, piece []byte) (n int) {
+// FillBox writes pieces until the output of an outbox's connection is full, and returns how many, and whether it
+// stays so until the peer reads. It is not always known that it does.
+func FillBox(o *Outbox, piece []byte) (n int, stuck bool) {
 	o.mu.Lock()
 	c, w := o.c, o.w
 	o.mu.Unlock()
 	if c == nil {
-		return 0
+		return 0, true
 	}
 	_ = w.loop.Do(func() { // one that has ended is not filled
 		for ; c.room() && c.put(piece) == nil; n++ {
 		}
+		stuck = c.raw.lc.Full() && nothingMoves(c.raw.lc.Socket())
 	})
-	return n
+	return n, stuck
 }
 
 // Waiters is how many wait for room in an outbox.

@@ -82,6 +82,7 @@ func eachWork(t *testing.T, f func(t *testing.T, handler func(work func(c *plexo
 func TestContextOfDeadPeer(t *testing.T) {
 	eachWork(t, func(t *testing.T, handler func(func(*plexor.Conn)) plexor.Handler) {
 		eachMessagePlace(t, func(t *testing.T, p place) {
+			beside(t)
 			began, ended := make(chan bool, 1), make(chan error, 1)
 			b := p.serve(t, &plexor.Server{Loops: 1}, handler(func(c *plexor.Conn) {
 				ctx := c.Context()
@@ -109,6 +110,7 @@ func TestContextOfDeadPeer(t *testing.T) {
 func TestSharedWriteToDeadPeer(t *testing.T) {
 	eachWork(t, func(t *testing.T, handler func(func(*plexor.Conn)) plexor.Handler) {
 		eachMessagePlace(t, func(t *testing.T, p place) {
+			beside(t)
 			shares := make(chan net.Conn, 1)
 			b := p.serve(t, &plexor.Server{Loops: 1}, handler(func(c *plexor.Conn) { shares <- c.Shared() }))
 			client := b.dialMessages()

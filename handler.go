@@ -132,7 +132,7 @@ func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
 
 // writable lets the Write go on that waits for room.
 func (s *stream) writable() {
-	s.touch()
+	s.wrote()
 	switch x := s.waits; {
 	case x == nil:
 	case x.box != nil && (x.box.holds || !x.writing):
@@ -154,6 +154,7 @@ func (s *stream) expired(err *loop.DeadlineError) {
 // closed is the end of the loop's connection. A handler that runs goes on, and its operations fail.
 func (c *Conn) closed(err error) {
 	w := c.raw.w
+	c.raw.endBox(c.raw.ended(err), false) // before the connection is counted as gone, for other goroutines may look
 	switch {
 	case c.raw.is(accepted):
 		w.delist(c)

@@ -22,6 +22,11 @@ type Limits struct {
 	// IdleTimeout is how long a connection may go without a byte in either direction (default 1 hour; negative: for
 	// ever). It is closed then, up to an eighth later: Reads and Writes that wait fail with ErrIdle.
 	IdleTimeout time.Duration
+	// ReadIdle and WriteIdle are how long nothing may have come from the peer, or nothing have been written, before
+	// Server.OnIdle or Sessions.Idle is told, again each time that it has been as long once more (default 0: never). It is
+	// told up to an eighth of the shortest of these times later. They close nothing by themselves.
+	ReadIdle  time.Duration
+	WriteIdle time.Duration
 	// FirstByte is how long a connection may go without its first byte (default 30 s; negative: as long as IdleTimeout
 	// lets it): from its start, and over TLS from the handshake's end. It is closed then, up to an eighth later, and counted
 	// in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not for a GreeterFunc,
@@ -124,6 +129,14 @@ func (l Limits) withDefaults() (Limits, error) {
 		}
 		if *f.v < 0 && !f.unlimited {
 			return l, fmt.Errorf("plexor: Limits.%s is %v: it must be positive, or 0 for the default of %v", f.name, *f.v, f.def)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		v    time.Duration
+	}{{"ReadIdle", l.ReadIdle}, {"WriteIdle", l.WriteIdle}} {
+		if f.v < 0 {
+			return l, fmt.Errorf("plexor: Limits.%s is %v: it must be positive, or 0 for never", f.name, f.v)
 		}
 	}
 	var err error

@@ -62,7 +62,7 @@ func (s *Server) Listen(addr string) (*Listener, error) {
 // accepted takes a connection in, on its loop; nil refuses it.
 func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
 	c := &Conn{ep: ln.ep}
-	c.raw = stream{lc: lc, w: w, peer: peer, flags: accepted | givenAway, tick: w.tick}
+	c.raw = w.newStream(lc, peer, accepted|givenAway)
 	lc.ReadOn() // the two directions of a net.Conn do not hold each other up
 	sh := newShared(c)
 	if !ln.offer(sh) {

@@ -87,6 +87,8 @@ type messageRun struct {
 	buf *buffer // nil: in one of those
 	bad error   // what came next was no message
 	end error   // over TLS: of the stream, io.EOF or what broke it
+
+	idle Idle // what is to be told before anything is handled
 }
 
 // messageEvents are the loop's calls for it.
@@ -100,7 +102,7 @@ func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.Add
 		m = h.sessions.room()
 	}
 	m.ep, m.msgs = ep, h
-	m.raw = stream{lc: lc, w: w, peer: peer, flags: accepted, tick: w.tick}
+	m.raw = w.newStream(lc, peer, accepted)
 	if h.turn == nil {
 		m.raw.flags |= messaging
 		if err := m.dec.Reset(h.codec); err != nil {
@@ -311,6 +313,11 @@ func (m *messageConn) handle(ctx context.Context) error {
 	} else if more, err := m.begin(); !more {
 		return err
 	}
+	if m.run.idle != (Idle{}) {
+		if more, err := m.tellIdle(); !more {
+			return err
+		}
+	}
 	if h.turn != nil {
 		return m.takeTurns()
 	}
@@ -443,7 +450,8 @@ func (m *messageConn) failed(err error) {
 // handlerFailed counts and logs a handler's error. That the connection is gone, or the server, is no news.
 func (w *worker) handlerFailed(c *Conn, err error) {
 	_, cutShort := errors.AsType[truncatedError](err)
-	if c.raw.is(over|closed) || cutShort || errors.Is(err, net.ErrClosed) || errors.Is(err, coro.ErrLoopClosed) {
+	if c.raw.is(over|closed) || cutShort ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, coro.ErrLoopClosed) || err == ErrIdle {
 		w.log.Debug("a handler failed", "peer", c.raw.String(), "err", err)
 		return
 	}

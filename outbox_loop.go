@@ -112,7 +112,7 @@ func (c *Conn) put(p []byte) error {
 	}
 	_, err := c.raw.lc.Write(p)
 	if err == nil {
-		c.raw.touch()
+		c.raw.wrote()
 	}
 	return err
 }

@@ -227,6 +227,7 @@ func TestOutboxOrder(t *testing.T) {
 // handler writes then waits for the entry.
 func TestOutboxBetweenWrites(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
+		beside(t)
 		b, client, o := fullBox(t, p, true, plexor.OutboxLimits{})
 		const n = 10 // more than the system takes
 		for range n {
@@ -272,6 +273,7 @@ func TestOutboxFull(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			eachBoxed(t, func(t *testing.T, p place, stream bool) {
+				beside(t)
 				_, client, o := fullBox(t, p, stream, row.limits)
 				var errs []int
 				for i := range 10 {
@@ -310,6 +312,7 @@ func TestOutboxFull(t *testing.T) {
 // ErrOutboxFull.
 func TestOutboxOverrun(t *testing.T) {
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
+		beside(t)
 		b, _, o := fullBox(t, p, stream, plexor.OutboxLimits{Entries: 2, WhenFull: plexor.CloseWhenFull})
 		for i, want := range []error{nil, nil, plexor.ErrOutboxFull, net.ErrClosed} {
 			if err := put(o, "x"); !errors.Is(err, want) || want == net.ErrClosed && errors.Is(err, plexor.ErrOutboxFull) {
@@ -352,6 +355,7 @@ func TestOutboxEnds(t *testing.T) {
 	for _, end := range []string{"close", "end", "leave", "share"} {
 		t.Run(end, func(t *testing.T) {
 			eachBoxed(t, func(t *testing.T, p place, stream bool) {
+				beside(t)
 				b, client, o := fullBox(t, p, stream, plexor.OutboxLimits{})
 				for i := range 10 {
 					if err := put(o, fmt.Sprint(i)); err != nil {
@@ -397,6 +401,7 @@ func TestOutboxEnds(t *testing.T) {
 // TestOutboxBroken: what waits when a connection breaks or is aborted goes nowhere, and the box holds nothing.
 func TestOutboxBroken(t *testing.T) {
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
+		beside(t)
 		b, client, o := fullBox(t, p, stream, plexor.OutboxLimits{})
 		for range 10 {
 			if err := put(o, "x"); err != nil {
@@ -422,6 +427,7 @@ func TestOutboxBroken(t *testing.T) {
 // TestOutboxShutdown: a connection whose box has entries is not quiet, and what is accepted meanwhile arrives too.
 func TestOutboxShutdown(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
+		beside(t)
 		b, client, o := fullBox(t, p, false, plexor.OutboxLimits{})
 		if err := put(o, "first"); err != nil {
 			t.Fatal(err)

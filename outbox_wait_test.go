@@ -20,6 +20,7 @@ func TestOutboxWait(t *testing.T) {
 	for _, who := range []string{"goroutine", "own loop", "other loop"} {
 		t.Run(who, func(t *testing.T) {
 			eachMessagePlace(t, func(t *testing.T, p place) {
+				beside(t)
 				// The first connection's coroutine calls what it is given; the others are idle.
 				calls := make(chan func(ctx context.Context))
 				caller := plexor.HandlerFunc(func(c *plexor.Conn) {
@@ -156,11 +157,15 @@ func fillBox(b *bench, o *plexor.Outbox) {
 	for i := range 1000 {
 		piece[4+i] = 'f'
 	}
-	still := 0
+	still, stuck := 0, 0
 	b.until("the output is full and stays so, whatever the system makes of its buffers", func() bool {
-		if still++; plexor.FillBox(o, piece) > 0 {
-			still = 0
+		n, is := plexor.FillBox(o, piece)
+		still, stuck = still+1, stuck+1
+		if n > 0 {
+			still, stuck = 0, 0
+		} else if !is {
+			stuck = 0
 		}
-		return still == 100 // a delayed acknowledgment comes after 40 ms, and makes room
+		return stuck == 5 || still == 100 // a delayed acknowledgment comes after 40 ms, and makes room
 	})
 }

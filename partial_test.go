@@ -415,6 +415,7 @@ func TestPartialInputCrowded(t *testing.T) {
 // TestPartialInputBroken: what came on a connection that has broken counts as long as its handler could read it.
 func TestPartialInputBroken(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
+		beside(t)
 		b := idlers(t, p, 0)
 		c := b.dial()
 		send(t, c, "!"+strings.Repeat("x", 20<<10))

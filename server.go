@@ -23,6 +23,9 @@ type Server struct {
 	Handler Handler
 	// Packets serves their datagrams.
 	Packets PacketHandler
+	// OnIdle is told of connections on which nothing has come for Limits.ReadIdle, or nothing was written for
+	// Limits.WriteIdle: it may send a ping, and closes the connection by returning an error. See [Idle].
+	OnIdle func(c *Conn, idle Idle) error
 
 	// TLS is for addresses of the form tls://host:port (default: a certificate that the server makes for itself).
 	TLS *TLS
@@ -111,11 +114,6 @@ func (s *Server) start() error {
 			return errors.Join(err, g.Close())
 		}
 		s.workers[l] = w
-		if t := s.limits.IdleTimeout; t > 0 {
-			if err := l.Do(func() { w.watch(t) }); err != nil {
-				return errors.Join(err, g.Close())
-			}
-		}
 	}
 	s.group, s.ended = g, make(chan struct{})
 	go func() {

@@ -21,7 +21,7 @@ import (
 //	}
 //
 // For one connection the functions are called one at a time, each on a coroutine of the connection's loop, so all of them may
-// wait: Open, then Message or Turn as often as something comes, then Closed. With several loops those of different
+// wait: Open, then Message or Turn as often as something comes, and Idle between them, then Closed. With several loops those of different
 // connections run at once: what they share (rooms, counts) needs a lock, unless Server.Loops is 1.
 //
 // [Conn.Context] is the session's: it lasts across messages and turns, for coroutines that serve the connection beside
@@ -42,6 +42,9 @@ type Sessions[S any] struct {
 	Message func(c *Conn, s S, msg []byte) error
 	// Turn handles what has come: see [Turns].
 	Turn func(c *Conn, s S) error
+	// Idle is told, in place of Server.OnIdle, that the peer or this end has been silent for Limits.ReadIdle or
+	// Limits.WriteIdle: see [Idle]. It is called as Message and Turn are, while neither runs.
+	Idle func(c *Conn, s S, idle Idle) error
 	// Closed is told of the end, once for each Open that returned nil, after the last Message or Turn has returned. The
 	// Conn can't be used any more. What was written may still be on its way. The reason is what ended the session first:
 	//
@@ -113,6 +116,9 @@ func (h Sessions[S]) handler(state func(*Conn) S) *messages {
 	if h.Message != nil {
 		m.f = func(c *Conn, msg []byte) error { return h.Message(c, state(c), msg) }
 	}
+	if h.Idle != nil {
+		m.sessions.idle = func(c *Conn, idle Idle) error { return h.Idle(c, state(c), idle) }
+	}
 	if h.Turn != nil {
 		m.turn = func(c *Conn) error { return h.Turn(c, state(c)) }
 	}
@@ -124,6 +130,7 @@ type sessionHooks struct {
 	room   func() *messageConn // makes a connection with room for a state
 	open   func(c *Conn) error
 	closed func(c *Conn, reason error) // nil: nobody wants to know
+	idle   func(c *Conn, idle Idle) error
 }
 
 // A stated is a connection with its state. It lies in one piece, the Conn first, so that the state costs no more than its

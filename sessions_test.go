@@ -294,6 +294,7 @@ func TestSessionRefused(t *testing.T) {
 	eachSessionPlace(t, func() *visits {
 		return newVisits(func(v *visit, line string) error { return v.c.Send([]byte(line)) })
 	}, func(t *testing.T, p place, v *visits, h plexor.Handler) {
+		beside(t)
 		b := p.serve(t, &plexor.Server{Limits: plexor.Limits{Conns: 1}}, h)
 		c := b.dialMessages()
 		send(t, c, "a\n")

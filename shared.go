@@ -185,7 +185,7 @@ func (s *shared) flush() {
 		s.mu.Unlock()
 
 		_, err := lc.Write(p)
-		s.c.raw.tick = s.c.raw.w.tick
+		s.c.raw.wrote()
 
 		s.mu.Lock()
 		if err != nil {

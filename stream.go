@@ -27,8 +27,10 @@ type stream struct {
 	readers line    // those that wait to read
 	waits   *waits  // nil: nobody waits for anything else, and no deadline is set
 	flags   streamFlags
-	tick    uint32 // worker.tick when a byte last moved; while awaited, silence.tick when it began
+	tick    uint32 // worker.tick when a byte last came; while awaited, silence.tick when it began
+	sent    uint32 // worker.tick when a byte was last written, or waiting ones moved
 	at      int32  // place in worker.conns, or in silence.conns while awaited
+	since   uint32 // when it began: see worker.stamp
 	part    int32  // number of its entry in worker.input; 0: it holds no unfinished input
 	err     error  // why it is over, once it is
 	peer    netip.AddrPort
@@ -91,13 +93,16 @@ func (s *stream) dropWaits() {
 // self is the calling task, or an error that says who called in place of one.
 func (s *stream) self(op string) (*coro.Task, error) { return s.w.sched.Self(op) }
 
-// touch notes that a byte has moved. Until the first one of the peer's has come it counts for nothing: what moves over TLS
+// touch notes that a byte has come. Until the first one of the handler's has come it counts for nothing: what comes over TLS
 // before it is TLS's own.
 func (s *stream) touch() {
 	if !s.is(awaited) {
 		s.tick = s.w.tick
 	}
 }
+
+// wrote notes that a byte was written, or that the peer took some of those that wait.
+func (s *stream) wrote() { s.sent = s.w.tick }
 
 // peek is what has arrived and was not taken. It is valid until the coroutine parks.
 func (s *stream) peek() []byte {

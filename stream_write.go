@@ -31,7 +31,7 @@ func (s *stream) writeLocked(t *coro.Task, p []byte) (n int, err error) {
 		n += m
 		switch {
 		case err == nil && n == len(p):
-			s.tick = s.w.tick
+			s.wrote()
 			return n, nil
 		case err == nil:
 			continue
@@ -75,7 +75,7 @@ func (s *stream) awaitRoom(t *coro.Task) error {
 	if err := x.room.Park(t, "write", s); err != nil {
 		return err
 	}
-	s.tick = s.w.tick
+	s.wrote()
 	switch {
 	case s.is(closed | givenAway):
 		return s.notOurs()

@@ -57,6 +57,7 @@ func eachFullWriter(t *testing.T, f func(t *testing.T, b *bench, c net.Conn, tak
 		for _, scheme := range []string{"tcp", "tls"} {
 			t.Run(name+" over "+scheme, func(t *testing.T) {
 				eachDriver(t, func(t *testing.T, driver string) {
+					beside(t)
 					taken := make(chan int, 1)
 					clock := loop.NewManualClock(time.Now())
 					b := place{driver, scheme + "://127.0.0.1:0?sndbuf=64k"}.serve(t,

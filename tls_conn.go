@@ -248,7 +248,7 @@ func (x *secured) put(p []byte) error {
 	if x.spill == nil {
 		_, err := s.lc.Write(p)
 		if err == nil {
-			s.touch()
+			s.wrote()
 			return nil
 		}
 		if !later(err) {

@@ -30,7 +30,8 @@ type worker struct {
 	owner *stream
 
 	conns    []*Conn // those that a listener accepted, but those in silence, or a Client dialled; each knows its place
-	tick     uint32  // counts the sweeps for idle connections
+	tick     uint32  // counts the time by which connections are idle: see beat
+	beat     beat
 	silence  silence
 	input    partialInput
 	draining bool
@@ -63,6 +64,7 @@ func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
 	w := &worker{srv: srv, loop: l, sched: sched, log: srv.log, highWater: srv.limits.HighWater}
 	w.furnish()
 	w.input.most = srv.limits.PartialInput
+	w.setBeat()
 	strangers.Lock()
 	defer strangers.Unlock()
 	w.remember()
@@ -116,34 +118,10 @@ func (w *worker) remember() {
 	})
 }
 
-// sweeps is how many sweeps there are in an idle timeout. A connection that had no byte in so many is closed with the
-// next: so it costs no timer a connection, and a store with each byte.
-const sweeps = 8
-
-// watch starts the sweeps.
-func (w *worker) watch(timeout time.Duration) {
-	every := max(timeout/sweeps, time.Millisecond)
-	var t *loop.Timer
-	t = w.loop.AfterFunc(every, func() {
-		w.sweep()
-		t.Reset(every)
-	})
-}
-
-func (w *worker) sweep() {
-	w.tick++
-	for i := len(w.conns) - 1; i >= 0; i-- {
-		if i < len(w.conns) && w.tick-w.conns[i].raw.tick > sweeps {
-			w.srv.stats.idle.Add(1)
-			w.conns[i].idle()
-		}
-	}
-}
-
 // idle closes a connection that has been idle for too long.
 func (c *Conn) idle() {
 	s := &c.raw
-	s.tick = s.w.tick // it is said once
+	s.tick = s.w.tick // it is logged and counted once
 	s.w.log.Debug("an idle connection is closed", "peer", s.String())
 	if sh, ok := s.lc.Handler().(*shared); ok {
 		c.cancel(ErrIdle)
@@ -182,13 +160,23 @@ func (w *worker) enlist(c *Conn) {
 	table := w.table(c)
 	c.raw.at = int32(len(*table))
 	*table = append(*table, c)
+	if table == &w.conns && !w.beat.runs && w.beat.unit > 0 {
+		w.startBeat()
+	}
 }
 
 func (w *worker) delist(c *Conn) {
 	table := w.table(c)
-	last := len(*table) - 1
+	at, last := c.raw.at, len(*table)-1
+	if table == &w.conns && int(at) < w.beat.next { // what is yet to be looked at stays in front
+		w.beat.next--
+		moved := w.conns[w.beat.next]
+		w.conns[at], moved.raw.at = moved, at
+		at = int32(w.beat.next)
+		w.conns[at] = c
+	}
 	moved := (*table)[last]
-	(*table)[c.raw.at], moved.raw.at = moved, c.raw.at
+	(*table)[at], moved.raw.at = moved, at
 	(*table)[last] = nil
 	*table = (*table)[:last]
 }

@@ -28,12 +28,21 @@ const patience = time.Minute
 // mostStacks bounds the goroutines' part of a report, in bytes.
 const mostStacks = 4 << 20
 
+// mostAtOnce is how many parallel tests run at the same time unless -parallel says otherwise: they are parallel because
+// they wait, and the number of processors, which is the usual bound, has nothing to do with that.
+const mostAtOnce = "16"
+
 // Main runs the tests, and fails the run if they succeed and leave something behind. also are looks for what else a
 // package must not leave: each says what there is, or nothing. Meanwhile [standstill.Watch] tells what the tests wait
 // for should they wait for ever. It returns what os.Exit is to be given.
 func Main(m *testing.M, also ...func() string) (code int) {
 	if !flag.Parsed() {
 		flag.Parse()
+	}
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", mostAtOnce) // a flag of package testing's, which takes it
 	}
 	stop := standstill.Watch()
 	defer stop()

@@ -51,7 +51,8 @@ func TestFreshKeys(t *testing.T) {
 
 func TestComposerRefuses(t *testing.T) {
 	w := NewComposer(Server, kept, nil)
-	if b, err := w.AppendMessage([]byte("x"), Text, []byte(strings.Repeat("a", 300)+"\xff")); err != ErrText || string(b) != "x" {
+	bad := []byte(strings.Repeat("a", 300) + "\xff")
+	if b, err := w.AppendMessage([]byte("x"), Text, bad); err != ErrText || string(b) != "x" {
 		t.Errorf("%q, %v", b, err)
 	}
 	if _, err := w.AppendMessage(nil, Binary, []byte("\xff")); err != nil {
