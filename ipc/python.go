@@ -17,6 +17,7 @@ import (
 
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/internal/sample"
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -204,11 +205,11 @@ func (c *PythonConn) RemoteAddr() net.Addr { return c.s.nc.RemoteAddr() }
 // A PythonListener accepts connections of multiprocessing.connection.Client, and of [DialPython]. All methods are for
 // any goroutine, and Accept for coroutines too.
 type PythonListener struct {
-	l     *listener
-	opt   PythonOptions
-	ctx   context.Context // until Close
-	end   context.CancelFunc
-	tasks sync.WaitGroup
+	l       *listener
+	opt     PythonOptions
+	ctx     context.Context // until Close, for its own goroutines
+	closing wait.Event
+	tasks   sync.WaitGroup
 
 	endLog func() // says what opt.Log was not told
 
@@ -253,7 +254,9 @@ func ListenPython(address string, o PythonOptions) (*PythonListener, error) {
 	log, endLog := sample.New(o.Log, nil)
 	o.Log = log
 	l := &PythonListener{l: sl, opt: o, endLog: endLog}
-	l.ctx, l.end = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	l.ctx = ctx
+	l.closing.ThenHere(cancel) // who closes it may be in another bubble of testing/synctest, or in none
 	l.tasks.Go(l.serve)
 	return l, nil
 }
@@ -388,7 +391,7 @@ func (l *PythonListener) leave(s *sleeper) {
 // Close stops listening, removes the socket's file, and closes the connections that nobody has accepted. Those that
 // were go on.
 func (l *PythonListener) Close() error {
-	l.end()
+	l.closing.Happen()
 	err := l.l.close()
 	l.tasks.Wait()
 	l.mu.Lock()

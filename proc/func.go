@@ -110,14 +110,15 @@ func (f *Func[In, Out]) Submit(ctx context.Context, p *Pool, in In) (*Future[Out
 	return &Future[Out]{t}, nil
 }
 
-// Done is closed when there is a result.
-func (f *Future[Out]) Done() <-chan struct{} { return f.t.done }
+// Done is closed when there is a result. To a goroutine in a testing/synctest bubble it gives a channel of that bubble,
+// whose time stands still as long as the call goes on.
+func (f *Future[Out]) Done() <-chan struct{} { return f.t.over.Done() }
 
 // Wait waits for the result. An error is a *CallError if the function returned it, a *LostError if the workers that ran
 // it died, a *LimitError if it took too long, or a cancelled context's cause. ctx bounds the wait alone.
 func (f *Future[Out]) Wait(ctx context.Context) (out Out, err error) {
 	stack.Given("proc: Future.Wait", "the context", ctx != nil)
-	if err := wait(ctx, "proc: wait for "+f.t.name, f.t.done); err != nil {
+	if err := await(ctx, "proc: wait for "+f.t.name, &f.t.over); err != nil {
 		return out, err
 	}
 	if f.t.err != nil {

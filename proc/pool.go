@@ -10,6 +10,7 @@ import (
 
 	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/internal/stack"
+	"github.com/plexor-go/plexor/internal/wait"
 )
 
 // PoolOptions are the choices of a pool. The zero value of each field means its default.
@@ -90,11 +91,12 @@ type Pool struct {
 	closing <-chan struct{} // life's
 	workers sync.WaitGroup
 
-	mu    sync.Mutex
-	idle  []*keeper     // whose worker has nothing to do; the last one was busy last
-	left  int           // tasks that are not finished
-	empty chan struct{} // closed when there are none and the pool drains; nil: it does not
-	stats PoolStats
+	mu       sync.Mutex
+	idle     []*keeper  // whose worker has nothing to do; the last one was busy last
+	left     int        // tasks that are not finished
+	draining bool       // no more are taken
+	empty    wait.Event // there are none, and the pool drains
+	stats    PoolStats
 
 	endLog func() // says what opt.Log was not told
 }
@@ -188,15 +190,13 @@ func (p *Pool) Close() error {
 func (p *Pool) Shutdown(ctx context.Context) error {
 	stack.Given("proc: Pool.Shutdown", "the context", ctx != nil)
 	p.mu.Lock()
-	if p.empty == nil {
-		p.empty = make(chan struct{})
-		if p.left == 0 {
-			close(p.empty)
-		}
-	}
-	empty := p.empty
+	p.draining = true
+	empty := p.left == 0
 	p.mu.Unlock()
-	err := wait(ctx, "proc: pool shutdown", empty)
+	if empty {
+		p.empty.Happen()
+	}
+	err := await(ctx, "proc: pool shutdown", &p.empty)
 	if err != nil {
 		err = fmt.Errorf("proc: pool shutdown: %d calls were not done: %w", p.Stats().Left, err)
 	}
@@ -210,7 +210,7 @@ func (p *Pool) admit(ctx context.Context, name string, in []byte) (*task, error)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.empty != nil || p.isClosing() {
+	if p.draining || p.isClosing() {
 		return nil, ErrPoolClosed
 	}
 	p.left++
@@ -253,7 +253,7 @@ func (p *Pool) enqueue(ctx context.Context, t *task) error {
 		t.finish(nil, ErrPoolClosed)
 	default:
 	}
-	t.watch()
+	t.watch(ctx)
 	p.match()
 	return nil
 }
@@ -270,43 +270,44 @@ func (p *Pool) isClosing() bool {
 // finished counts a task out.
 func (p *Pool) finished() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.stats.Done++
-	if p.left--; p.left == 0 && p.empty != nil {
-		close(p.empty)
+	p.left--
+	empty := p.left == 0 && p.draining
+	p.mu.Unlock()
+	if empty {
+		p.empty.Happen()
 	}
 }
 
 // A task is a call on its way. It is finished once, by whoever comes first: its worker, its context, or the pool's end.
+//
+// Its caller may be in a testing/synctest bubble, of which the pool's goroutines are not. They must not touch what is
+// made of that bubble's channels and timers, as the caller's context. So they are told of its end by that of the task
+// alone, which is an Event.
 type task struct {
-	ctx   context.Context
-	name  string
-	in    []byte
-	pool  *Pool
-	tries int // its worker's
+	name        string
+	in          []byte
+	pool        *Pool
+	tries       int  // its worker's
+	cancellable bool // its context can end
 
-	once   sync.Once
-	done   chan struct{}
-	out    []byte // once done, as err
-	err    error
-	forget func() bool // of the watch on ctx
-	mu     sync.Mutex  // of forget
+	once sync.Once
+	over wait.Event
+	out  []byte // once over, as err
+	err  error
 }
 
 func newTask(ctx context.Context, name string, in []byte) *task {
-	return &task{ctx: ctx, name: name, in: in, done: make(chan struct{})}
+	return &task{name: name, in: in, cancellable: ctx.Done() != nil}
 }
 
-// watch fails the task when its context ends, also while it waits for a worker.
-func (t *task) watch() {
-	if t.ctx.Done() == nil {
+// watch fails the task when its context ends, also while it waits for a worker. The caller is the task's.
+func (t *task) watch(ctx context.Context) {
+	if !t.cancellable || t.finished() {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.finished() {
-		t.forget = context.AfterFunc(t.ctx, func() { t.finish(nil, context.Cause(t.ctx)) })
-	}
+	forget := context.AfterFunc(ctx, func() { t.finish(nil, context.Cause(ctx)) })
+	t.over.ThenHere(func() { forget() })
 }
 
 func (t *task) finish(out []byte, err error) {
@@ -315,21 +316,8 @@ func (t *task) finish(out []byte, err error) {
 		if t.pool != nil {
 			t.pool.finished() // before anybody hears of it, so that who has a result finds it counted
 		}
-		close(t.done)
-		t.mu.Lock()
-		forget := t.forget
-		t.mu.Unlock()
-		if forget != nil {
-			forget()
-		}
+		t.over.Happen()
 	})
 }
 
-func (t *task) finished() bool {
-	select {
-	case <-t.done:
-		return true
-	default:
-		return false
-	}
-}
+func (t *task) finished() bool { return t.over.Happened() }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/wait"
 )
 
 // A keeper is the goroutine that has a worker. While the worker has nothing to do it is on the pool's list of idle
@@ -175,13 +176,14 @@ func (p *Pool) call(ctx context.Context, name string, in []byte) (*task, error) 
 		return nil, err
 	}
 	var k *keeper
-	if len(in) <= mostLent && !onLoop(ctx) { // a coroutine's loop must not be held up
+	// A coroutine's loop must not be held up, and a bubble's goroutine can't wait for what is late by the pool's clock.
+	if len(in) <= mostLent && !onLoop(ctx) && !wait.Bubbled() {
 		k = p.borrow()
 	}
 	if k == nil {
 		return t, p.enqueue(ctx, t)
 	}
-	t.watch()
+	t.watch(ctx)
 	switch x, outcome := p.begin(k.w, t); outcome {
 	case pending:
 		go func() { p.giveBack(k, p.await(x)) }()

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/ipc"
 )
 
@@ -111,14 +112,9 @@ func (p *Pool) pause(deaths int) bool {
 	if deaths <= 1 { // at once, for the first time
 		return !p.isClosing()
 	}
-	late := time.NewTimer(min(defaultBackoff/10<<min(deaths-2, 20), longestBackoff))
+	late := wait.NewPulse(min(defaultBackoff/10<<min(deaths-2, 20), longestBackoff))
 	defer late.Stop()
-	select {
-	case <-late.C:
-		return true
-	case <-p.closing:
-		return false
-	}
+	return late.Next(p.closing)
 }
 
 // run has the worker do a task. false says that the worker is of no more use.
@@ -135,8 +131,8 @@ type exchange struct {
 	w     *poolWorker
 	t     *task
 	id    uint64
-	limit *time.Timer // nil: there is none
-	read  bool        // nobody reads the answer yet
+	limit *alarm // nil: there is none
+	read  bool   // nobody reads the answer yet
 }
 
 // What became of a task that was begun.
@@ -152,10 +148,10 @@ func (p *Pool) begin(w *poolWorker, t *task) (x exchange, outcome int) {
 	w.next++
 	x = exchange{w: w, t: t, id: w.next}
 	if p.opt.Limit > 0 {
-		x.limit = time.NewTimer(p.opt.Limit)
+		x.limit = newAlarm(p.opt.Limit)
 		defer func() {
 			if outcome != pending {
-				x.limit.Stop()
+				x.limit.stop()
 			}
 		}()
 	}
@@ -210,15 +206,15 @@ func (t *task) answered(r reply) {
 // await waits for an answer that does not come at once: somebody reads it.
 func (p *Pool) await(x exchange) bool {
 	w, t := x.w, x.t
-	var limit <-chan time.Time
+	var limit <-chan struct{}
 	if x.limit != nil {
-		limit = x.limit.C
-		defer x.limit.Stop()
+		limit = x.limit.rung
+		defer x.limit.stop()
 	}
 	if x.read {
 		go w.read()
 	}
-	cancelled := t.done // which is closed before an answer only if the call was cancelled
+	cancelled := t.over.Done() // which is closed before an answer only if the call was cancelled
 	for {
 		select {
 		case r := <-w.replies:
@@ -236,10 +232,10 @@ func (p *Pool) await(x exchange) bool {
 			return p.tooLate(w, t)
 		case <-cancelled:
 			cancelled = nil
-			late := time.NewTimer(p.opt.Grace)
-			defer late.Stop()
-			limit = late.C
-			sending, stop := context.WithTimeout(p.life, p.opt.Grace)
+			late := newAlarm(p.opt.Grace)
+			defer late.stop()
+			limit = late.rung
+			sending, stop := p.within(p.opt.Grace)
 			_ = w.pipe.Send(sending, order{ID: x.id, Cancel: true}) // it is killed if it does not hear that
 			stop()
 		case <-p.closing:
@@ -252,24 +248,43 @@ func (p *Pool) await(x exchange) bool {
 // sending bounds the sending of a task, for a worker may have stopped to read: by the call's limit, by the grace once
 // it is cancelled, and by the pool's life.
 func (p *Pool) sending(t *task) (context.Context, context.CancelFunc) {
-	var ctx context.Context
-	var cancel context.CancelFunc
-	switch {
-	case p.opt.Limit > 0:
-		ctx, cancel = context.WithTimeout(p.life, p.opt.Limit)
-	case t.ctx.Done() == nil:
+	if p.opt.Limit == 0 && !t.cancellable {
 		return p.life, func() {}
-	default:
-		ctx, cancel = context.WithCancel(p.life)
 	}
-	if t.ctx.Done() == nil {
+	ctx, cancel := p.within(p.opt.Limit)
+	if !t.cancellable {
 		return ctx, cancel
 	}
-	forget := context.AfterFunc(t.ctx, func() { time.AfterFunc(p.opt.Grace, cancel) })
+	forget := t.over.Then(func() { context.AfterFunc(ctx, wait.AfterFunc(p.opt.Grace, cancel)) })
 	return ctx, func() {
 		forget()
 		cancel()
 	}
+}
+
+// within is a context for that long, by the system's clock, and for the pool's life at most; 0: for that alone.
+func (p *Pool) within(d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(p.life)
+	if d == 0 {
+		return ctx, cancel
+	}
+	stop := wait.AfterFunc(d, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// An alarm is a timer by the system's clock, also for a pool that was made in a testing/synctest bubble.
+type alarm struct {
+	rung chan struct{} // closed
+	stop func()
+}
+
+func newAlarm(d time.Duration) *alarm {
+	a := &alarm{rung: make(chan struct{})}
+	a.stop = wait.AfterFunc(d, func() { close(a.rung) })
+	return a
 }
 
 // tooLate ends a worker whose time for a task is over, and is false.
@@ -361,8 +376,8 @@ func (p *Pool) startWorker(number int) (*poolWorker, error) {
 		return nil, err
 	}
 	go w.read()
-	late := time.NewTimer(defaultReadyTimeout)
-	defer late.Stop()
+	late := newAlarm(defaultReadyTimeout)
+	defer late.stop()
 	select {
 	case <-w.replies: // it says that it is there
 		return w, nil
@@ -371,7 +386,7 @@ func (p *Pool) startWorker(number int) (*poolWorker, error) {
 	case <-p.closing:
 		w.end()
 		return nil, ErrPoolClosed
-	case <-late.C:
+	case <-late.rung:
 		w.end()
 		return nil, fmt.Errorf("proc: %s: it said nothing for %v", w.child.name, defaultReadyTimeout)
 	}

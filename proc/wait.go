@@ -6,24 +6,16 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
 )
 
-// wait waits until done is closed, or ctx is: a coroutine parks, and a goroutine blocks.
-func wait(ctx context.Context, op string, done <-chan struct{}) error {
-	select {
-	case <-done:
+// await waits until e has happened, or ctx has ended: a coroutine parks, and a goroutine blocks.
+func await(ctx context.Context, op string, e *wait.Event) error {
+	if e.Happened() {
 		return nil
-	default:
 	}
-	return block(ctx, op, func(ctx context.Context) error {
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	})
+	return block(ctx, op, e.Wait)
 }
 
 // block calls f, which may block until its context ends and returns soon then. For a coroutine it does so on another

@@ -155,3 +155,105 @@ func TestPulse(t *testing.T) {
 		never <- struct{}{}
 	})
 }
+
+// TestEvent: an event happens in a bubble or outside it, and who waits, by whichever way, in the bubble or outside it,
+// hears of it once.
+func TestEvent(t *testing.T) {
+	outside := make(chan func())
+	go func() {
+		for f := range outside {
+			go f()
+		}
+	}()
+	defer close(outside)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, happens := range []string{"inside", "outside"} {
+		t.Run(happens, func(t *testing.T) {
+			var mu sync.Mutex
+			heard := make(map[string]int)
+			hear := func(who string) {
+				mu.Lock()
+				defer mu.Unlock()
+				heard[who]++
+			}
+			var e Event
+			var there sync.WaitGroup
+			there.Add(2)
+			if happens == "outside" {
+				there.Add(1)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				asked, ours := make(chan bool), make(chan struct{}) // of the bubble
+				outside <- func() {
+					defer there.Done()
+					done := e.Done()
+					if done != e.Done() {
+						t.Error("another channel")
+					}
+					<-done
+					hear("channel outside")
+				}
+				outside <- func() {
+					defer there.Done()
+					_ = e.Wait(context.Background())
+					hear("wait outside")
+				}
+				go func() {
+					done := e.Done()
+					asked <- true
+					<-done
+					hear("channel inside")
+				}()
+				go func() { _ = e.Wait(t.Context()); hear("wait inside") }()
+				e.Then(func() { hear("then") })
+				e.Then(func() { hear("taken back") })()
+				e.ThenHere(func() { hear("then here"); close(ours) })
+				<-asked
+				if err := e.Wait(ended); err != context.Canceled || e.Happened() {
+					t.Errorf("a wait whose context had ended: %v", err)
+				}
+				if happens == "inside" {
+					e.Happen()
+				} else {
+					outside <- func() { defer there.Done(); e.Happen() }
+				}
+				<-e.Done()
+				<-ours
+				e.Happen()
+				e.Then(func() { hear("then, late") })
+			})
+			there.Wait()
+			for _, who := range []string{"channel outside", "wait outside", "channel inside", "wait inside", "then", "then here",
+				"then, late"} {
+				if heard[who] != 1 {
+					t.Errorf("%s: heard %d times, want once", who, heard[who])
+				}
+			}
+			if heard["taken back"] != 0 {
+				t.Error("what was taken back was called")
+			}
+			<-e.Done()
+		})
+	}
+}
+
+// TestAfterFunc: it is called in a bubble whose time stands still, and in none, and not once it was stopped.
+func TestAfterFunc(t *testing.T) {
+	after := func(t *testing.T) {
+		var e Event
+		never := make(chan struct{})
+		AfterFunc(time.Hour, func() { close(never) })()
+		AfterFunc(time.Millisecond, e.Happen)
+		if err := e.Wait(context.Background()); err != nil { // on a mutex, so that no time passes in a bubble
+			t.Error(err)
+		}
+		select {
+		case <-never:
+			t.Error("what was stopped was called")
+		default:
+		}
+	}
+	t.Run("outside", after)
+	synctest.Test(t, after)
+}
