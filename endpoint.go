@@ -35,7 +35,11 @@ type endpoint struct {
 	ownTickets bool                       // tls has keys of its own for tickets, or wants none
 	tickets    atomic.Pointer[[][32]byte] // those of the server that tls has by now; nil: none
 
-	local net.Addr // once it listens
+	local net.Addr // before it listens, and never changed
+	ended atomic.Bool
+	open  atomic.Int64 // connections
+	came  atomic.Int64 // likewise, all that were accepted
+	no    atomic.Int64 // of them: refused
 	ln    *loop.GroupListener
 	pc    *loop.PacketConn
 }
@@ -155,6 +159,12 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 		ep.local = netAddr(ep.pc.Addr())
 		return nil
 	}
+	at, err := sockets[0].LocalAddr()
+	if err != nil {
+		ep.discard(sockets)
+		return fmt.Errorf("plexor: %s: %w", ep.text, err)
+	}
+	ep.local = netAddr(at)
 	if ep.srv.Bind != nil || ep.foreign {
 		ep.ln, err = g.ListenShared(ep.options, ep.accept, sockets[0])
 	} else {
@@ -163,12 +173,13 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 	if err != nil {
 		return err
 	}
-	ep.local = netAddr(ep.ln.Addr())
+	ep.srv.enroll(ep)
 	return nil
 }
 
 // close stops listening; connections go on.
 func (ep *endpoint) close() {
+	ep.ended.Store(true)
 	if ep.ln != nil {
 		_ = ep.ln.Close() // a loop that has ended listens no more
 	}
@@ -227,9 +238,12 @@ func checkServes(s sock.Socket, network string) error {
 func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	w := ep.srv.workers[lc.Loop()]
 	peer := peerOf(lc.Socket())
+	ep.came.Add(1)
 	if !ep.srv.admit(peer) {
+		ep.no.Add(1)
 		return nil
 	}
+	ep.open.Add(1)
 	if ep.shared != nil && !ep.secure() {
 		return ep.shared.accepted(w, lc, peer)
 	}

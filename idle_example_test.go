@@ -49,3 +49,29 @@ func ExampleIdle() {
 	// "are you there?\n" <nil>
 	// "" EOF
 }
+
+// Who is there, and for how long? Each may be asked from anywhere.
+func ExampleServer_Each() {
+	echo := func(c *plexor.Conn, msg []byte) error { return c.Send(msg) }
+	srv := &plexor.Server{Handler: plexor.Messages(frame.Line{}, echo)}
+	addr, err := srv.Open("tcp://127.0.0.1:0", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintln(c, "hello")
+	fmt.Fscanln(c, new(string))
+	err = srv.Each(func(i plexor.ConnInfo) bool {
+		fmt.Println(i.Remote.String() == c.LocalAddr().String(), i.Age < time.Minute, i.TLS, i.Handling)
+		return true
+	})
+	fmt.Println(err, srv.Stats().Listeners[0].Conns)
+	// Output:
+	// true true false false
+	// <nil> 1
+}

@@ -179,6 +179,10 @@ type Stats struct {
 	PacketsDropped        int64 // Limits.Packets, or an answer that found no room
 
 	Stalls int64 // how often a handler held its loop too long
+
+	// Listeners has the counts of each address of streams, in the order in which they were opened. One that is closed is
+	// listed until its last connection has ended.
+	Listeners []ListenerStats
 }
 
 type counters struct {
@@ -200,6 +204,7 @@ func (s *Server) Stats() Stats {
 	if s.group != nil {
 		l = s.group.Stats()
 	}
+	listeners := s.listeners()
 	s.mu.Unlock()
 	refused := c.refusedConns.Load() + c.refusedPeer.Load() + c.refusedAccepts.Load()
 	return Stats{
@@ -229,6 +234,7 @@ func (s *Server) Stats() Stats {
 		PacketsOut:        l.PacketsOut,
 		PacketsDropped:    c.packetsDropped.Load() + l.Dropped,
 		Stalls:            l.Stalls,
+		Listeners:         listeners,
 	}
 }
 

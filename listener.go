@@ -68,6 +68,8 @@ func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop
 	if !ln.offer(sh) {
 		w.srv.stats.refusedAccepts.Add(1)
 		w.srv.left(peer)
+		ln.ep.open.Add(-1)
+		ln.ep.no.Add(1)
 		return nil
 	}
 	w.enlist(c)

@@ -71,6 +71,7 @@ type Server struct {
 	err     error         // why, once they have
 	closing bool
 	lns     []*Listener
+	eps     []*endpoint    // of streams: those that listen, and those that have connections
 	files   []net.Listener // given to Serve
 }
 

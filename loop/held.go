@@ -7,18 +7,18 @@ import (
 	"github.com/plexor-go/plexor/internal/wait"
 )
 
-// A HeldError says that a loop was closed and did not end, since a handler holds it: it neither returned nor waits as
-// handlers of this loop may. The loop's connections, and those on their way to it, were broken off from outside, and
-// what it listened on is closed, or left to the processes that share it. With io_uring the kernel keeps those sockets
-// until the loop ends: what is the loop's alone refuses, and its port stays taken; what is shared goes on as long as
-// the loop if the others end before. Windows keeps them too.
+// A HeldError says that a loop makes no turn, since a handler holds it: it neither returned nor waits as handlers of
+// this loop may. From [Loop.TryDo] that is all. Else the loop was closed and did not end: its connections, and those
+// on their way to it, were broken off from outside, and what it listened on is closed, or left to the processes that
+// share it. With io_uring the kernel keeps those sockets until the loop ends: what is the loop's alone refuses, and
+// its port stays taken; what is shared goes on as long as the loop if the others end before. Windows keeps them too.
 type HeldError struct {
 	At    string // the function and the source line that hold it, as "main.serve (server.go:12)"
 	Stack string // where it was then, as Stall.Stack
 }
 
 func (e *HeldError) Error() string {
-	return "loop: the loop did not end, for a handler holds it: " + e.At
+	return "loop: a handler holds the loop: " + e.At
 }
 
 // Close asks every patienceLook whether a loop that is to end has made a turn or closed a connection. One that has done
@@ -47,6 +47,46 @@ func (l *Loop) awaitEnd() error {
 		}
 	}
 	return nil
+}
+
+// TryDo is [Loop.Do], but it does not wait for a loop that is held, closed or not: after a second without a turn it
+// returns a *HeldError, and nothing else happens to the loop. f may run later nevertheless.
+func (l *Loop) TryDo(f func()) error {
+	if l.OnLoop() {
+		f()
+		return nil
+	}
+	d := &doing{done: wait.NewLatch()}
+	if err := l.doing.add(d, l); err != nil {
+		return err
+	}
+	defer l.doing.remove(d)
+	if err := l.postAlways(func() {
+		f()
+		d.finish()
+	}); err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	go l.tryFor(d, over)
+	d.done.Wait()
+	close(over)
+	return d.err
+}
+
+// tryFor ends what waits for a loop that is held.
+func (l *Loop) tryFor(d *doing, over <-chan struct{}) {
+	looks := wait.NewPulse(patienceLook)
+	defer looks.Stop()
+	for turn, same := l.turn.Load(), 0; looks.Next(over); {
+		if t := l.turn.Load(); t != turn {
+			turn, same = t, 0
+		} else if same++; same >= patienceLooks {
+			h, _ := l.holder()
+			d.end(&HeldError{At: stack.At(h.Stack), Stack: h.Stack})
+			return
+		}
+	}
 }
 
 // letGo gives up a loop that is held.
