@@ -11,7 +11,7 @@ func TestCounter(t *testing.T) {
 		t.Skip("no go command here to build the examples with")
 	}
 	bin := filepath.Join(t.TempDir(), "counter")
-	if out, err := exec.Command("go", "build", "-o", bin, "./counter").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "./counter").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	out, err := exec.Command(bin).CombinedOutput()

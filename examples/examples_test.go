@@ -25,7 +25,7 @@ func build(t *testing.T, folder string) string {
 		t.Skip("no go command here to build the examples with")
 	}
 	bin := filepath.Join(t.TempDir(), folder)
-	if out, err := exec.Command("go", "build", "-o", bin, "./"+folder).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "./"+folder).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return bin

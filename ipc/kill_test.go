@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-var killTime = flag.Duration("kill", 3*time.Second, "how long TestKill kills")
+var killTime = flag.Duration("kill", 1500*time.Millisecond, "how long TestKill kills")
 
 var killSeed = flag.Uint64("kill.seed", 0, "the seed of TestKill (0: a new one)")
 

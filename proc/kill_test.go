@@ -22,7 +22,7 @@ import (
 	"github.com/plexor-go/plexor/proc"
 )
 
-var killTime = flag.Duration("kill", 4*time.Second,
+var killTime = flag.Duration("kill", 1500*time.Millisecond,
 	"how long each test that kills processes at random goes on (a minute for the long run)")
 
 // killSeed is the seed of a test that kills.
