@@ -93,7 +93,6 @@ var notYet = []string{
 	"errors.go",
 	"example_test.go",
 	"examples/broadcast/main.go",
-	"examples/chat/main.go",
 	"examples/counter/main.go",
 	"examples/echo/main.go",
 	"examples/manager/main.go",

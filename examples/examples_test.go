@@ -34,7 +34,13 @@ func build(t *testing.T, folder string) string {
 // start builds the program in a folder, runs it, and returns the address that it logs.
 func start(t *testing.T, folder string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(build(t, folder), args...)
+	return run(t, build(t, folder), args...)
+}
+
+// run is start of a program that was built.
+func run(t *testing.T, bin string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(bin, args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +65,7 @@ func start(t *testing.T, folder string, args ...string) string {
 			return m[1]
 		}
 	}
-	t.Fatalf("%s ended without listening: %v", folder, lines.Err())
+	t.Fatalf("%s ended without listening: %v", bin, lines.Err())
 	return ""
 }
 
@@ -119,63 +125,6 @@ func TestEcho(t *testing.T) {
 	}()
 	if got, err := io.ReadAll(c); err != nil || string(got) != sent {
 		t.Errorf("got %d bytes, want %d: %v", len(got), len(sent), err)
-	}
-}
-
-func TestChat(t *testing.T) {
-	address := start(t, "chat", "tcp://127.0.0.1:0")
-	name := func(c net.Conn) string { return "tcp://" + c.LocalAddr().String() }
-	ann := dial(t, address)
-	annHears := bufio.NewReader(ann)
-	ben := dial(t, address)
-	benHears := bufio.NewReader(ben)
-	if got, want := hear(t, annHears), "* "+name(ben)+" came"; got != want {
-		t.Errorf("ann hears %q, want %q", got, want)
-	}
-	for range 3 {
-		say(t, ann, "hello")
-		if got, want := hear(t, benHears), name(ann)+": hello"; got != want {
-			t.Errorf("ben hears %q, want %q", got, want)
-		}
-	}
-	slow := dial(t, address).(*net.TCPConn)
-	if err := slow.SetReadBuffer(4096); err != nil {
-		t.Fatal(err)
-	}
-	came, went := "* "+name(slow)+" came", "* "+name(slow)+" went"
-	if a, b := hear(t, annHears), hear(t, benHears); a != came || b != came {
-		t.Errorf("ann and ben hear %q and %q, want %q", a, b, came)
-	}
-	// Ann talks, Ben listens, and the third one does not: it goes when its bound is reached, and the two stay.
-	const limit = 64 << 20 // more than any system buffers
-	long := strings.Repeat("x", 999)
-	for said, gone := 0, false; !gone; {
-		for range 50 {
-			say(t, ann, long)
-		}
-		said += 50 * len(long)
-		for left := 50; left > 0; {
-			switch line := hear(t, benHears); line {
-			case went:
-				gone = true
-			case name(ann) + ": " + long:
-				left--
-			default:
-				t.Fatalf("ben hears %.80q", line)
-			}
-		}
-		if said > limit {
-			t.Fatalf("%d bytes were said, and who does not listen is still there", said)
-		}
-	}
-	if got := hear(t, annHears); got != went {
-		t.Errorf("ann hears %q, want %q", got, went)
-	}
-	if err := ben.Close(); err != nil {
-		t.Error(err)
-	}
-	if got, want := hear(t, annHears), "* "+name(ben)+" went"; got != want {
-		t.Errorf("ann hears %q, want %q", got, want)
 	}
 }
 

@@ -1,107 +1,130 @@
-// Command chat is a room: each line that somebody says goes to everybody else. Whoever reads too slowly is dropped, so
-// that nobody has to wait for them, and nobody's lines pile up in memory.
+// Command chat has rooms: who is there has a name, and what somebody says goes to everybody else in the room.
 //
-//	go run ./examples/chat                       # on tcp://127.0.0.1:9000; stop it with Ctrl-C
-//	printf 'hello\n' | nc -N 127.0.0.1 9000      # says hello, and goes; without printf it stays, and listens
+//	go run ./examples/chat                             # on tcp://127.0.0.1:9000; stop it with Ctrl-C
+//	printf 'ann\nhello\n' | nc -N 127.0.0.1 9000       # says hello, and goes; without printf it stays, and listens
 //
-// One loop runs it all, so the room is a plain map without a lock: two handlers of a loop never run at once, and what is
-// done between two waits is done undisturbed.
+// The first line is the name; "/join garden" goes to another room, "/quit" goes home. With -skip, before the address,
+// who reads too slowly misses the oldest lines; else they are closed, and the room hears why. Nobody waits for them.
+//
+// Somebody who only listens costs a session, and no stack. One loop runs it all, so that names and rooms need no lock.
 package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"log"
-	"os"
+	"net"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/plexor-go/plexor"
-	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
 )
 
-// backlog is how many lines may wait for one member. The lines are of 1000 bytes at most, so that is a bound in bytes.
-const backlog = 100
-
-var lines = frame.Line{Max: 1000}
-
-// A member has a queue of lines to be sent.
-type member struct {
-	*plexor.Conn
-	queue *coro.Queue[string]
+// A guest is a connection.
+type guest struct {
+	c    *plexor.Conn
+	box  *plexor.Outbox
+	name string // empty: not said yet
+	room string
 }
 
-type room map[*member]bool
+// A house knows who is there. A room is there as long as somebody is in it.
+type house struct {
+	names map[string]bool
+	rooms map[string]*plexor.Audience
+}
 
-// say puts a line into the queue of everybody else. A queue that is full ends its member.
-func (r room) say(from *member, format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	for m := range r {
-		if m != from && m.queue.TryPut(line) != nil {
-			delete(r, m)
-			log.Printf("%s is too slow: dropped", m)
-			m.Abort() // its coroutines' Read and Write fail
+func (h *house) open(c *plexor.Conn) (*guest, error) {
+	return &guest{c: c, box: c.Outbox()}, c.Send([]byte("your name?"))
+}
+
+func (h *house) message(c *plexor.Conn, g *guest, msg []byte) error {
+	line := strings.TrimSpace(string(msg))
+	word, rest, _ := strings.Cut(line, " ")
+	switch {
+	case g.name == "":
+		if line == "" || h.names[line] {
+			return g.box.Send([]byte("that name is taken; another?"))
 		}
+		g.name, h.names[line] = line, true
+		return h.enter(g, "hall")
+	case word == "/join" && rest != "":
+		h.leave(g, "to "+rest)
+		return h.enter(g, rest)
+	case word == "/quit":
+		return c.Close()
+	}
+	return h.rooms[g.room].SendExcept(g.box, []byte(g.name+": "+line))
+}
+
+func (h *house) enter(g *guest, name string) error {
+	room := h.rooms[name]
+	if room == nil {
+		room = new(plexor.Audience)
+		h.rooms[name] = room
+	}
+	g.room = name
+	if err := room.Add(g.box); err != nil {
+		return err
+	}
+	return room.Send(fmt.Appendf(nil, "* %s came to the %s, which has %d", g.name, name, room.Len()))
+}
+
+func (h *house) leave(g *guest, why string) {
+	room := h.rooms[g.room]
+	room.Remove(g.box) // one that is closed has left by itself
+	if room.Len() == 0 {
+		delete(h.rooms, g.room)
+	} else if err := room.Send(fmt.Appendf(nil, "* %s went: %s", g.name, why)); err != nil {
+		log.Print(err)
 	}
 }
 
-// join serves one member: a coroutine sends what is in the queue, and this one reads.
-func (r room) join(c *plexor.Conn) {
-	m := &member{c, coro.NewQueue[string](backlog)}
-	r[m] = true
-	r.say(m, "* %s came", m)
-	coro.Group(c.Context(), func(g *coro.Tasks) error {
-		g.Go(m.send)
-		in, err := frame.NewReader(c, lines)
-		if err != nil {
-			return err
-		}
-		for line, err := range in.All() {
-			if err != nil {
-				return err
-			}
-			r.say(m, "%s: %s", m, line)
-			coro.Yield(g.Context()) // the others send this one before the next
-		}
-		m.queue.Close()
-		return nil
-	})
-	delete(r, m)
-	r.say(m, "* %s went", m)
-}
-
-// send ends when the queue is closed, or the connection.
-func (m *member) send(ctx context.Context) error {
-	out, err := frame.NewWriter(m, frame.Line{Max: 2 * lines.Max})
-	for err == nil {
-		var line string
-		if line, err = m.queue.Get(ctx); err == nil {
-			_, err = out.Write([]byte(line))
-		}
+// closed is told the reason: io.EOF, a reset, plexor.ErrOutboxFull of one who reads too slowly, …
+func (h *house) closed(g *guest, reason error) {
+	if g.name == "" {
+		return
 	}
-	return err
+	why := reason.Error()
+	if reason == io.EOF || errors.Is(reason, net.ErrClosed) {
+		why = "bye"
+	}
+	if errors.Is(reason, plexor.ErrOutboxFull) {
+		why = "too slow"
+	}
+	h.leave(g, why)
+	delete(h.names, g.name)
 }
 
 func main() {
-	srv := &plexor.Server{Loops: 1}
-	addr, err := srv.Open(append(os.Args, "tcp://127.0.0.1:9000")[1], plexor.GreeterFunc(make(room).join))
+	skip := flag.Bool("skip", false, "who reads too slowly misses lines")
+	flag.Parse()
+	address := append(flag.Args(), "tcp://127.0.0.1:9000")[0]
+	slow := plexor.OutboxLimits{Entries: 100, WhenFull: plexor.CloseWhenFull} // of 2100 bytes at most
+	if *skip {
+		slow.WhenFull = plexor.DropOldest
+	}
+	h := &house{names: make(map[string]bool), rooms: make(map[string]*plexor.Audience)}
+	srv := &plexor.Server{Loops: 1, Limits: plexor.Limits{Outbox: slow}}
+	addr, err := srv.Open(address, plexor.Sessions[*guest]{
+		Codec: frame.Pair{In: frame.Line{Max: 1000}, Out: frame.Line{Max: 2100}},
+		Open:  h.open, Message: h.message, Closed: h.closed})
 	if err != nil {
 		log.Fatal(err)
 	}
 	log.Printf("listening on %s://%s", addr.Network(), addr)
-	if err := drain(srv); err != nil {
-		log.Fatal(err)
-	}
-}
-
-// drain waits for SIGINT or SIGTERM, and lets what is under way come to its end.
-func drain(srv *plexor.Server) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return srv.Shutdown(ctx)
+	if err := srv.Shutdown(ctx); err != nil {
+		log.Fatal(err)
+	}
 }
