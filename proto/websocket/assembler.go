@@ -32,10 +32,7 @@ func NewAssembler(side Side, c *Compression, l Limits) *Assembler {
 
 // Next is that of a Parser, but that a Data event is a whole message, inflated and checked.
 func (a *Assembler) Next(b []byte) (n int, e Event, err error) {
-	if a.given {
-		putBuffer(a.buf)
-		a.buf, a.given = nil, false
-	}
+	a.release()
 	for {
 		m, e, err := a.parser.Next(b[n:])
 		n += m
@@ -56,6 +53,14 @@ func (a *Assembler) Next(b []byte) (n int, e Event, err error) {
 			e.Payload, e.First, e.Compressed, a.given = a.buf, true, false, true
 			return n, e, nil
 		}
+	}
+}
+
+// release gives back the buffer of the message that was given last.
+func (a *Assembler) release() {
+	if a.given {
+		putBuffer(a.buf)
+		a.buf, a.given = nil, false
 	}
 }
 

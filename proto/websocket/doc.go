@@ -1,5 +1,5 @@
-// Package websocket is WebSocket (RFC 6455) with compressed messages (RFC 7692), without sockets: it eats bytes and
-// gives events.
+// Package websocket is WebSocket (RFC 6455) with compressed messages (RFC 7692): a core without sockets, which eats
+// bytes and gives events, and a [Conn] on it over any net.Conn.
 //
 // # The opening handshake
 //
@@ -18,6 +18,15 @@
 //
 // [AppendFrame], [AppendControl] and [AppendClose] write. None of them allocates, waits or knows a clock. Between
 // two frames a Parser holds no buffer. An [Assembler] gives whole messages, inflated, and a [Composer] writes them.
+//
+// # Connections
+//
+// A [Conn] is a connection over any net.Conn, for code that waits: [Upgrade] takes one over from net/http, [Accept]
+// does the handshake on one that was accepted, [Dial] a client's on one that is made. Over a plexor.Conn its waits
+// park the coroutine. Messages are read and written whole or streamed, or prepared once for many ([Prepare]); pings
+// are answered, and sent where nothing comes; both sides close with a code. While it is being read a Conn costs its
+// reader's stack and 4 KiB. A server of many idle connections has an Assembler and a Composer for each, which hold
+// nothing between messages.
 //
 // # Strict
 //

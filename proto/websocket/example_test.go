@@ -2,6 +2,11 @@ package websocket_test
 
 import (
 	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 
 	"github.com/plexor-go/plexor/proto/websocket"
 )
@@ -39,4 +44,44 @@ func ExampleParser() {
 	// data "he", the first: true, the last: false
 	// data "llo", the first: false, the last: true
 	// close 1000 "bye"
+}
+
+// A server of net/http that answers each message, and a client of it.
+func ExampleConn() {
+	options := &websocket.Options{Protocols: []string{"shout"}, Deflate: &websocket.Deflate{}}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, options)
+		if err != nil {
+			return // it is answered
+		}
+		for {
+			op, msg, err := c.ReadMessage()
+			if err != nil {
+				return // the connection is closed
+			}
+			if err := c.WriteMessage(op, []byte(strings.ToUpper(string(msg)))); err != nil {
+				return
+			}
+		}
+	}))
+	defer srv.Close()
+
+	host := strings.TrimPrefix(srv.URL, "http://")
+	nc, err := net.Dial("tcp", host)
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, err := websocket.Dial(nc, "ws://"+host+"/", options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := c.WriteMessage(websocket.Text, []byte("hello")); err != nil {
+		log.Fatal(err)
+	}
+	_, msg, err := c.ReadMessage()
+	fmt.Printf("%s %s %v\n", c.Protocol(), msg, err)
+	fmt.Println(c.Close(websocket.Normal, "bye"))
+	// Output:
+	// shout HELLO <nil>
+	// <nil>
 }

@@ -303,3 +303,13 @@ func TestAppendClose(t *testing.T) {
 		t.Errorf("a ping of 200 bytes is a frame of %d", len(got))
 	}
 }
+
+// TestUnmasked holds that a server refuses frames without a mask, of all kinds, at their second byte.
+func TestUnmasked(t *testing.T) {
+	for _, first := range []byte{0x81, 0x82, 0x01, 0x88, 0x89, 0x8a} {
+		p := &Parser{Side: Server, Limits: limits}
+		if got, want := tell(p, string([]byte{first, 0}), 1), refused(ErrUnmasked); got != want {
+			t.Errorf("first byte %#x: %s", first, got)
+		}
+	}
+}
