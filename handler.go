@@ -158,6 +158,7 @@ func (c *Conn) closed(err error) {
 	switch {
 	case c.raw.is(accepted):
 		w.delist(c)
+		c.raw.flags &^= awaited // a handler may yet find its first byte
 		c.ep.open.Add(-1)
 		w.srv.gone(&c.raw, err)
 	case w.client != nil:

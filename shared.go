@@ -93,6 +93,9 @@ func (c *Conn) share() *shared {
 	s := newShared(c)
 	r := &c.raw
 	r.flags |= givenAway
+	if r.is(awaited) { // by Open of a session
+		r.w.heard(c)
+	}
 	s.in = append(s.in, r.peek()...)
 	s.eof, s.over, s.err = r.is(gotEOF), r.is(over), r.err
 	s.paused = r.is(paused)
