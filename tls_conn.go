@@ -47,8 +47,7 @@ type secured struct {
 	err   error   // why it is of no use: failed
 
 	handshake *handshake // a server's, as long as it is under way
-	sh        *shared    // once the connection was given away
-	pushing   bool       // to sh without waiting: who writes has waited
+	under     transport  // of tc
 }
 
 // A secureState goes shaking ──▶ open, or ──▶ failed.
@@ -367,101 +366,6 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 
 // TLS reports whether the connection speaks TLS: from its start, or since StartTLS.
 func (c *Conn) TLS() bool { return c.tls != nil }
-
-// A tlsTransport is what the tls.Conn of a secured has for its connection.
-type tlsTransport secured
-
-var _ net.Conn = (*tlsTransport)(nil)
-
-func (r *tlsTransport) Read(p []byte) (n int, err error) {
-	s := &r.c.raw
-	switch {
-	case r.sh != nil:
-		if n, err = r.sh.Read(p); err == io.EOF {
-			err = truncatedError{}
-		}
-		return n, err
-	case r.state == shaking:
-		var t *coro.Task
-		if t, err = s.self("Conn.Read"); err == nil {
-			if r.handshake != nil {
-				n, err = r.handshake.read(t, p)
-			} else {
-				n, err = s.read(t, p)
-			}
-			r.meter.Pass(p[:n])
-		}
-	case len(s.peek()) > 0:
-		n = copy(p, s.peek())
-		s.discard(n) // secured.try wakes the next
-		r.meter.Pass(p[:n])
-	case s.is(gotEOF):
-		err = io.EOF
-	case s.is(over):
-		err = s.err
-	default:
-		err = errNothing
-	}
-	if err == io.EOF {
-		err = truncatedError{} // TLS ends otherwise (RFC 8446 section 6.1); crypto/tls takes a bare EOF between two records
-	}
-	return n, err
-}
-
-func (r *tlsTransport) Write(p []byte) (n int, err error) {
-	switch x := (*secured)(r); {
-	case r.sh == nil:
-		err = x.put(p)
-	case r.pushing:
-		err = r.sh.push(p)
-	default:
-		return r.sh.Write(p)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// Close is called by a tls.Conn that was given away alone.
-func (r *tlsTransport) Close() error {
-	if r.sh != nil {
-		return r.sh.Close()
-	}
-	return nil
-}
-
-func (r *tlsTransport) LocalAddr() net.Addr {
-	if r.sh != nil {
-		return r.sh.LocalAddr()
-	}
-	return r.c.raw.localAddr()
-}
-
-func (r *tlsTransport) RemoteAddr() net.Addr { return r.c.raw.remoteAddr() }
-
-// Deadlines are for a tls.Conn that was given away. Else the tls.Conn sets one around close_notify, which nobody wants.
-
-func (r *tlsTransport) SetDeadline(t time.Time) error {
-	if r.sh == nil || r.pushing {
-		return nil
-	}
-	return r.sh.SetDeadline(t)
-}
-
-func (r *tlsTransport) SetReadDeadline(t time.Time) error {
-	if r.sh == nil || r.pushing {
-		return nil
-	}
-	return r.sh.SetReadDeadline(t)
-}
-
-func (r *tlsTransport) SetWriteDeadline(t time.Time) error {
-	if r.sh == nil || r.pushing {
-		return nil
-	}
-	return r.sh.SetWriteDeadline(t)
-}
 
 // String is for lists of what coroutines wait for.
 func (x *secured) String() string { return fmt.Sprintf("tls://%s", x.c.raw.remoteAddr()) }

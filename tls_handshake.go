@@ -114,10 +114,11 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 // secure puts TLS over the stream; shake comes next.
 func (c *Conn) secure(cfg *tls.Config, client bool) *secured {
 	x := &secured{c: c}
+	x.under.Conn = (*streamTransport)(x)
 	if client {
-		x.tc = tls.Client((*tlsTransport)(x), cfg)
+		x.tc = tls.Client(&x.under, cfg)
 	} else {
-		x.tc = tls.Server((*tlsTransport)(x), cfg)
+		x.tc = tls.Server(&x.under, cfg)
 	}
 	c.tls = x
 	return x

@@ -26,14 +26,13 @@ type sharedTLS struct {
 
 // share goes on over sh in place of the stream, for any goroutine, and returns what is to be used then.
 func (x *secured) share(sh *shared) *sharedTLS {
-	x.give(sh)
-	x.pushing = true
-	return &sharedTLS{sh: x.sh, tc: x.tc, left: bytes.Clone(x.pulled())}
+	x.give(sh, pushTransport{sharedTransport{sh}})
+	return &sharedTLS{sh: sh, tc: x.tc, left: bytes.Clone(x.pulled())}
 }
 
-// give makes sh what the tls.Conn is above.
-func (x *secured) give(sh *shared) {
-	x.sh = sh
+// give makes under, over sh, what the tls.Conn uses from now on.
+func (x *secured) give(sh *shared, under net.Conn) {
+	x.under.Conn = under
 	if x.spill != nil {
 		_ = sh.push(x.spill.b[x.spill.from:]) // who writes next gets the error too
 		x.c.raw.w.buffers.put(x.spill)
@@ -196,7 +195,7 @@ type listenerTLS struct{ ln *Listener }
 func (h listenerTLS) ServeConn(c *Conn) {
 	x := c.tls
 	sh := c.share()
-	x.give(sh)
+	x.give(sh, sharedTransport{sh})
 	sh.tc = x.tc
 	if !h.ln.offer(sh) {
 		c.raw.w.srv.stats.refusedAccepts.Add(1)
