@@ -107,36 +107,33 @@ func (w *worker) drain() {
 	for _, table := range []*[]*Conn{&w.conns, &w.silence.conns} {
 		for i := len(*table) - 1; i >= 0; i-- {
 			if i < len(*table) { // closing one may end others
-				(*table)[i].drain()
+				(*table)[i].role().drain()
 			}
 		}
 	}
 }
 
-// drain is one connection's part.
-func (c *Conn) drain() {
+// drain is of role, for all but shared: quiet says that the handler has nothing left of what the peer sent. It reports whether
+// it has closed the connection.
+func (c *Conn) drain(quiet bool) bool {
 	s := &c.raw
 	switch {
-	case s.is(closed | over | givenAway):
+	case s.is(closed | over):
 	case s.is(moved):
 		s.flags &^= moved // look again
 	case s.is(started):
 		if s.in == nil && !s.readers.empty() && s.quiet() {
 			s.readers.wakeAll()
 		}
-	default:
-		switch e, ok := s.lc.Handler().(*messageEvents); {
-		case ok && !e.quiet(), c.tls != nil && c.tls.inside(), s.boxWaits():
-		case c.tls == nil && s.box() == nil:
-			if s.lc.Drain() {
-				c.drained()
-			}
-		case c.tls == nil && s.quiet():
-			s.shut() // so that the Outbox takes no more from now on
-			c.drained()
-		case c.tls != nil && s.quiet():
-			c.tls.shut() // behind a close_notify
-			c.drained()
-		}
+	case !quiet, c.tls != nil && c.tls.inside(), s.boxWaits():
+	case c.tls == nil && s.box() == nil:
+		return s.lc.Drain()
+	case c.tls == nil && s.quiet():
+		s.shut() // so that the Outbox takes no more from now on
+		return true
+	case c.tls != nil && s.quiet():
+		c.tls.shut() // behind a close_notify
+		return true
 	}
+	return false
 }

@@ -130,6 +130,12 @@ func (e *events) Expired(_ *loop.Conn, err *loop.DeadlineError) {
 
 func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
 
+func (e *events) expel(err error) { (*Conn)(e).expel(err) }
+func (e *events) drain()          { _ = (*Conn)(e).drain(true) }
+func (e *events) unheard()        { (*Conn)(e).shut() }
+func (e *events) tooSlow()        { (*Conn)(e).expel(ErrFrameTime) }
+func (e *events) letGo()          {} // only its coroutine has any
+
 // writable lets the Write go on that waits for room.
 func (s *stream) writable() {
 	s.wrote()

@@ -209,9 +209,40 @@ func (e *messageEvents) Closed(_ *loop.Conn, err error) {
 	}
 }
 
-// quiet reports whether nothing that the peer sent is left to handle.
-func (e *messageEvents) quiet() bool {
-	return e.run == nil && e.raw.in == nil && e.dec.Buffered() == 0 && (e.tls == nil || !e.tls.inside())
+func (e *messageEvents) expel(err error) {
+	m := (*messageConn)(e)
+	if m.Conn.expel(err); m.run == nil && !m.raw.is(unshaken) && m.raw.is(over) {
+		m.settle(nil) // a session is told now, and not when the peer closes too
+	}
+}
+
+func (e *messageEvents) drain() {
+	m := (*messageConn)(e)
+	if m.Conn.drain(m.run == nil && m.raw.in == nil && m.dec.Buffered() == 0) && !m.raw.is(unshaken) {
+		m.because(ErrServerClosed)
+		m.conclude()
+	}
+}
+
+func (e *messageEvents) unheard() {
+	m := (*messageConn)(e)
+	m.shut()
+	if m.because(ErrFirstByte); m.run == nil {
+		m.settle(nil)
+	}
+}
+
+func (e *messageEvents) tooSlow() {
+	m := (*messageConn)(e)
+	m.because(ErrFrameTime)
+	m.shut()
+	m.settle(nil)
+}
+
+func (e *messageEvents) letGo() {
+	if e.run == nil && e.msgs.turn == nil {
+		_ = e.dec.Reset(e.msgs.codec) // check has passed it
+	}
 }
 
 // next takes the next message, if there is one, out of what has arrived, and keeps it for the handler.

@@ -178,9 +178,7 @@ func (w *worker) evictInput() {
 	w.forget(s)
 	if !s.is(over) {
 		s.abort(ErrPartialInput) // which tells the handler at the end of the turn; memory is given back now, as far as it can be
-		if e, ok := s.lc.Handler().(*messageEvents); ok && e.run == nil && e.msgs.turn == nil {
-			_ = e.dec.Reset(e.msgs.codec) // check has passed it
-		}
+		s.served().letGo()
 	}
 	if s.in != nil { // its handler may be busy for long
 		w.buffers.put(s.in)
@@ -231,15 +229,7 @@ func (s *stream) tooSlow() {
 	s.w.srv.stats.slowFrames.Add(1)
 	s.w.log.Debug("a message did not become complete in time: the connection is closed", "peer", s.String())
 	s.w.whole(s)
-	switch h := s.lc.Handler().(type) {
-	case *messageEvents:
-		m := (*messageConn)(h)
-		m.because(ErrFrameTime)
-		m.shut()
-		m.settle(nil)
-	case *events:
-		(*Conn)(h).expel(ErrFrameTime)
-	}
+	s.served().tooSlow()
 }
 
 // enter makes an entry for s, in the heap of what holds nothing.

@@ -237,19 +237,3 @@ func caught(f func()) (err error) {
 	f()
 	return nil
 }
-
-// drained ends a session whose connection Shutdown has closed.
-func (c *Conn) drained() {
-	if m := c.resting(); m != nil {
-		m.because(ErrServerClosed)
-		m.conclude()
-	}
-}
-
-// resting is the connection as one that rests now; nil: it is none, or something is handled.
-func (c *Conn) resting() *messageConn {
-	if e, ok := c.raw.lc.Handler().(*messageEvents); ok && e.run == nil && !e.raw.is(unshaken) {
-		return (*messageConn)(e)
-	}
-	return nil
-}

@@ -248,6 +248,16 @@ func (s *shared) Closed(_ *loop.Conn, err error) {
 	s.c.closed(err)
 }
 
+// expel is of role.
+func (s *shared) expel(err error) {
+	s.c.cancel(err)
+	s.fail(err)
+	s.c.raw.lc.CloseWithError(err)
+}
+
+// drain is of role: it is its user's to close.
+func (s *shared) drain() {}
+
 // fail ends it with err.
 func (s *shared) fail(err error) {
 	s.mu.Lock()

@@ -62,7 +62,7 @@ func (w *worker) sweepSilent() {
 	}
 }
 
-// unheard closes a connection whose first byte has not come in time. No handler knows of it, but that of a session.
+// unheard is for a connection whose first byte has not come in time.
 func (c *Conn) unheard() {
 	s := &c.raw
 	s.w.heard(c) // it is said once, and what is left of its end has the time of all others
@@ -71,11 +71,5 @@ func (c *Conn) unheard() {
 	}
 	s.w.srv.stats.silent.Add(1)
 	s.w.log.Debug("no first byte came in time: the connection is closed", "peer", s.String())
-	c.shut()
-	if e, ok := s.lc.Handler().(*messageEvents); ok {
-		m := (*messageConn)(e)
-		if m.because(ErrFirstByte); m.run == nil {
-			m.settle(nil)
-		}
-	}
+	s.served().unheard()
 }

@@ -123,19 +123,10 @@ func (c *Conn) idle() {
 	s := &c.raw
 	s.tick = s.w.tick // it is logged and counted once
 	s.w.log.Debug("an idle connection is closed", "peer", s.String())
-	if sh, ok := s.lc.Handler().(*shared); ok {
-		c.cancel(ErrIdle)
-		sh.fail(ErrIdle)
-		s.lc.CloseWithError(ErrIdle)
-		return
-	}
-	c.expel(ErrIdle)
-	if m := c.resting(); m != nil && s.is(over) {
-		m.settle(nil) // a session is told now, and not when the peer closes too
-	}
+	c.role().expel(ErrIdle)
 }
 
-// expel closes a connection whose time is up, of which its handler learns by err.
+// expel is of role, for all but shared.
 func (c *Conn) expel(err error) {
 	s := &c.raw
 	c.cancel(err)
