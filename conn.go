@@ -123,13 +123,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // enter is how an operation begins: it finds the task that calls, and refuses what is not to be used, or not in this
 // way: not are flags besides the usual ones.
-func (c *Conn) enter(op string, not streamFlags) (*coro.Task, error) {
+func (c *Conn) enter(op string, not connFlags) (*coro.Task, error) {
 	t, err := c.raw.self(op)
 	if err != nil {
 		_, err = c.raw.self("Conn." + op) // put together only now: it is called with every Read and Write
 		return nil, c.misuse(op, advise(err))
 	}
-	if c.raw.flags&(returned|givenAway|not) != 0 {
+	if c.is(returned|not) || c.raw.is(givenAway) {
 		return nil, c.refusal(op)
 	}
 	return t, nil
@@ -139,7 +139,7 @@ func (c *Conn) refusal(op string) error {
 	switch {
 	case c.raw.is(givenAway):
 		return c.misuse(op, ErrGivenAway)
-	case c.raw.is(returned):
+	case c.is(returned):
 		return c.misuse(op, ErrReturned)
 	}
 	return c.misuse(op, ErrMessages)

@@ -23,7 +23,7 @@ func (c *Conn) WriteTo(dst io.Writer) (n int64, err error) {
 	if c.tls != nil {
 		return c.copyTLS(t, dst)
 	}
-	if d, ok := dst.(*Conn); ok && d.tls == nil && d.raw.w == c.raw.w && !d.raw.is(returned|givenAway) {
+	if d, ok := dst.(*Conn); ok && d.tls == nil && d.raw.w == c.raw.w && !d.is(returned) && !d.raw.is(givenAway) {
 		return c.pipe(t, d)
 	}
 	return c.copyTo(t, dst)

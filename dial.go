@@ -202,7 +202,8 @@ func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Con
 	if err != nil {
 		return nil, err
 	}
-	k.c.raw = w.newStream(lc, netip.AddrPort{}, started)
+	k.c.raw = w.newStream(lc, netip.AddrPort{}, 0)
+	k.c.raw.above = started
 	for !k.done {
 		if err := k.waiter.Wait(ctx, "connect", a); err != nil {
 			lc.Abort()

@@ -121,7 +121,7 @@ func (c *Conn) drain(quiet bool) bool {
 	case s.is(closed | over):
 	case s.is(moved):
 		s.flags &^= moved // look again
-	case s.is(started):
+	case c.is(started):
 		if s.in == nil && !s.readers.empty() && s.quiet() {
 			s.readers.wakeAll()
 		}

@@ -131,7 +131,7 @@ func (c *Conn) info() ConnInfo {
 		ReadIdle:  time.Duration(read) * w.beat.unit,
 		WriteIdle: time.Duration(write) * w.beat.unit,
 		Pending:   s.lc.Pending(), Unread: len(s.peek()),
-		Handling: s.flags&(started|returned) == started,
+		Handling: s.above&(started|returned) == started,
 		Shared:   s.is(givenAway),
 	}
 	if s.is(awaited) { // its tick is another's

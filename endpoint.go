@@ -257,7 +257,7 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	case greeter(ep.handler):
 		w.enlist(c)
 	case ep.secure():
-		c.raw.flags |= unshaken
+		c.raw.above |= unshaken
 		w.enlist(c) // shook begins to await its first byte
 	default:
 		w.await(c)

@@ -63,11 +63,11 @@ func (e *events) Opened(*loop.Conn) {
 
 func (e *events) Data(_ *loop.Conn, p []byte) {
 	c := (*Conn)(e)
-	if c.raw.is(started) {
+	if c.is(started) {
 		c.raw.received(p)
 		return
 	}
-	if c.raw.is(unshaken) {
+	if c.is(unshaken) {
 		c.hello(p, c.shaken)
 		return
 	}
@@ -96,11 +96,11 @@ func (e *events) EOF(*loop.Conn) {
 	c := (*Conn)(e)
 	c.raw.flags |= gotEOF
 	switch {
-	case c.raw.is(unshaken):
+	case c.is(unshaken):
 		c.helloEnd(c.shaken)
 	case c.silent():
 		c.begin()
-	case !c.raw.is(started):
+	case !c.is(started):
 		c.start()
 	default:
 		c.raw.readers.wakeAll()
@@ -121,7 +121,7 @@ func (e *events) Writable(*loop.Conn) {
 
 func (e *events) Expired(_ *loop.Conn, err *loop.DeadlineError) {
 	c := (*Conn)(e)
-	if c.raw.is(accepted) && !c.raw.is(started) {
+	if c.raw.is(accepted) && !c.is(started) {
 		c.noHello()
 		return
 	}
@@ -176,14 +176,14 @@ func (c *Conn) closed(err error) {
 		c.tls.closed()
 	}
 	c.raw.finish(err)
-	if c.raw.is(returned) || !c.raw.is(started) {
+	if c.is(returned) || !c.is(started) {
 		c.raw.empty()
 	}
 }
 
 // start runs the handler, which may use the view until it parks.
 func (c *Conn) start() {
-	c.raw.flags |= started
+	c.raw.above |= started
 	w := c.raw.w
 	if c.raw.is(awaited) {
 		w.heard(c)
@@ -210,12 +210,11 @@ func (c *Conn) handled(err error) {
 	}
 	w := c.raw.w
 	w.srv.stats.handlers.Add(-1)
+	c.raw.above |= returned
 	if c.raw.is(givenAway) {
-		c.raw.flags |= returned
 		c.report(err)
 		return
 	}
-	c.raw.flags |= returned
 	if c.report(err) {
 		c.raw.abort(err)
 	} else if !c.raw.is(closed) {

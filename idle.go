@@ -84,7 +84,7 @@ func (c *Conn) tell(idle Idle) bool {
 	switch e := s.lc.Handler().(type) {
 	case *messageEvents:
 		m := (*messageConn)(e)
-		if m.run != nil || s.is(unshaken) {
+		if m.run != nil || m.is(unshaken) {
 			return false
 		}
 		m.run = s.w.getRun()
@@ -92,7 +92,7 @@ func (c *Conn) tell(idle Idle) bool {
 		m.start()
 		return true
 	case *events:
-		return s.flags&(started|returned|unshaken) == started && s.w.tellBeside(c, idle)
+		return s.above&(started|returned|unshaken) == started && s.w.tellBeside(c, idle)
 	}
 	return false
 }
@@ -126,7 +126,7 @@ func (w *worker) tellBeside(c *Conn, idle Idle) bool {
 		delete(*told, c)
 		w.srv.stats.handlers.Add(-1)
 		switch {
-		case err == nil || c.raw.is(returned|closed|over|givenAway):
+		case err == nil || c.is(returned) || c.raw.is(closed|over|givenAway):
 			c.report(err)
 		case c.report(err):
 			c.cancel(err)

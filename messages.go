@@ -104,13 +104,13 @@ func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.Add
 	m.ep, m.msgs = ep, h
 	m.raw = w.newStream(lc, peer, accepted)
 	if h.turn == nil {
-		m.raw.flags |= messaging
+		m.raw.above |= messaging
 		if err := m.dec.Reset(h.codec); err != nil {
 			panic(err) // check has passed it
 		}
 	}
 	if ep.secure() {
-		m.raw.flags |= unshaken
+		m.raw.above |= unshaken
 		w.enlist(&m.Conn) // shook begins to await its first byte
 	} else {
 		w.await(&m.Conn)
@@ -120,7 +120,7 @@ func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.Add
 
 func (e *messageEvents) Opened(*loop.Conn) {
 	switch {
-	case e.raw.is(unshaken):
+	case e.is(unshaken):
 		e.awaitHello()
 	case e.msgs.sessions != nil:
 		(*messageConn)(e).open()
@@ -132,7 +132,7 @@ func (e *messageEvents) Data(_ *loop.Conn, p []byte) {
 	s := &m.raw
 	s.touch()
 	switch {
-	case s.is(unshaken):
+	case m.is(unshaken):
 		m.hello(p, m.shaken)
 	case m.run != nil:
 		if s.is(awaited) { // Open waits for something
@@ -167,7 +167,7 @@ func (e *messageEvents) EOF(*loop.Conn) {
 	m := (*messageConn)(e)
 	m.raw.flags |= gotEOF
 	switch {
-	case m.raw.is(unshaken):
+	case m.is(unshaken):
 		m.helloEnd(m.shaken)
 	case m.run == nil:
 		m.arrived()
@@ -183,14 +183,14 @@ func (e *messageEvents) Writable(*loop.Conn) {
 		m.tls.writable()
 	}
 	m.raw.writable()
-	if choked && !m.tls.choked() && m.run == nil && !m.raw.is(unshaken|closed|over|givenAway) {
+	if choked && !m.tls.choked() && m.run == nil && !m.is(unshaken) && !m.raw.is(closed|over|givenAway) {
 		m.arrived() // what lies there was left until now
 	}
 }
 
 func (e *messageEvents) Expired(lc *loop.Conn, err *loop.DeadlineError) {
 	m := (*messageConn)(e)
-	if m.raw.is(unshaken) {
+	if m.is(unshaken) {
 		(*events)(&m.Conn).Expired(lc, err)
 		return
 	}
@@ -204,21 +204,21 @@ func (e *messageEvents) Closed(_ *loop.Conn, err error) {
 	m := (*messageConn)(e)
 	m.Conn.closed(err)
 	m.because(m.reason())
-	if m.run == nil && !m.raw.is(unshaken) {
+	if m.run == nil && !m.is(unshaken) {
 		m.settle(nil)
 	}
 }
 
 func (e *messageEvents) expel(err error) {
 	m := (*messageConn)(e)
-	if m.Conn.expel(err); m.run == nil && !m.raw.is(unshaken) && m.raw.is(over) {
+	if m.Conn.expel(err); m.run == nil && !m.is(unshaken) && m.raw.is(over) {
 		m.settle(nil) // a session is told now, and not when the peer closes too
 	}
 }
 
 func (e *messageEvents) drain() {
 	m := (*messageConn)(e)
-	if m.Conn.drain(m.run == nil && m.raw.in == nil && m.dec.Buffered() == 0) && !m.raw.is(unshaken) {
+	if m.Conn.drain(m.run == nil && m.raw.in == nil && m.dec.Buffered() == 0) && !m.is(unshaken) {
 		m.because(ErrServerClosed)
 		m.conclude()
 	}
@@ -296,7 +296,7 @@ const mostRunners = 64
 // start handles the messages that have come, from the first one on, until the handler waits or there is none.
 func (m *messageConn) start() {
 	w := m.raw.w
-	m.raw.flags |= started
+	m.raw.above |= started
 	w.srv.stats.handlers.Add(1)
 	if last := len(w.runners) - 1; last >= 0 {
 		r := w.runners[last]
@@ -386,7 +386,7 @@ func (m *messageConn) handled(err error) {
 		m.dropContext()
 	}
 	m.dropMessage()
-	m.raw.flags &^= started
+	m.raw.above &^= started
 	m.raw.w.srv.stats.handlers.Add(-1)
 	m.settle(err)
 }

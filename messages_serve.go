@@ -27,15 +27,17 @@ func (h *messages) serve(c *Conn, open func() error) error {
 	if err != nil {
 		return err
 	}
-	was, flags := c.msgs, c.raw.flags&(messaging|halfway)
+	s := &c.raw
+	was, of, flags := c.msgs, s.above&messaging, s.flags&halfway
 	c.msgs = h
-	c.raw.flags &^= messaging | halfway
+	s.above &^= messaging
+	s.flags &^= halfway
 	if h.turn == nil {
-		c.raw.flags |= messaging
+		s.above |= messaging
 	}
 	defer func() {
-		c.msgs, c.raw.flags = was, c.raw.flags&^(messaging|halfway)|flags
-		c.raw.w.whole(&c.raw)
+		c.msgs, s.above, s.flags = was, s.above&^messaging|of, s.flags&^halfway|flags
+		s.w.whole(s)
 	}()
 	if open != nil {
 		if err := open(); err != nil {

@@ -109,7 +109,7 @@ func (c *Conn) incomplete(dec *frame.Decoder) {
 // incompleteRecord is incomplete where what the decoder has is unchanged.
 func (c *Conn) incompleteRecord() {
 	s, n := &c.raw, c.tls.partial()
-	if h := s.w.input.heldBy(s); n != h.record && s.is(messaging) {
+	if h := s.w.input.heldBy(s); n != h.record && c.is(messaging) {
 		h.record = n
 		s.w.hold(s, h)
 	}

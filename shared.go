@@ -68,7 +68,7 @@ func (c *Conn) Shared() net.Conn {
 	if _, err := c.raw.self("Conn.Shared"); err != nil {
 		return failed{c, c.misuse("share", err)}
 	}
-	if c.raw.flags&(returned|givenAway) != 0 {
+	if c.is(returned) || c.raw.is(givenAway) {
 		return failed{c, c.refusal("share")}
 	}
 	if c.tls != nil {

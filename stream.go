@@ -27,6 +27,7 @@ type stream struct {
 	readers line    // those that wait to read
 	waits   *waits  // nil: nobody waits for anything else, and no deadline is set
 	flags   streamFlags
+	above   connFlags
 	tick    uint32 // worker.tick when a byte last came; while awaited, silence.tick when it began
 	sent    uint32 // worker.tick when a byte was last written, or waiting ones moved
 	at      int32  // place in worker.conns, or in silence.conns while awaited
@@ -43,20 +44,27 @@ const (
 	over                              // the loop's connection has ended; err says why
 	closed                            // by Close; err is net.ErrClosed
 	paused                            // the inbox is at its limit
-	started                           // Conn: a handler was started
-	returned                          // Conn: it has returned
-	givenAway                         // Conn: by Shared
-	accepted                          // Conn: counted by the server
-	messaging                         // Conn: Read is not for the handler
-	misused                           // Conn: and the log was told
+	givenAway                         // by Shared
+	accepted                          // by a listener: the server counts it, and its limits hold
 	moved                             // something arrived since Shutdown looked last
 	halfway                           // a message has begun to arrive, and Shutdown waits for its rest
-	unshaken                          // Conn: of Messages, and its TLS handshake is not done
-	awaited                           // Conn: its first byte has not come, and Limits.FirstByte bounds that
+	awaited                           // its first byte has not come, and Limits.FirstByte bounds that
 	taken                             // bytes were read in this turn
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }
+
+// connFlags are those of the Conn above the stream. They are kept in the stream, where there is room for them.
+type connFlags uint8
+
+const (
+	started   connFlags = 1 << iota // a handler was started, or the coroutine of a handshake
+	returned                        // it has returned
+	messaging                       // Read is not for the handler
+	unshaken                        // its TLS handshake is not done
+)
+
+func (c *Conn) is(f connFlags) bool { return c.raw.above&f != 0 }
 
 // waits is what a stream needs while somebody waits to write or to close, a deadline is set, or once it has an Outbox. Few
 // connections have one.

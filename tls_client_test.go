@@ -56,7 +56,7 @@ func dialled(t *testing.T, driver, addr string, f func(ctx context.Context, ep *
 		if err != nil {
 			return struct{}{}, err
 		}
-		d.c.raw = stream{lc: lc, w: workerOn(s), flags: started}
+		d.c.raw = stream{lc: lc, w: workerOn(s), above: started}
 		if err := d.ended.Wait(ctx); err != nil {
 			return struct{}{}, err
 		}

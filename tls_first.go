@@ -12,7 +12,7 @@ import "context"
 
 // hello is Data until the handshake is done. shaken is called when its coroutine has ended, however it did.
 func (c *Conn) hello(p []byte, shaken func(error)) {
-	if c.raw.is(started) {
+	if c.is(started) {
 		c.raw.received(p)
 		return
 	}
@@ -23,7 +23,7 @@ func (c *Conn) hello(p []byte, shaken func(error)) {
 
 // helloEnd is EOF until the handshake is done.
 func (c *Conn) helloEnd(shaken func(error)) {
-	if c.raw.is(started) {
+	if c.is(started) {
 		c.raw.readers.wakeAll()
 	} else {
 		c.shake(shaken)
@@ -34,12 +34,12 @@ func (c *Conn) helloEnd(shaken func(error)) {
 // handshake finds it grown, and if there is none the collector halves it, down to 4 KiB.
 func (c *Conn) shake(shaken func(error)) {
 	w := c.raw.w
-	c.raw.flags |= started
+	c.raw.above |= started
 	w.srv.stats.handlers.Add(1)
 	w.sched.Start(context.Background(), "plexor handshake", func(ctx context.Context) error {
 		c.base = ctx
 		if c.serveTLS() {
-			c.raw.flags &^= unshaken
+			c.raw.above &^= unshaken
 		}
 		return nil
 	}).OnEnd(shaken)
@@ -47,12 +47,12 @@ func (c *Conn) shake(shaken func(error)) {
 
 // shook is the beginning of shaken. It reports whether the connection goes on.
 func (c *Conn) shook(err error) bool {
-	if c.raw.is(unshaken) {
+	if c.is(unshaken) {
 		c.handled(err)
 		return false
 	}
 	c.dropContext()
-	c.raw.flags &^= started
+	c.raw.above &^= started
 	c.raw.w.srv.stats.handlers.Add(-1)
 	if !c.raw.is(closed | over | givenAway) {
 		c.raw.w.delist(c)
@@ -69,7 +69,7 @@ func (c *Conn) shaken(err error) {
 }
 
 // silent reports whether the handshake is done, and the handler waits for the first byte.
-func (c *Conn) silent() bool { return c.tls != nil && !c.raw.is(started|unshaken) }
+func (c *Conn) silent() bool { return c.tls != nil && !c.is(started|unshaken) }
 
 // begin starts the handler if its first byte is there, or the end. The byte, and what came with it, is in the secured's own
 // buffer, and is what the handler reads first.

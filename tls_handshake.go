@@ -78,7 +78,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	}
 	switch {
 	case err != nil:
-	case s.is(messaging):
+	case c.is(messaging):
 		err = errors.New("plexor: StartTLS in a handler of Messages: upgrade in a HandlerFunc, and let it call the ServeConn of Messages")
 	case cfg == nil:
 		err = errors.New("plexor: StartTLS without a tls.Config")
