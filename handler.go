@@ -49,7 +49,10 @@ func greeter(h Handler) bool {
 // events are the loop's calls for a Conn with a coroutine of its own.
 type events Conn
 
-var _ loop.Prefetcher = (*events)(nil)
+var (
+	_ loop.Prefetcher      = (*events)(nil)
+	_ loop.DeliveryHandler = (*events)(nil)
+)
 
 func (e *events) Opened(*loop.Conn) {
 	c := (*Conn)(e)
@@ -129,6 +132,9 @@ func (e *events) Expired(_ *loop.Conn, err *loop.DeadlineError) {
 }
 
 func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
+
+// Delivered is of loop.DeliveryHandler, for Close.
+func (e *events) Delivered(*loop.Conn) { e.raw.delivered() }
 
 func (e *events) expel(err error) { (*Conn)(e).expel(err) }
 func (e *events) drain()          { _ = (*Conn)(e).drain(true) }

@@ -209,6 +209,9 @@ func (e *messageEvents) Closed(_ *loop.Conn, err error) {
 	}
 }
 
+// Delivered is of loop.DeliveryHandler, for Close.
+func (e *messageEvents) Delivered(*loop.Conn) { e.raw.delivered() }
+
 func (e *messageEvents) expel(err error) {
 	m := (*messageConn)(e)
 	if m.Conn.expel(err); m.run == nil && !m.is(unshaken) && m.raw.is(over) {

@@ -2,7 +2,6 @@ package plexor
 
 import (
 	"net"
-	"time"
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/loop"
@@ -52,7 +51,7 @@ func (s *stream) close(t *coro.Task) error {
 	if !s.shut() || done {
 		return nil // it was over, or whatever happens now does no harm
 	}
-	if err := s.delivered(t); err != nil {
+	if err := s.awaitDelivery(t); err != nil {
 		return s.wrap("close", err)
 	}
 	return nil
@@ -73,12 +72,6 @@ func (s *stream) abort(err error) {
 	s.lc.CloseWithError(err)
 }
 
-// How often Close looks whether all has arrived, of which no event tells.
-const (
-	firstLook = time.Millisecond
-	lastLook  = 100 * time.Millisecond
-)
-
 // acknowledged reports whether the peer's system has all that was written. What can't be known is taken for so.
 func (s *stream) acknowledged() bool {
 	if s.lc.Pending() > 0 {
@@ -88,29 +81,20 @@ func (s *stream) acknowledged() bool {
 	return n == 0 || !known
 }
 
-// delivered waits until every byte is acknowledged, or will not be.
-func (s *stream) delivered(t *coro.Task) error {
-	var timer *loop.Timer
-	for step := firstLook; !s.is(over); step = min(2*step, lastLook) {
-		if n, known := s.lc.Socket().Unacked(); s.lc.Pending() == 0 && (known && n == 0 || !known && timer == nil) {
-			break // what was known before and is not now is of a socket that is gone, as finish is about to tell
-		}
-		x := s.getWaits()
-		if timer == nil {
-			timer = s.w.loop.AfterFunc(step, func() { x.closer.Wake() })
-		} else {
-			timer.Reset(step)
-		}
-		if err := x.closer.Park(t, "close", s); err != nil {
-			timer.Stop()
-			return err
-		}
-	}
-	if timer != nil {
-		timer.Stop()
+// awaitDelivery waits until every byte is acknowledged, or will not be: the loop tells, by delivered or finish.
+func (s *stream) awaitDelivery(t *coro.Task) error {
+	if err := s.getWaits().closer.Park(t, "close", s); err != nil {
+		return err
 	}
 	if s.is(over) {
 		return s.err
 	}
 	return nil
+}
+
+// delivered is the loop's report of that.
+func (s *stream) delivered() {
+	if s.waits != nil {
+		s.waits.closer.Wake()
+	}
 }

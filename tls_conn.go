@@ -331,28 +331,28 @@ func (x *secured) close(t *coro.Task) error {
 		return s.wrap("close", net.ErrClosed)
 	}
 	done := s.is(over) || x.spill == nil && !s.boxWaits() && s.acknowledged()
-	x.shut()
-	if done {
+	if !x.shut() || done {
 		return nil // a close_notify that does not arrive takes nothing from what did
 	}
-	if err := s.delivered(t); err != nil {
+	if err := s.awaitDelivery(t); err != nil {
 		return s.wrap("close", err)
 	}
 	return nil
 }
 
-// shut closes, and waits for nothing. What has found no room, and close_notify, go behind what the loop has.
-func (x *secured) shut() {
+// shut is stream.shut. What has found no room, and close_notify, go behind what the loop has.
+func (x *secured) shut() bool {
 	s := &x.c.raw
 	_ = s.lc.SetWriteDeadline(time.Time{}) // that Writes are late does not keep what was written from leaving
 	x.putRest(s.endBox(nil, true))
 	_ = x.notify() // what is over has told why, or will tell Close
+	was := false
 	if x.spill != nil {
-		_ = s.lc.CloseBehind(x.spill.b[x.spill.from:]) // likewise
+		was = s.lc.CloseBehind(x.spill.b[x.spill.from:]) == nil
 		s.w.buffers.put(x.spill)
 		x.spill = nil
 	}
-	s.shut()
+	return s.shut() || was
 }
 
 // ConnectionState tells what the TLS handshake has agreed on: version, ALPN, server name, the peer's certificates. It is

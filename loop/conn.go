@@ -449,6 +449,10 @@ func (c *Conn) notify(kind noticeKind, err error) {
 		c.handler.Closed(c, err)
 	case noticeWritable:
 		c.writable()
+	case noticeDelivered:
+		if h, ok := c.handler.(DeliveryHandler); ok {
+			h.Delivered(c)
+		}
 	}
 }
 

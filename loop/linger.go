@@ -87,6 +87,9 @@ func (c *Conn) linger() {
 	}
 	if allAcked && k.eofBy == 0 {
 		k.eofBy = now + int64(lingerForEOF)
+		if _, ok := c.handler.(DeliveryHandler); ok {
+			l.notices = append(l.notices, notice{c: c, kind: noticeDelivered})
+		}
 	}
 	switch {
 	case allAcked && now >= k.eofBy:

@@ -94,6 +94,7 @@ type noticeKind uint8
 const (
 	noticeClosed noticeKind = iota
 	noticeWritable
+	noticeDelivered
 	noticeRefused
 )
 
