@@ -283,22 +283,20 @@ func (c *Client) end(g *loop.Group) error {
 func (w *worker) endConns() {
 	for i := len(w.conns) - 1; i >= 0; i-- {
 		if i < len(w.conns) {
-			w.conns[i].endShared()
+			if s, ok := w.conns[i].raw.lc.Handler().(*shared); ok { // else it is being dialled, and its task will be cancelled
+				s.endWithClient()
+			}
 		}
 	}
 }
 
-// endShared resets a shared connection, unless it is closed and on its way out.
-func (c *Conn) endShared() {
-	s, ok := c.raw.lc.Handler().(*shared)
-	if !ok {
-		return // it is being dialled, and its task will be cancelled
-	}
+// endWithClient resets a shared connection, unless it is closed and on its way out.
+func (s *shared) endWithClient() {
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()
 	if !closed {
 		s.fail(ErrClientClosed)
-		c.raw.lc.Abort()
+		s.c.raw.lc.Abort()
 	}
 }

@@ -43,7 +43,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	err := g.DrainBy(ctx, func(l *loop.Loop) { s.workers[l].drain() }, func() (int, string) {
 		conns, handlers := g.Stats().Conns, int(s.stats.handlers.Load())
-		return conns + handlers, "plexor: shutdown: " + left(conns, handlers) + " were cut"
+		return conns + handlers, "plexor: shutdown: " + remnant(conns, handlers) + " were cut"
 	})
 	<-listening
 	<-s.ended
@@ -64,8 +64,8 @@ func (s *Server) StopListening() {
 	}
 }
 
-// left says what there is still when a shutdown ends early. Handlers are of interest where no connection is.
-func left(conns, handlers int) string {
+// remnant says what there is still when a shutdown ends early. Handlers are of interest where no connection is.
+func remnant(conns, handlers int) string {
 	if conns > 0 {
 		return fmt.Sprintf("%d connections", conns)
 	}

@@ -76,24 +76,24 @@ func plain(text string) string {
 // An unlayeredError is an error of a layer below with a text that is plain.
 type unlayeredError struct{ error }
 
-func (e *unlayeredError) Error() string { return plain(e.error.Error()) }
-func (e *unlayeredError) Unwrap() error { return e.error }
+func (u *unlayeredError) Error() string { return plain(u.error.Error()) }
+func (u *unlayeredError) Unwrap() error { return u.error }
 
 // Timeout is what a *net.OpError asks.
-func (e *unlayeredError) Timeout() bool {
+func (u *unlayeredError) Timeout() bool {
 	t, ok := errors.AsType[interface {
 		error
 		Timeout() bool
-	}](e.error)
+	}](u.error)
 	return ok && t.Timeout()
 }
 
 // Temporary is what a *net.OpError asks.
-func (e *unlayeredError) Temporary() bool {
+func (u *unlayeredError) Temporary() bool {
 	t, ok := errors.AsType[interface {
 		error
 		Temporary() bool
-	}](e.error)
+	}](u.error)
 	return ok && t.Temporary()
 }
 
@@ -110,8 +110,8 @@ func errNoContext(method string) error {
 	return fmt.Errorf("plexor: %s: the context is nil: pass context.Background()", method)
 }
 
-// ended is why a connection does not go on that its loop reports as over.
-func (s *stream) ended(err error) error {
+// whyOver is why a connection does not go on that its loop reports as over.
+func (s *stream) whyOver(err error) error {
 	switch {
 	case err == nil:
 		return net.ErrClosed

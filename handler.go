@@ -34,8 +34,8 @@ func (f HandlerFunc) ServeConn(c *Conn) { f(c) }
 // that may stay silent.
 type GreeterFunc func(c *Conn)
 
-// ServeConn calls f.
-func (f GreeterFunc) ServeConn(c *Conn) { f(c) }
+// ServeConn calls g.
+func (g GreeterFunc) ServeConn(c *Conn) { g(c) }
 
 // greeter reports whether h is to run before the first byte.
 func greeter(h Handler) bool {
@@ -131,7 +131,7 @@ func (e *events) Expired(_ *loop.Conn, err *loop.DeadlineError) {
 	c.raw.expired(err)
 }
 
-func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).closed(err) }
+func (e *events) Closed(_ *loop.Conn, err error) { (*Conn)(e).finish(err) }
 
 // Delivered is of loop.DeliveryHandler, for Close.
 func (e *events) Delivered(*loop.Conn) { e.raw.delivered() }
@@ -140,7 +140,7 @@ func (e *events) expel(err error) { (*Conn)(e).expel(err) }
 func (e *events) drain()          { _ = (*Conn)(e).drain(true) }
 func (e *events) unheard()        { (*Conn)(e).shut() }
 func (e *events) tooSlow()        { (*Conn)(e).expel(ErrFrameTime) }
-func (e *events) letGo()          {} // only its coroutine has any
+func (e *events) dropPart()       {} // only its coroutine has any
 
 // writable lets the Write go on that waits for room.
 func (s *stream) writable() {
@@ -163,23 +163,23 @@ func (s *stream) expired(err *loop.DeadlineError) {
 	}
 }
 
-// closed is the end of the loop's connection. A handler that runs goes on, and its operations fail.
-func (c *Conn) closed(err error) {
+// finish is for the end of the loop's connection. A handler that runs goes on, and its operations fail.
+func (c *Conn) finish(err error) {
 	w := c.raw.w
-	c.raw.endBox(c.raw.ended(err), false) // before the connection is counted as gone, for other goroutines may look
+	c.raw.endBox(c.raw.whyOver(err), false) // before the connection is counted as gone, for other goroutines may look
 	switch {
 	case c.raw.is(accepted):
 		w.delist(c)
 		c.raw.flags &^= awaited // a handler may yet find its first byte
 		c.ep.open.Add(-1)
-		w.srv.gone(&c.raw, err)
+		w.srv.countOut(&c.raw, err)
 	case w.client != nil:
 		w.delist(c)
 	}
-	w.whole(&c.raw)            // an inbox stays as long as a handler can read it
-	c.cancel(c.raw.ended(err)) // unless it was closed, for the first cause stays
+	w.whole(&c.raw)              // an inbox stays as long as a handler can read it
+	c.cancel(c.raw.whyOver(err)) // unless it was closed, for the first cause stays
 	if c.tls != nil {
-		c.tls.closed()
+		c.tls.finish()
 	}
 	c.raw.finish(err)
 	if c.is(returned) || !c.is(started) {
@@ -252,7 +252,7 @@ func (w *worker) reportPanic(peer string, err error) bool {
 	if p.Goexit {
 		what = "a handler called runtime.Goexit"
 	}
-	at, frames := stack.Attrs(string(p.Stack))
-	w.log.Error(what, "peer", peer, "panic", fmt.Sprint(p.Value), at, frames)
+	where, frames := stack.Attrs(string(p.Stack))
+	w.log.Error(what, "peer", peer, "panic", fmt.Sprint(p.Value), where, frames)
 	return true
 }

@@ -282,8 +282,8 @@ func (s *Server) admit(peer netip.AddrPort) bool {
 	return true
 }
 
-// left counts one out that admit had let in.
-func (s *Server) left(peer netip.AddrPort) {
+// leave counts one out that admit had let in.
+func (s *Server) leave(peer netip.AddrPort) {
 	s.stats.conns.Add(-1)
 	if s.limits.ConnsPerPeer > 0 && peer.IsValid() {
 		s.peers.leave(peer.Addr())

@@ -67,7 +67,7 @@ func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop
 	sh := newShared(c)
 	if !ln.offer(sh) {
 		w.srv.stats.refusedAccepts.Add(1)
-		w.srv.left(peer)
+		w.srv.leave(peer)
 		ln.ep.open.Add(-1)
 		ln.ep.no.Add(1)
 		return nil

@@ -202,7 +202,7 @@ func (e *messageEvents) Expired(lc *loop.Conn, err *loop.DeadlineError) {
 
 func (e *messageEvents) Closed(_ *loop.Conn, err error) {
 	m := (*messageConn)(e)
-	m.Conn.closed(err)
+	m.Conn.finish(err)
 	m.because(m.reason())
 	if m.run == nil && !m.is(unshaken) {
 		m.settle(nil)
@@ -242,7 +242,7 @@ func (e *messageEvents) tooSlow() {
 	m.settle(nil)
 }
 
-func (e *messageEvents) letGo() {
+func (e *messageEvents) dropPart() {
 	if e.run == nil && e.msgs.turn == nil {
 		_ = e.dec.Reset(e.msgs.codec) // check has passed it
 	}
@@ -344,7 +344,7 @@ func (m *messageConn) handle(ctx context.Context) error {
 	h := m.msgs
 	if h.sessions == nil {
 		m.base = ctx
-	} else if more, err := m.begin(); !more {
+	} else if more, err := m.beginSession(); !more {
 		return err
 	}
 	if m.run.idle != (Idle{}) {
@@ -426,7 +426,7 @@ func (m *messageConn) settle(err error) {
 		reason = err
 	case err != nil:
 		m.failed(err)
-		reason = s.ended(err)
+		reason = s.whyOver(err)
 	case bad != nil:
 		m.badFrame(bad)
 		reason = bad
@@ -442,11 +442,11 @@ func (m *messageConn) settle(err error) {
 		m.incomplete(&m.dec)
 		return
 	}
-	m.finish(reason)
+	m.cease(reason)
 }
 
-// finish gives back what the connection holds, whose end has the reason.
-func (m *messageConn) finish(reason error) {
+// cease gives back what the connection holds, whose end has the reason.
+func (m *messageConn) cease(reason error) {
 	s := &m.raw
 	if !s.is(givenAway) {
 		s.empty()

@@ -98,7 +98,7 @@ func (c *Conn) piece() int {
 
 // room reports whether something may be written; if not for want of room, Writable will be called.
 func (c *Conn) room() bool {
-	if x := c.tls; x != nil && (x.usable() != nil || x.ended || x.flush() != nil || x.spill != nil) {
+	if x := c.tls; x != nil && (x.usable() != nil || x.notified || x.flush() != nil || x.spill != nil) {
 		return false
 	}
 	return !c.raw.lc.Full()
@@ -193,8 +193,8 @@ func (o *Outbox) letGo(c *Conn) {
 	}
 }
 
-// started reports whether a part of an entry has left, or a Write of the handler's has: nothing may come in between.
-func (o *Outbox) started() bool { return !o.holds || len(o.rest) > 0 }
+// midway reports whether a part of an entry has left, or a Write of the handler's has: nothing may come in between.
+func (o *Outbox) midway() bool { return !o.holds || len(o.rest) > 0 }
 
 // due reports whether there is an entry that may leave.
 func (o *Outbox) due() bool {
@@ -298,7 +298,7 @@ func (s *stream) endBox(why error, keep bool) []byte {
 
 // putRest gives the last entries to the tls.Conn, whether or not there is room.
 func (x *secured) putRest(rest []byte) {
-	if len(rest) > 0 && x.state == open && !x.ended {
+	if len(rest) > 0 && x.state == open && !x.notified {
 		_, _ = x.tc.Write(rest) // what is over has told why, or will tell Close
 	}
 }

@@ -178,7 +178,7 @@ func (w *worker) evictInput() {
 	w.forget(s)
 	if !s.is(over) {
 		s.abort(ErrPartialInput) // which tells the handler at the end of the turn; memory is given back now, as far as it can be
-		s.served().letGo()
+		s.served().dropPart()
 	}
 	if s.in != nil { // its handler may be busy for long
 		w.buffers.put(s.in)

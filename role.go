@@ -20,8 +20,8 @@ type served interface {
 	unheard()
 	// tooSlow closes a connection a message of which takes too long.
 	tooSlow()
-	// letGo gives back the memory of a message that has come in part, as far as no coroutine uses it.
-	letGo()
+	// dropPart gives back the memory of a message that has come in part, as far as no coroutine uses it.
+	dropPart()
 }
 
 var (

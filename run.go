@@ -36,11 +36,11 @@ func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) erro
 	go func() { ended <- l.Run() }()
 	_, err = coro.Call(ctx, coro.On(l), "plexor.Run", func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
 	part(func() bool { return l.Stats().Conns > 0 })
-	closed := l.Close()
-	if _, held := errors.AsType[*loop.HeldError](closed); held {
-		return errors.Join(err, closed)
+	closeErr := l.Close()
+	if _, held := errors.AsType[*loop.HeldError](closeErr); held {
+		return errors.Join(err, closeErr)
 	}
-	return errors.Join(err, closed, <-ended)
+	return errors.Join(err, closeErr, <-ended)
 }
 
 // How often part looks, and how many times: a reset would reach a peer that has not read the end of the stream yet, and be

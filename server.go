@@ -273,9 +273,9 @@ func (s *Server) Engine() (driver string, loops int) {
 	return s.group.Driver(), len(s.group.Loops())
 }
 
-// gone counts a connection out.
-func (s *Server) gone(st *stream, err error) {
-	s.left(st.peer)
+// countOut counts a connection out that has ended with err.
+func (s *Server) countOut(st *stream, err error) {
+	s.leave(st.peer)
 	if errors.Is(err, loop.ErrUndelivered) {
 		s.stats.undelivered.Add(1)
 		s.log.Debug("a connection was closed before all had arrived", "peer", st.String())

@@ -174,8 +174,8 @@ func (m *messageConn) open() {
 	}
 }
 
-// begin is the beginning of handle for a session. It reports whether there is something to handle.
-func (m *messageConn) begin() (more bool, err error) {
+// beginSession is the beginning of handle for a session. It reports whether there is something to handle.
+func (m *messageConn) beginSession() (more bool, err error) {
 	s := m.session()
 	if s.stage != unopened {
 		return true, nil

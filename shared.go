@@ -244,8 +244,8 @@ func (s *shared) Expired(*loop.Conn, *loop.DeadlineError) {}
 
 // Closed is of loop.Handler.
 func (s *shared) Closed(_ *loop.Conn, err error) {
-	s.fail(s.c.raw.ended(err)) // first: who finds the connection counted as gone, or Shutdown over, finds it so here
-	s.c.closed(err)
+	s.fail(s.c.raw.whyOver(err)) // first: who finds the connection counted as gone, or Shutdown over, finds it so here
+	s.c.finish(err)
 }
 
 // expel is of role.

@@ -36,7 +36,7 @@ func (s *shared) SetKeepAliveConfig(c net.KeepAliveConfig) error {
 			k.Count = keepAliveCount
 		}
 	}
-	return s.option(func(at sock.Socket) error { return at.SetKeepAlive(k) })
+	return s.option(func(to sock.Socket) error { return to.SetKeepAlive(k) })
 }
 
 // The defaults of net.KeepAliveConfig.
@@ -113,18 +113,18 @@ func (r rawConn) once(op string, f func(fd uintptr) bool) error {
 // Over TLS the same options are those of the connection below. SyscallConn is not there: its bytes are records.
 
 // SetNoDelay is that of net.TCPConn.
-func (s *sharedTLS) SetNoDelay(on bool) error { return s.sh.SetNoDelay(on) }
+func (v *sharedTLS) SetNoDelay(on bool) error { return v.sh.SetNoDelay(on) }
 
 // SetKeepAlive is that of net.TCPConn.
-func (s *sharedTLS) SetKeepAlive(on bool) error { return s.sh.SetKeepAlive(on) }
+func (v *sharedTLS) SetKeepAlive(on bool) error { return v.sh.SetKeepAlive(on) }
 
 // SetKeepAlivePeriod is that of net.TCPConn.
-func (s *sharedTLS) SetKeepAlivePeriod(d time.Duration) error { return s.sh.SetKeepAlivePeriod(d) }
+func (v *sharedTLS) SetKeepAlivePeriod(d time.Duration) error { return v.sh.SetKeepAlivePeriod(d) }
 
 // SetKeepAliveConfig is that of net.TCPConn.
-func (s *sharedTLS) SetKeepAliveConfig(c net.KeepAliveConfig) error {
-	return s.sh.SetKeepAliveConfig(c)
+func (v *sharedTLS) SetKeepAliveConfig(c net.KeepAliveConfig) error {
+	return v.sh.SetKeepAliveConfig(c)
 }
 
 // NetConn is the connection below TLS, as with a tls.Conn: for its options. To read or write there breaks TLS.
-func (s *sharedTLS) NetConn() net.Conn { return s.sh }
+func (v *sharedTLS) NetConn() net.Conn { return v.sh }

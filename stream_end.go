@@ -19,9 +19,9 @@ func (s *stream) finish(err error) {
 		return
 	}
 	s.flags |= over
-	s.endBox(s.ended(err), false)
+	s.endBox(s.whyOver(err), false)
 	if !s.is(closed) {
-		s.err = s.ended(err)
+		s.err = s.whyOver(err)
 	} else {
 		s.err = err // for Close, which may wait for it
 	}

@@ -37,14 +37,14 @@ import (
 //
 // During the handshake its coroutine waits below the tls.Conn, and so all others are refused until it is over.
 type secured struct {
-	c     *Conn
-	tc    *tls.Conn
-	state secureState
-	meter tlsrecord.Meter
-	spill *buffer // records that found no room; nil: none
-	plain *buffer // what pull has read, and who reads gets first; nil: nothing
-	ended bool    // CloseWrite: close_notify was sent
-	err   error   // why it is of no use: failed
+	c        *Conn
+	tc       *tls.Conn
+	state    secureState
+	meter    tlsrecord.Meter
+	spill    *buffer // records that found no room; nil: none
+	plain    *buffer // what pull has read, and who reads gets first; nil: nothing
+	notified bool    // close_notify was sent
+	err      error   // why it is of no use: failed
 
 	handshake *handshake // a server's, as long as it is under way
 	under     transport  // of tc
@@ -86,7 +86,7 @@ func (nothingError) Error() string   { return "plexor: nothing has arrived" }
 func (nothingError) Timeout() bool   { return true }
 func (nothingError) Temporary() bool { return true }
 
-// A truncated is the end of the stream where TLS did not end.
+// A truncatedError is the end of the stream where TLS did not end.
 type truncatedError struct{}
 
 func (truncatedError) Error() string {
@@ -210,7 +210,7 @@ func (x *secured) writeLocked(t *coro.Task, p []byte) (n int, err error) {
 		if err := x.room(t); err != nil {
 			return n, err
 		}
-		if x.ended {
+		if x.notified {
 			return n, loop.ErrWriteClosed
 		}
 		m, err := x.tc.Write(p[n:min(n+pieceSize, len(p))])
@@ -291,8 +291,8 @@ func (x *secured) writable() {
 	}
 }
 
-// closed is the loop's: it is over.
-func (x *secured) closed() {
+// finish is stream.finish.
+func (x *secured) finish() {
 	if x.spill != nil {
 		x.c.raw.w.buffers.put(x.spill)
 		x.spill = nil
@@ -317,10 +317,10 @@ func (x *secured) closeWrite() error {
 
 // notify tells the peer that nothing more comes: it sends close_notify, once.
 func (x *secured) notify() error {
-	if x.ended || x.state != open {
+	if x.notified || x.state != open {
 		return nil
 	}
-	x.ended = true
+	x.notified = true
 	return x.tc.CloseWrite()
 }
 

@@ -86,7 +86,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 		err = errors.New("plexor: StartTLS on a connection that speaks TLS")
 	case s.is(closed):
 		err = net.ErrClosed
-	case !s.readers.empty() || s.waits != nil && s.waits.writing && (s.box() == nil || s.box().started()):
+	case !s.readers.empty() || s.waits != nil && s.waits.writing && (s.box() == nil || s.box().midway()):
 		err = errors.New("plexor: StartTLS while another coroutine reads or writes, or the Outbox is in the midst of an entry")
 	}
 	if err != nil {
@@ -221,16 +221,16 @@ func gone(err error) bool {
 }
 
 // countHandshake counts one that failed, by reason.
-func (c *counters) countHandshake(err error) {
+func (k *counters) countHandshake(err error) {
 	switch {
 	case errors.Is(err, errEvicted):
-		c.evictedHandshakes.Add(1)
+		k.evictedHandshakes.Add(1)
 	case errors.Is(err, ErrBusy):
-		c.refusedHandshakes.Add(1)
+		k.refusedHandshakes.Add(1)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		c.handshakeTimeouts.Add(1)
+		k.handshakeTimeouts.Add(1)
 	default:
-		c.handshakeErrors.Add(1)
+		k.handshakeErrors.Add(1)
 	}
 }
 

@@ -18,7 +18,7 @@ type sharedTLS struct {
 	tc *tls.Conn
 	mu sync.Mutex // a Write at a time; the one that waits ends by the deadline, or Close
 
-	ended atomic.Bool // CloseWrite
+	notified atomic.Bool // CloseWrite was called: close_notify was sent
 
 	leftMu sync.Mutex
 	left   []byte // what Messages had read, and not handled
@@ -41,72 +41,72 @@ func (x *secured) give(sh *shared, under net.Conn) {
 }
 
 // Read is of net.Conn.
-func (s *sharedTLS) Read(p []byte) (int, error) {
-	if err := s.sh.readableNow(); err != nil {
+func (v *sharedTLS) Read(p []byte) (int, error) {
+	if err := v.sh.readableNow(); err != nil {
 		return 0, err // though there may be plain text left
 	}
-	if n := s.takeLeft(p); n > 0 {
+	if n := v.takeLeft(p); n > 0 {
 		return n, nil
 	}
-	if err := s.sh.awaitTaken(); err != nil {
+	if err := v.sh.awaitTaken(); err != nil {
 		return 0, err
 	}
-	n, err := s.tc.Read(p)
+	n, err := v.tc.Read(p)
 	if n > 0 {
 		return n, nil // it repeats its errors
 	}
-	return n, s.wrap("read", err)
+	return n, v.wrap("read", err)
 }
 
-func (s *sharedTLS) takeLeft(p []byte) int {
-	s.leftMu.Lock()
-	defer s.leftMu.Unlock()
-	n := copy(p, s.left)
-	if s.left = s.left[n:]; len(s.left) == 0 {
-		s.left = nil
+func (v *sharedTLS) takeLeft(p []byte) int {
+	v.leftMu.Lock()
+	defer v.leftMu.Unlock()
+	n := copy(p, v.left)
+	if v.left = v.left[n:]; len(v.left) == 0 {
+		v.left = nil
 	}
 	return n
 }
 
-func (s *sharedTLS) wrap(op string, err error) error {
+func (v *sharedTLS) wrap(op string, err error) error {
 	if e, ok := err.(*net.OpError); ok && e.Addr == nil {
-		return &net.OpError{Op: op, Net: s.sh.c.raw.network(), Addr: s.sh.RemoteAddr(), Err: e}
+		return &net.OpError{Op: op, Net: v.sh.c.raw.network(), Addr: v.sh.RemoteAddr(), Err: e}
 	}
-	return s.sh.wrap(op, err)
+	return v.sh.wrap(op, err)
 }
 
 // lock waits for another Write to be done, if that may be: see shared.wait.
-func (s *sharedTLS) lock() error {
-	if s.mu.TryLock() {
+func (v *sharedTLS) lock() error {
+	if v.mu.TryLock() {
 		return nil
 	}
-	if err := s.sh.mayWait("write"); err != nil {
+	if err := v.sh.mayWait("write"); err != nil {
 		return err
 	}
-	s.mu.Lock()
+	v.mu.Lock()
 	return nil
 }
 
 // Write is of net.Conn.
-func (s *sharedTLS) Write(p []byte) (n int, err error) {
-	if err := s.lock(); err != nil {
+func (v *sharedTLS) Write(p []byte) (n int, err error) {
+	if err := v.lock(); err != nil {
 		return 0, err
 	}
-	defer s.mu.Unlock()
+	defer v.mu.Unlock()
 	for {
-		if err := s.sh.awaitRoom(); err != nil {
-			return n, s.wrap("write", err)
+		if err := v.sh.awaitRoom(); err != nil {
+			return n, v.wrap("write", err)
 		}
 		switch {
-		case s.ended.Load():
-			return n, s.wrap("write", loop.ErrWriteClosed)
+		case v.notified.Load():
+			return n, v.wrap("write", loop.ErrWriteClosed)
 		case len(p) == 0:
 			return 0, nil
 		}
-		m, err := s.tc.Write(p[n:min(n+pieceSize, len(p))])
+		m, err := v.tc.Write(p[n:min(n+pieceSize, len(p))])
 		n += m
 		if err != nil {
-			return n, s.wrap("write", err)
+			return n, v.wrap("write", err)
 		}
 		if n == len(p) {
 			return n, nil
@@ -115,25 +115,25 @@ func (s *sharedTLS) Write(p []byte) (n int, err error) {
 }
 
 // CloseWrite sends close_notify, and leaves reading open.
-func (s *sharedTLS) CloseWrite() error {
-	s.ended.Store(true)
-	return s.wrap("close", s.tc.CloseWrite())
+func (v *sharedTLS) CloseWrite() error {
+	v.notified.Store(true)
+	return v.wrap("close", v.tc.CloseWrite())
 }
 
 // Close sends close_notify and closes.
-func (s *sharedTLS) Close() error {
-	_ = s.tc.CloseWrite() // what is over needs none
-	return s.sh.Close()
+func (v *sharedTLS) Close() error {
+	_ = v.tc.CloseWrite() // what is over needs none
+	return v.sh.Close()
 }
 
-func (s *sharedTLS) LocalAddr() net.Addr                { return s.sh.LocalAddr() }
-func (s *sharedTLS) RemoteAddr() net.Addr               { return s.sh.RemoteAddr() }
-func (s *sharedTLS) SetDeadline(t time.Time) error      { return s.sh.SetDeadline(t) }
-func (s *sharedTLS) SetReadDeadline(t time.Time) error  { return s.sh.SetReadDeadline(t) }
-func (s *sharedTLS) SetWriteDeadline(t time.Time) error { return s.sh.SetWriteDeadline(t) }
+func (v *sharedTLS) LocalAddr() net.Addr                { return v.sh.LocalAddr() }
+func (v *sharedTLS) RemoteAddr() net.Addr               { return v.sh.RemoteAddr() }
+func (v *sharedTLS) SetDeadline(t time.Time) error      { return v.sh.SetDeadline(t) }
+func (v *sharedTLS) SetReadDeadline(t time.Time) error  { return v.sh.SetReadDeadline(t) }
+func (v *sharedTLS) SetWriteDeadline(t time.Time) error { return v.sh.SetWriteDeadline(t) }
 
 // ConnectionState tells what the handshake has agreed on.
-func (s *sharedTLS) ConnectionState() tls.ConnectionState { return s.tc.ConnectionState() }
+func (v *sharedTLS) ConnectionState() tls.ConnectionState { return v.tc.ConnectionState() }
 
 // push takes all of p, room or not, and whether or not the deadline has passed: for TLS, which has waited by awaitRoom,
 // and may not write half a record.

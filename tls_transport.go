@@ -81,8 +81,8 @@ func (r *streamTransport) SetWriteDeadline(time.Time) error { return nil }
 // sharedTransport is the transport of a *tls.Conn that was given away alone.
 type sharedTransport struct{ *shared }
 
-func (r sharedTransport) Read(p []byte) (int, error) {
-	n, err := r.shared.Read(p)
+func (g sharedTransport) Read(p []byte) (int, error) {
+	n, err := g.shared.Read(p)
 	return n, truncated(err)
 }
 
@@ -90,13 +90,13 @@ func (r sharedTransport) Read(p []byte) (int, error) {
 // waiting.
 type pushTransport struct{ sharedTransport }
 
-func (r pushTransport) Write(p []byte) (int, error) {
-	if err := r.push(p); err != nil {
+func (u pushTransport) Write(p []byte) (int, error) {
+	if err := u.push(p); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-func (r pushTransport) SetDeadline(time.Time) error      { return nil }
-func (r pushTransport) SetReadDeadline(time.Time) error  { return nil }
-func (r pushTransport) SetWriteDeadline(time.Time) error { return nil }
+func (u pushTransport) SetDeadline(time.Time) error      { return nil }
+func (u pushTransport) SetReadDeadline(time.Time) error  { return nil }
+func (u pushTransport) SetWriteDeadline(time.Time) error { return nil }
