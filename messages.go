@@ -20,7 +20,7 @@ import (
 
 // Messages is a [Handler] for protocols of messages: f gets each in turn, in a coroutine that exists only while there
 // are messages to handle, so that an idle connection costs neither stack nor buffer (over TLS it costs what crypto/tls
-// keeps of it, some 6 KiB). One message of a connection is handled at a time, in the order in which they came; further
+// keeps of it). One message of a connection is handled at a time, in the order in which they came; further
 // ones wait, and once 64 KiB of them do the connection is not read from until f has caught up.
 //
 // msg is f's, to change too, until f returns, also while it waits; to keep it longer, copy it. f answers with

@@ -54,9 +54,9 @@
 //
 // # Memory
 //
-// While it waits for its first byte, and with [Messages], [Turns] and [Sessions] whenever it waits, a connection has no coroutine and no buffer.
-// One over TLS has a coroutine from its handshake on, with Messages too, and the state of crypto/tls: some 12 KiB in all
-// when it waits in a stream's handler, 16 KiB with Messages; a buffer it holds neither.
+// While it waits for its first byte, and with [Messages], [Turns] and [Sessions] whenever it waits, a connection has no
+// coroutine and no buffer. So it is over TLS too, where only the handshake has a coroutine, but that the state of crypto/tls
+// stays: ARCHITECTURE.md tells how much that is ("The life of a coroutine").
 // What is kept for one that does not read, or for a peer that does not, has a bound: see [Limits].
 //
 // # The layers below
