@@ -130,20 +130,18 @@ func (c *Conn) info() ConnInfo {
 		Age:       time.Duration(w.stamp()-s.since) << stampUnit,
 		ReadIdle:  time.Duration(read) * w.beat.unit,
 		WriteIdle: time.Duration(write) * w.beat.unit,
-		Pending:   s.lc.Pending(), Unread: len(s.peek()),
-		Handling: s.above&(started|returned) == started,
-		Shared:   s.is(givenAway),
+		Pending:   s.lc.Pending(), Shared: s.is(givenAway),
 	}
 	if s.is(awaited) { // its tick is another's
 		info.ReadIdle = info.Age
 	}
-	if sh, ok := s.lc.Handler().(*shared); ok {
-		sh.mu.Lock()
-		info.Local, info.Handling = sh.local, false
-		info.Unread, info.Pending = len(sh.in)-sh.from, info.Pending+len(sh.out)
-		sh.mu.Unlock()
-	}
+	c.role().describe(&info)
 	return info
+}
+
+// describe is of role, for all but shared.
+func (c *Conn) describe(info *ConnInfo) {
+	info.Unread, info.Handling = len(c.raw.peek()), c.raw.above&(started|returned) == started
 }
 
 // ListenerStats are the counts of an address that a server listens on. Over TLS a connection counts before its

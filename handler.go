@@ -142,6 +142,8 @@ func (e *events) unheard()        { (*Conn)(e).shut() }
 func (e *events) tooSlow()        { (*Conn)(e).expel(ErrFrameTime) }
 func (e *events) dropPart()       {} // only its coroutine has any
 
+func (e *events) describe(info *ConnInfo) { (*Conn)(e).describe(info) }
+
 // writable lets the Write go on that waits for room.
 func (s *stream) writable() {
 	s.wrote()

@@ -81,20 +81,23 @@ func (c *Conn) tell(idle Idle) bool {
 	if s.w.draining || s.is(closed|over|givenAway) {
 		return false
 	}
-	switch e := s.lc.Handler().(type) {
-	case *messageEvents:
-		m := (*messageConn)(e)
-		if m.run != nil || m.is(unshaken) {
-			return false
-		}
-		m.run = s.w.getRun()
-		m.run.idle = idle
-		m.start()
-		return true
-	case *events:
-		return s.above&(started|returned|unshaken) == started && s.w.tellBeside(c, idle)
+	return s.served().tell(idle)
+}
+
+func (e *events) tell(idle Idle) bool {
+	c := (*Conn)(e)
+	return c.raw.above&(started|returned|unshaken) == started && c.raw.w.tellBeside(c, idle)
+}
+
+func (e *messageEvents) tell(idle Idle) bool {
+	m := (*messageConn)(e)
+	if m.run != nil || m.is(unshaken) {
+		return false
 	}
-	return false
+	m.run = m.raw.w.getRun()
+	m.run.idle = idle
+	m.start()
+	return true
 }
 
 // tellIdle is the beginning of handle for a connection that rests and has been idle. It reports whether there is

@@ -242,6 +242,8 @@ func (e *messageEvents) tooSlow() {
 	m.settle(nil)
 }
 
+func (e *messageEvents) describe(info *ConnInfo) { e.Conn.describe(info) }
+
 func (e *messageEvents) dropPart() {
 	if e.run == nil && e.msgs.turn == nil {
 		_ = e.dec.Reset(e.msgs.codec) // check has passed it

@@ -10,6 +10,8 @@ type role interface {
 	expel(err error)
 	// drain is the connection's part of Shutdown: it closes one that is quiet, or notes that it is to be looked at again.
 	drain()
+	// describe adds to what Server.Each tells of the connection what depends on who reads it.
+	describe(info *ConnInfo)
 }
 
 // A served is the role of a connection that the server reads for a handler of its own, events or messageEvents: one of
@@ -18,6 +20,8 @@ type served interface {
 	role
 	// unheard closes a connection whose first byte has not come in time. No handler knows of it, but that of a session.
 	unheard()
+	// tell has the handler told that the connection has been idle. It reports whether it is.
+	tell(idle Idle) bool
 	// tooSlow closes a connection a message of which takes too long.
 	tooSlow()
 	// dropPart gives back the memory of a message that has come in part, as far as no coroutine uses it.

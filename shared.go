@@ -258,6 +258,14 @@ func (s *shared) expel(err error) {
 // drain is of role: it is its user's to close.
 func (s *shared) drain() {}
 
+// describe is of role.
+func (s *shared) describe(info *ConnInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info.Local = s.local
+	info.Unread, info.Pending = len(s.in)-s.from, info.Pending+len(s.out)
+}
+
 // fail ends it with err.
 func (s *shared) fail(err error) {
 	s.mu.Lock()
