@@ -62,10 +62,11 @@ func (r *Ring) depart() (err error) {
 	}
 	defer r.leave()
 	r.step("close: to give back")
-	if r.held > 0 {
+	if r.held > 0 || len(r.unused) > 0 {
 		if err := r.rebuild(r.token); err != nil {
 			return err
 		}
+		r.unused = nil
 	}
 	// What it was woken for, and has not taken, is for others.
 	r.wakeSome(forItem, r.head.ready.Load())

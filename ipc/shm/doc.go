@@ -57,7 +57,8 @@
 // else (the list of free slots, the queue of full ones, the counts) is derived from the states, is changed under one
 // lock, and is made anew whenever a party died: so there is no state between two that would have to be mended. Bytes
 // are copied without the lock, to slots that are writing and from slots that are taken; a few bytes alone are copied
-// under it.
+// under it. One holding of it takes or frees 256 slots at most: an item of more is writing while it gets its slots by
+// several, and again, from Done on, while it gives them back.
 //
 // The lock is a futex (futex(2), without FUTEX_PRIVATE_FLAG) that has its owner's number and generation in it. Who
 // waits for it longer than a millisecond asks whether the owner lives, and takes it from a dead one by exchanging

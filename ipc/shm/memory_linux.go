@@ -17,7 +17,7 @@ func (c *cell) set(v uint32) { c.v = v }
 
 const (
 	magic   = 0x0a72_696e_6778_6c70 // "plxgnir\n"
-	version = 2                     // 1 had no turn, seen and pid
+	version = 3                     // 1 had no turn, seen and pid, 2 no have
 
 	words = MaxParties / 64 // of a set of parties
 	none  = ^uint32(0)      // no slot
@@ -79,7 +79,7 @@ type slot struct {
 	length cell          // of the item, in bytes
 	chain  cell          // the next slot of the item
 	link   cell          // the next free slot, or the next full item
-	_      [4]byte
+	have   cell          // of an item that is being written: the slots that it has, while it gets them or gives them back
 }
 
 // A state is what a slot is, with the token of the party that it belongs to, and how often it was delivered:

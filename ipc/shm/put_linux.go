@@ -15,6 +15,11 @@ import (
 // slow to say Done. If it dies they are free again. A Put that gives up in between leaves its slots to whoever of its
 // Ring has the lock next (Ring.drop).
 
+// mostSlots is how many slots one holding of the lock moves: some 20 µs where each is a cache miss. An item of more
+// gets them, and gives them back, by several holdings. Meanwhile it is one that is being written, and says how many it
+// has (slot.have). Those that it is to get are not counted as free any more: no two large items wait for each other's.
+var mostSlots uint32 = 256 // tests make it less
+
 // inline is how many bytes, of all items together, are copied under the lock.
 const inline = 256
 
@@ -86,7 +91,7 @@ func (r *Ring) putSome(p patience, items [][]byte) (n int, err error) {
 		return r.putSmall(p, items)
 	}
 	var firsts [atOnce]uint32
-	k, full := r.reserve(p, items, &firsts)
+	k, last, full := r.reserve(p, items, &firsts)
 	if k == 0 {
 		return 0, full
 	}
@@ -97,6 +102,9 @@ func (r *Ring) putSome(p patience, items [][]byte) (n int, err error) {
 			r.drop(mine)
 		}
 	}()
+	if err := r.complete(p, mine[k-1], last); err != nil {
+		return 0, err
+	}
 	for k, i := range mine {
 		if err := r.fill(i, items[k]); err != nil {
 			return 0, err
@@ -119,7 +127,7 @@ func (r *Ring) putSmall(p patience, items [][]byte) (n int, err error) {
 	defer r.leave()
 	for ; n < len(items); n++ {
 		var i uint32
-		if i, err = r.allocate(uint32(len(items[n]))); err != nil {
+		if i, _, err = r.allocate(uint32(len(items[n])), inline); err != nil {
 			break
 		}
 		if err = r.fill(i, items[n]); err != nil {
@@ -133,54 +141,104 @@ func (r *Ring) putSmall(p patience, items [][]byte) (n int, err error) {
 	return n, err
 }
 
-// reserve takes slots for items, as many as there is room for; err is why not for all. If there are any, it has said
-// begin.
-func (r *Ring) reserve(p patience, items [][]byte, firsts *[atOnce]uint32) (n int, err error) {
+// reserve takes slots for items, as many as there is room for and as one holding of the lock may; err is why not for
+// all. Of an item that needs more than that, which is the first then, it takes some: see complete, which wants to know
+// the last slot. If there are any, it has said begin.
+func (r *Ring) reserve(p patience, items [][]byte, firsts *[atOnce]uint32) (n int, last uint32, err error) {
 	if err := r.enter(p); err != nil {
-		return 0, err
+		return 0, none, err
 	}
 	defer r.leave()
-	for ; n < len(items); n++ {
-		if firsts[n], err = r.allocate(uint32(len(items[n]))); err != nil {
+	for left := mostSlots; n < len(items); n++ {
+		need := r.shape.slotsFor(uint32(len(items[n])))
+		if n > 0 && need > left {
 			break
 		}
+		if firsts[n], last, err = r.allocate(uint32(len(items[n])), left); err != nil {
+			break
+		}
+		left -= min(left, need)
 	}
 	if n > 0 {
 		r.users.Add(1)
 	}
-	return n, err
+	return n, last, err
 }
 
-// allocate takes slots off the list of free ones, for an item of that length.
-func (r *Ring) allocate(length uint32) (first uint32, err error) {
+// complete gets the slots that an item has not yet, for which there is room, by further holdings of the lock.
+func (r *Ring) complete(p patience, first, last uint32) (err error) {
+	s := r.slot(first)
+	for need := r.shape.slotsFor(s.length.load()); s.have.load() < need; {
+		r.step("put: some of the slots taken")
+		if p.ctx != nil && p.ctx.Err() != nil {
+			return context.Cause(p.ctx)
+		}
+		if last, err = r.extend(p, s, last, need); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extend gives an item more slots behind its last, and tells which is the last now.
+func (r *Ring) extend(p patience, s *slot, last, need uint32) (uint32, error) {
+	if err := r.enter(p); err != nil {
+		return none, err
+	}
+	defer r.leave()
+	more := min(need-s.have.load(), mostSlots)
+	next := r.head.freeHead.load()
+	last, next, err := r.chain(last, next, more)
+	if err != nil {
+		return none, err
+	}
+	s.have.set(s.have.load() + more)
+	r.step("put: more slots chained")
+	r.head.freeHead.set(next)
+	return last, nil
+}
+
+// chain chains n slots off the list of free ones, from next on, behind the last of an item (none: they are its first),
+// and tells the last of them and the one behind it in the list.
+func (r *Ring) chain(last, next, n uint32) (uint32, uint32, error) {
+	for range n {
+		if next >= r.shape.slots || kindOf(r.slot(next).state.Load()) != slotFree {
+			return none, none, r.breakDown("slot %d is in the list of free slots, of %d", next, r.shape.slots)
+		}
+		if last != none {
+			r.slot(last).chain.set(next)
+		}
+		r.step("put: a slot chained")
+		last, next = next, r.slot(next).link.load()
+	}
+	return last, next, nil
+}
+
+// allocate takes slots off the list of free ones, for an item of that length: all that it needs, or as many as there
+// may be at once. The rest is promised to it.
+func (r *Ring) allocate(length, atOnce uint32) (first, last uint32, err error) {
 	if r.head.ended.Load() != 0 {
-		return none, ErrEnded
+		return none, none, ErrEnded
 	}
 	need := r.shape.slotsFor(length)
 	if r.head.free.Load() < need {
-		return none, ErrFull
+		return none, none, ErrFull
 	}
+	have := min(need, atOnce)
 	first = r.head.freeHead.load()
-	last := first
-	next := first
-	for k := range need {
-		if next >= r.shape.slots || kindOf(r.slot(next).state.Load()) != slotFree {
-			return none, r.breakDown("slot %d is in the list of free slots, of %d", next, r.shape.slots)
-		}
-		if k > 0 {
-			r.slot(last).chain.set(next)
-		}
-		last = next
-		next = r.slot(next).link.load()
+	last, next, err := r.chain(none, first, have)
+	if err != nil {
+		return none, none, err
 	}
 	s := r.slot(first)
 	s.length.set(length)
+	s.have.set(have)
 	r.step("put: slots chained")
 	s.state.Store(stateOf(slotWriting, r.token, 0))
 	r.step("put: slots taken")
 	r.head.freeHead.set(next)
 	r.head.free.Store(r.head.free.Load() - need)
-	return first, nil
+	return first, last, nil
 }
 
 // fill copies an item's bytes to its slots. It needs no lock.
@@ -204,6 +262,9 @@ func (r *Ring) publishAll(firsts []uint32, full error) (n int, err error) {
 		r.unused = append(r.unused, firsts...)
 		if err := r.tidy(); err != nil {
 			return 0, err
+		}
+		if r.untidy {
+			r.tidyLater()
 		}
 		return 0, ErrEnded
 	}
@@ -275,35 +336,68 @@ func (r *Ring) tidyLater() {
 	}()
 }
 
-// tidy frees slots of items that were given up, and takes back the bits of waits that were. The caller holds the lock.
+// tidy frees slots of items that were given up, as many as one holding of the lock may, and takes back the bits of
+// waits that were. r.untidy tells whether there are more. The caller holds the lock.
 func (r *Ring) tidy() error {
-	r.untidy = false
 	for kind := range r.head.waiting {
 		if !r.turns[kind].taken {
 			r.setWaiting(kind, r.number, false)
 		}
 	}
-	unused := r.unused
-	r.unused = nil
-	for _, i := range unused {
-		r.slot(i).state.Store(slotFree)
-		if err := r.freeSlots(i, r.slot(i).length.load()); err != nil {
+	freed := uint32(0)
+	for len(r.unused) > 0 && freed < mostSlots {
+		n, err := r.shed(r.unused[len(r.unused)-1], mostSlots-freed)
+		if err != nil {
 			return err
 		}
+		freed += n
 	}
-	if len(unused) > 0 {
+	r.untidy = len(r.unused) > 0
+	if freed > 0 {
 		r.wakeSome(forRoom, r.head.free.Load())
 	}
 	return nil
 }
 
+// shed frees slots of the last of r.unused, at most so many, and tells how many those were. The first slot, which says
+// of whom the others are, is the last to go.
+func (r *Ring) shed(i, most uint32) (n uint32, err error) {
+	s := r.slot(i)
+	have := s.have.load()
+	if need := r.shape.slotsFor(s.length.load()); need > have { // it had not got all yet
+		r.head.free.Add(need - have)
+	}
+	s.length.set(0)
+	for ; have > 1 && n < most; n++ {
+		j := s.chain.load()
+		if j >= r.shape.slots {
+			return n, r.breakDown("an item goes on in slot %d, and there are %d", j, r.shape.slots)
+		}
+		s.chain.set(r.slot(j).chain.load())
+		have--
+		s.have.set(have)
+		r.freeSlot(j)
+	}
+	if n < most {
+		s.state.Store(slotFree)
+		r.unused = r.unused[:len(r.unused)-1]
+		r.freeSlot(i)
+		n++
+	}
+	return n, nil
+}
+
 // freeSlots puts the slots of an item, which is none any more, back in the list.
 func (r *Ring) freeSlots(i, length uint32) error {
 	return r.walk(i, length, func(j uint32) error {
-		r.slot(j).link.set(r.head.freeHead.load())
-		r.step("done: half in the list")
-		r.head.freeHead.set(j)
-		r.head.free.Add(1)
+		r.freeSlot(j)
 		return nil
 	})
+}
+
+func (r *Ring) freeSlot(j uint32) {
+	r.slot(j).link.set(r.head.freeHead.load())
+	r.step("done: half in the list")
+	r.head.freeHead.set(j)
+	r.head.free.Add(1)
 }

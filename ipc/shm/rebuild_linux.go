@@ -40,7 +40,10 @@ func (r *Ring) rebuild(leaving uint32) error {
 			free++
 		}
 	}
-	r.head.free.Store(free)
+	if free < found.promised {
+		return r.breakDown("%d slots are promised, and %d are free", found.promised, free)
+	}
+	r.head.free.Store(free - found.promised)
 	r.bury()
 	for kind := range r.head.waiting {
 		r.wakeAll(kind)
@@ -55,6 +58,8 @@ type stock struct {
 	busy  uint32   // items that are taken
 	inUse []bool   // by slot: it belongs to an item
 	next  uint64   // the sequence number of the next item
+
+	promised uint32 // free slots that items which are being written will get
 }
 
 // takeStock reads every slot, frees those of half items, and gives back items that the dead had taken, and the party
@@ -73,6 +78,7 @@ func (r *Ring) takeStock(leaving uint32) (found stock, err error) {
 	for i := range r.shape.slots {
 		s := r.slot(i)
 		st := s.state.Load()
+		n := r.shape.slotsFor(s.length.load()) // of the item, if one begins here
 		switch kindOf(st) {
 		case slotFree:
 			continue
@@ -82,6 +88,12 @@ func (r *Ring) takeStock(leaving uint32) (found stock, err error) {
 				s.state.Store(slotFree)
 				continue
 			}
+			have := s.have.load()
+			if have < 1 || have > r.shape.slots {
+				return found, r.breakDown("slot %d has an item of %d slots, and there are %d", i, have, r.shape.slots)
+			}
+			found.promised += n - min(n, have)
+			n = have
 		case slotTaken:
 			if lives(tokenOf(st)) {
 				found.busy++
@@ -96,7 +108,10 @@ func (r *Ring) takeStock(leaving uint32) (found stock, err error) {
 			return found, r.breakDown("slot %d has the state %#x", i, st)
 		}
 		found.next = max(found.next, s.seq.Load()+1)
-		if err := r.walk(i, s.length.load(), func(j uint32) error {
+		if err := r.checkItem(i, s.length.load()); err != nil {
+			return found, err
+		}
+		if err := r.walkSlots(i, n, func(j uint32) error {
 			if found.inUse[j] {
 				return r.breakDown("slot %d belongs to two items", j)
 			}
@@ -111,10 +126,22 @@ func (r *Ring) takeStock(leaving uint32) (found stock, err error) {
 
 // walk calls f with each slot of the item that begins in slot i.
 func (r *Ring) walk(i, length uint32, f func(uint32) error) error {
+	if err := r.checkItem(i, length); err != nil {
+		return err
+	}
+	return r.walkSlots(i, r.shape.slotsFor(length), f)
+}
+
+func (r *Ring) checkItem(i, length uint32) error {
 	if length > r.shape.maxItem {
 		return r.breakDown("slot %d has an item of %d bytes, and at most %d may be", i, length, r.shape.maxItem)
 	}
-	for left := r.shape.slotsFor(length); ; left-- {
+	return nil
+}
+
+// walkSlots is walk for an item that has so many slots.
+func (r *Ring) walkSlots(i, n uint32, f func(uint32) error) error {
+	for left := n; ; left-- {
 		if i >= r.shape.slots {
 			return r.breakDown("an item goes on in slot %d, and there are %d", i, r.shape.slots)
 		}

@@ -2,6 +2,7 @@ package shm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -40,6 +41,7 @@ type Ring struct {
 	tidying  bool             // a goroutine comes for the lock to do something about it
 	toWake   []*atomic.Uint32 // by leave
 	reported uint32           // the turn of the lock that was last told of
+	large    atomic.Bool      // an item of many slots is done, and they are not free yet
 	closed   atomic.Bool      // by Close, which comes for the lock once more (patience.parting)
 	idle     wait.Cond        // users is 0
 }
@@ -186,26 +188,75 @@ func (r *Ring) Get(ctx context.Context, items []Item, buf []byte) (n int, err er
 // that was done or returned before, is an ErrNotTaken; the others are done all the same. After an ErrHeld they may be
 // done again, and those that were done are an ErrNotTaken then.
 func (r *Ring) Done(items ...Item) (err error) {
-	return r.giveUp("done", items, func(i uint32, _ state, length uint32) error {
-		s := r.slot(i)
-		r.step("done: to be freed")
+	err = r.giveUp("done", items, r.done)
+	if r.large.Swap(false) {
+		if e := r.tidyUp(); e != nil && err == nil {
+			err = failed("done", e)
+		}
+	}
+	return err
+}
+
+// done makes an end of an item, and says how many slots it has freed. The caller holds the lock.
+func (r *Ring) done(i uint32, _ state, length uint32) (freed uint32, err error) {
+	if err := r.checkItem(i, length); err != nil {
+		return 0, err
+	}
+	s := r.slot(i)
+	r.step("done: to be freed")
+	if need := r.shape.slotsFor(length); need <= mostSlots {
 		s.state.Store(slotFree) // here it is done
 		r.step("done: freed")
-		err := r.freeSlots(i, length)
-		r.step("done: in the list")
-		if r.head.undone.Add(none) == 0 {
-			r.wakeAll(forQuiet)
-			if r.head.ended.Load() != 0 {
-				r.wakeAll(forItem)
-			}
+		err = r.freeSlots(i, length)
+		freed = need
+	} else {
+		s.have.set(need)
+		s.state.Store(stateOf(slotWriting, r.token, 0)) // or here: nobody will write it, but its slots need some time
+		r.step("done: its slots to be freed")
+		r.unused = append(r.unused, i)
+		r.untidy = true
+		r.large.Store(true)
+	}
+	r.step("done: in the list")
+	if r.head.undone.Add(none) == 0 {
+		r.wakeAll(forQuiet)
+		if r.head.ended.Load() != 0 {
+			r.wakeAll(forItem)
 		}
-		return err
-	})
+	}
+	return freed, err
+}
+
+// tidyUp frees what slots are left of large items that are done. What it can't do, since another holds the lock, or the
+// Ring is closed just now, is done later.
+func (r *Ring) tidyUp() (err error) {
+	defer r.guard(debug.SetPanicOnFault(true), &err)
+	for {
+		r.mu.Lock()
+		more := len(r.unused) > 0 && !r.closed.Load()
+		r.mu.Unlock()
+		if !more {
+			return nil
+		}
+		switch err := r.enter(brief(HeldLimit)); {
+		case err == nil:
+			r.leave()
+		case errors.Is(err, ErrHeld):
+			r.mu.Lock()
+			r.tidyLater()
+			r.mu.Unlock()
+			return nil
+		case errors.Is(err, ErrClosed):
+			return nil
+		default:
+			return err
+		}
+	}
 }
 
 // Return gives items back undone, to whoever gets them next: they come before all others. Its errors are those of Done.
 func (r *Ring) Return(items ...Item) (err error) {
-	return r.giveUp("return", items, func(i uint32, st state, _ uint32) error {
+	return r.giveUp("return", items, func(i uint32, st state, _ uint32) (uint32, error) {
 		s := r.slot(i)
 		s.link.set(r.head.readyHead.load())
 		r.step("return: to be given back")
@@ -216,12 +267,15 @@ func (r *Ring) Return(items ...Item) (err error) {
 			r.head.readyTail.set(i)
 		}
 		r.head.ready.Add(1)
-		return nil
+		return 0, nil
 	})
 }
 
+// A parting is what becomes of an item that is this party's no more. It says how many slots it has freed.
+type parting func(i uint32, st state, length uint32) (freed uint32, err error)
+
 // giveUp calls f with each item that is this party's, under the lock.
-func (r *Ring) giveUp(op string, items []Item, f func(i uint32, st state, length uint32) error) (err error) {
+func (r *Ring) giveUp(op string, items []Item, f parting) (err error) {
 	defer r.guard(debug.SetPanicOnFault(true), &err)
 	if len(items) == 0 {
 		return failed(op, r.stillOpen())
@@ -229,9 +283,8 @@ func (r *Ring) giveUp(op string, items []Item, f func(i uint32, st state, length
 	strangers := 0
 	for len(items) > 0 {
 		// From the last to the first, so that those that are returned come in their old order.
-		some := items[max(0, len(items)-atOnce):]
-		items = items[:len(items)-len(some)]
-		n, err := r.giveUpSome(some, f)
+		k, n, err := r.giveUpSome(items[max(0, len(items)-atOnce):], f)
+		items = items[:len(items)-k]
 		if strangers += n; err != nil {
 			return failed(op, err)
 		}
@@ -242,26 +295,29 @@ func (r *Ring) giveUp(op string, items []Item, f func(i uint32, st state, length
 	return nil
 }
 
-func (r *Ring) giveUpSome(items []Item, f func(i uint32, st state, length uint32) error) (strangers int, err error) {
+// giveUpSome does so with the last n of items, as many as one holding of the lock may.
+func (r *Ring) giveUpSome(items []Item, f parting) (n, strangers int, err error) {
 	if err := r.enter(brief(HeldLimit)); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer r.leave()
-	for k := range items {
-		item := &items[len(items)-1-k]
+	for moved := uint32(0); n < len(items) && moved < mostSlots; {
+		n++
+		item := &items[len(items)-n]
 		if tokenOf(item.state) != r.token || item.slot >= r.shape.slots || r.slot(item.slot).state.Load() != item.state ||
 			r.slot(item.slot).seq.Load() != item.seq {
 			strangers++
 			continue
 		}
 		r.held--
-		if err := f(item.slot, item.state, r.slot(item.slot).length.load()); err != nil {
-			return strangers, err
+		freed, err := f(item.slot, item.state, r.slot(item.slot).length.load())
+		if moved += freed; err != nil {
+			return n, strangers, err
 		}
 	}
 	r.wakeSome(forRoom, r.head.free.Load())
-	r.wakeSome(forItem, min(r.head.ready.Load(), uint32(len(items))))
-	return strangers, nil
+	r.wakeSome(forItem, min(r.head.ready.Load(), uint32(n)))
+	return n, strangers, nil
 }
 
 // End says that nothing more will be put: from now on Put fails with ErrEnded, in every process, and Get with io.EOF
