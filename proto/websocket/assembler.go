@@ -10,8 +10,9 @@ package websocket
 //	}
 //
 // A message that is whole in b and not compressed is a view into b. Otherwise it stands in a buffer, which the
-// Assembler takes from a pool and gives back when Next is called again. Between messages an Assembler holds no
-// buffer, but for the window of a [Compression] that keeps one. Its methods are for one goroutine at a time.
+// Assembler takes from a pool and gives back when Next is called again: with no bytes, if it is to rest. Between
+// messages an Assembler holds no buffer, but for the window of a [Compression] that keeps one. Its methods are for
+// one goroutine at a time.
 type Assembler struct {
 	parser Parser
 	z      *inflater

@@ -26,8 +26,9 @@ func TestComposer(t *testing.T) {
 					t.Fatalf("agreement %d: %d messages, %v", i, len(got), err)
 				}
 			}
-			if !a.Idle() {
-				t.Error("the Assembler is not idle behind a message")
+			n, e, err := a.Next(nil)
+			if n != 0 || e.Kind != None || err != nil || !a.Idle() || a.buf != nil || a.packed != nil {
+				t.Errorf("behind a message the Assembler holds a buffer, or tells %v, %v", e.Kind, err)
 			}
 		}
 	}

@@ -87,9 +87,14 @@ func (c *Conn) NetConn() net.Conn { return c.nc }
 // it was.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
-	c.clock.read = t
-	c.mu.Unlock()
-	return c.arm()
+	defer c.mu.Unlock()
+	k := &c.clock
+	k.read = t
+	if !k.left.IsZero() && !k.pinged.IsZero() { // what came since is there, but nobody has read it
+		k.pinged = k.pinged.Add(c.o.now().Sub(k.left))
+	}
+	k.left = time.Time{}
+	return c.armLocked()
 }
 
 // SetWriteDeadline is that of a net.Conn. A frame that was written in part by then is the last: writing fails from
@@ -279,9 +284,12 @@ var ErrHalfRead = errors.New("websocket: ReadMessage has the beginning of this m
 
 // skip reads what is left of a message that NextReader began.
 func (c *Conn) skip() error {
-	var scratch [512]byte
+	if c.stream == nil {
+		return nil
+	}
+	scratch := make([]byte, 512)
 	for c.stream != nil {
-		if _, err := c.stream.read(scratch[:]); err != nil && err != io.EOF {
+		if _, err := c.stream.read(scratch); err != nil && err != io.EOF {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ type clock struct {
 	heard       time.Time // when bytes came last
 	pinged      time.Time // when a ping was sent since; zero: none was
 	closing     time.Time // when a close is over
+	left        time.Time // when the user's deadline ended reading last
 }
 
 // soonest is the earlier of two times, of which zero is none.
@@ -55,6 +56,7 @@ func (c *Conn) silent(err error) error {
 	ping := false
 	switch {
 	case !k.read.IsZero() && !now.Before(k.read):
+		k.left = now
 		c.mu.Unlock()
 		return err
 	case !k.pinged.IsZero():
@@ -70,7 +72,7 @@ func (c *Conn) silent(err error) error {
 	// A writer that is at it, and stuck, is no reason to wait: nothing comes, and so the connection is given up in time.
 	if ping && c.frame.TryLock() {
 		c.nc.SetWriteDeadline(now.Add(orElse(c.o.PongWait, defaultPongWait)))
-		c.write(c.control(PingFrame, nil))
+		c.write(AppendControl(nil, PingFrame, nil, c.key()))
 		armed = c.arm()
 		c.unlockFrame()
 	}

@@ -43,7 +43,7 @@ func (c *Conn) WritePrepared(p *Prepared) error {
 		if packed {
 			c.c.d.forget() // what the peer remembers now is not what our window has
 		}
-		return c.locked(func() error { return c.write(frame) })
+		return c.writeWhole(frame)
 	}
 	h := c.c.header(p.op)
 	payload := p.msg
@@ -56,11 +56,7 @@ func (c *Conn) WritePrepared(p *Prepared) error {
 
 // Ping sends a ping, with at most MaxControl bytes. The pong is told to Options.OnPong.
 func (c *Conn) Ping(payload []byte) error {
-	return c.locked(func() error { return c.write(c.control(PingFrame, payload)) })
-}
-
-func (c *Conn) control(op Opcode, payload []byte) []byte {
-	return AppendControl(nil, op, payload, c.key())
+	return c.writeWhole(AppendControl(nil, PingFrame, payload, c.key()))
 }
 
 // key is a new one for a client, and nil for a server.
@@ -82,16 +78,25 @@ func (c *Conn) writable() error {
 	return c.writeErr
 }
 
-// locked calls f while no other frame is written.
-func (c *Conn) locked(f func() error) error {
+// lockFrame waits until no other frame is written.
+func (c *Conn) lockFrame() error {
 	if err := c.frame.Lock(); err != nil {
 		return err
 	}
-	defer c.unlockFrame()
-	if err := c.writable(); err != nil {
+	err := c.writable()
+	if err != nil {
+		c.unlockFrame()
+	}
+	return err
+}
+
+// writeWhole sends bytes that are a frame.
+func (c *Conn) writeWhole(b []byte) error {
+	if err := c.lockFrame(); err != nil {
 		return err
 	}
-	return f()
+	defer c.unlockFrame()
+	return c.write(b)
 }
 
 // unlockFrame sends the pong that became due meanwhile, if any. There is never more than one: of several pings the
@@ -100,6 +105,7 @@ func (c *Conn) unlockFrame() {
 	for {
 		if b := c.duePong(); b != nil {
 			c.write(b) // an error is kept for the next that writes
+			putBuffer(b)
 		}
 		c.frame.Unlock()
 		c.mu.Lock()
@@ -119,7 +125,7 @@ func (c *Conn) duePong() []byte {
 		return nil
 	}
 	c.pongDue = false
-	return c.control(PongFrame, c.pong)
+	return AppendControl(getBuffer(), PongFrame, c.pong, c.key())
 }
 
 // answer is for a ping. If a frame is being written, whoever does it sends the pong.
@@ -153,37 +159,42 @@ const copied = 8 << 10
 
 // writeFrame sends a frame.
 func (c *Conn) writeFrame(h Header, payload []byte) error {
-	return c.locked(func() error {
-		b := getBuffer()
-		defer func() { putBuffer(b) }()
-		if len(payload) <= copied {
-			b = AppendFrame(b, h, payload)
-			return c.write(b)
+	h.Length = int64(len(payload))
+	if err := c.lockFrame(); err != nil {
+		return err
+	}
+	defer c.unlockFrame()
+	b := getBuffer()
+	defer func() { putBuffer(b) }()
+	if len(payload) <= copied {
+		b = AppendFrame(b, h, payload)
+		return c.write(b)
+	}
+	b = AppendHeader(b, h)
+	if h.Masked {
+		return c.writeMasked(b, h, payload)
+	}
+	bufs := net.Buffers{b, payload}
+	if v, ok := c.nc.(interface {
+		WriteBuffers(net.Buffers) (int64, error)
+	}); ok { // a plexor.Conn
+		return c.wrote(v.WriteBuffers(bufs))
+	}
+	return c.wrote(bufs.WriteTo(c.nc))
+}
+
+// writeMasked sends a long frame in pieces, each masked in a buffer, which begins with the header b.
+func (c *Conn) writeMasked(b []byte, h Header, payload []byte) error {
+	for pos := 0; pos < len(payload); {
+		start, n := len(b), min(len(payload)-pos, copied)
+		b = append(b, payload[pos:pos+n]...)
+		Mask(b[start:], h.Key, int64(pos))
+		if err := c.write(b); err != nil {
+			return c.wrote(1, err) // within a frame, whatever this piece came to
 		}
-		h.Length = int64(len(payload))
-		b = AppendHeader(b, h)
-		if !h.Masked {
-			bufs := net.Buffers{b, payload}
-			if v, ok := c.nc.(interface {
-				WriteBuffers(net.Buffers) (int64, error)
-			}); ok { // a plexor.Conn
-				return c.wrote(v.WriteBuffers(bufs))
-			}
-			return c.wrote(bufs.WriteTo(c.nc))
-		}
-		for pos := 0; pos < len(payload); {
-			n := min(len(payload)-pos, copied)
-			start := len(b)
-			b = append(b, payload[pos:pos+n]...)
-			Mask(b[start:], h.Key, int64(pos))
-			if err := c.write(b); err != nil {
-				c.wrote(1, err) // within a frame, whatever this piece came to
-				return err
-			}
-			pos, b = pos+n, b[:0]
-		}
-		return nil
-	})
+		pos, b = pos+n, b[:0]
+	}
+	return nil
 }
 
 // NextWriter begins a message that is sent as it is written, in fragments of some KiB. Other messages wait until it is

@@ -89,7 +89,7 @@ func TestOnCoroutines(t *testing.T) {
 // TestCoroutinesWrite has several coroutines of one loop that write to one Conn while its peer does not read: they
 // park, and the loop goes on.
 func TestCoroutinesWrite(t *testing.T) {
-	const writers, each, size = 5, 8, 200_000
+	const writers, each, size = 5, 4, 100_000
 	ws := coroutines(t, func(c *plexor.Conn, ws *websocket.Conn) error {
 		return coro.Group(c.Context(), func(g *coro.Tasks) error {
 			for i := range writers {

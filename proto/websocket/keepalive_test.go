@@ -202,3 +202,26 @@ func TestWriteDeadline(t *testing.T) {
 		s.CloseNow()
 	})
 }
+
+// TestPongWhileNobodyReads holds that the time in which nobody reads is none of a peer's silence.
+func TestPongWhileNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, raw := pipe(&Options{PingEvery: time.Minute, PongWait: 5 * time.Second}, nil)
+		go func() { // reads the ping, and its pong waits in the net.Pipe
+			io.ReadFull(raw, make([]byte, 2))
+			time.Sleep(time.Second)
+			io.WriteString(raw, frame(Server, 0x8a, ""))
+		}()
+		s.SetReadDeadline(time.Now().Add(60*time.Second + 1))
+		if _, _, err := s.ReadMessage(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		s.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if _, _, err := s.ReadMessage(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the pong was there all the time: %v", err)
+		}
+		s.CloseNow()
+		raw.Close()
+	})
+}
