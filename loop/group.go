@@ -413,23 +413,18 @@ func (g *Group) awaitQuiet(ctx context.Context, listening, drained <-chan struct
 	}
 }
 
-// drainUntil drains a loop again and again, and tells of each time. The loop makes the ticker: the caller may be in a bubble
-// of testing/synctest, whose time stands still meanwhile.
+// drainUntil drains a loop again and again, and tells of each time. It goes by the system's time: the caller may be in a bubble
+// of testing/synctest, and the loop too, whose time stands still meanwhile.
 func (l *Loop) drainUntil(stop <-chan struct{}, drained chan<- struct{}, drain func(*Loop)) {
-	var tick *time.Ticker
-	if l.Do(func() { tick = time.NewTicker(drainEvery) }) != nil {
-		return
-	}
-	defer tick.Stop()
+	beats := wait.NewPulse(drainEvery)
+	defer beats.Stop()
 	for l.Do(func() { drain(l) }) == nil {
 		select {
 		case drained <- struct{}{}:
 		default: // it is about to look
 		}
-		select {
-		case <-stop:
+		if !beats.Next(stop) {
 			return
-		case <-tick.C:
 		}
 	}
 }
