@@ -139,7 +139,8 @@ func TestBrowserComplains(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`<!DOCTYPE html><script>console.error("no such chart")</script>`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, console := b.run(file, false, "--dump-dom"); len(console) != 1 || !strings.Contains(console[0], "no such chart") {
+	_, console := b.run(file, false, "--dump-dom")
+	if len(console) != 1 || !strings.Contains(console[0], "no such chart") {
 		t.Errorf("the console says %q, want the page's error", console)
 	}
 }

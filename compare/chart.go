@@ -19,8 +19,8 @@ import (
 )
 
 // A style is how a model is drawn, in every chart and every report. No two models share both their glyph and their
-// dashes, so that the lines can be told apart without their colours. These are those of Okabe and Ito and two greys, made
-// lighter or darker until those of one kind of line stay apart for whoever sees no green (TestDeuteranopia).
+// dashes, so that the lines can be told apart without their colours. These are those of Okabe and Ito and two greys,
+// made lighter or darker until those of one kind of line stay apart for whoever sees no green (TestDeuteranopia).
 type style struct {
 	colour, dark string // on a light and on a dark background
 	glyph        draw.GlyphDrawer
@@ -132,9 +132,9 @@ const (
 	nameText = 32 // and to the name
 )
 
-// nameEnds writes the models' names beside the ends of their lines, each with its mark, and moves those apart that would
-// lie on each other. A thin line leads to the name; there is none from a line that ends in the midst of the chart, since
-// it would cross the others.
+// nameEnds writes the models' names beside the ends of their lines, each with its mark, and
+// moves those apart that would lie on each other. A thin line leads to the name; there is
+// none from a line that ends in the midst of the chart, since it would cross the others.
 func nameEnds(p *plot.Plot, c draw.Canvas, ends []lineEnd) {
 	x, y := p.Transforms(&c)
 	slices.SortStableFunc(ends, func(a, b lineEnd) int { return cmp.Compare(a.at.Y, b.at.Y) })
@@ -156,8 +156,8 @@ func nameEnds(p *plot.Plot, c draw.Canvas, ends []lineEnd) {
 	}
 }
 
-// spread moves what stands in ascending order apart, to at least gap from each other and between low and high if there is
-// room for that.
+// spread moves what stands in ascending order apart, to at least gap from each other and
+// between low and high if there is room for that.
 func spread(at []vg.Length, gap, low, high vg.Length) {
 	for i := range at {
 		at[i] = max(at[i], low+vg.Length(i)*gap)
@@ -171,9 +171,9 @@ func spread(at []vg.Length, gap, low, high vg.Length) {
 	}
 }
 
-// sideStep is by how much each model's points stand to the right of the model's before it, as a ratio of connections: so
-// models with the same value lie side by side, and none hides another. They stay near their own number, which is the
-// middle of them.
+// sideStep is by how much each model's points stand to the right of the model's before
+// it, as a ratio of connections: so models with the same value lie side by side, and none
+// hides another. They stay near their own number, which is the middle of them.
 const sideStep = 1.07
 
 // series are the line and points of a model, which is the i-th.
@@ -329,5 +329,6 @@ func dress(svg string, m Metric, r *Report) []byte {
 	head := fmt.Sprintf(`<svg class="chart" role="img" aria-label="%s" width="%d" height="%d" `, html.EscapeString(title), chartWidth, chartHeight)
 	_, rest, _ := strings.Cut(svg, "viewBox=")
 	attributes, body, _ := strings.Cut(rest, ">")
-	return []byte(head + "viewBox=" + attributes + ">\n<title>" + html.EscapeString(title) + "</title>\n<style>" + css.String() + "</style>" + body)
+	return []byte(head + "viewBox=" + attributes + ">\n" +
+		"<title>" + html.EscapeString(title) + "</title>\n<style>" + css.String() + "</style>" + body)
 }

@@ -20,7 +20,9 @@ func seenWithoutGreen(hex string) lab {
 	for i, v := range []uint32{r, g, b} {
 		in[i] = linear(float64(v) / 0xffff)
 	}
-	for i, row := range [3][3]float64{{0.367322, 0.860646, -0.227968}, {0.280085, 0.672501, 0.047413}, {-0.011820, 0.042940, 0.968881}} {
+	for i, row := range [3][3]float64{
+		{0.367322, 0.860646, -0.227968}, {0.280085, 0.672501, 0.047413}, {-0.011820, 0.042940, 0.968881},
+	} {
 		rgb[i] = min(1, max(0, row[0]*in[0]+row[1]*in[1]+row[2]*in[2]))
 	}
 	f := func(v float64) float64 {
@@ -43,8 +45,8 @@ func linear(x float64) float64 {
 	return math.Pow((x+0.055)/1.055, 2.4)
 }
 
-// TestDeuteranopia: whoever sees no green tells lines with the same dashes apart by their colours, and epoll from io_uring
-// by how light they are.
+// TestDeuteranopia: whoever sees no green tells lines with the same dashes apart by their
+// colours, and epoll from io_uring by how light they are.
 func TestDeuteranopia(t *testing.T) {
 	all := models.All()
 	for i, m := range all {
@@ -66,10 +68,13 @@ func TestDeuteranopia(t *testing.T) {
 	}
 }
 
-// TestSmallValues: a value is drawn where it is, however small; only one that is not above zero gets the metric's floor.
+// TestSmallValues: a value is drawn where it is, however small; only one that is not
+// above zero gets the metric's floor.
 func TestSmallValues(t *testing.T) {
 	for _, m := range Metrics {
-		for _, row := range []struct{ value, want float64 }{{m.Floor / 10, m.Floor / 10}, {0, m.Floor}, {-1, m.Floor}, {5, 5}} {
+		for _, row := range []struct{ value, want float64 }{
+			{m.Floor / 10, m.Floor / 10}, {0, m.Floor}, {-1, m.Floor}, {5, 5},
+		} {
 			r := &Report{Conns: []int{1}, Models: []ModelInfo{{Name: "busy"}},
 				Cells: []*Cell{{Model: "busy", Conns: 1, Values: map[string]Value{m.Key: {Median: row.value}}}}}
 			line, _, err := r.series(m, 0)
@@ -83,8 +88,8 @@ func TestSmallValues(t *testing.T) {
 	}
 }
 
-// TestSideBySide: models with the same values stand beside each other, and nearer to their number of connections than to
-// any other.
+// TestSideBySide: models with the same values stand beside each other, and nearer to
+// their number of connections than to any other.
 func TestSideBySide(t *testing.T) {
 	r := made(t)
 	for _, c := range r.Cells {

@@ -46,7 +46,8 @@ addEventListener("load", () => {
 </script>`
 
 // TestPhone: at the width of a telephone and wider, the letters of charts have 11 pixels at least, none is cut off or
-// lies on another, the page is as wide as its frame, a table that is wider shows a scroll bar, and the last card ends its row.
+// lies on another, the page is as wide as its frame, a table that is wider shows a scroll
+// bar, and the last card ends its row.
 func TestPhone(t *testing.T) {
 	t.Parallel()
 	b := findBrowser(t)

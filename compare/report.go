@@ -111,25 +111,33 @@ const (
 // Metrics are all of them, in the order of the report.
 var Metrics = []Metric{
 	{keyRate, "Throughput", "messages a second", "msgs/s", true, 1,
-		"Each connection sends its next message when it has the answer. With one connection this is how fast a message goes there and back; with many, how much the server gets done.",
+		"Each connection sends its next message when it has the answer. With one connection this is how fast a message " +
+			"goes there and back; with many, how much the server gets done.",
 		func(s *Sample) *float64 { return &s.Rate }},
 	{keyP50, "Latency, median", "µs", "p50 µs", false, 0.1,
-		"Half of the messages had their answer within this time. It rises with the connections, since their messages wait for each other: where all are served alike it is the connections divided by the throughput, and where it is far below that, some connections wait much longer than others.",
+		"Half of the messages had their answer within this time. It rises with the connections, since their messages wait " +
+			"for each other: where all are served alike it is the connections divided by the throughput, and where it is far " +
+			"below that, some connections wait much longer than others.",
 		func(s *Sample) *float64 { return &s.P50 }},
 	{keyP99, "Latency, 99th percentile", "µs", "p99 µs", false, 0.1,
-		"One message in a hundred took longer than this. A model that serves some connections late shows here before it shows anywhere else.",
+		"One message in a hundred took longer than this. A model that serves some connections late shows here before it " +
+			"shows anywhere else.",
 		func(s *Sample) *float64 { return &s.P99 }},
 	{keyCPU, "CPU time per message", "µs, user and system", "CPU µs/msg", false, 0.01,
 		"What a message costs the server, on all cores together. Most of it is the kernel's TCP, which all models pay.",
 		func(s *Sample) *float64 { return s.CPU }},
 	{keyMemory, "Memory per connection", "KiB", "KiB/conn", false, 0.1,
-		"The memory of the server's processes, less what the main process had before the first connection, divided by the connections. With few connections it is what serving takes at all; to the right it is what one more connection takes. What the kernel keeps for sockets and threads is not in it.",
+		"The memory of the server's processes, less what the main process had before the first connection, divided by the " +
+			"connections. With few connections it is what serving takes at all; to the right it is what one more connection " +
+			"takes. What the kernel keeps for sockets and threads is not in it.",
 		func(s *Sample) *float64 { return s.Memory }},
 	{keySwitches, "Context switches per message", "switches", "switches/msg", false, 0.001,
-		"How often a thread of the server gave up its core or lost it. A server that waits for each message switches once or twice a message; one that finds more to do does not wait.",
+		"How often a thread of the server gave up its core or lost it. A server that waits for each message switches once " +
+			"or twice a message; one that finds more to do does not wait.",
 		func(s *Sample) *float64 { return s.Switches }},
 	{keyCalls, "System calls per message", "calls", "syscalls/msg", false, 0.01,
-		"A read and a write make two; a wait adds its share of a call, less the more messages it finds. Asking in vain adds calls, and asking for many things in one call takes them away.",
+		"A read and a write make two; a wait adds its share of a call, less the more messages it finds. Asking in vain " +
+			"adds calls, and asking for many things in one call takes them away.",
 		func(s *Sample) *float64 { return s.Calls }},
 }
 
@@ -141,7 +149,8 @@ func newReport(o Options) *Report {
 	}
 	for _, m := range o.Models {
 		q := m.Quadrant
-		r.Models = append(r.Models, ModelInfo{m.Name, m.Doc, q.String(), q.Async, q.NonBlocking, q.Parallel, m.Limit.Conns, m.Limit.Reason})
+		r.Models = append(r.Models, ModelInfo{m.Name, m.Doc, q.String(), q.Async, q.NonBlocking, q.Parallel,
+			m.Limit.Conns, m.Limit.Reason})
 		unusable := ""
 		if err := m.Check(); err != nil {
 			unusable = "does not work here: " + err.Error()

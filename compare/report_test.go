@@ -21,7 +21,8 @@ import (
 // them can't do.
 func made(t testing.TB) *Report {
 	t.Helper()
-	o := Options{Models: models.All(), Conns: []int{1000, 1, 10, 100}, Service: models.Echo, Size: 64, Duration: 3e9, Rounds: 3,
+	o := Options{Models: models.All(), Conns: []int{1000, 1, 10, 100}, Service: models.Echo, Size: 64,
+		Duration: 3e9, Rounds: 3,
 		Command: `plexor compare --models=<all> -d 3s`}
 	r := newReport(o)
 	for i, c := range r.Cells {
@@ -37,7 +38,8 @@ func made(t testing.TB) *Report {
 		for n := range 3 {
 			x := float64(i+7) * (1 + float64(n)/50)
 			cpu, memory, switches, calls := 5+x/10, 2000/float64(c.Conns)+x/20, x/30, 2+x/40
-			c.Samples = append(c.Samples, Sample{Rate: 1e3 * x, P50: float64(c.Conns) * x / 5, P99: float64(c.Conns) * x, CPU: &cpu,
+			c.Samples = append(c.Samples, Sample{
+				Rate: 1e3 * x, P50: float64(c.Conns) * x / 5, P99: float64(c.Conns) * x, CPU: &cpu,
 				Memory: &memory, Switches: &switches, Calls: &calls, Threads: 5, Processes: 1})
 		}
 	}
@@ -117,7 +119,10 @@ func TestWrite(t *testing.T) {
 	if n := strings.Count(page, "<svg class=\"chart\""); n != len(Metrics) {
 		t.Errorf("report.html has %d charts, want %d", n, len(Metrics))
 	}
-	for _, want := range []string{"it serves one client at a time", "it is bounded to 128 workers", "&lt;all&gt;", "Linux", models.All()[3].Limit.Reason} {
+	for _, want := range []string{
+		"it serves one client at a time", "it is bounded to 128 workers", "&lt;all&gt;", "Linux",
+		models.All()[3].Limit.Reason,
+	} {
 		if !strings.Contains(page, want) && !(want == "Linux" && r.Machine.CPU == "") {
 			t.Errorf("report.html does not have %q", want)
 		}
@@ -132,7 +137,8 @@ func TestWrite(t *testing.T) {
 	if err := json.Unmarshal([]byte(read(t, dir, "results.json")), &back); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := back.Cell("epoll", 100).Values, r.Cell("epoll", 100).Values; got[keyRate] != want[keyRate] || got[keyCalls] != want[keyCalls] {
+	got, want := back.Cell("epoll", 100).Values, r.Cell("epoll", 100).Values
+	if got[keyRate] != want[keyRate] || got[keyCalls] != want[keyCalls] {
 		t.Errorf("results.json has %+v, want %+v", got, want)
 	}
 }
@@ -196,7 +202,8 @@ func checkXML(t *testing.T, name, text string) {
 	}
 }
 
-// TestWriteWithout: what was not measured has its reason where its chart would be, and a chart of an earlier report goes.
+// TestWriteWithout: what was not measured has its reason where its chart would be, and a
+// chart of an earlier report goes.
 func TestWriteWithout(t *testing.T) {
 	r, dir := made(t), t.TempDir()
 	if err := r.Write(dir); err != nil {
@@ -228,7 +235,8 @@ func TestWriteWithout(t *testing.T) {
 	if err := r.WriteTable(&b, Plain()); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), "System calls per message: not measured here: perf_event_open") || strings.Contains(b.String(), "syscalls/msg") {
+	if !strings.Contains(b.String(), "System calls per message: not measured here: perf_event_open") ||
+		strings.Contains(b.String(), "syscalls/msg") {
 		t.Errorf("the table:\n%s", b.String())
 	}
 }
@@ -268,7 +276,8 @@ func TestTable(t *testing.T) {
 		}
 		best := strings.Fields(rows[len(rows)-1])[1:]
 		if len(best) != len(Metrics) || best[0] != r.Winner(Metrics[0], r.Conns[i]) {
-			t.Errorf("table %d: the best are %v, want %d that begin with %s", i, best, len(Metrics), r.Winner(Metrics[0], r.Conns[i]))
+			t.Errorf("table %d: the best are %v, want %d that begin with %s",
+				i, best, len(Metrics), r.Winner(Metrics[0], r.Conns[i]))
 		}
 	}
 	// Colours take no place.
@@ -309,7 +318,9 @@ func TestNumbers(t *testing.T) {
 
 // TestLogTicks: a logarithmic axis has labels, and not so many that they touch.
 func TestLogTicks(t *testing.T) {
-	for _, row := range []struct{ least, most float64 }{{0.05, 64}, {3, 120}, {11800, 92000}, {10, 1.3e6}, {0.001, 4}, {1, 1e9}} {
+	for _, row := range []struct{ least, most float64 }{
+		{0.05, 64}, {3, 120}, {11800, 92000}, {10, 1.3e6}, {0.001, 4}, {1, 1e9},
+	} {
 		labels := 0
 		for _, tick := range (logTicks{}).Ticks(row.least, row.most) {
 			if tick.Value < row.least || tick.Value > row.most {

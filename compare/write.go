@@ -89,7 +89,8 @@ func (r *Report) Write(dir string) error {
 
 // standAlone makes a file of a chart: one in a page needs no name space, and has the page's background.
 func standAlone(svg []byte) []byte {
-	svg = bytes.Replace(svg, []byte("</style>"), []byte("svg{background:#fff}@media (prefers-color-scheme:dark){svg{background:#16181c}}</style>"), 1)
+	const ground = "svg{background:#fff}@media (prefers-color-scheme:dark){svg{background:#16181c}}</style>"
+	svg = bytes.Replace(svg, []byte("</style>"), []byte(ground), 1)
 	if !bytes.Contains(svg[:bytes.IndexByte(svg, '>')], []byte("xmlns=")) {
 		svg = bytes.Replace(svg, []byte("<svg "), []byte(`<svg xmlns="http://www.w3.org/2000/svg" `), 1)
 	}

@@ -10,11 +10,11 @@ import (
 var busy = Model{
 	Name:  "busy",
 	Short: "calls that never wait, asked again and again: a core burns",
-	Doc: "One thread asks every socket in turn, again and again, whether there is something: the calls never wait, and nobody " +
-		"tells. With few clients that all talk it answers fastest of all, since it is never asleep when bytes come; but each " +
-		"round costs a system call a connection, most of them for nothing, and it burns a whole core also when nobody says a " +
-		"word. It shows what a multiplexer is for. One chooses it, without the kernel in between, where a core is given away " +
-		"for microseconds: packet processing and trading.",
+	Doc: "One thread asks every socket in turn, again and again, whether there is something: the calls never wait, and " +
+		"nobody tells. With few clients that all talk it answers fastest of all, since it is never asleep when bytes come; " +
+		"but each round costs a system call a connection, most of them for nothing, and it burns a whole core also when " +
+		"nobody says a word. It shows what a multiplexer is for. One chooses it, without the kernel in between, where a " +
+		"core is given away for microseconds: packet processing and trading.",
 	Quadrant: Quadrant{NonBlocking: true},
 	serve:    serveBusy,
 }

@@ -16,11 +16,11 @@ import (
 var goroutines = Model{
 	Name:  "goroutines",
 	Short: "Go's net package: a goroutine for each client",
-	Doc: "Go's own net package, a goroutine for each connection. The code reads as that of threads, but a call that would " +
-		"wait parks the goroutine, and its thread runs another one: beneath is one epoll instance for the whole process, and " +
-		"a scheduler that spreads goroutines over all cores. A switch takes a fraction of a microsecond; an idle connection " +
-		"holds a stack of 2 KiB or more and its buffer. One chooses it by default: it is simple, parallel and fast, until there " +
-		"are so many connections that their stacks and the scheduling of each message weigh.",
+	Doc: "Go's own net package, a goroutine for each connection. The code reads as that of threads, but a call that " +
+		"would wait parks the goroutine, and its thread runs another one: beneath is one epoll instance for the whole " +
+		"process, and a scheduler that spreads goroutines over all cores. A switch takes a fraction of a microsecond; an " +
+		"idle connection holds a stack of 2 KiB or more and its buffer. One chooses it by default: it is simple, parallel " +
+		"and fast, until there are so many connections that their stacks and the scheduling of each message weigh.",
 	Quadrant: Quadrant{Async: true, Parallel: true},
 	serve:    serveGoroutines,
 }

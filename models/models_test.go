@@ -83,7 +83,8 @@ func TestRefusals(t *testing.T) {
 		{"no address", busy, Job{Service: Echo}, "want a tcp address"},
 		{"udp", busy, Job{Service: Echo, Addr: sock.Addr{Scheme: "udp", Host: "127.0.0.1"}}, "want a tcp address"},
 		{"negative clients", busy, Job{Service: Echo, Addr: loopback, Clients: -1}, "Job.Clients is -1"},
-		{"too many for one at a time", blocking, Job{Service: Echo, Addr: loopback, Clients: 2}, "at most 1: it serves one client at a time"},
+		{"too many for one at a time", blocking, Job{Service: Echo, Addr: loopback, Clients: 2},
+			"at most 1: it serves one client at a time"},
 		{"too many for select", onLoop("select"), Job{Service: Echo, Addr: loopback, Clients: 1025}, "FD_SETSIZE"},
 		{"no such driver", onLoop("devpoll"), Job{Service: Echo, Addr: loopback}, "unknown driver"},
 	} {
@@ -111,7 +112,8 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s: a limit needs a reason: %+v", m.Name, m.Limit)
 		}
 	}
-	if _, err := Find("fork"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "there are blocking, busy, ") {
+	_, err := Find("fork")
+	if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "there are blocking, busy, ") {
 		t.Errorf("Find of a model that there is not: %v", err)
 	}
 	for _, s := range Services() {

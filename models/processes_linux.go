@@ -32,8 +32,8 @@ func checkProcesses() error {
 	return nil
 }
 
-// RunWorker turns this process into a worker of the model processes, and does not return, if a master started it as one;
-// otherwise it returns at once. A program that serves that model calls it first thing in main.
+// RunWorker turns this process into a worker of the model processes, and does not return, if a master started it as
+// one; otherwise it returns at once. A program that serves that model calls it first thing in main.
 //
 // A worker ends when its master has ended, however that was, kill -9 included.
 func RunWorker() {

@@ -206,7 +206,8 @@ func testHalfClose(t *testing.T, m Model) {
 	}
 }
 
-// testSlowReader: a reply that does not fit into the kernel's buffers is not lost, and does not grow in the server either.
+// testSlowReader: a reply that does not fit into the kernel's buffers is not lost, and
+// does not grow in the server either.
 func testSlowReader(t *testing.T, m Model) {
 	c := serve(t, m, Job{Service: Echo, Clients: 1}).dial()
 	want := noise(t, eightMiB)
@@ -304,7 +305,8 @@ func testInUse(t *testing.T, m Model) {
 	a := loopback
 	a.Port = taken.Addr().(*net.TCPAddr).Port
 	err = m.Serve(t.Context(), Job{Addr: a, Service: Echo, Clients: 1})
-	if err == nil || !strings.Contains(err.Error(), "models: "+m.Name+": ") || !strings.Contains(err.Error(), fmt.Sprint(a.Port)) ||
+	if err == nil || !strings.Contains(err.Error(), "models: "+m.Name+": ") ||
+		!strings.Contains(err.Error(), fmt.Sprint(a.Port)) ||
 		!strings.Contains(err.Error(), "in use") {
 		t.Errorf("Serve on a port in use: %v; want an error that names the model, the port and the reason", err)
 	}
