@@ -7,7 +7,8 @@ import "context"
 // a loop; others wait their turn. When ctx is cancelled Await returns the cause at once: f is then not started, or its
 // result is dropped when it comes, and its goroutine still counts until it ends. So let f watch ctx itself if it can,
 // and if its result must be closed, let f do that when ctx is done. A panic of f is returned as a *PanicError with
-// the goroutine's stack. What may get stuck for long, as where a service does not answer, has a bound of its own by [AwaitIn].
+// the goroutine's stack. What may get stuck for long, as where a service does not answer,
+// has a bound of its own by [AwaitIn].
 func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	var zero T
 	t, err := enter(ctx, "Await")
@@ -18,8 +19,8 @@ func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	return await(ctx, t, &t.scope.sched.slots, f)
 }
 
-// AwaitIn is [Await] with a bound of the caller's in place of Options.Blocking: f runs while it holds a unit of places. So
-// calls of one kind that are stuck hold up none of another. places is for such calls on one loop.
+// AwaitIn is [Await] with a bound of the caller's in place of Options.Blocking: f runs while it holds a unit of places.
+// So calls of one kind that are stuck hold up none of another. places is for such calls on one loop.
 func AwaitIn[T any](ctx context.Context, places *Semaphore, f func() (T, error)) (T, error) {
 	var zero T
 	t, err := enter(ctx, "AwaitIn")

@@ -20,7 +20,8 @@ func TestNil(t *testing.T) {
 			if p, ok := err.(*PanicError); ok {
 				err = p.Unwrap()
 			}
-			if e, ok := errors.AsType[*MisuseError](err); !ok || !strings.Contains(e.Error(), want+" is nil, at ") || !strings.Contains(e.Error(), "given_test.go:") {
+			e, ok := errors.AsType[*MisuseError](err)
+			if !ok || !strings.Contains(e.Error(), want+" is nil, at ") || !strings.Contains(e.Error(), "given_test.go:") {
 				t.Errorf("%s: %v, want a *MisuseError with %q and the line", name, err, want)
 			}
 		}()

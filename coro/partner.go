@@ -22,9 +22,11 @@ type Partner[In, Out any] struct {
 }
 
 // Talk starts a partner, which runs at the first Next: first is the value of that, and ask hands an answer over and
-// returns the next value. When f returns, Next returns its error, or io.EOF if that is nil. ctx bounds its life, as does
-// Close; ask fails when it is cancelled. It is called by a coroutine.
-func Talk[In, Out any](ctx context.Context, f func(ctx context.Context, first In, ask func(Out) (In, error)) error) *Partner[In, Out] {
+// returns the next value. When f returns, Next returns its error, or io.EOF if that is nil. ctx bounds its life, as
+// does Close; ask fails when it is cancelled. It is called by a coroutine.
+func Talk[In, Out any](
+	ctx context.Context, f func(ctx context.Context, first In, ask func(Out) (In, error)) error,
+) *Partner[In, Out] {
 	given("Talk", "the function", f != nil)
 	sc := scopeOf(ctx)
 	if sc == nil {

@@ -24,8 +24,8 @@ type Options struct {
 	// Seed, unless 0, makes the order in which tasks run a random one, the same each time for the same seed, in
 	// place of first come, first served. It is for tests: what is right must be right in any order.
 	Seed uint64
-	// Log gets the panics of tasks that nobody waits for (default slog.Default()): ten at once, then one a second, of which the
-	// attribute "omitted" says how many before it were not written.
+	// Log gets the panics of tasks that nobody waits for (default slog.Default()): ten at once, then one a second, of
+	// which the attribute "omitted" says how many before it were not written.
 	Log *slog.Logger
 }
 
@@ -100,7 +100,8 @@ func schedulerOf(l *loop.Loop, o Options) (s *Scheduler, made bool, err error) {
 		def  int
 	}{{"Idle", &o.Idle, defaultIdle}, {"Blocking", &o.Blocking, defaultBlocking}} {
 		if *f.v < 0 {
-			return nil, false, fmt.Errorf("coro: Options.%s is %d: it must be at least 1, or 0 for the default of %d", f.name, *f.v, f.def)
+			return nil, false, fmt.Errorf("coro: Options.%s is %d: it must be at least 1, or 0 for the default of %d",
+				f.name, *f.v, f.def)
 		}
 		if *f.v == 0 {
 			*f.v = f.def

@@ -66,7 +66,9 @@ func Shield(ctx context.Context, d time.Duration, f func(ctx context.Context) er
 }
 
 // within runs f in a scope that expires.
-func (t *Task) within(ctx, values context.Context, d time.Duration, c *cancellation, f func(context.Context) error, shielded bool) error {
+func (t *Task) within(
+	ctx, values context.Context, d time.Duration, c *cancellation, f func(context.Context) error, shielded bool,
+) error {
 	sc, outer := new(scope), t.cur
 	if shielded {
 		sc.open(t.scope.sched, t, nil, values, false)

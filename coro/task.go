@@ -149,7 +149,8 @@ func (s *Scheduler) finish(t *Task, err error) {
 		s.loop.Soon(func() { // whoever has just started it may still ask
 			if !t.seen {
 				at, frames := stack.Attrs(string(p.Stack))
-				s.opt.Log.Error("a task panicked that nobody waits for", "task", t.String(), "panic", p.Value, "goexit", p.Goexit, at, frames)
+				s.opt.Log.Error("a task panicked that nobody waits for",
+					"task", t.String(), "panic", p.Value, "goexit", p.Goexit, at, frames)
 			}
 		})
 	}
@@ -238,7 +239,8 @@ func (t *Task) Wait(ctx context.Context) error {
 		return err
 	}
 	if w.scope.sched != t.scope.sched {
-		panic(&MisuseError{Op: "Task.Wait", Why: "the task runs on another loop: Await(ctx, func() … { <-task.Done() … }) waits for it"})
+		panic(&MisuseError{Op: "Task.Wait", Why: "the task runs on another loop: " +
+			"Await(ctx, func() … { <-task.Done() … }) waits for it"})
 	}
 	if w == t {
 		panic(&MisuseError{Op: "Task.Wait", Why: "a task that waits for itself would wait for ever"})
@@ -255,15 +257,16 @@ func (t *Task) Wait(ctx context.Context) error {
 // Call runs f as a task of s and waits for it, and is for any goroutine that is neither a coroutine nor a loop's. ctx
 // is what the task's context derives from: cancelled, it cancels the task, for whose end Call still waits, since f
 // may share what the caller has. Besides f's error it returns loop.ErrPostQueueFull or loop.ErrClosed when f could not
-// be started, and ErrLoopClosed when the loop ended before f began. A panic of f is returned as a *PanicError. If the loop is
-// closed and given up since a handler holds it, which may be f, Call does not wait longer: the error is a *loop.HeldError, and
-// f may go on if that handler ever returns.
+// be started, and ErrLoopClosed when the loop ended before f began. A panic of f is returned as a *PanicError. If the
+// loop is closed and given up since a handler holds it, which may be f, Call does not wait longer: the error is a
+// *loop.HeldError, and f may go on if that handler ever returns.
 func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx context.Context) (T, error)) (T, error) {
 	given("Call", "the context", ctx != nil)
 	given("Call", "the scheduler", s != nil)
 	given("Call", "the function", f != nil)
 	if o, _ := caller(); o != nil {
-		panic(&MisuseError{Op: "Call", Why: "it would block the loop that it was called on: there, start a task (Go) and Wait for it, or Await a Call on another loop"})
+		panic(&MisuseError{Op: "Call", Why: "it would block the loop that it was called on: there, start a task (Go) and " +
+			"Wait for it, or Await a Call on another loop"})
 	}
 	var v, zero T
 	ctx, stop := relayed(ctx, s)
@@ -291,8 +294,8 @@ func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx cont
 	return v, nil
 }
 
-// A relay is a context of a goroutine for a task on a loop. The goroutine may be in a bubble of testing/synctest, and then
-// nobody outside may touch what its context is made of; so it is the goroutine's side that cancels the relay.
+// A relay is a context of a goroutine for a task on a loop. The goroutine may be in a bubble of testing/synctest, and
+// then nobody outside may touch what its context is made of; so it is the goroutine's side that cancels the relay.
 type relay struct {
 	context.Context // without the deadline and cancellation of the goroutine's
 	due             time.Time

@@ -155,7 +155,8 @@ func enter(ctx context.Context, op string) (*Task, error) {
 	if !ok {
 		if sc = scopeOf(ctx); sc == nil {
 			given(op, "the context", ctx != nil)
-			panic(&MisuseError{Op: op, Why: "its context carries no task: it takes the context that the task was given, or one derived from it"})
+			panic(&MisuseError{Op: op, Why: "its context carries no task: it takes the context that the task was given, or " +
+				"one derived from it"})
 		}
 	}
 	t := sc.sched.self(op)
@@ -300,11 +301,13 @@ func (s *Scheduler) stranger(op string) *MisuseError {
 	)
 	switch o, in := caller(); {
 	case o == nil:
-		return &MisuseError{Op: op, Why: callers + fmt.Sprintf("by goroutine %d, which is none (one that a task started, or that runs the inside of an iter.Pull)", goroutineNumber()), Instead: outside}
+		return &MisuseError{Op: op, Why: callers + fmt.Sprintf("by goroutine %d, which is none (one that a task started, "+
+			"or that runs the inside of an iter.Pull)", goroutineNumber()), Instead: outside}
 	case o != s:
 		return &MisuseError{Op: op, Why: callers + "on another loop", Instead: "to have something done there, Post it"}
 	case in == nil:
-		return &MisuseError{Op: op, Why: callers + "by the loop itself (a handler, a timer, a posted function), which can't wait: start a task there (Go)"}
+		return &MisuseError{Op: op, Why: callers + "by the loop itself (a handler, a timer, a posted function), which " +
+			"can't wait: start a task there (Go)"}
 	}
 	return &MisuseError{Op: op, Why: callers + "by a coroutine of it"} // not reached
 }
