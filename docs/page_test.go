@@ -195,7 +195,8 @@ func TestMatches(t *testing.T) {
 func TestSteps(t *testing.T) {
 	b := block{line: 3, lang: "console", text: "$ cat <<E\n> x\n> E\nx\n$ true\n"}
 	got := b.console()
-	if len(got) != 2 || got[0].command != "cat <<E\nx\nE" || len(got[0].output) != 1 || got[0].line != 3 || got[1].line != 7 {
+	if len(got) != 2 || got[0].command != "cat <<E\nx\nE" || len(got[0].output) != 1 ||
+		got[0].line != 3 || got[1].line != 7 {
 		t.Errorf("console = %+v", got)
 	}
 	b = block{line: 3, lang: "sh", text: "# why\na \\\n  b\n\nc\n"}

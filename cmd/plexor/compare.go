@@ -60,7 +60,8 @@ func (cmd *compareCmd) Run(c *console) error {
 		return exec.Command(exe, "compare-model", model, "--service="+cmd.Service, "--clients="+strconv.Itoa(clients))
 	}
 	o.Load = func(address string, conns int, warmup, d time.Duration) *exec.Cmd {
-		return exec.Command(exe, "bench", address, "--json", "--conns="+strconv.Itoa(conns), "--size="+strconv.Itoa(compareSize),
+		return exec.Command(exe, "bench", address, "--json",
+			"--conns="+strconv.Itoa(conns), "--size="+strconv.Itoa(compareSize),
 			"--expect="+cmd.Service, "--warmup="+warmup.String(), "--duration="+d.String())
 	}
 	bar := newBar(c)
@@ -95,7 +96,8 @@ func (cmd *compareCmd) write(r *compare.Report, c *console) error {
 
 // options are what the command line says; what is wrong with it is a mistake of its writer's.
 func (cmd *compareCmd) options() (o compare.Options, err error) {
-	o = compare.Options{Models: models.All(), Conns: cmd.Conns, Size: compareSize, Duration: cmd.Duration, Command: cmd.String()}
+	o = compare.Options{Models: models.All(), Conns: cmd.Conns, Size: compareSize, Duration: cmd.Duration,
+		Command: cmd.String()}
 	if len(cmd.Models) > 0 {
 		o.Models = nil
 		for _, name := range cmd.Models {

@@ -29,15 +29,16 @@ const (
 // Help lists the models, below the usage.
 func (s *serveCmd) Help() string {
 	var b strings.Builder
-	b.WriteString("What --model serves by, in place of the engine: pieces on tcp addresses, with no limits and no drain.\n\n")
+	b.WriteString("What --model serves by, in place of the engine: " +
+		"pieces on tcp addresses, with no limits and no drain.\n\n")
 	for _, m := range models.All() {
 		fmt.Fprintf(&b, "    %-10s  %s\n", m.Name, m.Short)
 	}
 	return b.String()
 }
 
-// runModel serves by one of the models of the textbook, one server of it for each address, until a signal. A model ends at
-// once: what was not sent is lost.
+// runModel serves by one of the models of the textbook, one server of it for each
+// address, until a signal. A model ends at once: what was not sent is lost.
 func (s *serveCmd) runModel(name string, c *console) error {
 	m, err := models.Find(name)
 	if err != nil {
@@ -122,7 +123,8 @@ func (s *serveCmd) checkModel(m models.Model) error {
 		name string
 		set  bool
 	}{
-		{"driver", s.Driver != "auto"}, {"no-io-uring", s.NoIOUring}, {"loops", s.Loops != 0}, {"spread", s.Spread != "handover"},
+		{"driver", s.Driver != "auto"}, {"no-io-uring", s.NoIOUring},
+		{"loops", s.Loops != 0}, {"spread", s.Spread != "handover"},
 		{"handler", s.Handler != "pieces"}, {"drain", s.Drain != drainDefault}, {"workers", s.Workers != 0 && !hasWorkers},
 		{"pid-file", s.PIDFile != ""},
 	} {

@@ -8,8 +8,8 @@ import (
 	"github.com/plexor-go/plexor/models"
 )
 
-// TestServeModel: each model serves both services, one client after the other, and ends with 0 when it is told to, though
-// a client is still there.
+// TestServeModel: each model serves both services, one client after the other, and ends
+// with 0 when it is told to, though a client is still there.
 func TestServeModel(t *testing.T) {
 	for _, m := range models.All() {
 		t.Run(m.Name, func(t *testing.T) {

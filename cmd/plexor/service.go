@@ -71,8 +71,8 @@ func (o offer) open(srv *plexor.Server, inStreams bool) (string, error) {
 	return o.listening(a), nil
 }
 
-// handler serves streams message by message, or in turns piece by piece if there is no codec: a connection that waits for
-// the next one holds no coroutine. With inStreams a coroutine stays with each connection.
+// handler serves streams message by message, or in turns piece by piece if there is no codec: a connection that waits
+// for the next one holds no coroutine. With inStreams a coroutine stays with each connection.
 func (o offer) handler(inStreams bool) plexor.Handler {
 	switch {
 	case o.codec != nil:
@@ -85,8 +85,8 @@ func (o offer) handler(inStreams bool) plexor.Handler {
 	return plexor.Turns(o.piece)
 }
 
-// copyBack is the echo of a coroutine that stays. It is a function of its own, with nothing on its stack, for 2 KiB more
-// are held for each connection once 2 do not suffice.
+// copyBack is the echo of a coroutine that stays. It is a function of its own, with nothing on its stack, for 2 KiB
+// more are held for each connection once 2 do not suffice.
 func copyBack(c *plexor.Conn) {
 	_, _ = io.Copy(c, c) // how it ended is no news to anybody
 }

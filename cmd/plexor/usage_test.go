@@ -96,7 +96,8 @@ func TestUsage(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			code, stdout, stderr := result(row.args...)
 			if code != row.code || !regexp.MustCompile(row.want).MatchString(stderr) {
-				t.Errorf("plexor %q: exit %d, want %d; standard error %q, want a match for %q", row.args, code, row.code, stderr, row.want)
+				t.Errorf("plexor %q: exit %d, want %d; standard error %q, want a match for %q",
+					row.args, code, row.code, stderr, row.want)
 			}
 			if strings.Count(stderr, "\n") != 1 {
 				t.Errorf("plexor %q printed %d lines, want one:\n%s", row.args, strings.Count(stderr, "\n"), stderr)
@@ -122,8 +123,10 @@ func TestHelpAndVersion(t *testing.T) {
 	}{
 		{"help", []string{"--help"}, []string{"serve", "drivers"}},
 		{"nothing", nil, []string{"serve", "drivers"}},
-		{"help of serve", []string{"serve", "--help"}, []string{"--driver", "--loops", "--drain", "SERVICE=ADDRESS", "tcp://127.0.0.1:8088"}},
-		{"models", []string{"serve", "--help"}, []string{"--model", "  blocking    one client at a time, in calls that wait\n", "  coroutines  "}},
+		{"help of serve", []string{"serve", "--help"},
+			[]string{"--driver", "--loops", "--drain", "SERVICE=ADDRESS", "tcp://127.0.0.1:8088"}},
+		{"models", []string{"serve", "--help"},
+			[]string{"--model", "  blocking    one client at a time, in calls that wait\n", "  coroutines  "}},
 		{"version", []string{"--version"}, []string{"plexor ", "go1.", "\n"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -105,13 +105,15 @@ func run(out io.Writer, driver string, conns, size, rounds int) error {
 		}
 	}
 	name, loops := srv.Engine()
-	fmt.Fprintf(out, "%d connections, %d bytes, %d rounds, %s with %d loops: CPU time of a broadcast, median\n", conns, size, rounds, name, loops)
+	fmt.Fprintf(out, "%d connections, %d bytes, %d rounds, %s with %d loops: CPU time of a broadcast, median\n",
+		conns, size, rounds, name, loops)
 	slices.Sort(ways[1].took)
 	base := ways[1].took[rounds/2]
 	for _, w := range ways {
 		slices.Sort(w.took)
 		m := w.took[rounds/2]
-		fmt.Fprintf(out, "%-28s %8.2f ms  %5.2f µs a connection  × %.2f\n", w.name, float64(m)/1e6, float64(m)/1e3/float64(conns), float64(m)/float64(max(base, 1)))
+		fmt.Fprintf(out, "%-28s %8.2f ms  %5.2f µs a connection  × %.2f\n",
+			w.name, float64(m)/1e6, float64(m)/1e3/float64(conns), float64(m)/float64(max(base, 1)))
 	}
 	return nil
 }
@@ -260,7 +262,8 @@ func startClients(addr net.Addr, conns, size int) (*clientSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &clientSide{cmd: exec.Command(self, "-clients", addr.String(), "-conns", fmt.Sprint(conns), "-size", fmt.Sprint(size))}
+	s := &clientSide{cmd: exec.Command(self,
+		"-clients", addr.String(), "-conns", fmt.Sprint(conns), "-size", fmt.Sprint(size))}
 	s.cmd.Stderr = os.Stderr
 	s.cmd.Env = append(os.Environ(), childEnv+"=1")
 	if s.in, err = s.cmd.StdinPipe(); err != nil {

@@ -1,6 +1,6 @@
-// Command counter counts in several processes at once. It serves a manager on a unix socket and starts itself anew a few
-// times; each of these workers adds to one counter of the manager, and under a lock, which it would lose with its life, to a
-// value that it reads and then writes. At the end both are as many as was counted.
+// Command counter counts in several processes at once. It serves a manager on a unix socket and starts itself anew a
+// few times; each of these workers adds to one counter of the manager, and under a lock, which it would lose with its
+// life, to a value that it reads and then writes. At the end both are as many as was counted.
 //
 //	go run ./examples/counter                    # prints 4 workers counted to 1000, and to 1000 under the lock
 package main

@@ -1,5 +1,6 @@
 // Command manager lets processes share what one process alone can't: a map, a semaphore and an event, which a manager
-// holds. Four workers wait for the event, then do their work, two at a time, and write into the map what they have done.
+// holds. Four workers wait for the event, then do their work, two at a time, and write
+// into the map what they have done.
 //
 //	go run ./examples/manager
 package main

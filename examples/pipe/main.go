@@ -1,5 +1,5 @@
-// Command pipe starts itself as a child process and talks with it over a pipe: one message in, one message out, whole or
-// not at all. At the end it closes its end, and the child, which finds the end of the pipe, ends too.
+// Command pipe starts itself as a child process and talks with it over a pipe: one message in, one message out, whole
+// or not at all. At the end it closes its end, and the child, which finds the end of the pipe, ends too.
 //
 //	go run ./examples/pipe
 package main

@@ -1,5 +1,5 @@
-// Command prefork serves echo by worker processes, which share one listening socket: a worker that crashes takes its own
-// connections along and no others, and another is started in its place.
+// Command prefork serves echo by worker processes, which share one listening socket: a worker that crashes takes its
+// own connections along and no others, and another is started in its place.
 //
 //	go run ./examples/prefork                    # on tcp://127.0.0.1:9000; stop it with Ctrl-C
 //	printf 'hello\n' | nc -N 127.0.0.1 9000      # prints worker …, process …: hello

@@ -1,5 +1,6 @@
-// Command queue shares work among processes: this one puts jobs, three others do them. In the middle of it one worker is
-// killed, as by the system when memory runs out. The job that it had in hand goes to another one, and nothing is lost.
+// Command queue shares work among processes: this one puts jobs, three others do them. In
+// the middle of it one worker is killed, as by the system when memory runs out. The job
+// that it had in hand goes to another one, and nothing is lost.
 //
 //	go run ./examples/queue
 package main

@@ -63,7 +63,8 @@ func withAtomic() int64 {
 	return n.Load()
 }
 
-// withSemaphore returns how many of ten threads were inside at once at most: a channel with three places is a semaphore.
+// withSemaphore returns how many of ten threads were inside at once at most: a channel
+// with three places is a semaphore.
 func withSemaphore() int64 {
 	places := make(chan struct{}, 3)
 	var inside, most atomic.Int64

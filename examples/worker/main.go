@@ -1,5 +1,6 @@
-// Command worker answers each line with its SHA-256, hashed so many times over that it takes a while. The hashing would hold
-// up the loop and everybody on it, so coro.Await hands it to a goroutine: the handler waits, and the loop serves others.
+// Command worker answers each line with its SHA-256, hashed so many times over that it
+// takes a while. The hashing would hold up the loop and everybody on it, so coro.Await
+// hands it to a goroutine: the handler waits, and the loop serves others.
 //
 //	go run ./examples/worker                     # on tcp://127.0.0.1:9000; stop it with Ctrl-C
 //	printf 'ping\n' | nc -N 127.0.0.1 9000       # prints pong

@@ -149,8 +149,8 @@ func TestOwnStreams(t *testing.T) {
 	}
 }
 
-// TestCoDel sends more than the line takes. Without CoDel the queue stays full, and each frame waits for its length; with
-// it the wait comes down to near the target, and the line is busy all the time.
+// TestCoDel sends more than the line takes. Without CoDel the queue stays full, and each frame waits for its length;
+// with it the wait comes down to near the target, and the line is busy all the time.
 func TestCoDel(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		var p Pool

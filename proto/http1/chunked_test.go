@@ -72,8 +72,10 @@ var bodies = []struct {
 	{"trailers without end", "0\r\nX: " + strings.Repeat("y", 5000), ErrTrailersLong, "", ""},
 	{"trailers too many", "0\r\n" + strings.Repeat("X: y\r\n", 101) + "\r\n", ErrTooManyFields, "", ""},
 	{"CVE-2023-39326: extensions", "1;" + strings.Repeat("x", 17<<10) + "\r\nx\r\n0\r\n\r\n", ErrOverhead, "", ""},
-	{"many small ones", strings.Repeat("1;"+strings.Repeat("x", 40)+"\r\nx\r\n", 1000) + "0\r\n\r\n", ErrOverhead, "-", ""},
-	{"many small ones, as small as can be", strings.Repeat("1\r\nx\r\n", 5000) + "0\r\n\r\n", nil, strings.Repeat("x", 5000), ""},
+	{"many small ones", strings.Repeat("1;"+strings.Repeat("x", 40)+"\r\nx\r\n", 1000) + "0\r\n\r\n",
+		ErrOverhead, "-", ""},
+	{"many small ones, as small as can be", strings.Repeat("1\r\nx\r\n", 5000) + "0\r\n\r\n",
+		nil, strings.Repeat("x", 5000), ""},
 }
 
 func TestBodies(t *testing.T) {

@@ -146,7 +146,8 @@ var requests = []struct {
 	{"9110 7.8 MUST: not with HTTP/1.0", "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", nil,
 		"GET / 1.0 0 \"\" body=0,0 close=true upgrade=false continue=false\nConnection: upgrade\nUpgrade: x"},
 	{"9110 10.1.1: 100-continue", get + "Expect: 100-Continue\r\nContent-Length: 5\r\n\r\n", nil,
-		"GET / 1.1 0 \"a\" body=1,5 close=false upgrade=false continue=true\nHost: a\nExpect: 100-Continue\nContent-Length: 5"},
+		"GET / 1.1 0 \"a\" body=1,5 close=false upgrade=false continue=true\n" +
+			"Host: a\nExpect: 100-Continue\nContent-Length: 5"},
 	{"9110 10.1.1 MUST: not with HTTP/1.0", "GET / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", nil,
 		"GET / 1.0 0 \"\" body=1,5 close=true upgrade=false continue=false\nExpect: 100-continue\nContent-Length: 5"},
 	{"9110 10.1.1 MUST: not without a body", get + "Expect: 100-continue\r\n\r\n", nil,
@@ -224,10 +225,10 @@ func asNetHTTP(t *testing.T, in string) {
 	if h.Body == ByChunks {
 		length = -1
 	}
-	if r.Method != string(h.Method) || r.RequestURI != string(h.Target) || r.ContentLength != length || r.Close != h.Close &&
-		h.Minor == 1 {
-		t.Errorf("%q: here %s; net/http has %s %s, length %d, close %v", in, text(&h), r.Method, r.RequestURI, r.ContentLength,
-			r.Close)
+	if r.Method != string(h.Method) || r.RequestURI != string(h.Target) || r.ContentLength != length ||
+		r.Close != h.Close && h.Minor == 1 {
+		t.Errorf("%q: here %s; net/http has %s %s, length %d, close %v",
+			in, text(&h), r.Method, r.RequestURI, r.ContentLength, r.Close)
 	}
 	for _, f := range h.Fields {
 		found := equal(f.Name, "host") || equal(f.Name, "transfer-encoding")
@@ -259,7 +260,8 @@ func FuzzRequest(f *testing.F) {
 
 // BenchmarkGet reads a GET with the fields of a browser's: an op is one.
 func BenchmarkGet(b *testing.B) {
-	in := []byte("GET /search?q=plexor HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n" +
+	in := []byte("GET /search?q=plexor HTTP/1.1\r\nHost: www.example.org\r\n" +
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n" +
 		"Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n" +
 		"Accept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\nCookie: a=b; c=d\r\n\r\n")
 	s := Scanner{Limits: limits}
