@@ -29,14 +29,14 @@ func (d *completion) resize(bytes int) {
 	}
 }
 
-// readsAtOnce is for how many reads' worth (ReadBuffer) one multishot receive is good. Two make a turn of a connection that
-// sends much as long as one on a selector, which costs a tenth less than with one.
+// readsAtOnce is for how many reads' worth (ReadBuffer) one multishot receive is good. Two make a turn of a connection
+// that sends much as long as one on a selector, which costs a tenth less than with one.
 const readsAtOnce = 2
 
-// receive asks for what comes, up to some bytes. Unbounded, a multishot receive takes in a mebibyte from a fast peer before
-// anybody looks, and all of that would have to be kept when the handler does not want it. So it ends after readsAtOnce,
-// and is asked for again. The piece with which it ends is not cut, and ReadBudget holds with it too. Kernels that know no
-// such bound (before 6.17) receive once each time.
+// receive asks for what comes, up to some bytes. Unbounded, a multishot receive takes in a mebibyte from a fast peer
+// before anybody looks, and all of that would have to be kept when the handler does not want it. So it ends after
+// readsAtOnce, and is asked for again. The piece with which it ends is not cut, and ReadBudget holds with it too.
+// Kernels that know no such bound (before 6.17) receive once each time.
 func (d *completion) receive(s *slot) {
 	e := d.submission(s, opReceive)
 	piece := min(d.opt.ReadBuffer, d.opt.ReadBudget, d.bufs.Size())
@@ -82,9 +82,9 @@ func (d *completion) received(s *slot, c *uring.CQE) {
 	}
 }
 
-// A hungry is the queue of those connections that are to receive and wait for buffers, in their order. Once a receive has
-// failed for want of one, all others queue too, and in a turn as many are asked for as there are buffers: with thousands of
-// connections that all send much, nearly all of them would fail in every turn.
+// A hungry is the queue of those connections that are to receive and wait for buffers, in their order. Once a receive
+// has failed for want of one, all others queue too, and in a turn as many are asked for as there are buffers: with
+// thousands of connections that all send much, nearly all of them would fail in every turn.
 type hungry struct {
 	queue   []*slot
 	first   int  // those before it are served
@@ -104,9 +104,8 @@ func (d *completion) starve(s *slot) {
 	}
 }
 
-// feed is the end of a turn, when all buffers are free again. As many receives as had buffers in a turn that ran short of
-// them will have some in the next; after a turn that did not, it is tried
-// with some more.
+// feed is the end of a turn, when all buffers are free again. As many receives as had buffers in a turn that ran short
+// of them will have some in the next; after a turn that did not, it is tried with some more.
 func (d *completion) feed() {
 	h := &d.hungry
 	if h.none() {

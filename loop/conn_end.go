@@ -2,8 +2,8 @@ package loop
 
 import "github.com/plexor-go/plexor/sock"
 
-// The ends of a connection: of our half, at once, and what is given back then. Close, which waits for what was written, is in
-// linger.go.
+// The ends of a connection: of our half, at once, and what is given back then. Close,
+// which waits for what was written, is in linger.go.
 
 // CloseWrite sends the end of the stream behind what was written. The peer can go on sending.
 func (c *Conn) CloseWrite() error {
@@ -17,7 +17,8 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// CloseWriteBehind is CloseWrite behind p, which is taken as [Conn.CloseBehind] takes its own: for what was promised before.
+// CloseWriteBehind is CloseWrite behind p, which is taken as [Conn.CloseBehind] takes its
+// own: for what was promised before.
 func (c *Conn) CloseWriteBehind(p []byte) error {
 	c.sendBehind(p)
 	return c.CloseWrite()

@@ -10,7 +10,8 @@ import (
 //
 // The order is: Opened first; then any number of Data, Writable and Expired; EOF at most once, after the last
 // Data; Closed once, at the very end, and nothing after it. Between a call to Close or Abort and Closed there is
-// nothing, but for what a [DeliveryHandler] asks for. A connection that could not be made ([Loop.Dial]) gets Closed alone.
+// nothing, but for what a [DeliveryHandler] asks for. A connection that could not be made
+// ([Loop.Dial]) gets Closed alone.
 type Handler interface {
 	// Opened: the connection is there and can be written to.
 	Opened(c *Conn)
@@ -33,8 +34,8 @@ type Handler interface {
 	Closed(c *Conn, err error)
 }
 
-// A DeliveryHandler is a [Handler] that is told, between Close and Closed, of the delivery: for whoever waits for no more than
-// that, while Closed waits for the peer's end too. It is optional.
+// A DeliveryHandler is a [Handler] that is told, between Close and Closed, of the delivery: for whoever waits for no
+// more than that, while Closed waits for the peer's end too. It is optional.
 type DeliveryHandler interface {
 	Handler
 	// Delivered: the peer's system has acknowledged all that was written, or, where none tells of that (see

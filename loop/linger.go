@@ -25,8 +25,8 @@ const (
 )
 
 // Close ends the connection gracefully (see the package's text on closing). The handler hears nothing more but
-// Closed, which comes with nil once all that was written is delivered. It waits for that as long as the peer goes on reading:
-// see Options.Linger. A second Close returns ErrClosed and changes nothing.
+// Closed, which comes with nil once all that was written is delivered. It waits for that as long as the peer goes on
+// reading: see Options.Linger. A second Close returns ErrClosed and changes nothing.
 func (c *Conn) Close() error {
 	if c.is(closing | ended) {
 		return ErrClosed
@@ -46,10 +46,10 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseBehind is Close behind p, which is taken even where Write would refuse it for want of room or because its deadline has
-// passed: for the last that a protocol above has to say, which is the caller's to bound. So the peer has for all of it the time
-// that Close gives it. p is the caller's again when it returns. If the connection is broken, or CloseWrite was called, p is
-// dropped.
+// CloseBehind is Close behind p, which is taken even where Write would refuse it for want of room
+// or because its deadline has passed: for the last that a protocol above has to say, which is the
+// caller's to bound. So the peer has for all of it the time that Close gives it. p is the caller's
+// again when it returns. If the connection is broken, or CloseWrite was called, p is dropped.
 func (c *Conn) CloseBehind(p []byte) error {
 	c.sendBehind(p)
 	return c.Close()
@@ -78,7 +78,8 @@ func (c *Conn) linger() {
 	now := l.readClock()
 	k := c.closer
 	if k == nil {
-		k = &closer{left: left, limit: after(now, l.opt.Linger), last: after(now, min(l.opt.Linger, math.MaxInt64/mostLingers)*mostLingers), step: firstLook}
+		longest := min(l.opt.Linger, math.MaxInt64/mostLingers) * mostLingers
+		k = &closer{left: left, limit: after(now, l.opt.Linger), last: after(now, longest), step: firstLook}
 		k.timer = Timer{loop: l, f: c.linger}
 		c.closer = k
 	}
@@ -128,8 +129,9 @@ func (c *Conn) Drain() bool {
 	return true
 }
 
-// Quiet reports whether nothing that the peer sent is unread, in the system or on its way to the handler, and nothing that
-// was written waits. Where the system does not tell what is unread (see sock.Socket.Unread), that counts as nothing.
+// Quiet reports whether nothing that the peer sent is unread, in the system or on its way
+// to the handler, and nothing that was written waits. Where the system does not tell what
+// is unread (see sock.Socket.Unread), that counts as nothing.
 func (c *Conn) Quiet() bool {
 	if c.is(ended) {
 		return true

@@ -114,8 +114,8 @@ func (l *Loop) Driver() string { return l.driver.name() }
 // driver. All connections of the loop are reset, and its listeners closed, before it returns; each gets its
 // Closed with ErrLoopClosed. A panic of a handler comes out of Run.
 //
-// Run gives its goroutine the profiler label plexor_loop, with a number for each loop; coroutines and goroutines that handlers
-// start inherit it, and the labels that the caller had are gone when Run returns.
+// Run gives its goroutine the profiler label plexor_loop, with a number for each loop; coroutines and goroutines that
+// handlers start inherit it, and the labels that the caller had are gone when Run returns.
 func (l *Loop) Run() error {
 	if l.running.Swap(true) {
 		if l.closing.Load() && !l.OnLoop() {
@@ -304,9 +304,10 @@ func (l *Loop) post(f func(), limit int) error {
 }
 
 // Close ends the loop; Run returns after the turn that it is in, and Close when Run has. On the loop itself, in
-// a coroutine too, it does not wait. If a handler holds the loop, Close gives it up after a second without any progress: it
-// breaks off the loop's connections from outside (see sock.Socket.BreakOff) and returns a *HeldError, which names the
-// line. The loop still ends by itself if the handler returns later. Any goroutine may call it, any number of times.
+// a coroutine too, it does not wait. If a handler holds the loop, Close gives it up after a
+// second without any progress: it breaks off the loop's connections from outside (see
+// sock.Socket.BreakOff) and returns a *HeldError, which names the line. The loop still ends
+// by itself if the handler returns later. Any goroutine may call it, any number of times.
 func (l *Loop) Close() error {
 	if !l.beginClose() || l.OnLoop() {
 		return nil

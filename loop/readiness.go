@@ -11,13 +11,13 @@ import (
 
 // readiness is the driver over a multiplexer: it is told that a descriptor is ready, and then reads or writes.
 //
-// Connections that are ready are read one after the other, and then their handlers are called, one after the other: up to
-// readAtOnce at a time, into one buffer. A system call leaves little of what the processor had learnt of the code before
-// it, and so it costs less to have many of them in a row, and then many calls of handlers, than to have them by turns; and
-// while one handler runs, what the next ones need is fetched (see Prefetcher).
+// Connections that are ready are read one after the other, and then their handlers are called, one after the other: up
+// to readAtOnce at a time, into one buffer. A system call leaves little of what the processor had learnt of the code
+// before it, and so it costs less to have many of them in a row, and then many calls of handlers, than to have them by
+// turns; and while one handler runs, what the next ones need is fetched (see Prefetcher).
 //
-// The price: a handler may keep another connection from reading whose bytes have been read by then. They are held, and come
-// first when it wants them.
+// The price: a handler may keep another connection from reading whose bytes have been
+// read by then. They are held, and come first when it wants them.
 type readiness struct {
 	sel   *selector.Selector
 	opt   *Options

@@ -12,8 +12,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestCall: what was written before any Ask the function sees, though it runs no more often than it must; also when the queue
-// of posted functions is full.
+// TestCall: what was written before any Ask the function sees, though it runs no more
+// often than it must; also when the queue of posted functions is full.
 func TestCall(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		const askers, n = 4, 5000

@@ -2,11 +2,13 @@ package loop
 
 import "github.com/plexor-go/plexor/sock"
 
-// What a loop has is in its table, for who gives up a loop that is held and ends from outside what is in there (see letGo):
-// connections, those that are on their way from another loop or were accepted before their turn, and what listens. All of it is changed under Loop.table, and
-// holds descriptors that are open only: each is taken out before it is closed.
+// What a loop has is in its table, for who gives up a loop that is held and ends from outside
+// what is in there (see letGo): connections, those that are on their way from another loop or
+// were accepted before their turn, and what listens. All of it is changed under Loop.table,
+// and holds descriptors that are open only: each is taken out before it is closed.
 
-// enlist and delist keep the loop's table of connections. They are counted elsewhere: see Listener.accepted and release.
+// enlist and delist keep the loop's table of connections. They are counted elsewhere: see
+// Listener.accepted and release.
 func (l *Loop) enlist(c *Conn) {
 	l.table.Lock()
 	defer l.table.Unlock()
@@ -38,8 +40,8 @@ func (l *Loop) expectLocked(s sock.Socket) {
 	l.handed[s] = struct{}{}
 }
 
-// hand has adopt run on the loop, which takes over s, a connection that another loop has accepted. It reports whether it
-// will.
+// hand has adopt run on the loop, which takes over s, a connection that another loop has
+// accepted. It reports whether it will.
 func (l *Loop) hand(s sock.Socket, adopt func()) bool {
 	l.table.Lock()
 	if l.holding.Load() != nil {
@@ -91,12 +93,12 @@ func (l *Loop) breakOff() {
 	}
 }
 
-// breakOff has the system refuse who connects, and resets who waits to be accepted. One that is shared is others' too, and
-// they have it alone then.
+// breakOff has the system refuse who connects, and resets who waits to be accepted. One
+// that is shared is others' too, and they have it alone then.
 //
-// The handler may return at any time, so no descriptor is closed whose number the loop still uses: see Detach. On io_uring an
-// accept is under way, for which the kernel keeps the socket until the loop ends; if it is shared, and the others end
-// before, who connects waits.
+// The handler may return at any time, so no descriptor is closed whose number the loop still
+// uses: see Detach. On io_uring an accept is under way, for which the kernel keeps the socket
+// until the loop ends; if it is shared, and the others end before, who connects waits.
 func (ln *Listener) breakOff() {
 	if !ln.shared {
 		_ = ln.sock.BreakOff()  // where that is not to be had, Detach is all
