@@ -26,18 +26,18 @@ import (
 //	defer client.Close()
 //	web := &http.Client{Transport: &http.Transport{DialContext: client.DialContext}}
 //
-// A connection lives on when the call that dialled it has returned and its context is done; whoever gets it closes it. It is
-// as those of [Conn.Shared] are: two buffers of 64 KiB at most, half-close, deadlines, SetNoDelay and its kin. Nothing bounds
-// how many there are but the descriptors: libraries bound their pools themselves. A connection that is idle costs a
-// descriptor and some 700 bytes, and no goroutine.
+// A connection lives on when the call that dialled it has returned and its context is done; whoever gets it closes it.
+// It is as those of [Conn.Shared] are: two buffers of 64 KiB at most, half-close, deadlines, SetNoDelay and its kin.
+// Nothing bounds how many there are but the descriptors: libraries bound their pools themselves. A connection that is
+// idle costs a descriptor and some 700 bytes, and no goroutine.
 //
-// The zero value is ready. The first dial starts the loops; until then a Client holds nothing. Make one and keep it, as one
-// does with an http.Transport: it holds its loops until Close. All methods may be called by any number of goroutines at
-// once, but by no coroutine and no handler, which would block their loop, and have [Dial].
+// The zero value is ready. The first dial starts the loops; until then a Client holds nothing. Make one and keep it, as
+// one does with an http.Transport: it holds its loops until Close. All methods may be called by any number of
+// goroutines at once, but by no coroutine and no handler, which would block their loop, and have [Dial].
 //
-// In a bubble of testing/synctest use a Client that has dialled, or was started by [Client.Start], outside: its connections
-// then behave in the bubble as package net's do. A goroutine that waits for one is blocked, and not durably, and its deadlines
-// pass by the system's clock.
+// In a bubble of testing/synctest use a Client that has dialled, or was started by [Client.Start], outside: its
+// connections then behave in the bubble as package net's do. A goroutine that waits for one is blocked, and not
+// durably, and its deadlines pass by the system's clock.
 type Client struct {
 	// Dialer holds the choices for each connection. Its Lookup is called by the goroutine that dials; the callbacks of its
 	// TLS run on a loop, as part of the handshake of a tls address, and must not block.
@@ -117,8 +117,8 @@ func (c *Client) startLocked() error {
 }
 
 // Dial connects to an address of the kind that the function [Dial] takes: "tcp://host:port", "tls://host:port" with its
-// options, or "unix:///path". It blocks until the connection stands, with its handshake done, or ctx is done; ctx does not
-// bound the connection. The error is a *[DialError].
+// options, or "unix:///path". It blocks until the connection stands, with its handshake done, or ctx is done; ctx does
+// not bound the connection. The error is a *[DialError].
 //
 // It is what a library wants that dials by one string, as gRPC does:
 //
@@ -133,9 +133,9 @@ func (c *Client) Dial(ctx context.Context, address string) (net.Conn, error) {
 	return c.dial(ctx, &c.Dialer, ep)
 }
 
-// DialContext is Dial with an address as package net has it: network is tcp, tcp4 or tcp6, with "host:port", or unix, with a
-// path (one that begins with @ is an abstract name), or tls, which is tcp with a handshake. It is what most libraries want:
-// http.Transport.DialContext, the drivers of databases,
+// DialContext is Dial with an address as package net has it: network is tcp, tcp4 or tcp6, with "host:port", or unix,
+// with a path (one that begins with @ is an abstract name), or tls, which is tcp with a handshake. It is what most
+// libraries want: http.Transport.DialContext, the drivers of databases,
 //
 //	config.DialFunc = client.DialContext                                     // pgx, and database/sql by way of it
 //	mysql.RegisterDialContext("plexor", func(ctx context.Context, addr string) (net.Conn, error) {
@@ -247,9 +247,9 @@ func held(err error) bool {
 
 // Close ends the Client: dials that are under way fail with ErrClientClosed, and so do later ones. Connections that are
 // still open are reset, and what waits on them fails with ErrClientClosed; so first end what uses them, such as by
-// http.Transport.CloseIdleConnections. Those that were closed have a second for what was written before to arrive. A callback
-// of TLS or a Lookup that holds a loop keeps Close for some two seconds: its connections are broken off then, and the error is
-// a *[loop.HeldError], which names the line.
+// http.Transport.CloseIdleConnections. Those that were closed have a second for what was written before to arrive. A
+// callback of TLS or a Lookup that holds a loop keeps Close for some two seconds: its connections are broken off then,
+// and the error is a *[loop.HeldError], which names the line.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true

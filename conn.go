@@ -18,10 +18,10 @@ import (
 // A Conn is a connection in the hands of coroutines: a [net.Conn] whose waits park the coroutine that calls it, while
 // the loop and its other coroutines go on.
 //
-// All methods but String and RemoteAddr are for coroutines of the connection's loop: the handler's own, and those that it
-// starts with package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with another one.
-// Calls from elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail with an error
-// that says so, and the first of them on each loop is logged. [Conn.Shared] makes a net.Conn for everybody else.
+// All methods but String and RemoteAddr are for coroutines of the connection's loop: the handler's own, and those that
+// it starts with package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with another
+// one. Calls from elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail with an
+// error that says so, and the first of them on each loop is logged. [Conn.Shared] makes a net.Conn for everybody else.
 //
 // When its handler returns, the connection is closed: what was written still goes out.
 type Conn struct {
@@ -151,8 +151,8 @@ func (c *Conn) usable(op string) error {
 	return err
 }
 
-// advise names the line that called a method from where it may not, and what to use there: package coro speaks of what its own
-// types have.
+// advise names the line that called a method from where it may not, and what to use
+// there: package coro speaks of what its own types have.
 func advise(err error) error {
 	m, ok := errors.AsType[*coro.MisuseError](err)
 	if !ok {
@@ -219,8 +219,9 @@ func (c *Conn) CloseWrite() error {
 
 // Close closes the connection: what was written goes out, what the peer still sends is dropped. It waits until the
 // peer's system has acknowledged every byte and then returns nil. If the peer takes nothing more for as long as
-// Limits.Linger, or the connection breaks before, it returns the error, which is loop.ErrUndelivered to errors.Is in the first case. Reads and
-// Writes that wait fail with net.ErrClosed. A handler that just returns closes too, without waiting.
+// Limits.Linger, or the connection breaks before, it returns the error, which is
+// loop.ErrUndelivered to errors.Is in the first case. Reads and Writes that wait fail
+// with net.ErrClosed. A handler that just returns closes too, without waiting.
 func (c *Conn) Close() error {
 	t, err := c.enter("close", 0)
 	if err != nil {
@@ -245,8 +246,8 @@ func (c *Conn) Abort() error {
 	return nil
 }
 
-// LocalAddr is this end's address: a *net.TCPAddr or *net.UnixAddr. Once the connection is over, and after wrong use, it is
-// empty.
+// LocalAddr is this end's address: a *net.TCPAddr or *net.UnixAddr. Once the connection
+// is over, and after wrong use, it is empty.
 func (c *Conn) LocalAddr() net.Addr {
 	if _, err := c.raw.self("Conn.LocalAddr"); err != nil {
 		_ = c.misuse("address", err) // there is nobody to return it to

@@ -13,8 +13,8 @@ const copyBuffer = 32 << 10
 
 // WriteTo writes what arrives to dst until the end of the stream, which is no error, or until one of the two fails.
 // [io.Copy] uses it. To a Conn of the same loop it writes the loop's own buffer, so that io.Copy(c, c) and a proxy copy
-// as little as a callback does; to anything else it copies through a buffer, which is held only while there is something in
-// it.
+// as little as a callback does; to anything else it copies through a buffer, which is
+// held only while there is something in it.
 func (c *Conn) WriteTo(dst io.Writer) (n int64, err error) {
 	t, err := c.enter("read", messaging)
 	if err != nil {

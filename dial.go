@@ -17,8 +17,8 @@ import (
 )
 
 // Dial connects to address and returns a connection for the coroutines of the calling one's loop. It is for coroutines:
-// ctx is the context that the task was given, or one derived from it, such as [Conn.Context] in a handler. Anywhere else
-// it fails and says so; [Run] makes a loop for programs that have none, and a [Client] dials for goroutines.
+// ctx is the context that the task was given, or one derived from it, such as [Conn.Context] in a handler. Anywhere
+// else it fails and says so; [Run] makes a loop for programs that have none, and a [Client] dials for goroutines.
 //
 // The address is "tcp://host:port" or "unix:///path", with socket options as a query (see sock.ParseAddr and
 // sock.ParseOptions), or
@@ -27,9 +27,9 @@ import (
 //
 // where the connection begins with a handshake: cert and key are the client's own certificate, if the server wants one,
 // and fingerprint is the SHA-256 of the one certificate that is trusted, whoever has signed it. Without it the system's
-// authorities, or those of Dialer.TLS, must vouch for the host. A name is looked up on a goroutine while the loop goes on, and if it has several addresses, the
-// first to answer wins (Happy Eyeballs version 2, RFC 8305). ctx bounds all of it; when Dial fails nothing is left open,
-// and the error is a *[DialError] that tells how each attempt went.
+// authorities, or those of Dialer.TLS, must vouch for the host. A name is looked up on a goroutine while the loop goes
+// on, and if it has several addresses, the first to answer wins (Happy Eyeballs version 2, RFC 8305). ctx bounds all of
+// it; when Dial fails nothing is left open, and the error is a *[DialError] that tells how each attempt went.
 //
 // The connection is the caller's to close. No limit of a server holds for it, and a server's Shutdown waits until it is
 // closed. It is a Conn as a handler's is, but that it does not end with the task that dialled it.
@@ -121,7 +121,8 @@ func parseStream(address string) (*endpoint, error) {
 	return ep, err
 }
 
-// connect connects to the first of addrs that answers, on the loop that w is of, and makes the handshake of a tls address.
+// connect connects to the first of addrs that answers, on the loop that w is of, and
+// makes the handshake of a tls address.
 func (d *Dialer) connect(ctx context.Context, w *worker, ep *endpoint, addrs []sock.Addr) (*Conn, []error) {
 	delay := d.Delay
 	if delay == 0 {
@@ -169,8 +170,8 @@ func (d *Dialer) lookUp(ctx context.Context, a sock.Addr) ([]sock.Addr, error) {
 	return found, nil
 }
 
-// How soon, and for how long at most, a unix socket whose backlog is full is tried again: as long as Linux tries to connect
-// by TCP, unless ctx ends before.
+// How soon, and for how long at most, a unix socket whose backlog is full is tried again:
+// as long as Linux tries to connect by TCP, unless ctx ends before.
 const (
 	firstRetry      = time.Millisecond
 	longestRetry    = 64 * time.Millisecond

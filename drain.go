@@ -10,14 +10,16 @@ import (
 // Shutdown ends the server gracefully. Listening stops, after what waits in the backlog was taken in. A connection on
 // which no handler runs is closed as soon as nothing that its peer sent is unread. Handlers that run may go on; a Read
 // that finds nothing that the peer sent fails with ErrServerClosed, now and each time, while Write still works, for a
-// farewell. When the last connection has ended and the last handler returned, so do the loops, and Shutdown returns nil.
-// If ctx is done before, the connections that are left are reset, and the error says how many there were and why. A handler
-// that holds its loop, as by a call that blocks, can't be told: Shutdown then gives it a second more, breaks off the loop's
-// connections from outside, and returns an error in which errors.As finds a *[loop.HeldError], which names the line.
+// farewell. When the last connection has ended and the last handler returned, so do the loops, and Shutdown returns
+// nil. If ctx is done before, the connections that are left are reset, and the error says how many there were and why.
+// A handler that holds its loop, as by a call that blocks, can't be told: Shutdown then gives it a second more, breaks
+// off the loop's connections from outside, and returns an error in which errors.As finds a *[loop.HeldError], which
+// names the line.
 //
 // Datagrams that have come are handled first; a handler that waits meanwhile finds its socket closed when it replies.
 //
-// Connections of Shared and [Server.Listen] are their users' to close: a net/http server on it has a Shutdown of its own.
+// Connections of Shared and [Server.Listen] are their users' to close: a net/http server
+// on it has a Shutdown of its own.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.misused("Shutdown"); err != nil {
 		return err
@@ -50,10 +52,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// StopListening ends the listeners, and leaves what waits in their backlogs to the processes that share them (see Bind): it
-// is how one of several leaves without a connection being refused. Connections go on; Shutdown then ends those. When it
-// returns, nothing more is accepted. A server that shares its sockets with nobody calls Shutdown alone, which takes in
-// what waits. From a handler it begins, and does not wait.
+// StopListening ends the listeners, and leaves what waits in their backlogs to the processes that share them (see
+// Bind): it is how one of several leaves without a connection being refused. Connections go on; Shutdown then ends
+// those. When it returns, nothing more is accepted. A server that shares its sockets with nobody calls Shutdown alone,
+// which takes in what waits. From a handler it begins, and does not wait.
 func (s *Server) StopListening() {
 	s.mu.Lock()
 	g := s.group
@@ -92,8 +94,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// closeFiles closes what was given to Serve; whether a unix socket's file goes with it is package net's to know. The caller
-// holds mu.
+// closeFiles closes what was given to Serve; whether a unix socket's file goes with it is
+// package net's to know. The caller holds mu.
 func (s *Server) closeFiles() {
 	for _, f := range s.files {
 		_ = f.Close() // its duplicate, from which the loops accepted, is closed already
@@ -113,8 +115,8 @@ func (w *worker) drain() {
 	}
 }
 
-// drain is of role, for all but shared: quiet says that the handler has nothing left of what the peer sent. It reports whether
-// it has closed the connection.
+// drain is of role, for all but shared: quiet says that the handler has nothing left of
+// what the peer sent. It reports whether it has closed the connection.
 func (c *Conn) drain(quiet bool) bool {
 	s := &c.raw
 	switch {

@@ -74,8 +74,8 @@ func parseEndpoint(text string) (*endpoint, error) {
 	return ep, nil
 }
 
-// ParseAddr reads an address as Server and Dial take it: one of sock.ParseAddr's, or one that begins with tls://, which is
-// a tcp address that speaks TLS. The error is a *sock.AddrError. Options of the query are left alone.
+// ParseAddr reads an address as Server and Dial take it: one of sock.ParseAddr's, or one that begins with tls://, which
+// is a tcp address that speaks TLS. The error is a *sock.AddrError. Options of the query are left alone.
 func ParseAddr(text string) (a sock.Addr, secure bool, err error) {
 	tcp, secure := cutTLS(text)
 	a, err = sock.ParseAddr(tcp)

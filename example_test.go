@@ -99,8 +99,8 @@ func ExampleAudience() {
 	// and from any goroutine
 }
 
-// An Outbox is bounded, and says what happens when the peer does not read: of prices only the latest is of interest, and
-// whoever can wait does so.
+// An Outbox is bounded, and says what happens when the peer does not read: of prices only
+// the latest is of interest, and whoever can wait does so.
 func ExampleOutbox() {
 	boxes := make(chan *plexor.Outbox)
 	srv := &plexor.Server{Limits: plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 100, WhenFull: plexor.DropOldest}}}

@@ -13,9 +13,9 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// TestFirstByte: by the loops' clock, a connection of which no byte has come for so long is closed and counted, with a handler
-// of a stream and with Messages, over TLS behind the handshake. One that has said something is not, and
-// neither is one whose handler speaks first.
+// TestFirstByte: by the loops' clock, a connection of which no byte has come for so long is
+// closed and counted, with a handler of a stream and with Messages, over TLS behind the
+// handshake. One that has said something is not, and neither is one whose handler speaks first.
 func TestFirstByte(t *testing.T) {
 	for name, h := range map[string]plexor.Handler{"HandlerFunc": plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), "Messages": upper,
 		"Turns": upperTurns, "Sessions": newVisits(func(v *visit, line string) error { return v.c.Send([]byte(strings.ToUpper(line))) }).handlers()["Message"]} {

@@ -28,8 +28,8 @@ func below(client net.Conn) net.Conn {
 	return client
 }
 
-// halfClosed closes the client's half, and waits until the server has seen it: of its only loop another client is answered
-// then. The server's handler echoes a message that is "ping".
+// halfClosed closes the client's half, and waits until the server has seen it: of its only loop another client is
+// answered then. The server's handler echoes a message that is "ping".
 func (b *bench) halfClosed(client net.Conn) {
 	b.t.Helper()
 	if client != below(client) {

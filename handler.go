@@ -10,28 +10,28 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// A Handler serves connections: [HandlerFunc], [GreeterFunc], [Messages], [Turns], [Sessions], or one of your own, which is
-// used as a HandlerFunc is. One Handler serves many connections, on several loops at once.
+// A Handler serves connections: [HandlerFunc], [GreeterFunc], [Messages], [Turns], [Sessions], or one of your own,
+// which is used as a HandlerFunc is. One Handler serves many connections, on several loops at once.
 type Handler interface {
 	// ServeConn serves one connection, from its first byte to its end, as a coroutine of its own.
 	ServeConn(c *Conn)
 }
 
 // A HandlerFunc is a Handler that is straight-line code on a stream: it runs as a coroutine of its own, from the moment
-// when the first byte, or the end of the stream, has come, over TLS the first behind the handshake. Until then the connection
-// costs neither stack nor buffer (over TLS what crypto/tls keeps), and f can set no deadline: a connection whose first byte
-// does not come in Limits.FirstByte, 30 s unless set, is closed without f, as is one whose handshake takes longer than
-// Limits.HandshakeTimeout. From then on f's own deadlines hold, and Limits.IdleTimeout.
-// When it returns the connection is closed. If it panics, the connection is reset, the panic is logged with the
-// coroutine's stack, and the server goes on.
+// when the first byte, or the end of the stream, has come, over TLS the first behind the handshake. Until then the
+// connection costs neither stack nor buffer (over TLS what crypto/tls keeps), and f can set no deadline: a connection
+// whose first byte does not come in Limits.FirstByte, 30 s unless set, is closed without f, as is one whose handshake
+// takes longer than Limits.HandshakeTimeout. From then on f's own deadlines hold, and Limits.IdleTimeout. When it
+// returns the connection is closed. If it panics, the connection is reset, the panic is logged with the coroutine's
+// stack, and the server goes on.
 type HandlerFunc func(c *Conn)
 
 // ServeConn calls f.
 func (f HandlerFunc) ServeConn(c *Conn) { f(c) }
 
 // A GreeterFunc is a [HandlerFunc] for protocols in which the server speaks first: it runs as soon as the connection
-// is there, over TLS when the handshake is done. Limits.FirstByte does not hold for it: it sets a deadline itself for a peer
-// that may stay silent.
+// is there, over TLS when the handshake is done. Limits.FirstByte does not hold for it:
+// it sets a deadline itself for a peer that may stay silent.
 type GreeterFunc func(c *Conn)
 
 // ServeConn calls g.

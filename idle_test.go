@@ -12,9 +12,9 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// TestIdleCost: what a connection holds that has echoed a message and waits. With Messages, Turns and Sessions that is neither a coroutine nor
-// a buffer; with a stream's handler it is its coroutine, whose stack is the smallest that there is, 2 KiB; the
-// next is twice that.
+// TestIdleCost: what a connection holds that has echoed a message and waits. With Messages,
+// Turns and Sessions that is neither a coroutine nor a buffer; with a stream's handler it is
+// its coroutine, whose stack is the smallest that there is, 2 KiB; the next is twice that.
 func TestIdleCost(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector has costs of its own")
@@ -109,8 +109,8 @@ func TestIdleCost(t *testing.T) {
 // goroutines of its own.
 const spareStack = 64 << 10
 
-// clientCosts is how many bytes of heap one client of TestIdleCost holds, by its scheme, once that is known: the clients
-// are in this process too.
+// clientCosts is how many bytes of heap one client of TestIdleCost holds, by its scheme,
+// once that is known: the clients are in this process too.
 type clientCosts map[string]int
 
 // costs makes pairs of connections of package net, of which both ends are as a client is.
@@ -177,8 +177,8 @@ func held() holdings {
 	return holdings{runtime.NumGoroutine(), int(m.HeapAlloc), int(m.StackInuse)}
 }
 
-// TestHandshakeStacks: the stacks that many handshakes at once have grown are given up again, though their coroutines stay in
-// the pool: the collector halves what is not used, down to 4 KiB.
+// TestHandshakeStacks: the stacks that many handshakes at once have grown are given up again, though their coroutines
+// stay in the pool: the collector halves what is not used, down to 4 KiB.
 func TestHandshakeStacks(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector has costs of its own")

@@ -84,8 +84,8 @@ func eachMessagePlace(t *testing.T, f func(t *testing.T, p place)) {
 // A place is where a test takes place.
 type place struct{ driver, addr string }
 
-// beside runs a test that mostly waits at the same time as its like. What it leaves behind shows at the end of all tests,
-// and not at its own.
+// beside runs a test that mostly waits at the same time as its like. What it leaves
+// behind shows at the end of all tests, and not at its own.
 func beside(t *testing.T) {
 	t.Parallel()
 	shares.Store(t, true)

@@ -33,8 +33,8 @@ func Messages(codec frame.Codec, f func(c *Conn, msg []byte) error) Handler {
 	return &messages{name: "Messages", codec: codec, f: f}
 }
 
-// A messages is the handler of connections that rest, with nothing held, between one thing that comes and the next: those
-// of Messages, of Turns and of Sessions.
+// A messages is the handler of connections that rest, with nothing held, between one thing that comes and the next:
+// those of Messages, of Turns and of Sessions.
 type messages struct {
 	name     string      // of what made it, for errors
 	codec    frame.Codec // nil: none; only a handler of turns may have none
@@ -72,9 +72,9 @@ func (h *messages) check() error {
 //	Data ──▶ next: is a message complete? ──no──▶ the decoder keeps the beginning of one, if any
 //	             └─yes──▶ a coroutine: f(message), next, f(message), …, until there is none
 //
-// With Turns any byte will do for next, and the handler reads by itself: see turns.go. With Sessions the coroutine calls
-// Open first, and the connection lies in front of its state: see sessions.go. Over TLS it begins with a handshake, which
-// has a coroutine of its own, and next reads what TLS makes of what came: see tls_messages.go.
+// With Turns any byte will do for next, and the handler reads by itself: see turns.go. With Sessions the coroutine
+// calls Open first, and the connection lies in front of its state: see sessions.go. Over TLS it begins with a
+// handshake, which has a coroutine of its own, and next reads what TLS makes of what came: see tls_messages.go.
 type messageConn struct {
 	Conn
 	dec frame.Decoder

@@ -223,8 +223,8 @@ func TestOutboxOrder(t *testing.T) {
 	})
 }
 
-// TestOutboxBetweenWrites: an entry that comes while a Write of the handler's is half done waits for its rest, and what the
-// handler writes then waits for the entry.
+// TestOutboxBetweenWrites: an entry that comes while a Write of the handler's is half done waits for its rest, and what
+// the handler writes then waits for the entry.
 func TestOutboxBetweenWrites(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		beside(t)

@@ -19,10 +19,10 @@ import (
 //	                 └──▶ a message has begun: sweep closes it after FrameTime, unless whole comes first
 //
 // The entries stand in heaps by the order of magnitude of what they hold, in each of which the one that has held for
-// longest is at the top. So an eviction compares the tops alone, of which the worst is within a factor of 2 of the worst
-// of all, and a peer can't make it dear by many small entries. The product is what protects those who did nothing wrong: a
-// message that arrives as fast as the network carries it is held for milliseconds, whatever its length, and the pieces
-// that somebody leaves lying add up by the second.
+// longest is at the top. So an eviction compares the tops alone, of which the worst is within a factor of 2 of the
+// worst of all, and a peer can't make it dear by many small entries. The product is what protects those who did nothing
+// wrong: a message that arrives as fast as the network carries it is held for milliseconds, whatever its length, and
+// the pieces that somebody leaves lying add up by the second.
 
 // partialInput is all of a loop. Only connections that a server has accepted are in it.
 type partialInput struct {

@@ -11,8 +11,8 @@ import (
 )
 
 // TestRandomSchedules: what is right must be right in whatever order coroutines run, and also when none is resumed
-// inside the callback that wakes it. Each run takes one driver, as coroutines know of none. A failure names the seed, by
-// which that is chosen too; PLEXOR_TEST_SEED in the environment takes that one again.
+// inside the callback that wakes it. Each run takes one driver, as coroutines know of none. A failure names the seed,
+// by which that is chosen too; PLEXOR_TEST_SEED in the environment takes that one again.
 func TestRandomSchedules(t *testing.T) {
 	t.Cleanup(func() { plexor.Schedule(0) })
 	seed := rand.Uint64() | 1

@@ -11,11 +11,11 @@ import (
 )
 
 // Run makes a loop, runs f on it as a coroutine, and returns f's error, or why there is no loop: it is the main of a
-// client. Any goroutine that is no loop's may call it. ctx is what f's context derives from: when it is cancelled, so is
-// f, and Run returns when f does. f may start more coroutines with package coro.
+// client. Any goroutine that is no loop's may call it. ctx is what f's context derives from: when it is cancelled, so
+// is f, and Run returns when f does. f may start more coroutines with package coro.
 //
-// A connection that f has closed has a second for the peer to close its half too; those that it left open are reset then.
-// What f has started and left behind may hold the loop: Run then returns a second later with a *[loop.HeldError].
+// A connection that f has closed has a second for the peer to close its half too; those that it left open are reset
+// then. What f has started and left behind may hold the loop: Run then returns a second later with a *[loop.HeldError].
 func Run(ctx context.Context, f func(ctx context.Context) error) error {
 	return RunOn(ctx, loop.Options{}, f)
 }
@@ -43,8 +43,8 @@ func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) erro
 	return errors.Join(err, closeErr, <-ended)
 }
 
-// How often part looks, and how many times: a reset would reach a peer that has not read the end of the stream yet, and be
-// all that it reads. The loop itself gives up on such a peer after a second; these are 1.2 seconds.
+// How often part looks, and how many times: a reset would reach a peer that has not read the end of the stream yet, and
+// be all that it reads. The loop itself gives up on such a peer after a second; these are 1.2 seconds.
 const (
 	partingLook  = 2 * time.Millisecond
 	partingLooks = 600

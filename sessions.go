@@ -9,8 +9,8 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// Sessions is a [Handler] for connections that have a state of the user's: who is logged in, which rooms they are in. It
-// is [Messages] or [Turns] with an S for each connection, which is made when that opens, and told of its end. While
+// Sessions is a [Handler] for connections that have a state of the user's: who is logged in, which rooms they are in.
+// It is [Messages] or [Turns] with an S for each connection, which is made when that opens, and told of its end. While
 // nothing is handled, a connection costs what one of Messages does, and the S.
 //
 //	srv.Handler = plexor.Sessions[*member]{
@@ -20,9 +20,10 @@ import (
 //		Closed:  func(m *member, reason error) { m.leave() },
 //	}
 //
-// For one connection the functions are called one at a time, each on a coroutine of the connection's loop, so all of them may
-// wait: Open, then Message or Turn as often as something comes, and Idle between them, then Closed. With several loops those of different
-// connections run at once: what they share (rooms, counts) needs a lock, unless Server.Loops is 1.
+// For one connection the functions are called one at a time, each on a coroutine of the
+// connection's loop, so all of them may wait: Open, then Message or Turn as often as something
+// comes, and Idle between them, then Closed. With several loops those of different connections
+// run at once: what they share (rooms, counts) needs a lock, unless Server.Loops is 1.
 //
 // [Conn.Context] is the session's: it lasts across messages and turns, for coroutines that serve the connection beside
 // them, and is cancelled when the session ends, with the reason as its cause (coro.ErrLoopClosed when the server is
@@ -65,8 +66,8 @@ type Sessions[S any] struct {
 	Closed func(s S, reason error)
 }
 
-// ServeConn is a session on a connection that has a coroutine already, whose HandlerFunc calls this after other things were
-// said. It returns after Closed. The context is that of the HandlerFunc.
+// ServeConn is a session on a connection that has a coroutine already, whose HandlerFunc calls this after other things
+// were said. It returns after Closed. The context is that of the HandlerFunc.
 func (h Sessions[S]) ServeConn(c *Conn) {
 	var s S
 	m := h.handler(func(*Conn) S { return s })
@@ -133,8 +134,9 @@ type sessionHooks struct {
 	idle   func(c *Conn, idle Idle) error
 }
 
-// A stated is a connection with its state. It lies in one piece, the Conn first, so that the state costs no more than its
-// size, and connections of Messages and Turns nothing: from the one to the other there is no pointer but the address.
+// A stated is a connection with its state. It lies in one piece, the Conn first, so that
+// the state costs no more than its size, and connections of Messages and Turns nothing:
+// from the one to the other there is no pointer but the address.
 type stated[S any] struct {
 	session
 	state S

@@ -237,8 +237,8 @@ func bare(c net.Conn) net.Conn {
 	return c
 }
 
-// TestSessionOpenFails: an error of Open refuses the connection behind what was said, a panic resets it; there is no end to
-// tell then.
+// TestSessionOpenFails: an error of Open refuses the connection behind what was said, a
+// panic resets it; there is no end to tell then.
 func TestSessionOpenFails(t *testing.T) {
 	for _, row := range []struct {
 		name string

@@ -6,8 +6,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// A silence is what a loop knows of the connections of which no byte has come yet: they stand in a table of their own, so
-// that the sweeps, which are frequent, look at none that has spoken. With its first byte a connection moves to
+// A silence is what a loop knows of the connections of which no byte has come yet: they stand in a table of their own,
+// so that the sweeps, which are frequent, look at none that has spoken. With its first byte a connection moves to
 // worker.conns; that is one branch a callback for all others. No timer runs while the table is empty.
 type silence struct {
 	conns   []*Conn
@@ -17,8 +17,8 @@ type silence struct {
 	running bool
 }
 
-// await bounds the time until c's first byte by Limits.FirstByte. c is in neither table, and goes to that of the silent ones.
-// Where an idle connection ends sooner, that is the bound.
+// await bounds the time until c's first byte by Limits.FirstByte. c is in neither table, and goes to that of the silent
+// ones. Where an idle connection ends sooner, that is the bound.
 func (w *worker) await(c *Conn) {
 	l := &w.srv.limits
 	if l.FirstByte < 0 || l.IdleTimeout > 0 && l.IdleTimeout <= l.FirstByte {

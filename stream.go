@@ -66,8 +66,8 @@ const (
 
 func (c *Conn) is(f connFlags) bool { return c.raw.above&f != 0 }
 
-// waits is what a stream needs while somebody waits to write or to close, a deadline is set, or once it has an Outbox. Few
-// connections have one.
+// waits is what a stream needs while somebody waits to write or to close, a deadline is
+// set, or once it has an Outbox. Few connections have one.
 type waits struct {
 	writers line        // that wait until another's Write is done
 	room    coro.Waiter // the one whose Write it is
@@ -79,7 +79,8 @@ type waits struct {
 }
 
 // inboxLimit is how many bytes are kept for a handler that does not read before the loop stops reading. One piece
-// more may come on top. All connections of a loop together have Limits.PartialInput: from half of it on, the limit is 0.
+// more may come on top. All connections of a loop together have Limits.PartialInput: from
+// half of it on, the limit is 0.
 const inboxLimit = 64 << 10
 
 func (s *stream) getWaits() *waits {
@@ -101,8 +102,8 @@ func (s *stream) dropWaits() {
 // self is the calling task, or an error that says who called in place of one.
 func (s *stream) self(op string) (*coro.Task, error) { return s.w.sched.Self(op) }
 
-// touch notes that a byte has come. Until the first one of the handler's has come it counts for nothing: what comes over TLS
-// before it is TLS's own.
+// touch notes that a byte has come. Until the first one of the handler's has come it
+// counts for nothing: what comes over TLS before it is TLS's own.
 func (s *stream) touch() {
 	if !s.is(awaited) {
 		s.tick = s.w.tick
@@ -221,8 +222,8 @@ func (s *stream) notOurs() error {
 	return net.ErrClosed
 }
 
-// quiet reports whether nothing that the peer sent is unread, nor anything waits for the peer, which would keep that from
-// sending; and whether nothing came since Shutdown looked last, for then more is on its way.
+// quiet reports whether nothing that the peer sent is unread, nor anything waits for the peer, which would keep that
+// from sending; and whether nothing came since Shutdown looked last, for then more is on its way.
 func (s *stream) quiet() bool { return !s.is(moved) && s.lc.Quiet() }
 
 // await waits until peek has something.

@@ -12,8 +12,8 @@ import (
 	"github.com/plexor-go/plexor/loop"
 )
 
-// closeHigh is the high-water mark of the servers of these tests. An eighth of it is more than a TCP window of the small
-// buffers that they have: so with each part that is read bytes move.
+// closeHigh is the high-water mark of the servers of these tests. An eighth of it is more than a TCP window of the
+// small buffers that they have: so with each part that is read bytes move.
 const closeHigh = 4 << 20
 
 // fullWriters are handlers that write until nothing more finds room, close, and tell how much was taken.
@@ -50,8 +50,8 @@ func fullWriters(taken chan<- int) map[string]plexor.HandlerFunc {
 	}
 }
 
-// eachFullWriter runs f with a connection, over TCP and TLS, that such a handler has closed while its output is full, and
-// whose peer has read nothing. step has the loop's clock go on, and the loop see it.
+// eachFullWriter runs f with a connection, over TCP and TLS, that such a handler has closed while its output is full,
+// and whose peer has read nothing. step has the loop's clock go on, and the loop see it.
 func eachFullWriter(t *testing.T, f func(t *testing.T, b *bench, c net.Conn, taken int, step func(time.Duration))) {
 	for name := range fullWriters(nil) {
 		for _, scheme := range []string{"tcp", "tls"} {
@@ -110,8 +110,8 @@ func TestCloseWhileReading(t *testing.T) {
 	})
 }
 
-// TestCloseStandsStill: a peer that takes nothing more, and one that has never taken anything, is cut when Linger has passed,
-// and not before.
+// TestCloseStandsStill: a peer that takes nothing more, and one that has never taken
+// anything, is cut when Linger has passed, and not before.
 func TestCloseStandsStill(t *testing.T) {
 	for name, share := range map[string]int{"after half": 2, "from the beginning": 0} {
 		t.Run(name, func(t *testing.T) {

@@ -32,8 +32,9 @@ import (
 // deadline ever cuts a record: while a tls.Conn is of no use after a Write that timed out, as package crypto/tls says,
 // this one is as usable as before.
 //
-// What reading makes us write, the answers to KeyUpdates, waits in the same place, and a peer decides how much of it there
-// is. So nothing is read while more than spillLimit of it has found no room: the peer has to take what it asked for first.
+// What reading makes us write, the answers to KeyUpdates, waits in the same place, and a
+// peer decides how much of it there is. So nothing is read while more than spillLimit of
+// it has found no room: the peer has to take what it asked for first.
 //
 // During the handshake its coroutine waits below the tls.Conn, and so all others are refused until it is over.
 type secured struct {
@@ -62,8 +63,8 @@ const (
 // pieceSize is how much a Write gives the tls.Conn at once, in bytes: two records of the largest size.
 const pieceSize = 32 << 10
 
-// spillLimit is from how many bytes of records that found no room on nothing is read, until the peer has taken them. It is
-// more than a Write spills, a piece and its records, so that what is written and not taken never keeps from reading.
+// spillLimit is from how many bytes of records that found no room on nothing is read, until the peer has taken them. It
+// is more than a Write spills, a piece and its records, so that what is written and not taken never keeps from reading.
 const spillLimit = 2 * pieceSize
 
 // choked reports whether reading has to wait for the peer to take what it caused.
@@ -158,8 +159,8 @@ func (x *secured) takePlain(p []byte) int {
 	return n
 }
 
-// await is stream.await, but that it returns after each wake: what another reader has left in the tls.Conn, its end too,
-// is not where the stream sees it.
+// await is stream.await, but that it returns after each wake: what another reader has
+// left in the tls.Conn, its end too, is not where the stream sees it.
 func (x *secured) await(t *coro.Task) error {
 	s := &x.c.raw
 	choked := x.choked()
@@ -355,8 +356,8 @@ func (x *secured) shut() bool {
 	return s.shut() || was
 }
 
-// ConnectionState tells what the TLS handshake has agreed on: version, ALPN, server name, the peer's certificates. It is
-// zero, with HandshakeComplete false, on a connection without TLS, during the handshake, and after wrong use.
+// ConnectionState tells what the TLS handshake has agreed on: version, ALPN, server name, the peer's certificates. It
+// is zero, with HandshakeComplete false, on a connection without TLS, during the handshake, and after wrong use.
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	if x := c.tls; x != nil && x.state == open && c.usable("tls") == nil {
 		return x.tc.ConnectionState()

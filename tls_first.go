@@ -3,9 +3,9 @@ package plexor
 import "context"
 
 // The way of a connection over TLS to its first byte. The handshake has a coroutine, which ends with it; from then on
-// the loop has the tls.Conn read (nothing below it waits: see secured), and the handler starts when that finds a byte or
-// the end. So who says nothing behind the handshake holds no stack, and Limits.FirstByte closes it. A GreeterFunc goes on in
-// the coroutine of the handshake.
+// the loop has the tls.Conn read (nothing below it waits: see secured), and the handler starts when that finds a byte
+// or the end. So who says nothing behind the handshake holds no stack, and Limits.FirstByte closes it. A GreeterFunc
+// goes on in the coroutine of the handshake.
 //
 //	Data ──▶ hello: a coroutine makes the handshake ──▶ shaken ──▶ the handler's beginning, or what waits for it
 //	Data ──────────────────────────────────────────────────────────▶ likewise
@@ -71,8 +71,8 @@ func (c *Conn) shaken(err error) {
 // silent reports whether the handshake is done, and the handler waits for the first byte.
 func (c *Conn) silent() bool { return c.tls != nil && !c.is(started|unshaken) }
 
-// begin starts the handler if its first byte is there, or the end. The byte, and what came with it, is in the secured's own
-// buffer, and is what the handler reads first.
+// begin starts the handler if its first byte is there, or the end. The byte, and what came with it, is in the secured's
+// own buffer, and is what the handler reads first.
 func (c *Conn) begin() {
 	if c.raw.is(closed) {
 		return

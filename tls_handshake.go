@@ -26,8 +26,9 @@ var (
 	ErrBusy = errors.New("plexor: too many TLS handshakes at once (Limits.Handshakes, Limits.UnfinishedHandshakes)")
 )
 
-// A HandshakeError is why a TLS handshake failed. The connection is of no use then. Unwrap gives what package crypto/tls
-// said, or the error of the connection; for a handshake that took too long it is os.ErrDeadlineExceeded to errors.Is.
+// A HandshakeError is why a TLS handshake failed. The connection is of no use then.
+// Unwrap gives what package crypto/tls said, or the error of the connection; for a
+// handshake that took too long it is os.ErrDeadlineExceeded to errors.Is.
 type HandshakeError struct {
 	Reason string // what is wrong, in words, and on which side; empty if Err says it all
 	Err    error
@@ -50,9 +51,9 @@ func (e *HandshakeError) Timeout() bool { return errors.Is(e.Err, os.ErrDeadline
 func (e *HandshakeError) Temporary() bool { return false }
 
 // StartTLS goes on in TLS on a connection that has spoken plain text so far, as STARTTLS of SMTP (RFC 3207) and its
-// kin do: as the server on a connection that was accepted, as the client on one that was dialled. It makes the handshake,
-// within Limits.HandshakeTimeout and the Conn's deadlines, and from then on all goes by TLS. On an error nothing
-// goes any more, in plain text neither: return from the handler.
+// kin do: as the server on a connection that was accepted, as the client on one that was dialled. It makes the
+// handshake, within Limits.HandshakeTimeout and the Conn's deadlines, and from then on all goes by TLS. On an error
+// nothing goes any more, in plain text neither: return from the handler.
 //
 // The server answers the command first and then calls StartTLS, the client calls it when it has read that answer. What
 // the peer sent behind that is read as part of the handshake, and if it is none, StartTLS fails with ErrPlaintext. What

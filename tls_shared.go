@@ -188,8 +188,8 @@ func (s *shared) readableNow() error {
 }
 
 // listenerTLS is the handler of a tls address of Server.Listen: it hands the connection to Accept once the handshake is
-// done. There it is a *tls.Conn, for that is what net/http looks for; so it is with the rules of package crypto/tls: after a
-// Write that timed out it is of no more use.
+// done. There it is a *tls.Conn, for that is what net/http looks for; so it is with the rules of package crypto/tls:
+// after a Write that timed out it is of no more use.
 type listenerTLS struct{ ln *Listener }
 
 func (h listenerTLS) ServeConn(c *Conn) {

@@ -10,8 +10,8 @@ import (
 )
 
 // Turns is a [Handler] for protocols that are best read by hand, as a stream, and whose connections mostly wait: f is
-// called anew whenever bytes have come, in a coroutine that lasts until it returns. Between two turns an idle connection
-// costs what one of [Messages] does, neither stack nor buffer.
+// called anew whenever bytes have come, in a coroutine that lasts until it returns. Between two turns an idle
+// connection costs what one of [Messages] does, neither stack nor buffer.
 //
 //	srv.Handler = plexor.Turns(func(c *plexor.Conn) error {
 //		line, err := readLine(c)          // waits for the rest of it, if it has to
@@ -22,34 +22,34 @@ import (
 //		return err                        // nil: rest until more comes
 //	})
 //
-// In its turn f may do what a [HandlerFunc] may: Read and Write, wait, StartTLS, ServeConn of another handler, Shared. What
-// it returns is what comes next:
+// In its turn f may do what a [HandlerFunc] may: Read and Write, wait, StartTLS,
+// ServeConn of another handler, Shared. What it returns is what comes next:
 //
-//   - nil: the connection rests. If bytes are left that f has not read, the next turn begins at once. A turn that has read
-//     none of those that it began with would begin again for ever: that ends the connection with [ErrNothingRead].
+//   - nil: the connection rests. If bytes are left that f has not read, the next turn begins at once. A turn that has
+//     read none of those that it began with would begin again for ever: that ends the connection with [ErrNothingRead].
 //   - io.EOF: the connection is closed behind what was written, and that is all, as at the stream's end.
-//   - any other error closes likewise, and is logged and counted in Stats.Failed, unless the connection, or the server, is
-//     over anyway.
+//   - any other error closes likewise, and is logged and counted in Stats.Failed, unless
+//     the connection, or the server, is over anyway.
 //
 // What f reads ahead into a buffer of its own is for f to handle before it returns, since a turn begins with bytes that
 // nobody has read: with a bufio.Reader, go on until its Buffered is 0.
 //
-// When the peer has closed its half, a last turn begins when all else is read, in which Read returns io.EOF at once. f can still
-// write; whatever it returns, the connection is closed then. There is none where the connection broke, or where TLS ended
-// without its close_notify.
+// When the peer has closed its half, a last turn begins when all else is read, in which Read
+// returns io.EOF at once. f can still write; whatever it returns, the connection is closed
+// then. There is none where the connection broke, or where TLS ended without its close_notify.
 //
-// Limits.FirstByte and Limits.IdleTimeout hold as for Messages; Limits.FrameTime between turns, for a record of TLS of which
-// part has come. A turn that waits for the rest of something has the deadlines that f sets, and the idle timeout. A read
-// deadline that is left set closes the connection when it passes between turns. Shutdown closes a connection that rests; a turn
-// goes on to its end, and its Reads wait for the peer as long as Shutdown does: so a turn is one exchange or a few, and
-// not a loop for ever. While Limits.HighWater bytes wait to be sent nothing more is read. The context of the Conn is that
-// of the turn. If f panics, the connection is reset.
+// Limits.FirstByte and Limits.IdleTimeout hold as for Messages; Limits.FrameTime between turns, for a record of TLS of
+// which part has come. A turn that waits for the rest of something has the deadlines that f sets, and the idle timeout.
+// A read deadline that is left set closes the connection when it passes between turns. Shutdown closes a connection
+// that rests; a turn goes on to its end, and its Reads wait for the peer as long as Shutdown does: so a turn is one
+// exchange or a few, and not a loop for ever. While Limits.HighWater bytes wait to be sent nothing more is read. The
+// context of the Conn is that of the turn. If f panics, the connection is reset.
 func Turns(f func(c *Conn) error) Handler {
 	return &messages{name: "Turns", turn: f}
 }
 
-// ErrNothingRead is why a connection ended whose handler of [Turns] returned nil and had read none of the bytes that its
-// turn began with.
+// ErrNothingRead is why a connection ended whose handler of [Turns] returned nil and had
+// read none of the bytes that its turn began with.
 var ErrNothingRead = errors.New("plexor: a turn returned nil and had read nothing: the same bytes would begin the next, for ever")
 
 // nextTurn reports whether a turn is to begin, for what has come or for the end of the stream.

@@ -71,8 +71,8 @@ func TestTurnsFlood(t *testing.T) {
 	})
 }
 
-// TestTurnsRecordTime: a record of TLS that comes in part holds no turn, and has Limits.FrameTime; a turn that waits has only
-// the idle timeout.
+// TestTurnsRecordTime: a record of TLS that comes in part holds no turn, and has
+// Limits.FrameTime; a turn that waits has only the idle timeout.
 func TestTurnsRecordTime(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		clock := loop.NewManualClock(time.Now())

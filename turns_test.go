@@ -124,8 +124,8 @@ func TestTurnsAnyPieces(t *testing.T) {
 	}
 }
 
-// TestTurnsRest: a connection that waits is no handler, a turn that waits for the rest is one, and what is left begins the
-// next at once.
+// TestTurnsRest: a connection that waits is no handler, a turn that waits for the rest is
+// one, and what is left begins the next at once.
 func TestTurnsRest(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		var turns atomic.Int64
@@ -241,8 +241,8 @@ func TestTurnsEnds(t *testing.T) {
 	}
 }
 
-// TestTurnsHalfClose: the peer's end begins a turn of its own, at once or late, and the handler can still write much more
-// than fits anywhere.
+// TestTurnsHalfClose: the peer's end begins a turn of its own, at once or late, and the
+// handler can still write much more than fits anywhere.
 func TestTurnsHalfClose(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		farewell := strings.Repeat("farewell ", 100_000)
