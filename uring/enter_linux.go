@@ -156,11 +156,13 @@ func (r *Ring) submit(flags uint32) (total int, err error) {
 		} else if pending == 0 && f == 0 {
 			return total, nil
 		}
-		if pending == 0 && r.registered && unix.Gettid() != r.tid {
-			return total, r.enterError(unix.EEXIST)
+		fd, more := r.enterFD, r.enterFlags
+		if pending == 0 {
+			if fd, more, err = r.entrance(); err != nil {
+				return total, err
+			}
 		}
-		n, _, errno := unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(pending), 0,
-			uintptr(f|r.enterFlags), 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(pending), 0, uintptr(f|more), 0, 0)
 		if errno != 0 {
 			if errno == unix.EINTR {
 				continue
@@ -178,6 +180,20 @@ func (r *Ring) submit(flags uint32) (total int, err error) {
 			return total, nil
 		}
 	}
+}
+
+// entrance is by what a call enters that may submit nothing. A number in the thread's table may be another ring's on
+// another thread, and nothing that the kernel takes would show it. By the descriptor the kernel itself refuses that
+// where the ring's work is done by its thread alone (SetupDeferTaskrun), for less than asking for the thread costs.
+func (r *Ring) entrance() (fd int, flags uint32, err error) {
+	switch {
+	case !r.registered:
+	case r.flags&SetupDeferTaskrun != 0:
+		return r.fd, r.enterFlags &^ enterRegisteredRing, nil
+	case unix.Gettid() != r.tid:
+		return -1, 0, r.enterError(unix.EEXIST)
+	}
+	return r.enterFD, r.enterFlags, nil
 }
 
 // publish makes everything prepared visible to the kernel and returns how much that is.
@@ -216,8 +232,9 @@ func (r *Ring) wait(n int, atLeast, timeout time.Duration) (ready int, err error
 	if r.fd < 0 {
 		return 0, r.enterError(unix.EBADF)
 	}
-	if r.registered && unix.Gettid() != r.tid {
-		return r.Len(), r.enterError(unix.EEXIST)
+	fd, flags, err := r.entrance()
+	if err != nil {
+		return r.Len(), err
 	}
 	if r.flags&SetupSQPoll != 0 {
 		if _, err := r.submit(0); err != nil {
@@ -226,7 +243,7 @@ func (r *Ring) wait(n int, atLeast, timeout time.Duration) (ready int, err error
 	}
 	var arg uintptr
 	size := uintptr(0)
-	flags := enterGetevents | r.enterFlags | r.waitFlags
+	flags |= enterGetevents | r.waitFlags
 	if timeout >= 0 || atLeast > 0 {
 		a := (*waitArg)(unsafe.Pointer(unsafe.SliceData(r.scratch.data)))
 		*a = waitArg{minWait: uint32(atLeast / time.Microsecond)}
@@ -241,8 +258,7 @@ func (r *Ring) wait(n int, atLeast, timeout time.Duration) (ready int, err error
 		if r.flags&SetupSQPoll != 0 {
 			pending = 0
 		}
-		took, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.enterFD), uintptr(pending),
-			uintptr(uint(max(n, 0))),
+		took, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(fd), uintptr(pending), uintptr(uint(max(n, 0))),
 			uintptr(flags), arg, size)
 		if errno != 0 {
 			if errno == unix.EINTR {
