@@ -205,14 +205,15 @@ func TestPreparedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := p.Frame(kept)
+	other := []byte(strings.Repeat("0123456789 abcdefgh ", 20)) // short the second time, by the window
 	for range 3 {
 		s, c := pair(t, kept, nil, nil)
 		sent := make(chan error, 1)
 		go func() {
-			sent <- errors.Join(s.WriteMessage(Text, msg), s.WritePrepared(p), s.WriteMessage(Text, msg))
+			sent <- errors.Join(s.WriteMessage(Text, other), s.WritePrepared(p), s.WriteMessage(Text, other))
 		}()
-		for range 3 {
-			if _, got, err := c.ReadMessage(); err != nil || !bytes.Equal(got, msg) {
+		for _, want := range [][]byte{other, msg, other} {
+			if _, got, err := c.ReadMessage(); err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("%q, %v", got, err)
 			}
 		}

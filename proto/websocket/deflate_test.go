@@ -30,6 +30,8 @@ func TestDeflateExamples(t *testing.T) {
 		{"7.2.3.6 an empty message", "\xc1\x01\x00", []string{""}},
 		{"7.2.3.6 and one behind", "\xc1\x01\x00\xc1\x07" + hello, []string{"", "Hello"}},
 		{"not compressed", "\x81\x05Hello\xc1\x07" + hello, []string{"Hello", "Hello"}},
+		{"a last block, and one that refers to it", "\xc1\x0c\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x00\x11\x00\x00",
+			[]string{"HelloHello"}},
 		{"a last block, and the window", "\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00\xc1\x05\xf2\x00\x11\x00\x00",
 			[]string{"Hello", "Hello"}},
 	} {
