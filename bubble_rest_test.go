@@ -12,8 +12,8 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// restingKinds are handlers of lines whose connections rest. Each is answered with itself, and sessions tell their outbox
-// and their end.
+// restingKinds are handlers of lines whose connections rest. Each is answered with
+// itself, and sessions tell their outbox and their end.
 func restingKinds(boxes chan<- *plexor.Outbox, ends chan<- error) map[string]plexor.Handler {
 	open := func(c *plexor.Conn) (int, error) { boxes <- c.Outbox(); return 7, nil }
 	closed := func(_ int, reason error) { ends <- reason }

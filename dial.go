@@ -98,7 +98,8 @@ func (d *Dialer) Dial(ctx context.Context, address string) (*Conn, error) {
 func (d *Dialer) dial(ctx context.Context, address string) (*Conn, []error) {
 	t, err := coro.Self(ctx, "plexor.Dial")
 	if err != nil {
-		return nil, []error{fmt.Errorf("%w; plexor.Run makes a loop and runs a function as a coroutine, and a plexor.Client dials for goroutines", err)}
+		return nil, []error{fmt.Errorf("%w; plexor.Run makes a loop and runs a function as a coroutine, "+
+			"and a plexor.Client dials for goroutines", err)}
 	}
 	ep, err := parseStream(address)
 	if err != nil {
@@ -128,7 +129,8 @@ func (d *Dialer) connect(ctx context.Context, w *worker, ep *endpoint, addrs []s
 	if delay == 0 {
 		delay = eyeballs.Delay
 	}
-	c, errs := eyeballs.Race(ctx, eyeballs.Interleave(addrs), delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
+	addrs = eyeballs.Interleave(addrs)
+	c, errs := eyeballs.Race(ctx, addrs, delay, func(ctx context.Context, a sock.Addr) (*Conn, error) {
 		return w.connect(ctx, a, ep.options)
 	}, func(c *Conn) { c.raw.abort(loop.ErrAborted) })
 	if errs != nil || !ep.secure() {
@@ -192,7 +194,8 @@ func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Con
 	k := &attempt{c: new(Conn)}
 	lc, err := w.loop.Dial(a, o, 0, k)
 	wait, waited := firstRetry, time.Duration(0)
-	for ; err != nil && a.Scheme == "unix" && errors.Is(err, sock.ErrWouldBlock) && waited < backlogPatience; waited += wait {
+	full := func() bool { return err != nil && a.Scheme == "unix" && errors.Is(err, sock.ErrWouldBlock) }
+	for ; full() && waited < backlogPatience; waited += wait {
 		// The backlog is full, and nobody tells when it no longer is.
 		if coro.Sleep(ctx, wait) != nil {
 			return nil, fmt.Errorf("connect %s: %w: %w", a, context.Cause(ctx), err)

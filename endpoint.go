@@ -66,7 +66,8 @@ func parseEndpoint(text string) (*endpoint, error) {
 		return nil, fmt.Errorf("plexor: %s: %w", text, err)
 	}
 	if len(rest) > 0 {
-		return nil, fmt.Errorf("plexor: %s: unknown option %q; there are %s", text, slices.Sorted(maps.Keys(rest))[0], strings.Join(sock.OptionKeys(), ", "))
+		return nil, fmt.Errorf("plexor: %s: unknown option %q; there are %s",
+			text, slices.Sorted(maps.Keys(rest))[0], strings.Join(sock.OptionKeys(), ", "))
 	}
 	if err := ep.options.Check(ep.addr); err != nil {
 		return nil, fmt.Errorf("plexor: %s: %w", text, err)
@@ -192,7 +193,8 @@ func (ep *endpoint) close() {
 func (ep *endpoint) inherit(ln net.Listener) error {
 	f, ok := ln.(interface{ File() (*os.File, error) })
 	if !ok {
-		return fmt.Errorf("plexor: Serve: a %T has no descriptor for the loops to accept from: give it a *net.TCPListener or *net.UnixListener", ln)
+		return fmt.Errorf("plexor: Serve: a %T has no descriptor for the loops to accept from: "+
+			"give it a *net.TCPListener or *net.UnixListener", ln)
 	}
 	ep.text, ep.foreign = ln.Addr().String(), true
 	if err := ep.check(); err != nil {

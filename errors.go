@@ -19,7 +19,8 @@ var (
 	// ErrClientClosed is what a [Client] and its connections return after its Close. errors.Is finds net.ErrClosed in it.
 	ErrClientClosed = fmt.Errorf("plexor: the Client is closed: %w", net.ErrClosed)
 	// ErrReturned is the use of a Conn after its handler has returned. errors.Is finds net.ErrClosed in it.
-	ErrReturned = fmt.Errorf("plexor: a Conn is its handler's, and that has returned (Shared makes a net.Conn that outlives it): %w", net.ErrClosed)
+	ErrReturned = fmt.Errorf("plexor: a Conn is its handler's, and that has returned "+
+		"(Shared makes a net.Conn that outlives it): %w", net.ErrClosed)
 	// ErrGivenAway is the use of a Conn after Shared: the connection is that of the net.Conn which Shared returned.
 	ErrGivenAway = fmt.Errorf("plexor: the connection was given away by Shared: %w", net.ErrClosed)
 	// ErrMessages is a Read in a handler of Messages, which gets what arrives as messages already.
@@ -37,7 +38,8 @@ var (
 	ErrFrameTime error = &limitError{"plexor: a message took longer to arrive than Limits.FrameTime"}
 	// ErrPartialInput is why a connection ended that held more unfinished input for longer than the others of its loop,
 	// when all together held more than Limits.PartialInput.
-	ErrPartialInput = errors.New("plexor: the connections of the loop hold too much unfinished input (Limits.PartialInput)")
+	ErrPartialInput = errors.New("plexor: the connections of the loop hold too much unfinished input " +
+		"(Limits.PartialInput)")
 )
 
 // A limitError is the end of a connection by a time of Limits.

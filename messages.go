@@ -513,6 +513,6 @@ func (w *worker) refuseFrame(s *stream, err error) {
 	if e, ok := errors.AsType[*frame.Error](err); ok {
 		reason, offset = e.Reason, e.Offset
 	}
-	w.log.LogAttrs(context.Background(), slog.LevelWarn, "bad frame: the connection is closed", slog.String("peer", s.String()),
-		slog.String("reason", reason), slog.Int64("offset", offset), slog.Any("err", err))
+	w.log.LogAttrs(context.Background(), slog.LevelWarn, "bad frame: the connection is closed",
+		slog.String("peer", s.String()), slog.String("reason", reason), slog.Int64("offset", offset), slog.Any("err", err))
 }

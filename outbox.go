@@ -103,7 +103,8 @@ const (
 )
 
 const (
-	defaultOutboxBytes   = defaultHighWater // so that a peer that does not read costs at most twice what one without an Outbox does
+	// So that a peer that does not read costs at most twice what one without an Outbox does.
+	defaultOutboxBytes   = defaultHighWater
 	defaultOutboxEntries = 1024
 )
 
@@ -117,9 +118,11 @@ func (l OutboxLimits) withDefaults() (OutboxLimits, error) {
 	}
 	switch {
 	case l.Bytes < 0:
-		return l, fmt.Errorf("plexor: OutboxLimits.Bytes is %d: it must be positive, or 0 for the default of %d", l.Bytes, defaultOutboxBytes)
+		return l, fmt.Errorf("plexor: OutboxLimits.Bytes is %d: it must be positive, or 0 for the default of %d",
+			l.Bytes, defaultOutboxBytes)
 	case l.Entries < 0:
-		return l, fmt.Errorf("plexor: OutboxLimits.Entries is %d: it must be positive, or 0 for the default of %d", l.Entries, defaultOutboxEntries)
+		return l, fmt.Errorf("plexor: OutboxLimits.Entries is %d: it must be positive, or 0 for the default of %d",
+			l.Entries, defaultOutboxEntries)
 	case l.WhenFull > CloseWhenFull:
 		return l, fmt.Errorf("plexor: OutboxLimits.WhenFull is %d: there is no such choice", l.WhenFull)
 	}
@@ -253,7 +256,8 @@ func (o *Outbox) PutLatest(key any, m Prepared) error {
 func (o *Outbox) Stats() OutboxStats {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return OutboxStats{Entries: o.queue.n, Bytes: o.queue.bytes, Sent: o.sent.Load(), Dropped: o.dropped, Replaced: o.replaced}
+	return OutboxStats{Entries: o.queue.n, Bytes: o.queue.bytes,
+		Sent: o.sent.Load(), Dropped: o.dropped, Replaced: o.replaced}
 }
 
 // Err is why the Outbox takes no more, an error that is net.ErrClosed to errors.Is; nil: it does.

@@ -10,8 +10,9 @@ import (
 	"github.com/plexor-go/plexor/frame"
 )
 
-// TestOutboxOrderOfHeldLoop: while a loop is held, an Audience sends, and then something is put into the Outbox of a member,
-// whose output is full: so both wait in the Outbox, the later one first, and leave in the order in which they were sent.
+// TestOutboxOrderOfHeldLoop: while a loop is held, an Audience sends, and then something
+// is put into the Outbox of a member, whose output is full: so both wait in the Outbox,
+// the later one first, and leave in the order in which they were sent.
 func TestOutboxOrderOfHeldLoop(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		boxes, holds, free := make(chan *plexor.Outbox, 1), make(chan struct{}), make(chan struct{})

@@ -96,8 +96,9 @@ func (o *Outbox) sleeper(ctx context.Context, w *outWaiter) (sleep func() error,
 	here := o.w
 	o.mu.Unlock()
 	if here != nil && here.loop.OnLoop() {
-		return nil, &coro.MisuseError{Op: "Outbox.SendWait", Why: "it would wait for the connection's loop, and was called on it, by " +
-			"a timer or a posted function, which can't wait, or by a coroutine with another's context: pass the one that the coroutine was given"}
+		return nil, &coro.MisuseError{Op: "Outbox.SendWait", Why: "it would wait for the connection's loop, " +
+			"and was called on it, by a timer or a posted function, which can't wait, " +
+			"or by a coroutine with another's context: pass the one that the coroutine was given"}
 	}
 	s := wait.NewSleeper()
 	w.wake = s.Wake

@@ -177,7 +177,8 @@ func (w *worker) evictInput() {
 		"peer", s.String(), "bytes", worst.size())
 	w.forget(s)
 	if !s.is(over) {
-		s.abort(ErrPartialInput) // which tells the handler at the end of the turn; memory is given back now, as far as it can be
+		// The handler is told at the end of the turn; memory is given back now, as far as it can be.
+		s.abort(ErrPartialInput)
 		s.served().dropPart()
 	}
 	if s.in != nil { // its handler may be busy for long

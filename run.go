@@ -34,7 +34,9 @@ func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) erro
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run() }()
-	_, err = coro.Call(ctx, coro.On(l), "plexor.Run", func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	_, err = coro.Call(ctx, coro.On(l), "plexor.Run", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, f(ctx)
+	})
 	part(func() bool { return l.Stats().Conns > 0 })
 	closeErr := l.Close()
 	if _, held := errors.AsType[*loop.HeldError](closeErr); held {

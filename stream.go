@@ -93,7 +93,8 @@ func (s *stream) getWaits() *waits {
 // dropWaits gives waits back if nothing is in it.
 func (s *stream) dropWaits() {
 	x := s.waits
-	if x != nil && x.readBy.IsZero() && x.writeBy.IsZero() && !x.writing && x.writers.empty() && !x.closer.Waiting() && x.box == nil {
+	if x != nil && x.readBy.IsZero() && x.writeBy.IsZero() && !x.writing && x.writers.empty() &&
+		!x.closer.Waiting() && x.box == nil {
 		s.waits = nil
 		s.w.putWaits(x)
 	}

@@ -80,7 +80,8 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	switch {
 	case err != nil:
 	case c.is(messaging):
-		err = errors.New("plexor: StartTLS in a handler of Messages: upgrade in a HandlerFunc, and let it call the ServeConn of Messages")
+		err = errors.New("plexor: StartTLS in a handler of Messages: " +
+			"upgrade in a HandlerFunc, and let it call the ServeConn of Messages")
 	case cfg == nil:
 		err = errors.New("plexor: StartTLS without a tls.Config")
 	case c.tls != nil:
@@ -88,7 +89,8 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	case s.is(closed):
 		err = net.ErrClosed
 	case !s.readers.empty() || s.waits != nil && s.waits.writing && (s.box() == nil || s.box().midway()):
-		err = errors.New("plexor: StartTLS while another coroutine reads or writes, or the Outbox is in the midst of an entry")
+		err = errors.New("plexor: StartTLS while another coroutine reads or writes, " +
+			"or the Outbox is in the midst of an entry")
 	}
 	if err != nil {
 		return s.wrap("starttls", err)
@@ -218,7 +220,8 @@ func (c *Conn) serveTLS() bool {
 
 // gone reports whether a handshake failed because the peer went away, or the server did: nobody is to blame.
 func gone(err error) bool {
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, loop.ErrAborted) || isReset(err)
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, loop.ErrAborted) ||
+		isReset(err)
 }
 
 // countHandshake counts one that failed, by reason.

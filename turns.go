@@ -50,7 +50,8 @@ func Turns(f func(c *Conn) error) Handler {
 
 // ErrNothingRead is why a connection ended whose handler of [Turns] returned nil and had
 // read none of the bytes that its turn began with.
-var ErrNothingRead = errors.New("plexor: a turn returned nil and had read nothing: the same bytes would begin the next, for ever")
+var ErrNothingRead = errors.New("plexor: a turn returned nil and had read nothing: " +
+	"the same bytes would begin the next, for ever")
 
 // nextTurn reports whether a turn is to begin, for what has come or for the end of the stream.
 func (m *messageConn) nextTurn() bool {
