@@ -39,6 +39,9 @@ const (
 	tcpNoDelay   = unix.TCP_NODELAY
 	ipprotoIPv6  = unix.IPPROTO_IPV6
 	ipv6Only     = unix.IPV6_V6ONLY
+	ipv6TClass   = unix.IPV6_TCLASS
+	ipprotoIP    = unix.IPPROTO_IP
+	ipTOS        = unix.IP_TOS
 )
 
 func sysSocket(e endpoint) (Socket, error) {

@@ -56,8 +56,12 @@ const (
 	tcpUserTimeout  = 0
 	tcpDeferAccept  = 0
 	tcpFastOpen     = 0
+	tcpQuickAck     = 0
+	ipTOS           = 0
+	ipv6TClass      = 0
 	ipprotoIPv6     = windows.IPPROTO_IPV6
 	ipv6Only        = windows.IPV6_V6ONLY
+	ipprotoIP       = windows.IPPROTO_IP
 
 	bufferFactor  = 1
 	somaxconnName = "SOMAXCONN"

@@ -95,6 +95,8 @@ type features struct {
 	dualStack                                                      bool // one socket can have IPv4 and IPv6
 	// an accepted socket has all options of its listener
 	inherits bool
+	// of a connection that lives
+	trafficClass, quickAck bool
 }
 
 // Check tells whether the options can be had on such an address on this system, without making a socket. The

@@ -244,3 +244,50 @@ func (s Socket) FastOpen() (int, error) {
 	}
 	return s.get("fastopen", ipprotoTCP, tcpFastOpen)
 }
+
+// SetTrafficClass sets the traffic class of what is sent, 0 to 255: IP_TOS and IPV6_TCLASS, each where the socket has
+// it (ip(7); RFC 3542 section 6.5). Its upper six bits are the code point (RFC 2474); of the lower two, which are for
+// congestion (RFC 3168), the kernel keeps its own over tcp.
+func (s Socket) SetTrafficClass(class int) error {
+	if !system.trafficClass {
+		return lacks("trafficclass")
+	}
+	if class < 0 || class > 255 {
+		return &OptionError{"trafficclass", fmt.Sprintf("%d is out of range: it is from 0 to 255", class), nil}
+	}
+	v6 := s.set("trafficclass", ipprotoIPv6, ipv6TClass, class)
+	v4 := s.set("trafficclass", ipprotoIP, ipTOS, class)
+	if v6 == nil || v4 == nil {
+		return nil
+	}
+	return v4
+}
+
+// TrafficClass is what holds for the socket.
+func (s Socket) TrafficClass() (int, error) {
+	if !system.trafficClass {
+		return 0, nil
+	}
+	if v, err := s.get("trafficclass", ipprotoIPv6, ipv6TClass); err == nil {
+		return v, nil
+	}
+	return s.get("trafficclass", ipprotoIP, ipTOS)
+}
+
+// SetQuickAck sets TCP_QUICKACK: whether acknowledgements leave at once. It is no state that stays: the kernel goes
+// back to its own judgement as the connection goes on (tcp(7)).
+func (s Socket) SetQuickAck(on bool) error {
+	if !system.quickAck {
+		return lacks("quickack")
+	}
+	return s.set("quickack", ipprotoTCP, tcpQuickAck, toInt(on))
+}
+
+// QuickAck tells whether they do now.
+func (s Socket) QuickAck() (bool, error) {
+	if !system.quickAck {
+		return false, nil
+	}
+	v, err := s.get("quickack", ipprotoTCP, tcpQuickAck)
+	return v != 0, err
+}

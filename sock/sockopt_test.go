@@ -184,3 +184,49 @@ func TestSetters(t *testing.T) {
 		t.Errorf("NoDelay of None: got %v, want EBADF", err)
 	}
 }
+
+// The traffic class is that of either family, and of one that is mapped into the other.
+func TestTrafficClass(t *testing.T) {
+	if !system.trafficClass {
+		t.Skip("no traffic class here")
+	}
+	const expedited = 46 << 2 // RFC 3246
+	for _, c := range []struct{ listens, dials string }{
+		{"tcp://127.0.0.1:0", "127.0.0.1"}, {"tcp://[::1]:0", "::1"}, {"tcp://[::]:0", "127.0.0.1"},
+	} {
+		l, at := listen(t, c.listens)
+		at.Host = c.dials
+		connect(t, at, Options{})
+		s := accept(t, l)
+		if err := s.SetTrafficClass(expedited); err != nil {
+			t.Errorf("%s: %v", c.listens, err)
+		}
+		if v, err := s.TrafficClass(); v != expedited || err != nil {
+			t.Errorf("%s: got %d, %v, want %d", c.listens, v, err, expedited)
+		}
+		for _, class := range []int{-1, 256} {
+			if _, ok := errors.AsType[*OptionError](s.SetTrafficClass(class)); !ok {
+				t.Errorf("%s: %d was taken", c.listens, class)
+			}
+		}
+	}
+}
+
+// Quick acknowledgements are told to the kernel, and what it answers is what was told last.
+func TestQuickAck(t *testing.T) {
+	l, at := listen(t, "tcp://127.0.0.1:0")
+	connect(t, at, Options{})
+	s := accept(t, l)
+	for _, on := range []bool{false, true} {
+		err := s.SetQuickAck(on)
+		if !system.quickAck {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("got %v, want ErrUnsupported", err)
+			}
+			continue
+		}
+		if got, getErr := s.QuickAck(); got != on || err != nil || getErr != nil {
+			t.Errorf("set %v, got %v: %v, %v", on, got, err, getErr)
+		}
+	}
+}

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var system = features{reusePort: true, keepTimes: true, mode: true, dualStack: true}
+var system = features{reusePort: true, keepTimes: true, mode: true, dualStack: true, trafficClass: true}
 
 const (
 	soReusePort     = unix.SO_REUSEPORT
@@ -17,6 +17,7 @@ const (
 	tcpUserTimeout  = 0
 	tcpDeferAccept  = 0
 	tcpFastOpen     = 0
+	tcpQuickAck     = 0
 
 	sendFlags = 0 // SO_NOSIGPIPE, set at birth, is what MSG_NOSIGNAL is elsewhere
 )

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var system = features{reusePort: true, fastOpen: true, keepTimes: true, mode: true, dualStack: true}
+var system = features{reusePort: true, fastOpen: true, keepTimes: true, mode: true, dualStack: true,
+	trafficClass: true}
 
 const (
 	soReusePort     = unix.SO_REUSEPORT_LB // SO_REUSEPORT gives everything to one of the sockets here
@@ -17,6 +18,7 @@ const (
 	tcpUserTimeout  = 0
 	tcpDeferAccept  = 0
 	tcpFastOpen     = unix.TCP_FASTOPEN
+	tcpQuickAck     = 0
 
 	sendFlags     = unix.MSG_NOSIGNAL
 	recvFDFlags   = unix.MSG_CMSG_CLOEXEC

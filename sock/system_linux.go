@@ -11,7 +11,7 @@ import (
 
 var system = features{
 	reusePort: true, userTimeout: true, deferAccept: true, fastOpen: true, keepTimes: true, mode: true,
-	dualStack: true, inherits: true,
+	dualStack: true, inherits: true, trafficClass: true, quickAck: true,
 }
 
 const (
@@ -23,6 +23,7 @@ const (
 	tcpUserTimeout  = unix.TCP_USER_TIMEOUT
 	tcpDeferAccept  = unix.TCP_DEFER_ACCEPT
 	tcpFastOpen     = unix.TCP_FASTOPEN
+	tcpQuickAck     = unix.TCP_QUICKACK
 
 	// Linux sets a buffer to twice what it is asked for, to make room for its own overhead, and reports that
 	// (socket(7), SO_RCVBUF).

@@ -2,7 +2,7 @@ package sock
 
 import "golang.org/x/sys/unix"
 
-var system = features{reusePort: true, keepTimes: true, mode: true, dualStack: true}
+var system = features{reusePort: true, keepTimes: true, mode: true, dualStack: true, trafficClass: true}
 
 const (
 	tcpKeepIdle     = unix.TCP_KEEPIDLE

@@ -15,6 +15,7 @@ const (
 	tcpUserTimeout = 0
 	tcpDeferAccept = 0
 	tcpFastOpen    = 0
+	tcpQuickAck    = 0
 
 	sendFlags     = unix.MSG_NOSIGNAL
 	recvFDFlags   = unix.MSG_CMSG_CLOEXEC
