@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/plexor-go/plexor/selector"
+	"github.com/plexor-go/plexor/sock"
 	"github.com/plexor-go/plexor/uring"
 	"golang.org/x/sys/unix"
 )
@@ -62,8 +63,9 @@ func (d *completion) add(c *Conn) error {
 // update starts or ends what c wants now.
 func (d *completion) update(c *Conn) {
 	s := d.slots[c.slot]
+	c.lendSoon()
 	if c.wantsRead() {
-		if s.ops&opReceive == 0 && !s.queued {
+		if s.ops&opReceive == 0 && !s.queued && (!c.is(lending) || s.held != nil || s.ending != nil) {
 			if s.held != nil || s.ending != nil {
 				d.later(s) // not here: this may be inside a handler's call
 			} else if d.hungry.none() {
@@ -78,7 +80,7 @@ func (d *completion) update(c *Conn) {
 	if c.wantsWrite() && s.ops&(opSend|opPollOut) == 0 {
 		d.submission(s, opPollOut).PollAdd(s.sock.FD(), unix.POLLOUT)
 	}
-	if c.wantsHangup() && s.ops&opPollHangup == 0 {
+	if c.wantsHangup() && s.ops&opPollHangup == 0 && !c.is(lending) {
 		// Multishot, and so told of changes: a poll always tells of the peer's end (POLLRDHUP) too, and one that
 		// reports once would be over with that.
 		d.submission(s, opPollHangup).PollMultishot(s.sock.FD(), unix.POLLERR|unix.POLLHUP)
@@ -258,6 +260,17 @@ func (d *completion) writable(s *slot, cqe *uring.CQE) {
 func (d *completion) holds(c *Conn) bool {
 	s := d.slots[c.slot]
 	return s.held != nil || s.ending != nil || len(d.ready) > 0
+}
+
+func (d *completion) forget(c *Conn) bool {
+	s := d.slots[c.slot]
+	if s.ops != 0 || s.held != nil || s.ending != nil {
+		d.cancel(s, s.ops&(opReceive|opPollHangup)) // a send ends by itself
+		return false
+	}
+	*s = slot{number: s.number, sock: sock.None, queued: s.queued}
+	d.free = append(d.free, s.number)
+	return true
 }
 
 func (d *completion) release(c *Conn, reset bool) { d.drop(d.slots[c.slot], reset) }

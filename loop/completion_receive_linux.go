@@ -123,7 +123,7 @@ func (d *completion) feed() {
 		s.queued = false
 		if c := s.conn; c == nil || s.held != nil || s.ending != nil {
 			d.lookAt(s)
-		} else if c.wantsRead() && s.ops&opReceive == 0 {
+		} else if c.wantsRead() && s.ops&opReceive == 0 && !c.is(lending) {
 			d.receive(s)
 		}
 	}

@@ -48,6 +48,8 @@ const (
 	wantsNotice                       // Write refused: Writable is owed, and comes before more Data
 	duplex                            // by ReadOn: full does not keep from reading
 	goneAtOnce                        // the peer's end was that of both halves: see receivedEOF
+	lending                           // Lend: as soon as nothing is under way
+	lent                              // the descriptor is the handler's, and the driver does not know the connection
 )
 
 func (c *Conn) is(s connState) bool { return c.state&s != 0 }
@@ -76,13 +78,13 @@ func (c *Conn) Handler() Handler { return c.handler }
 func (c *Conn) Socket() sock.Socket { return c.sock }
 
 // WithSocket calls f with the descriptor, for its options, while nobody can close it, and returns f's error, or ErrClosed
-// once the connection has ended. f must return at once: the loop waits if it has to close something meanwhile. Unlike all
-// other methods it is for any goroutine, once Opened was called.
+// once the connection has ended and while it is lent. f must return at once: the loop waits if it has to close something
+// meanwhile. Unlike all other methods it is for any goroutine, once Opened was called.
 func (c *Conn) WithSocket(f func(s sock.Socket) error) error {
 	l := c.loop
 	l.table.Lock()
 	defer l.table.Unlock()
-	if int(c.at) >= len(l.conns) || l.conns[c.at] != c {
+	if int(c.at) >= len(l.conns) || l.conns[c.at] != c || c.sock == sock.None {
 		return ErrClosed
 	}
 	return f(c.sock)
@@ -305,6 +307,7 @@ func (c *Conn) settle() {
 	if !c.is(ended) {
 		c.loop.driver.update(c)
 	}
+	c.lendSoon()
 }
 
 // shutError is why the sending half could not be closed. Of a connection that was reset the system says only that
@@ -334,7 +337,7 @@ func (c *Conn) wantsRead() bool {
 // where both send and read at once: with two ends that stop reading until the other one reads, nothing goes on.
 func (c *Conn) ReadOn() {
 	c.state |= duplex
-	if !c.is(ended) {
+	if !c.is(ended | lent) {
 		c.loop.driver.update(c)
 	}
 }

@@ -72,7 +72,11 @@ func (c *Conn) release(err error, reset bool) {
 		c.closer = nil
 	}
 	l.delist(c) // before the descriptor goes: see Loop.letGo
-	l.driver.release(c, reset)
+	if c.is(lent) {
+		c.endLoan(err)
+	} else {
+		l.driver.release(c, reset)
+	}
 	c.sock = sock.None
 	l.stats.conns.Add(-1)
 	l.starved.fed()

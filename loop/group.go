@@ -232,19 +232,32 @@ func (g *Group) ListenOn(o sock.Options, accept AcceptFunc, sockets ...sock.Sock
 		Discard(sockets...)
 		return nil, fmt.Errorf("loop: ListenOn with %d sockets: want 1 to %d, one a loop at most", len(sockets), len(g.loops))
 	}
-	return g.listenOn(o, accept, false, sockets...)
+	return g.listenOn(o, accept, listening{}, sockets...)
 }
 
 // ListenShared takes over a descriptor of a socket that listens and that other processes have too: at its end, and
 // when ListenShared fails, the file of a unix socket is left to them. Whoever accepts first has the connection.
 func (g *Group) ListenShared(o sock.Options, accept AcceptFunc, s sock.Socket) (*GroupListener, error) {
-	return g.listenOn(o, accept, true, s)
+	return g.listenOn(o, accept, listening{shared: true}, s)
 }
 
-func (g *Group) listenOn(o sock.Options, accept AcceptFunc, shared bool, sockets ...sock.Socket) (*GroupListener, error) {
+// ListenLent is ListenOn, or ListenShared if the one socket is shared, for connections that are lent from the start (see
+// Conn.Lend) to the handlers that accept returns, each a [Borrower]: Lent comes right behind Opened. What a Borrower does not
+// want is the loop's as any other.
+func (g *Group) ListenLent(o sock.Options, accept AcceptFunc, shared bool, sockets ...sock.Socket) (*GroupListener, error) {
+	return g.listenOn(o, accept, listening{shared: shared, lends: true}, sockets...)
+}
+
+// listening is how a listener is.
+type listening struct {
+	shared bool // with other processes
+	lends  bool // its connections are lent from the start
+}
+
+func (g *Group) listenOn(o sock.Options, accept AcceptFunc, how listening, sockets ...sock.Socket) (*GroupListener, error) {
 	if err := g.refuse("Listen"); err != nil {
 		for _, s := range sockets {
-			giveUp(s, shared)
+			giveUp(s, how.shared)
 		}
 		return nil, err
 	}
@@ -258,8 +271,8 @@ func (g *Group) listenOn(o sock.Options, accept AcceptFunc, shared bool, sockets
 		}
 		var ln *Listener
 		var err error
-		if doErr := l.Do(func() { ln, err = l.listenOn(s, o, accept, give, shared) }); doErr != nil {
-			giveUp(s, shared)
+		if doErr := l.Do(func() { ln, err = l.listenOn(s, o, accept, give, how) }); doErr != nil {
+			giveUp(s, how.shared)
 			err = doErr // the loop has ended
 		}
 		if err != nil {

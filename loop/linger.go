@@ -129,14 +129,14 @@ func (c *Conn) Drain() bool {
 	return true
 }
 
-// Quiet reports whether nothing that the peer sent is unread, in the system or on its way
-// to the handler, and nothing that was written waits. Where the system does not tell what
-// is unread (see sock.Socket.Unread), that counts as nothing.
+// Quiet reports whether nothing that the peer sent is unread, in the system or on its way to the handler, and nothing
+// that was written waits. Where the system does not tell what is unread (see sock.Socket.Unread), that counts as
+// nothing. A connection that is lent is never quiet: only its borrower knows.
 func (c *Conn) Quiet() bool {
 	if c.is(ended) {
 		return true
 	}
-	if c.Pending() > 0 || c.loop.driver.holds(c) {
+	if c.is(lent) || c.Pending() > 0 || c.loop.driver.holds(c) {
 		return false
 	}
 	unread, err := c.sock.Unread()

@@ -30,7 +30,7 @@ type Listener struct {
 	slot    uint32        // the driver's
 	early   []sock.Socket // accepted by the driver, and no turn's yet: see Options.AcceptBudget
 	ended   bool
-	shared  bool   // with other processes
+	listening
 	leaving bool   // ends as soon as the driver accepts no more
 	look    *Timer // the driver's, of a shared socket
 
@@ -80,14 +80,14 @@ func (l *Loop) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*Listener
 	if err != nil {
 		return nil, err
 	}
-	return l.listenOn(s, o, accept, func() *Loop { return l }, false)
+	return l.listenOn(s, o, accept, func() *Loop { return l }, listening{})
 }
 
 // listenOn takes s over. The file of one that is shared is left to others.
-func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop, shared bool) (*Listener, error) {
-	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o, shared: shared}
+func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop, how listening) (*Listener, error) {
+	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o, listening: how}
 	var err error
-	if ln.addr, err = s.LocalAddr(); err == nil && !shared {
+	if ln.addr, err = s.LocalAddr(); err == nil && !how.shared {
 		ln.file, err = sock.FileOf(s)
 	}
 	if err == nil && accept == nil {
@@ -100,7 +100,7 @@ func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give f
 		err = l.driver.addListener(ln)
 	}
 	if err != nil {
-		giveUp(s, shared)
+		giveUp(s, how.shared)
 		return nil, fmt.Errorf("loop: listen on %s: %w", ln.addr, err)
 	}
 	l.addEndpoint(ln)
@@ -276,6 +276,10 @@ func (ln *Listener) adopt(to *Loop, s sock.Socket) {
 		return
 	}
 	c := &Conn{loop: to, sock: s}
+	if ln.lends {
+		ln.adoptLent(c)
+		return
+	}
 	to.enlist(c)
 	if err := to.driver.add(c); err != nil {
 		to.stats.refused.Add(1)

@@ -33,6 +33,7 @@ type Loop struct {
 	socks   map[endpoint]struct{}
 	handed  map[sock.Socket]struct{} // accepted, and not taken in yet: by other loops, or by the driver in this turn
 	watches map[*Watch]struct{}      // nil until there is one
+	loans   *loanSet                 // likewise
 	dirty   []*Conn                  // wrote in this turn
 	packets []*PacketConn
 	notices []notice // calls of handlers that wait for the end of the turn

@@ -212,6 +212,7 @@ func (d *readiness) resume() {
 		if c.handOver(h.bytes) && !c.is(ended) {
 			delete(d.held, c)
 			d.update(c)
+			c.lendSoon()
 		}
 	}
 	d.spare = again[:0]
@@ -271,6 +272,17 @@ func (d *readiness) add(c *Conn) error {
 
 // holds is true for all while a batch is made or handed over: whose bytes are in it is not looked at.
 func (d *readiness) holds(c *Conn) bool { return len(d.batch) > 0 || d.held[c] != nil }
+
+// forget is called at the end of a turn, when no batch is under way.
+func (d *readiness) forget(c *Conn) bool {
+	if len(d.held) > 0 && d.held[c] != nil {
+		d.update(c) // which has it handed over, if it is wanted
+		return false
+	}
+	d.unwatch(c.sock.FD(), selector.Events(c.armed))
+	c.armed = 0
+	return true
+}
 
 func (d *readiness) release(c *Conn, reset bool) {
 	d.unwatch(c.sock.FD(), selector.Events(c.armed))

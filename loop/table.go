@@ -2,10 +2,10 @@ package loop
 
 import "github.com/plexor-go/plexor/sock"
 
-// What a loop has is in its table, for who gives up a loop that is held and ends from outside
-// what is in there (see letGo): connections, those that are on their way from another loop or
-// were accepted before their turn, and what listens. All of it is changed under Loop.table,
-// and holds descriptors that are open only: each is taken out before it is closed.
+// What a loop has is in its table, for who gives up a loop that is held and ends from outside what is in there (see
+// letGo): connections, those that are on their way from another loop or were accepted before their turn, and what
+// listens. All of it is changed under Loop.table, and holds descriptors that are open only: each is taken out before it
+// is closed. One that is lent is not in it.
 
 // enlist and delist keep the loop's table of connections. They are counted elsewhere: see
 // Listener.accepted and release.
@@ -83,7 +83,11 @@ func (l *Loop) breakOff() {
 	l.table.Lock()
 	defer l.table.Unlock()
 	for _, c := range l.conns {
-		_ = c.sock.BreakOff() // it is broken already, then
+		if c.sock == sock.None { // it is lent
+			c.handler.(Borrower).Revoke(ErrLoopClosed)
+		} else {
+			_ = c.sock.BreakOff() // it is broken already, then
+		}
 	}
 	for s := range l.handed {
 		_ = s.BreakOff() // likewise
