@@ -128,6 +128,9 @@ func (w *worker) sweep() {
 // look closes a connection that has been idle for too long, or has its handler told. It reports whether it did.
 func (c *Conn) look() bool {
 	s, b := &c.raw, &c.raw.w.beat
+	if s.is(givenAway) {
+		c.stirred()
+	}
 	read, write := s.quietFor(b.swept)
 	if b.idle > 0 && min(read, write) > b.idle {
 		s.w.srv.stats.idle.Add(1)

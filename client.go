@@ -20,7 +20,7 @@ import (
 )
 
 // A Client dials for goroutines: what it returns are net.Conns that any goroutine may use, on which net/http's client,
-// database drivers, gRPC and other libraries run unchanged, while the Client's own loops do the input and output.
+// database drivers, gRPC and other libraries run unchanged. The Client's own loops connect, and do what [Conn.Shared] says.
 //
 //	client := new(plexor.Client)
 //	defer client.Close()

@@ -124,6 +124,9 @@ func (c *Conn) listed() bool {
 // info describes c. It is for its loop.
 func (c *Conn) info() ConnInfo {
 	s, w := &c.raw, c.raw.w
+	if s.is(givenAway) {
+		c.stirred()
+	}
 	read, write := s.quietFor(w.tick)
 	info := ConnInfo{
 		Listener: c.ep.local, Local: s.localAddr(), Remote: s.remoteAddr(), TLS: c.ep.secure() || c.tls != nil,

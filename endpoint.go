@@ -166,7 +166,9 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 		return fmt.Errorf("plexor: %s: %w", ep.text, err)
 	}
 	ep.local = netAddr(at)
-	if ep.srv.Bind != nil || ep.foreign {
+	if others := ep.srv.Bind != nil || ep.foreign; ep.shared != nil && !ep.secure() && borrows && !keepOnLoop {
+		ep.ln, err = g.ListenLent(ep.options, ep.accept, others, sockets...)
+	} else if others {
 		ep.ln, err = g.ListenShared(ep.options, ep.accept, sockets[0])
 	} else {
 		ep.ln, err = g.ListenOn(ep.options, ep.accept, sockets...)

@@ -104,3 +104,24 @@ func Writing(o *Outbox) (is bool) {
 	OnLoop(o, func() { is = o.c.raw.waits.writing })
 	return is
 }
+
+// KeepOnLoop has the loops read and write for goroutines, as where these can't have the descriptor, until the returned
+// function is called. Servers are made and end in between.
+func KeepOnLoop() (back func()) {
+	keepOnLoop = true
+	return func() { keepOnLoop = false }
+}
+
+// Lends reports whether the loop lends the descriptor of a shared connection to goroutines, or will.
+func Lends(c net.Conn) bool {
+	s, ok := c.(*shared)
+	if !ok {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.borrows
+}
+
+// FD is the descriptor of a connection, or of the one below TLS.
+func FD(c *Conn) int { return c.raw.lc.Socket().FD() }

@@ -106,8 +106,13 @@ func TestContextOfDeadPeer(t *testing.T) {
 	})
 }
 
-// TestSharedWriteToDeadPeer: the first Write after such a death fails, on what Shared returns.
+// TestSharedWriteToDeadPeer: such a death ends the connection, on what Shared returns too, though nobody reads or writes there;
+// and the first Write afterwards fails.
 func TestSharedWriteToDeadPeer(t *testing.T) {
+	eachBorrower(t, testSharedWriteToDeadPeer)
+}
+
+func testSharedWriteToDeadPeer(t *testing.T) {
 	eachWork(t, func(t *testing.T, handler func(func(*plexor.Conn)) plexor.Handler) {
 		eachMessagePlace(t, func(t *testing.T, p place) {
 			beside(t)

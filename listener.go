@@ -21,8 +21,9 @@ type Listener struct {
 }
 
 // Listen listens on a tcp, tls or unix address and returns a [net.Listener]: net/http's server, and any other that takes one,
-// runs on it unchanged, with a goroutine a connection as ever, while the loops do the input and output, and hold the
-// server's limits. No Handler is needed for it.
+// runs on it unchanged, with a goroutine a connection as ever. The loops accept, make the handshakes of a tls address, hold the
+// server's limits, and see to what was written when a connection is closed; its input and output is that of [Conn.Shared]. No
+// Handler is needed for it.
 func (s *Server) Listen(addr string) (*Listener, error) {
 	if err := s.misused("Listen"); err != nil {
 		return nil, err
@@ -65,6 +66,7 @@ func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop
 	c.raw = w.newStream(lc, peer, accepted|givenAway)
 	lc.ReadOn() // the two directions of a net.Conn do not hold each other up
 	sh := newShared(c)
+	sh.borrows = borrows && !keepOnLoop
 	if !ln.offer(sh) {
 		w.srv.stats.refusedAccepts.Add(1)
 		w.srv.leave(peer)

@@ -7,11 +7,13 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
 )
 
 // A shared is a net.Conn for any goroutine: two bounded buffers between those who call it and the loop.
@@ -21,6 +23,9 @@ import (
 //
 // A Write waits while out is full, which it is while the loop's own output is; the loop stops reading while in is full.
 // Whatever is asked of the loop goes by one posted function, that is never posted twice at a time.
+//
+// Where it can, the loop lends the descriptor to the goroutines as soon as nothing is under way any more, and then these
+// buffers stay empty: see direct.
 type shared struct {
 	c     *Conn // the loop's goroutine alone, but for raw.lc, raw.w and raw.peer, which never change
 	local net.Addr
@@ -43,25 +48,40 @@ type shared struct {
 	choked   bool // a Read waits for out to be taken
 	ended    bool // CloseWrite
 	closed   bool
+	resets   bool // SetLinger(0)
 	read     sharedDeadline
 	write    sharedDeadline
+
+	// Where goroutines have the descriptor: see direct. reader and writer are nil as long as the buffers above are used.
+	borrows   bool // the loop's
+	lent      *direct
+	suspect   bool        // the loop is to examine it
+	unread    bool        // it has, and there was more than it has taken in
+	returning bool        // the loop is to end the connection,
+	left      sock.Socket // with this descriptor if it is not sock.None
+	reader    atomic.Pointer[direct]
+	writer    atomic.Pointer[direct]
 }
 
 // sharedLimit bounds out, and is where in makes the loop stop reading, in bytes.
 const sharedLimit = 64 << 10
 
 func newShared(c *Conn) *shared {
-	return &shared{c: c, local: c.raw.localAddr()}
+	return &shared{c: c, local: c.raw.localAddr(), left: sock.None}
 }
 
 // Shared gives the connection away: it returns a [net.Conn] for any goroutine, on which other libraries can work, and
 // which outlives the handler. What has arrived and was not read is read there. The Conn itself can't be used any more,
 // and deadlines that were set on it are gone. Whoever gets the result must close it.
 //
-// On it Write returns when all is in a buffer of the connection of 64 KiB at most, which the loop sends; and Close
-// returns at once, while what was written still goes out, for Limits.Linger at most. Deadlines are by the system's
-// clock. All as with a net.TCPConn, and like one it has CloseWrite, SetNoDelay, SetKeepAlive, SetKeepAlivePeriod,
-// SetKeepAliveConfig and, unless it speaks TLS, SyscallConn; assert to an interface with the method.
+// On Linux, where it does not speak TLS, the loop lends the descriptor as soon as what was written has left: the
+// goroutines then read and write it themselves and wait in Go's own poller, as with package net. Elsewhere the loop reads
+// and writes for them, by two buffers of 64 KiB at most. Either way Write returns when all is in a buffer, and Close
+// returns at once, while what was written still goes out, for Limits.Linger at most. A peer that has died ends the
+// connection, and its Context, as soon as the system knows, whether or not anybody reads or writes; what it had sent
+// before is read all the same, and where more than 64 KiB of that are unread, the end is found behind them. Deadlines
+// are by the system's clock. All as with a net.TCPConn, and like one it has CloseWrite, the options of Conn (SetNoDelay
+// and those behind it) and, unless it speaks TLS, SyscallConn; assert to an interface with the method.
 //
 // What waits in the Conn's [Outbox] is the first that is written; the Outbox takes no more.
 func (c *Conn) Shared() net.Conn {
@@ -85,6 +105,7 @@ func (c *Conn) Shared() net.Conn {
 	if len(rest) > 0 {
 		_ = sh.push(rest) // who writes next gets the error too
 	}
+	sh.lend()
 	return sh
 }
 
@@ -98,7 +119,7 @@ func (c *Conn) share() *shared {
 	}
 	s.in = append(s.in, r.peek()...)
 	s.eof, s.over, s.err = r.is(gotEOF), r.is(over), r.err
-	s.paused = r.is(paused)
+	s.paused, s.resets = r.is(paused), r.is(resets)
 	if r.in != nil {
 		r.w.buffers.put(r.in)
 		r.in = nil
@@ -142,6 +163,20 @@ func (s *shared) post() {
 func (s *shared) serve() {
 	s.mu.Lock()
 	s.posted = false
+	switch {
+	case s.returning:
+		s.mu.Unlock()
+		s.takeBack()
+		return
+	case s.lent != nil:
+		d, suspect := s.lent, s.suspect
+		s.suspect = false
+		s.mu.Unlock()
+		if suspect {
+			d.examine()
+		}
+		return
+	}
 	s.read.arm(&s.mu, &s.readable)
 	s.write.arm(&s.mu, &s.writable)
 	resume := s.paused && s.from == len(s.in) && !s.closed
@@ -153,6 +188,9 @@ func (s *shared) serve() {
 		s.c.raw.lc.Resume()
 	}
 	s.flush()
+	if s.borrows { // and what was asked for kept the loop from it
+		s.c.raw.lc.Lend()
+	}
 }
 
 // flush gives the loop what waits, unless that is full; Writable comes then. Behind all of it comes the end.
@@ -165,10 +203,14 @@ func (s *shared) flush() {
 			return
 		}
 		if s.closed {
-			p := s.out
+			p, resets := s.out, s.resets
 			s.out, s.spare = nil, nil
 			s.mu.Unlock()
-			_ = lc.CloseBehind(p) // it may have ended by itself
+			if resets {
+				lc.Abort()
+			} else {
+				_ = lc.CloseBehind(p) // it may have ended by itself
+			}
 			return
 		}
 		if len(s.out) == 0 {
@@ -291,15 +333,32 @@ func (s *shared) unreadable() error {
 
 // Read is of net.Conn.
 func (s *shared) Read(p []byte) (int, error) {
+	for {
+		d := s.reader.Load()
+		if d == nil {
+			var n int
+			var err error
+			if n, d, err = s.readBuffered(p); d == nil {
+				return n, err
+			}
+		}
+		if n, err := d.read(p); err != errDrained {
+			return n, err
+		}
+	}
+}
+
+// readBuffered is Read as long as the loop reads. If it returns a direct, it is that one's from now on.
+func (s *shared) readBuffered(p []byte) (int, *direct, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		if err := s.unreadable(); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		switch {
 		case len(p) == 0:
-			return 0, nil
+			return 0, nil, nil
 		case s.from < len(s.in):
 			n := copy(p, s.in[s.from:])
 			if s.from += n; s.from == len(s.in) {
@@ -308,14 +367,17 @@ func (s *shared) Read(p []byte) (int, error) {
 					s.kick()
 				}
 			}
-			return n, nil
+			return n, nil, nil
 		case s.eof:
-			return 0, io.EOF
+			return 0, nil, io.EOF
 		case s.over:
-			return 0, s.wrap("read", s.err)
+			return 0, nil, s.wrap("read", s.err)
+		case s.lent != nil:
+			s.reader.Store(s.lent)
+			return 0, s.lent, nil
 		}
 		if err := s.wait("read", &s.readable); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
 }
@@ -356,7 +418,21 @@ func (s *shared) unwritable() error {
 }
 
 // Write is of net.Conn.
-func (s *shared) Write(p []byte) (n int, err error) {
+func (s *shared) Write(p []byte) (int, error) {
+	n := 0
+	d := s.writer.Load()
+	if d == nil {
+		var err error
+		if n, d, err = s.writeBuffered(p); d == nil {
+			return n, err
+		}
+	}
+	m, err := d.write(p[n:])
+	return n + m, err
+}
+
+// writeBuffered is Write as long as the loop writes. If it returns a direct, the rest is that one's.
+func (s *shared) writeBuffered(p []byte) (n int, _ *direct, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.writing && err == nil {
@@ -367,7 +443,7 @@ func (s *shared) Write(p []byte) (n int, err error) {
 		}
 	}
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	s.writing = true
 	defer func() {
@@ -376,7 +452,10 @@ func (s *shared) Write(p []byte) (n int, err error) {
 	}()
 	for {
 		if err := s.unwritable(); err != nil {
-			return n, s.wrap("write", err)
+			return n, nil, s.wrap("write", err)
+		}
+		if s.lent != nil {
+			return n, s.lent, nil
 		}
 		if room := sharedLimit - len(s.out); room > 0 {
 			m := min(room, len(p)-n)
@@ -387,10 +466,10 @@ func (s *shared) Write(p []byte) (n int, err error) {
 			}
 		}
 		if n == len(p) {
-			return n, nil
+			return n, nil, nil
 		}
 		if err := s.wait("write", &s.writable); err != nil {
-			return n, err
+			return n, nil, err
 		}
 	}
 }
@@ -407,16 +486,31 @@ func (s *shared) CloseWrite() error {
 	}
 	s.ended = true
 	s.writable.Broadcast()
+	if s.lent != nil {
+		if err := s.lent.control(sock.Socket.CloseWrite); err != nil {
+			return s.wrap("close", err)
+		}
+		return nil
+	}
 	s.kick()
 	return nil
 }
 
 // Close is of net.Conn.
 func (s *shared) Close() error {
+	d, resets, err := s.close()
+	if d != nil {
+		s.closeDirect(d, resets)
+	}
+	return err
+}
+
+// close has everybody find it closed. If it returns a direct, that one is to be closed.
+func (s *shared) close() (d *direct, resets bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return s.wrap("close", net.ErrClosed)
+		return nil, false, s.wrap("close", net.ErrClosed)
 	}
 	s.closed = true
 	s.in, s.from = nil, 0
@@ -424,8 +518,11 @@ func (s *shared) Close() error {
 	s.write.stop()
 	s.readable.Broadcast()
 	s.writable.Broadcast()
+	if s.lent != nil {
+		return s.lent, s.resets, nil
+	}
 	s.kick()
-	return nil
+	return nil, false, nil
 }
 
 // LocalAddr is of net.Conn.
@@ -435,18 +532,3 @@ func (s *shared) LocalAddr() net.Addr { return s.local }
 func (s *shared) RemoteAddr() net.Addr { return s.c.raw.remoteAddr() }
 
 func (s *shared) wrap(op string, err error) error { return s.c.raw.wrap(op, err) }
-
-// A failed is what Shared returns when it was called by the wrong one: it says so, whatever is asked of it.
-type failed struct {
-	c   *Conn
-	err error
-}
-
-func (f failed) Read([]byte) (int, error)         { return 0, f.err }
-func (f failed) Write([]byte) (int, error)        { return 0, f.err }
-func (f failed) Close() error                     { return f.err }
-func (f failed) LocalAddr() net.Addr              { return f.c.raw.noAddr() }
-func (f failed) RemoteAddr() net.Addr             { return f.c.raw.remoteAddr() }
-func (f failed) SetDeadline(time.Time) error      { return f.err }
-func (f failed) SetReadDeadline(time.Time) error  { return f.err }
-func (f failed) SetWriteDeadline(time.Time) error { return f.err }

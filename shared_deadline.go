@@ -23,6 +23,12 @@ func (s *shared) setDeadlines(t time.Time, read, write bool) error {
 	if s.closed {
 		return s.wrap("set", net.ErrClosed)
 	}
+	if d := s.lent; d != nil {
+		if err := d.setDeadlines(t, read, write); err != nil || s.from == len(s.in) {
+			return err
+		}
+		write = false // what was read before the loan has the deadline for reading too
+	}
 	if read {
 		s.read.set(t, &s.mu, &s.readable)
 	}
@@ -39,6 +45,7 @@ func (s *shared) setDeadlines(t time.Time, read, write bool) error {
 type sharedDeadline struct {
 	timer  *time.Timer
 	left   time.Duration // positive: arm is to set the timer
+	at     time.Time     // when it passes, of a timer that is set
 	passed bool
 }
 
@@ -75,7 +82,37 @@ func (d *sharedDeadline) arm(mu *sync.Mutex, cond *wait.Cond) {
 			cond.Broadcast()
 		}
 	})
-	d.timer, d.left = timer, 0
+	d.timer, d.at, d.left = timer, time.Now().Add(d.left), 0
+}
+
+// lend sets the same deadline by set.
+func (d *sharedDeadline) lend(set func(time.Time) error) {
+	var err error
+	switch {
+	case d.passed:
+		err = set(time.Unix(1, 0))
+	case d.left > 0:
+		err = set(time.Now().Add(d.left))
+	case d.timer != nil:
+		err = set(d.at)
+	}
+	_ = err // it is closed: the next call tells
+}
+
+// setDeadlines sets those of the descriptor.
+func (d *direct) setDeadlines(t time.Time, read, write bool) (err error) {
+	switch {
+	case read && write:
+		err = d.file.SetDeadline(t)
+	case read:
+		err = d.file.SetReadDeadline(t)
+	case write:
+		err = d.file.SetWriteDeadline(t)
+	}
+	if err != nil {
+		err = d.s.wrap("set", net.ErrClosed)
+	}
+	return err
 }
 
 func (d *sharedDeadline) stop() {

@@ -10,66 +10,70 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// The options that a net.TCPConn has, of which libraries ask by an interface with the method.
+// The options that a net.TCPConn has, of which libraries ask by an interface with the method: see Conn.SetNoDelay and those
+// behind it.
 
-// SetNoDelay is that of net.TCPConn: false lets small pieces wait for the acknowledgement of those before.
-func (s *shared) SetNoDelay(on bool) error {
-	return s.option(func(k sock.Socket) error { return k.SetNoDelay(on) })
-}
+// SetNoDelay is that of [Conn.SetNoDelay].
+func (s *shared) SetNoDelay(on bool) error { return s.option(noDelay(on)) }
 
-// SetKeepAlive is that of net.TCPConn: it leaves the times as they are.
-func (s *shared) SetKeepAlive(on bool) error {
-	return s.option(func(k sock.Socket) error { return k.SetKeepAlive(sock.KeepAlive{Off: !on}) })
-}
+// SetKeepAlive is that of [Conn.SetKeepAlive].
+func (s *shared) SetKeepAlive(on bool) error { return s.option(keepAlive(on)) }
 
-// SetKeepAlivePeriod is that of net.TCPConn.
-func (s *shared) SetKeepAlivePeriod(d time.Duration) error {
-	return s.option(func(k sock.Socket) error { return k.SetKeepAlive(sock.KeepAlive{Idle: seconds(d, 0)}) })
-}
+// SetKeepAlivePeriod is that of [Conn.SetKeepAlivePeriod].
+func (s *shared) SetKeepAlivePeriod(d time.Duration) error { return s.option(keepAlivePeriod(d)) }
 
-// SetKeepAliveConfig is that of net.TCPConn: what is zero has package net's default, and what is negative stays.
-func (s *shared) SetKeepAliveConfig(c net.KeepAliveConfig) error {
-	k := sock.KeepAlive{Off: !c.Enable}
-	if c.Enable {
-		k.Idle, k.Interval = seconds(c.Idle, keepAliveTime), seconds(c.Interval, keepAliveTime)
-		if k.Count = max(c.Count, 0); c.Count == 0 {
-			k.Count = keepAliveCount
-		}
+// SetKeepAliveConfig is that of [Conn.SetKeepAliveConfig].
+func (s *shared) SetKeepAliveConfig(c net.KeepAliveConfig) error { return s.option(keepAliveConfig(c)) }
+
+// SetReadBuffer is that of [Conn.SetReadBuffer].
+func (s *shared) SetReadBuffer(bytes int) error { return s.option(readBuffer(bytes)) }
+
+// SetWriteBuffer is that of [Conn.SetWriteBuffer].
+func (s *shared) SetWriteBuffer(bytes int) error { return s.option(writeBuffer(bytes)) }
+
+// SetUserTimeout is that of [Conn.SetUserTimeout].
+func (s *shared) SetUserTimeout(d time.Duration) error { return s.option(userTimeout(d)) }
+
+// SetLinger is that of [Conn.SetLinger].
+func (s *shared) SetLinger(sec int) error {
+	err := s.option(linger(sec))
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.resets = sec == 0
 	}
-	return s.option(func(to sock.Socket) error { return to.SetKeepAlive(k) })
+	return err
 }
 
-// The defaults of net.KeepAliveConfig.
-const (
-	keepAliveTime  = 15 * time.Second
-	keepAliveCount = 9
-)
+// SetTrafficClass is that of [Conn.SetTrafficClass].
+func (s *shared) SetTrafficClass(class int) error { return s.option(trafficClass(class)) }
 
-// seconds is d in whole seconds, rounded up as package net does; def for zero, and zero, which changes nothing, for
-// a negative one.
-func seconds(d, def time.Duration) time.Duration {
-	switch {
-	case d == 0:
-		return def
-	case d < 0:
-		return 0
-	}
-	return (d + time.Second - 1).Truncate(time.Second)
-}
+// SetQuickAck is that of [Conn.SetQuickAck].
+func (s *shared) SetQuickAck(on bool) error { return s.option(quickAck(on)) }
 
 // option sets one, while the loop can't close the descriptor.
 func (s *shared) option(set func(sock.Socket) error) error {
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
+	closed, lent := s.borrowed()
 	err := net.ErrClosed
-	if !closed {
-		err = s.c.raw.lc.WithSocket(set)
+	if !closed && lent == nil {
+		if err = s.c.raw.lc.WithSocket(set); errors.Is(err, net.ErrClosed) {
+			closed, lent = s.borrowed() // it was lent in between
+		}
+	}
+	if !closed && lent != nil {
+		err = lent.control(set)
 	}
 	if err != nil {
-		return &net.OpError{Op: "set", Net: s.c.raw.network(), Addr: s.RemoteAddr(), Err: err}
+		return s.c.optionError(err)
 	}
 	return nil
+}
+
+// borrowed is who has the descriptor, if it is not the loop.
+func (s *shared) borrowed() (closed bool, lent *direct) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed, s.lent
 }
 
 // SyscallConn is of syscall.Conn. The functions get a duplicate of the descriptor, which is theirs until they return: so
@@ -125,6 +129,24 @@ func (v *sharedTLS) SetKeepAlivePeriod(d time.Duration) error { return v.sh.SetK
 func (v *sharedTLS) SetKeepAliveConfig(c net.KeepAliveConfig) error {
 	return v.sh.SetKeepAliveConfig(c)
 }
+
+// SetReadBuffer is that of net.TCPConn.
+func (v *sharedTLS) SetReadBuffer(bytes int) error { return v.sh.SetReadBuffer(bytes) }
+
+// SetWriteBuffer is that of net.TCPConn.
+func (v *sharedTLS) SetWriteBuffer(bytes int) error { return v.sh.SetWriteBuffer(bytes) }
+
+// SetUserTimeout is that of [Conn.SetUserTimeout].
+func (v *sharedTLS) SetUserTimeout(d time.Duration) error { return v.sh.SetUserTimeout(d) }
+
+// SetLinger is that of [Conn.SetLinger].
+func (v *sharedTLS) SetLinger(sec int) error { return v.sh.SetLinger(sec) }
+
+// SetTrafficClass is that of [Conn.SetTrafficClass].
+func (v *sharedTLS) SetTrafficClass(class int) error { return v.sh.SetTrafficClass(class) }
+
+// SetQuickAck is that of [Conn.SetQuickAck].
+func (v *sharedTLS) SetQuickAck(on bool) error { return v.sh.SetQuickAck(on) }
 
 // NetConn is the connection below TLS, as with a tls.Conn: for its options. To read or write there breaks TLS.
 func (v *sharedTLS) NetConn() net.Conn { return v.sh }

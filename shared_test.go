@@ -63,11 +63,16 @@ func given(t *testing.T, p place, srv *plexor.Server) (b *bench, server, client 
 	return b, server, client
 }
 
-// eachShared runs f with each kind of shared connection.
+// eachShared runs f with each kind of shared connection, where goroutines have the descriptor and where the loop reads and
+// writes for them.
 func eachShared(t *testing.T, f func(t *testing.T, pair func(*testing.T, *plexor.Server) (b *bench, server, client net.Conn))) {
 	eachPlace(t, func(t *testing.T, p place) {
 		for name, pair := range map[string]func(*testing.T, place, *plexor.Server) (*bench, net.Conn, net.Conn){"Listen": accepted, "Shared": given} {
 			t.Run(name, func(t *testing.T) {
+				f(t, func(t *testing.T, srv *plexor.Server) (*bench, net.Conn, net.Conn) { return pair(t, p, srv) })
+			})
+			t.Run(name+" on the loop", func(t *testing.T) {
+				defer plexor.KeepOnLoop()()
 				f(t, func(t *testing.T, srv *plexor.Server) (*bench, net.Conn, net.Conn) { return pair(t, p, srv) })
 			})
 		}
@@ -340,10 +345,10 @@ func TestHTTP(t *testing.T) {
 			}
 		})
 		t.Run("Shared", func(t *testing.T) {
-			conns := make(chanListener)
+			conns := newChanListener()
 			b := p.serve(t, &plexor.Server{}, plexor.HandlerFunc(func(c *plexor.Conn) {
 				sh := c.Shared()
-				go func() { conns <- sh }()
+				go conns.give(sh)
 			}))
 			srv := &http.Server{Handler: handler}
 			served := make(chan error, 1)
@@ -357,17 +362,33 @@ func TestHTTP(t *testing.T) {
 	})
 }
 
-// A chanListener accepts what it is sent.
-type chanListener chan net.Conn
+// A chanListener accepts what it is given, and closes what comes behind its end: http.Transport dials more than it uses.
+type chanListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func newChanListener() chanListener {
+	return chanListener{make(chan net.Conn), make(chan struct{})}
+}
+
+func (l chanListener) give(c net.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.closed:
+		c.Close()
+	}
+}
 
 func (l chanListener) Accept() (net.Conn, error) {
-	c, ok := <-l
-	if !ok {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
 		return nil, net.ErrClosed
 	}
-	return c, nil
 }
-func (l chanListener) Close() error   { close(l); return nil }
+func (l chanListener) Close() error   { close(l.closed); return nil }
 func (l chanListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestListenShutdown: a server that ends tells Accept, and leaves connections to who has them, until the limit.

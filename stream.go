@@ -50,6 +50,7 @@ const (
 	halfway                           // a message has begun to arrive, and Shutdown waits for its rest
 	awaited                           // its first byte has not come, and Limits.FirstByte bounds that
 	taken                             // bytes were read in this turn
+	resets                            // SetLinger(0): Close is Abort
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }

@@ -60,7 +60,12 @@ func (s *stream) close(t *coro.Task) error {
 // shut closes, and waits for nothing. It reports whether there was something to close.
 func (s *stream) shut() bool {
 	s.flags |= closed
-	was := s.lc.CloseBehind(s.endBox(nil, true)) == nil
+	rest, was := s.endBox(nil, true), false
+	if s.is(resets) {
+		s.abort(loop.ErrAborted)
+	} else {
+		was = s.lc.CloseBehind(rest) == nil
+	}
 	s.empty()
 	s.readers.wakeAll()
 	s.wakeWriters()

@@ -90,13 +90,18 @@ func eachFullWriter(t *testing.T, f func(t *testing.T, b *bench, c net.Conn, tak
 // everything, and the end, though the output was full when the connection was closed.
 func TestCloseWhileReading(t *testing.T) {
 	eachFullWriter(t, func(t *testing.T, b *bench, c net.Conn, taken int, step func(time.Duration)) {
-		const parts = 8
+		// The peer's system opens its window, and so acknowledges more, only when much was read: where the system alone keeps what
+		// was written, there are fewer parts of that size.
+		parts := 8
+		if taken < closeHigh {
+			parts = 3
+		}
 		for n := range parts {
 			part := taken / parts
 			if _, err := io.ReadFull(c, make([]byte, part)); err != nil {
 				t.Fatalf("part %d of %d: %v", n+1, parts, err)
 			}
-			if n < parts-1 { // 14 s in all
+			if n < parts-1 { // longer than Linger in all
 				step(2 * time.Second)
 			}
 		}

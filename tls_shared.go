@@ -197,6 +197,7 @@ func (h listenerTLS) ServeConn(c *Conn) {
 	sh := c.share()
 	x.give(sh, sharedTransport{sh})
 	sh.tc = x.tc
+	sh.lend()
 	if !h.ln.offer(sh) {
 		c.raw.w.srv.stats.refusedAccepts.Add(1)
 		_ = sh.Close() // it can't fail
