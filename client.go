@@ -20,7 +20,8 @@ import (
 )
 
 // A Client dials for goroutines: what it returns are net.Conns that any goroutine may use, on which net/http's client,
-// database drivers, gRPC and other libraries run unchanged. The Client's own loops connect, and do what [Conn.Shared] says.
+// database drivers, gRPC and other libraries run unchanged. The Client's own loops connect, and do what [Conn.Shared]
+// says.
 //
 //	client := new(plexor.Client)
 //	defer client.Close()

@@ -106,8 +106,8 @@ func TestContextOfDeadPeer(t *testing.T) {
 	})
 }
 
-// TestSharedWriteToDeadPeer: such a death ends the connection, on what Shared returns too, though nobody reads or writes there;
-// and the first Write afterwards fails.
+// TestSharedWriteToDeadPeer: such a death ends the connection, on what Shared returns too, though nobody reads or
+// writes there; and the first Write afterwards fails.
 func TestSharedWriteToDeadPeer(t *testing.T) {
 	eachBorrower(t, testSharedWriteToDeadPeer)
 }

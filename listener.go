@@ -20,10 +20,10 @@ type Listener struct {
 	err   error // why nothing more comes
 }
 
-// Listen listens on a tcp, tls or unix address and returns a [net.Listener]: net/http's server, and any other that takes one,
-// runs on it unchanged, with a goroutine a connection as ever. The loops accept, make the handshakes of a tls address, hold the
-// server's limits, and see to what was written when a connection is closed; its input and output is that of [Conn.Shared]. No
-// Handler is needed for it.
+// Listen listens on a tcp, tls or unix address and returns a [net.Listener]: net/http's server, and any other that
+// takes one, runs on it unchanged, with a goroutine a connection as ever. The loops accept, make the handshakes of a
+// tls address, hold the server's limits, and see to what was written when a connection is closed; its input and output
+// is that of [Conn.Shared]. No Handler is needed for it.
 func (s *Server) Listen(addr string) (*Listener, error) {
 	if err := s.misused("Listen"); err != nil {
 		return nil, err
@@ -90,9 +90,9 @@ func (ln *Listener) offer(sh *shared) bool {
 	return true
 }
 
-// Accept waits for the next connection. After Close it returns net.ErrClosed, and after Shutdown or Close of the
-// server ErrServerClosed, once those that came before are taken. On one of the server's loops, as in a handler, it would
-// wait for its own caller: there it fails with a *coro.MisuseError if no connection waits.
+// Accept waits for the next connection. After Close it returns net.ErrClosed, and after Shutdown or Close of the server
+// ErrServerClosed, once those that came before are taken. On one of the server's loops, as in a handler, it would wait
+// for its own caller: there it fails with a *coro.MisuseError if no connection waits.
 func (ln *Listener) Accept() (net.Conn, error) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()

@@ -24,8 +24,8 @@ import (
 // A Write waits while out is full, which it is while the loop's own output is; the loop stops reading while in is full.
 // Whatever is asked of the loop goes by one posted function, that is never posted twice at a time.
 //
-// Where it can, the loop lends the descriptor to the goroutines as soon as nothing is under way any more, and then these
-// buffers stay empty: see direct.
+// Where it can, the loop lends the descriptor to the goroutines as soon as nothing is under way any more, and then
+// these buffers stay empty: see direct.
 type shared struct {
 	c     *Conn // the loop's goroutine alone, but for raw.lc, raw.w and raw.peer, which never change
 	local net.Addr
@@ -75,13 +75,13 @@ func newShared(c *Conn) *shared {
 // and deadlines that were set on it are gone. Whoever gets the result must close it.
 //
 // On Linux, where it does not speak TLS, the loop lends the descriptor as soon as what was written has left: the
-// goroutines then read and write it themselves and wait in Go's own poller, as with package net. Elsewhere the loop reads
-// and writes for them, by two buffers of 64 KiB at most. Either way Write returns when all is in a buffer, and Close
-// returns at once, while what was written still goes out, for Limits.Linger at most. A peer that has died ends the
-// connection, and its Context, as soon as the system knows, whether or not anybody reads or writes; what it had sent
-// before is read all the same, and where more than 64 KiB of that are unread, the end is found behind them. Deadlines
-// are by the system's clock. All as with a net.TCPConn, and like one it has CloseWrite, the options of Conn (SetNoDelay
-// and those behind it) and, unless it speaks TLS, SyscallConn; assert to an interface with the method.
+// goroutines then read and write it themselves and wait in Go's own poller, as with package net. Elsewhere the loop
+// reads and writes for them, by two buffers of 64 KiB at most. Either way Write returns when all is in a buffer, and
+// Close returns at once, while what was written still goes out, for Limits.Linger at most. A peer that has died ends
+// the connection, and its Context, as soon as the system knows, whether or not anybody reads or writes; what it had
+// sent before is read all the same, and where more than 64 KiB of that are unread, the end is found behind them.
+// Deadlines are by the system's clock. All as with a net.TCPConn, and like one it has CloseWrite, the options of Conn
+// (SetNoDelay and those behind it) and, unless it speaks TLS, SyscallConn; assert to an interface with the method.
 //
 // What waits in the Conn's [Outbox] is the first that is written; the Outbox takes no more.
 func (c *Conn) Shared() net.Conn {

@@ -49,9 +49,9 @@ type sharedDeadline struct {
 	passed bool
 }
 
-// set is for a new deadline; those who wait on cond are told when it has passed. The timer of a goroutine in a bubble of
-// testing/synctest would be one of the bubble's clock, which stands still while somebody waits for a socket: so there it is
-// the loop that sets it.
+// set is for a new deadline; those who wait on cond are told when it has passed. The timer of a goroutine in a bubble
+// of testing/synctest would be one of the bubble's clock, which stands still while somebody waits for a socket: so
+// there it is the loop that sets it.
 func (d *sharedDeadline) set(t time.Time, mu *sync.Mutex, cond *wait.Cond) {
 	d.stop()
 	d.passed = false

@@ -10,8 +10,8 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// The options that a net.TCPConn has, of which libraries ask by an interface with the method: see Conn.SetNoDelay and those
-// behind it.
+// The options that a net.TCPConn has, of which libraries ask by an interface with the method: see Conn.SetNoDelay and
+// those behind it.
 
 // SetNoDelay is that of [Conn.SetNoDelay].
 func (s *shared) SetNoDelay(on bool) error { return s.option(noDelay(on)) }
@@ -76,11 +76,11 @@ func (s *shared) borrowed() (closed bool, lent *direct) {
 	return s.closed, s.lent
 }
 
-// SyscallConn is of syscall.Conn. The functions get a duplicate of the descriptor, which is theirs until they return: so
-// nothing that they do holds up the loop. Options that are set on it are set on the connection. The bytes that come are read
-// by the loop: who reads from the descriptor finds only the end, an error, or nothing (EAGAIN), and takes what it finds
-// from the connection; so Read and Write call their function once, and if that wants to wait, by returning false, fail with
-// an error that is errors.ErrUnsupported.
+// SyscallConn is of syscall.Conn. The functions get a duplicate of the descriptor, which is theirs until they return:
+// so nothing that they do holds up the loop. Options that are set on it are set on the connection. The bytes that come
+// are read by the loop: who reads from the descriptor finds only the end, an error, or nothing (EAGAIN), and takes what
+// it finds from the connection; so Read and Write call their function once, and if that wants to wait, by returning
+// false, fail with an error that is errors.ErrUnsupported.
 func (s *shared) SyscallConn() (syscall.RawConn, error) { return rawConn{s}, nil }
 
 type rawConn struct{ s *shared }

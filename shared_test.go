@@ -63,8 +63,8 @@ func given(t *testing.T, p place, srv *plexor.Server) (b *bench, server, client 
 	return b, server, client
 }
 
-// eachShared runs f with each kind of shared connection, where goroutines have the descriptor and where the loop reads and
-// writes for them.
+// eachShared runs f with each kind of shared connection, where goroutines have the descriptor and where the loop reads
+// and writes for them.
 func eachShared(t *testing.T, f func(t *testing.T, pair func(*testing.T, *plexor.Server) (b *bench, server, client net.Conn))) {
 	eachPlace(t, func(t *testing.T, p place) {
 		for name, pair := range map[string]func(*testing.T, place, *plexor.Server) (*bench, net.Conn, net.Conn){"Listen": accepted, "Shared": given} {
@@ -107,8 +107,8 @@ func TestSharedEcho(t *testing.T) {
 	})
 }
 
-// TestSharedBounds: who writes to a peer that does not read is held up, with a bound on what is kept; and so is a peer that
-// writes to who does not read.
+// TestSharedBounds: who writes to a peer that does not read is held up, with a bound on what is kept; and so is a peer
+// that writes to who does not read.
 func TestSharedBounds(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
 		_, server, client := pair(t, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}})
@@ -362,7 +362,8 @@ func TestHTTP(t *testing.T) {
 	})
 }
 
-// A chanListener accepts what it is given, and closes what comes behind its end: http.Transport dials more than it uses.
+// A chanListener accepts what it is given, and closes what comes behind its end: http.Transport dials more than it
+// uses.
 type chanListener struct {
 	conns  chan net.Conn
 	closed chan struct{}

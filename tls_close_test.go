@@ -90,8 +90,8 @@ func eachFullWriter(t *testing.T, f func(t *testing.T, b *bench, c net.Conn, tak
 // everything, and the end, though the output was full when the connection was closed.
 func TestCloseWhileReading(t *testing.T) {
 	eachFullWriter(t, func(t *testing.T, b *bench, c net.Conn, taken int, step func(time.Duration)) {
-		// The peer's system opens its window, and so acknowledges more, only when much was read: where the system alone keeps what
-		// was written, there are fewer parts of that size.
+		// The peer's system opens its window, and so acknowledges more, only when much was read: where the system alone keeps
+		// what was written, there are fewer parts of that size.
 		parts := 8
 		if taken < closeHigh {
 			parts = 3

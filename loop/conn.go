@@ -77,9 +77,9 @@ func (c *Conn) Handler() Handler { return c.handler }
 // Socket is the descriptor underneath, for its options; the loop keeps it. It is sock.None once it was closed.
 func (c *Conn) Socket() sock.Socket { return c.sock }
 
-// WithSocket calls f with the descriptor, for its options, while nobody can close it, and returns f's error, or ErrClosed
-// once the connection has ended and while it is lent. f must return at once: the loop waits if it has to close something
-// meanwhile. Unlike all other methods it is for any goroutine, once Opened was called.
+// WithSocket calls f with the descriptor, for its options, while nobody can close it, and returns f's error, or
+// ErrClosed once the connection has ended and while it is lent. f must return at once: the loop waits if it has to
+// close something meanwhile. Unlike all other methods it is for any goroutine, once Opened was called.
 func (c *Conn) WithSocket(f func(s sock.Socket) error) error {
 	l := c.loop
 	l.table.Lock()
@@ -374,8 +374,8 @@ func (c *Conn) received(p []byte) {
 	}
 }
 
-// handOver is received for what a driver held, for as long as the connection wants to read; it reports whether all of q is
-// gone then, and q is given back. If the connection ends meanwhile, q is gone too.
+// handOver is received for what a driver held, for as long as the connection wants to read; it reports whether all of q
+// is gone then, and q is given back. If the connection ends meanwhile, q is gone too.
 func (c *Conn) handOver(q *output) bool {
 	l := c.loop
 	for q.size > 0 && c.wantsRead() {
@@ -398,8 +398,8 @@ func (c *Conn) handOver(q *output) bool {
 	return true
 }
 
-// dropHeld gives back what a driver held for a connection that has ended; if its handler has some of it just now, it stays
-// until the handler returns.
+// dropHeld gives back what a driver held for a connection that has ended; if its handler has some of it just now, it
+// stays until the handler returns.
 func (l *Loop) dropHeld(q *output) {
 	if q != l.handing {
 		q.drop(&l.blocks)
@@ -427,8 +427,8 @@ func (c *Conn) receivedEOF() {
 	}
 }
 
-// Pause stops reading; the peer is held up once the kernel's buffers are full. Data that was received before may
-// not be called again in this turn. Resume goes on. Of a connection that breaks meanwhile the next Write tells, or, behind
+// Pause stops reading; the peer is held up once the kernel's buffers are full. Data that was received before may not be
+// called again in this turn. Resume goes on. Of a connection that breaks meanwhile the next Write tells, or, behind
 // what had arrived before, what comes after Resume.
 func (c *Conn) Pause() {
 	if !c.is(ended | paused) {

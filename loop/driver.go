@@ -65,9 +65,9 @@ type driver interface {
 	// holds reports whether something of the connection's input, or its end, has arrived at the driver and was not
 	// told yet.
 	holds(c *Conn) bool
-	// forget is release that leaves the socket open, for a connection that is to be lent. It reports whether that could be:
-	// while something is under way, or held, it is not forgotten; the driver ends what it can, and lendSoon is called when
-	// another try may succeed.
+	// forget is release that leaves the socket open, for a connection that is to be lent. It reports whether that could
+	// be: while something is under way, or held, it is not forgotten; the driver ends what it can, and lendSoon is called
+	// when another try may succeed.
 	forget(c *Conn) bool
 	// release forgets the connection and closes its socket, by a reset if asked.
 	release(c *Conn, reset bool)

@@ -36,8 +36,8 @@ type GroupOptions struct {
 }
 
 // A Group is several loops that share their work. Any goroutine may call its methods. On one of its own loops (see
-// [Loop.OnLoop]) those that wait for the loops can't: they fail with ErrOnLoop and do nothing, and Close, StopListening,
-// LeaveListening and GroupListener.Close begin, and do not wait.
+// [Loop.OnLoop]) those that wait for the loops can't: they fail with ErrOnLoop and do nothing, and Close,
+// StopListening, LeaveListening and GroupListener.Close begin, and do not wait.
 type Group struct {
 	loops   []*Loop
 	spread  Spread
@@ -241,9 +241,9 @@ func (g *Group) ListenShared(o sock.Options, accept AcceptFunc, s sock.Socket) (
 	return g.listenOn(o, accept, listening{shared: true}, s)
 }
 
-// ListenLent is ListenOn, or ListenShared if the one socket is shared, for connections that are lent from the start (see
-// Conn.Lend) to the handlers that accept returns, each a [Borrower]: Lent comes right behind Opened. What a Borrower does not
-// want is the loop's as any other.
+// ListenLent is ListenOn, or ListenShared if the one socket is shared, for connections that are lent from the start
+// (see Conn.Lend) to the handlers that accept returns, each a [Borrower]: Lent comes right behind Opened. What a
+// Borrower does not want is the loop's as any other.
 func (g *Group) ListenLent(o sock.Options, accept AcceptFunc, shared bool, sockets ...sock.Socket) (*GroupListener, error) {
 	return g.listenOn(o, accept, listening{shared: shared, lends: true}, sockets...)
 }
@@ -300,8 +300,8 @@ func (g *Group) ListenPacketOn(s sock.Socket, h PacketHandler) (*PacketConn, err
 	return g.listenPacketOn(s, false, h)
 }
 
-// ListenPacketShared is ListenPacketOn for a descriptor of a socket that other processes have too: who reads first has the
-// datagram, and a loop that is given up since a handler holds it (see [Loop.Close]) leaves the socket to them.
+// ListenPacketShared is ListenPacketOn for a descriptor of a socket that other processes have too: who reads first has
+// the datagram, and a loop that is given up since a handler holds it (see [Loop.Close]) leaves the socket to them.
 func (g *Group) ListenPacketShared(s sock.Socket, h PacketHandler) (*PacketConn, error) {
 	return g.listenPacketOn(s, true, h)
 }
@@ -362,10 +362,10 @@ func (g *Group) closeLoops() {
 // drainEvery is how often Shutdown looks which connections have become quiet.
 const drainEvery = 5 * time.Millisecond
 
-// Shutdown ends the group gracefully: listening stops, after the backlog was taken in; every connection is closed
-// as soon as it is quiet (see Conn.Drain); then the loops end. If ctx is done before, the connections that are
-// left are reset, and the error says how many there were and why. A handler that holds its loop keeps Shutdown until ctx
-// is done and then as Loop.Close says; errors.As finds the *HeldError.
+// Shutdown ends the group gracefully: listening stops, after the backlog was taken in; every connection is closed as
+// soon as it is quiet (see Conn.Drain); then the loops end. If ctx is done before, the connections that are left are
+// reset, and the error says how many there were and why. A handler that holds its loop keeps Shutdown until ctx is done
+// and then as Loop.Close says; errors.As finds the *HeldError.
 func (g *Group) Shutdown(ctx context.Context) error {
 	return g.DrainBy(ctx, (*Loop).drain, func() (int, string) {
 		n := g.Stats().Conns
@@ -426,8 +426,8 @@ func (g *Group) awaitQuiet(ctx context.Context, listening, drained <-chan struct
 	}
 }
 
-// drainUntil drains a loop again and again, and tells of each time. It goes by the system's time: the caller may be in a bubble
-// of testing/synctest, and the loop too, whose time stands still meanwhile.
+// drainUntil drains a loop again and again, and tells of each time. It goes by the system's time: the caller may be in
+// a bubble of testing/synctest, and the loop too, whose time stands still meanwhile.
 func (l *Loop) drainUntil(stop <-chan struct{}, drained chan<- struct{}, drain func(*Loop)) {
 	beats := wait.NewPulse(drainEvery)
 	defer beats.Stop()

@@ -198,9 +198,9 @@ func (ln *Listener) leave() {
 	ln.left()
 }
 
-// left ends a listener that leaves once nothing more can come from the driver. Of those that share the socket the kernel may
-// have woken this one for a connection just as it went to leave, and then nobody else knows of that one; so what waits
-// now is taken in.
+// left ends a listener that leaves once nothing more can come from the driver. Of those that share the socket the
+// kernel may have woken this one for a connection just as it went to leave, and then nobody else knows of that one; so
+// what waits now is taken in.
 func (ln *Listener) left() {
 	if ln.ended || !ln.leaving || ln.loop.driver.accepting(ln) {
 		return
