@@ -80,8 +80,8 @@ func TestActivationAlone(t *testing.T) {
 	}
 }
 
-// TestActivationOfModel: a model opens its own sockets, so those of a service manager are refused, with exit code 1, and
-// before anything is served; a variable that is meant for another process changes nothing.
+// TestActivationOfModel: a model opens its own sockets, so those of a service manager are refused, with exit code 1,
+// and before anything is served; a variable that is meant for another process changes nothing.
 func TestActivationOfModel(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
