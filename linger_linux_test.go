@@ -63,7 +63,8 @@ func TestSetLinger(t *testing.T) {
 						client := b.dialMessages()
 						send(t, client, "!")
 						got, err := io.ReadAll(client)
-						if sec == 0 && !errors.Is(err, syscall.ECONNRESET) {
+						cut := b.tls && err == nil // its close_notify was there before the reset
+						if sec == 0 && !cut && !errors.Is(err, syscall.ECONNRESET) {
 							t.Errorf("after SetLinger(0): %q, %v, want a reset", got, err)
 						}
 						if sec < 0 && (string(got) != "all" || err != nil) {

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"os"
 	"testing"
 	"time"
 
-	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/loop"
 )
-
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // TestKeyUpdatesGoOn: once the answers are taken, the server reads on, on either shape of driver, by any face. Package
 // net with crypto/tls is no row of this: the kernel's backed-off retransmission has held it up for longer than the
