@@ -26,9 +26,7 @@ func crowd(t *testing.T, address string, n int) []net.Conn {
 	clients := make([]net.Conn, n)
 	for i := range clients {
 		clients[i] = dial(t, "tcp", address)
-		if _, err := clients[i].Write([]byte("hello")); err != nil {
-			t.Fatalf("client %d: %v", i, err)
-		}
+		_, _ = clients[i].Write([]byte("hello")) // one that is refused may be reset by now: who reads finds that
 	}
 	return clients
 }

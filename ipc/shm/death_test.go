@@ -16,13 +16,24 @@ import (
 )
 
 // TestDeath kills a party at each step of what it does, and the one that cleans up after it: there is no step at which
-// nobody died. It is one test, since tests run in any order.
+// nobody died. It is one test, since tests run in any order. Who meets others at a lock has more steps than the last
+// time, so that a step may have another number by then and be left out: that is another round.
 func TestDeath(t *testing.T) {
+	const rounds = 5
 	parts := 0
 	t.Run("at each step", func(t *testing.T) { parts++; deathsAtEachStep(t) })
 	t.Run("of the rescuer", func(t *testing.T) { parts++; deathsOfTheRescuer(t) })
-	if parts == 2 {
-		everyStep(t)
+	if parts < 2 {
+		return // a part was asked for
+	}
+	left := leftOut(t)
+	for round := 1; len(left) > 0 && round < rounds && !t.Failed(); round++ {
+		t.Logf("nobody died at %q: once more", left)
+		t.Run("at each step again", deathsAtEachStep)
+		left = leftOut(t)
+	}
+	if len(left) > 0 && !t.Failed() {
+		t.Errorf("nobody died at %q", left)
 	}
 }
 
@@ -137,8 +148,8 @@ func vanish(t *testing.T, r *Ring) {
 	r.mem, r.head = nil, nil
 }
 
-// everyStep checks that the scenes lead through every step that the source has.
-func everyStep(t *testing.T) {
+// leftOut are the steps of the source at which nobody died.
+func leftOut(t *testing.T) (steps []string) {
 	t.Helper()
 	files, err := filepath.Glob("*_linux.go")
 	if err != nil {
@@ -146,9 +157,6 @@ func everyStep(t *testing.T) {
 	}
 	died.Lock()
 	defer died.Unlock()
-	if t.Failed() {
-		return
-	}
 	for _, file := range files {
 		source, err := os.ReadFile(file)
 		if err != nil {
@@ -156,9 +164,10 @@ func everyStep(t *testing.T) {
 		}
 		for _, m := range regexp.MustCompile(`\.step\("([^"]+)"\)`).FindAllSubmatch(source, -1) {
 			if died.at[string(m[1])] == 0 {
-				t.Errorf("%s: nobody died at %q", file, m[1])
+				steps = append(steps, string(m[1]))
 			}
 		}
 	}
 	t.Logf("%d steps, died at %v", len(died.at), died.at)
+	return steps
 }
