@@ -18,7 +18,8 @@ const module = "github.com/plexor-go/plexor"
 // line. ARCHITECTURE.md tells what each is for. A new package goes where its idea belongs.
 var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
-		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord"},
+		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord",
+		"internal/conformance"},
 	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "internal/leak"},
 	{"frame", "proto/websocket"},
 	{"frame/frametest", "frame/resp", "frame/memcache"},

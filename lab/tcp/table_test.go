@@ -1,12 +1,10 @@
 package tcp
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/conformance"
 )
 
 // A rule is a row of RFC 9293's appendix B.
@@ -131,25 +129,7 @@ var rules = []rule{
 
 // TestRules holds that every MUST and SHOULD has a row, and every row a test that is there, or a reason.
 func TestRules(t *testing.T) {
-	have := map[string]bool{}
-	entries, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), e.Name(), nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok {
-				have[fn.Name.Name] = true
-			}
-		}
-	}
+	have := conformance.Functions(t)
 	n := 0
 	for kind, last := range map[string]int{"MUST-": 69, "SHLD-": 31} {
 		for i := 1; i <= last; i++ {

@@ -1,12 +1,10 @@
 package websocket
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/conformance"
 )
 
 // A rule is a MUST of RFC 6455 or RFC 7692, in the order of the texts.
@@ -149,25 +147,7 @@ var compression = []rule{
 
 // TestRules holds that every rule has a test that is there, or a reason.
 func TestRules(t *testing.T) {
-	have := map[string]bool{}
-	entries, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), e.Name(), nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok {
-				have[fn.Name.Name] = true
-			}
-		}
-	}
+	have := conformance.Functions(t)
 	for rfc, rules := range map[string][]rule{"RFC 6455": framing, "RFC 7692": compression} {
 		for _, r := range rules {
 			for name := range strings.FieldsSeq(r.tests) {
