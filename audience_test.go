@@ -210,7 +210,8 @@ func TestAudienceHeldLoop(t *testing.T) {
 func TestAudienceRandom(t *testing.T) {
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
 		const seed, senders, clients, rounds = 11, 4, 8, 150
-		b := boxed(t, p, stream, &plexor.Server{Loops: 2, Limits: plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 64, WhenFull: plexor.DropOldest}}})
+		limits := plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 64, WhenFull: plexor.DropOldest}}
+		b := boxed(t, p, stream, &plexor.Server{Loops: 2, Limits: limits})
 		a := new(plexor.Audience)
 		var mu sync.Mutex
 		boxes := make([]*plexor.Outbox, clients)

@@ -19,7 +19,7 @@ import (
 // TestBubbleShared: a connection whose loop is outside the bubble is used inside one as one of package net is. Each
 // step waits, and is woken by the loop. A mistake ends the process.
 func TestBubbleShared(t *testing.T) {
-	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
+	eachShared(t, func(t *testing.T, pair makePair) {
 		_, server, client := pair(t, &plexor.Server{})
 		sent := random(4<<20, 2)
 		steps := make(chan func()) // made outside: the peer is not in the bubble

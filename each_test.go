@@ -122,7 +122,7 @@ func TestEachBytes(t *testing.T) {
 
 // TestEachShared: what Listen and Shared have made is listed.
 func TestEachShared(t *testing.T) {
-	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
+	eachShared(t, func(t *testing.T, pair makePair) {
 		b, server, client := pair(t, &plexor.Server{})
 		send(t, client, "x")
 		want(t, server, "x")

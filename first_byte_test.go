@@ -17,8 +17,13 @@ import (
 // closed and counted, with a handler of a stream and with Messages, over TLS behind the
 // handshake. One that has said something is not, and neither is one whose handler speaks first.
 func TestFirstByte(t *testing.T) {
-	for name, h := range map[string]plexor.Handler{"HandlerFunc": plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), "Messages": upper,
-		"Turns": upperTurns, "Sessions": newVisits(func(v *visit, line string) error { return v.c.Send([]byte(strings.ToUpper(line))) }).handlers()["Message"]} {
+	upperVisits := newVisits(func(v *visit, line string) error { return v.c.Send([]byte(strings.ToUpper(line))) })
+	for name, h := range map[string]plexor.Handler{
+		"HandlerFunc": plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }),
+		"Messages":    upper,
+		"Turns":       upperTurns,
+		"Sessions":    upperVisits.handlers()["Message"],
+	} {
 		t.Run(name, func(t *testing.T) {
 			eachMessagePlace(t, func(t *testing.T, p place) {
 				endSilent(t, p, h)

@@ -93,9 +93,11 @@ func TestIdleCost(t *testing.T) {
 				after := held()
 				coroutines := after.goroutines - before.goroutines
 				stack, heap := (after.stack-before.stack-spareStack)/n, (after.heap-before.heap)/n-peers
-				t.Logf("%d coroutines; at least %d bytes of stack and %d of heap for each of %d connections", coroutines, stack, heap, n)
+				t.Logf("%d coroutines; at least %d bytes of stack and %d of heap for each of %d connections",
+					coroutines, stack, heap, n)
 				if coroutines > row.coroutines*n || stack > row.stack || heap > row.heap {
-					t.Errorf("want at most %d coroutines, and %d bytes of stack and %d of heap a connection", row.coroutines*n, row.stack, row.heap)
+					t.Errorf("want at most %d coroutines, and %d bytes of stack and %d of heap a connection",
+						row.coroutines*n, row.stack, row.heap)
 				}
 				for _, c := range append(conns, warm...) {
 					c.Close()
@@ -208,7 +210,8 @@ func TestHandshakeStacks(t *testing.T) {
 		held()
 		held()
 		after := held()
-		t.Logf("%d bytes of stack for each of %d handshakes under way, %d when they are done", (during.stack-before.stack)/n, n, (after.stack-before.stack)/n)
+		t.Logf("%d bytes of stack for each of %d handshakes under way, %d when they are done",
+			(during.stack-before.stack)/n, n, (after.stack-before.stack)/n)
 		if each := (after.stack - before.stack) / n; each > 4300 {
 			t.Errorf("%d bytes of stack are held for each coroutine in the pool", each)
 		}

@@ -85,19 +85,24 @@ func TestLayersRefuse(t *testing.T) {
 		{"up", []pkg{ours("loop"), ours("sock", module+"/loop")}, "sock imports loop: "},
 		{"alone", []pkg{ours("sock"), ours("frame", module+"/sock")}, "frame imports sock: frame imports nothing of ours"},
 		{"module in the core", []pkg{kong, ours("loop", "example.com/kong")}, "loop depends on example.com/kong: "},
-		{"module in the core, by way of another", []pkg{kong, {ImportPath: "example.com/x", Imports: []string{"example.com/kong"},
-			Module: kong.Module}, ours("sock", "example.com/x"), ours("loop", module+"/sock")}, "loop depends on example.com/kong: "},
+		{"module in the core, by way of another", []pkg{kong,
+			{ImportPath: "example.com/x", Imports: []string{"example.com/kong"}, Module: kong.Module},
+			ours("sock", "example.com/x"), ours("loop", module+"/sock")}, "loop depends on example.com/kong: "},
 		{"module in the command", []pkg{kong, ours("cmd/plexor", "example.com/kong")}, ""},
 		{"down from the root", []pkg{ours("loop"), {ImportPath: module, Imports: []string{module + "/loop"}}}, ""},
 		{"up to the root", []pkg{{ImportPath: module}, ours("loop", module)}, "loop imports .: "},
-		{"up from the root", []pkg{ours("cmd/plexor"), {ImportPath: module, Imports: []string{module + "/cmd/plexor"}}}, ". imports cmd/plexor: "},
-		{"module in the root", []pkg{kong, {ImportPath: module, Imports: []string{"example.com/kong"}}}, ". depends on example.com/kong: "},
+		{"up from the root", []pkg{ours("cmd/plexor"), {ImportPath: module, Imports: []string{module + "/cmd/plexor"}}},
+			". imports cmd/plexor: "},
+		{"module in the root", []pkg{kong, {ImportPath: module, Imports: []string{"example.com/kong"}}},
+			". depends on example.com/kong: "},
 		{"unknown", []pkg{ours("util")}, "util is in no layer: "},
-		{"example of the command", []pkg{ours("cmd/plexor"), ours("examples/x", module+"/cmd/plexor")}, "examples/x imports cmd/plexor: "},
+		{"example of the command", []pkg{ours("cmd/plexor"), ours("examples/x", module+"/cmd/plexor")},
+			"examples/x imports cmd/plexor: "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := check(row.pkgs)
-			if row.want == "" && len(got) > 0 || row.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, row.want) }) {
+			says := func(s string) bool { return strings.Contains(s, row.want) }
+			if row.want == "" && len(got) > 0 || row.want != "" && !slices.ContainsFunc(got, says) {
 				t.Errorf("check = %q, want %q", got, row.want)
 			}
 		})
@@ -131,15 +136,18 @@ func check(pkgs []pkg) (refusals []string) {
 			case slices.Contains(alone, name):
 				refuse("%s imports %s: %s imports nothing of ours, so that it can be used without the rest", name, other, name)
 			case layerOf(other) >= mine:
-				refuse("%[1]s imports %[2]s: %[1]s is on line %[3]d of the layers and %[2]s on line %[4]d, and imports point up that list only", name, other, mine, layerOf(other))
+				refuse("%[1]s imports %[2]s: %[1]s is on line %[3]d of the layers and %[2]s on line %[4]d, and imports "+
+					"point up that list only", name, other, mine, layerOf(other))
 			}
 		}
 		if mine >= core {
 			continue
 		}
 		for _, dep := range reach(byPath, p.ImportPath) {
-			if d := byPath[dep]; !d.Standard && d.Module != nil && d.Module.Path != module && d.Module.Path != "golang.org/x/sys" {
-				refuse("%s depends on %s: layers 0 to 5 need the standard library and golang.org/x/sys alone, so that a user gets nothing else with them", name, dep)
+			d := byPath[dep]
+			if !d.Standard && d.Module != nil && d.Module.Path != module && d.Module.Path != "golang.org/x/sys" {
+				refuse("%s depends on %s: layers 0 to 5 need the standard library and golang.org/x/sys alone, so that a "+
+					"user gets nothing else with them", name, dep)
 			}
 		}
 	}

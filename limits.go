@@ -28,14 +28,15 @@ type Limits struct {
 	ReadIdle  time.Duration
 	WriteIdle time.Duration
 	// FirstByte is how long a connection may go without its first byte (default 30 s; negative: as long as IdleTimeout
-	// lets it): from its start, and over TLS from the handshake's end. It is closed then, up to an eighth later, and counted
-	// in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not for a GreeterFunc,
-	// nor for what a Listener accepts; but for Sessions, whatever Open does.
+	// lets it): from its start, and over TLS from the handshake's end. It is closed then, up to an eighth later, and
+	// counted in Stats.Silent. It holds while no code of the handler's has run that could set a deadline: not for a
+	// GreeterFunc, nor for what a Listener accepts; but for Sessions, whatever Open does.
 	FirstByte time.Duration
-	// FrameTime is how long a message of [Messages] or [Sessions] may take to arrive, from its first byte to its last (default 1 minute;
-	// negative: as long as IdleTimeout lets it). Over TLS that holds for a record too, of which part has come. Then the
-	// connection is closed, up to an eighth later, and counted in Stats.SlowFrames. Time in which nothing was read, because
-	// the peer did not take its answers, does not count. Who takes messages of many MiB over slow links makes it longer.
+	// FrameTime is how long a message of [Messages] or [Sessions] may take to arrive, from its first byte to its last
+	// (default 1 minute; negative: as long as IdleTimeout lets it). Over TLS that holds for a record too, of which part
+	// has come. Then the connection is closed, up to an eighth later, and counted in Stats.SlowFrames. Time in which
+	// nothing was read, because the peer did not take its answers, does not count. Who takes messages of many MiB over
+	// slow links makes it longer.
 	FrameTime time.Duration
 	// PartialInput is how many bytes of memory the input of all connections of a loop may take that no handler could use
 	// yet (default 64 MiB; negative: no bound): of messages that have arrived in part, with what TLS keeps of a record of

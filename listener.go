@@ -33,7 +33,8 @@ func (s *Server) Listen(addr string) (*Listener, error) {
 		return nil, err
 	}
 	if ep.addr.Scheme == "udp" {
-		return nil, &net.OpError{Op: "listen", Net: "udp", Err: net.UnknownNetworkError("udp has no connections: OpenPackets serves datagrams")}
+		return nil, &net.OpError{Op: "listen", Net: "udp",
+			Err: net.UnknownNetworkError("udp has no connections: OpenPackets serves datagrams")}
 	}
 	if err := ep.secureWith(s); err != nil {
 		return nil, err

@@ -6,7 +6,7 @@ package plexor
 // room in the loop's output. If there is none the Outbox takes the right to write (holds), so that it comes before
 // the handler's next Write, and goes on when there is room:
 //
-//	called, deliver, putHere ──▶ flush ─no room─▶ holds ──Writable──▶ flush ──empty, or its turn is over──▶ the next Write
+//	called, deliver, putHere ──▶ flush ─no room─▶ holds ──Writable──▶ flush ──empty, or turn over──▶ the next Write
 //	                               └──a Write is half done──▶ unlockWrite ──▶ flush
 
 // outboxTurn is how many bytes of entries are written before a handler's Write that waits has its turn.

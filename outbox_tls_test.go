@@ -15,10 +15,11 @@ func testBoxStartTLS(t *testing.T, driver string) {
 		t.Fatal(err)
 	}
 	boxes, shaking := make(chan *plexor.Outbox, 1), make(chan struct{})
-	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	hello := func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		close(shaking)
 		return nil, nil
-	}}
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, GetConfigForClient: hello}
 	b := (place{driver, "tcp://127.0.0.1:0"}).serve(t, &plexor.Server{}, plexor.HandlerFunc(func(c *plexor.Conn) {
 		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 			t.Error(err)

@@ -37,7 +37,8 @@ func TestOutboxWait(t *testing.T) {
 					loops = 2
 				}
 				boxes := make(chan *plexor.Outbox, 1)
-				b := p.serve(t, &plexor.Server{Loops: loops, Limits: plexor.Limits{HighWater: 64 << 10, Outbox: plexor.OutboxLimits{Entries: 2}}},
+				limits := plexor.Limits{HighWater: 64 << 10, Outbox: plexor.OutboxLimits{Entries: 2}}
+				b := p.serve(t, &plexor.Server{Loops: loops, Limits: limits},
 					plexor.HandlerFunc(func(c *plexor.Conn) {
 						var first [1]byte
 						if _, err := io.ReadFull(c, first[:]); err != nil {
@@ -104,7 +105,8 @@ func TestOutboxWait(t *testing.T) {
 // TestOutboxWaitOnLoop: what would wait for its own loop is refused.
 func TestOutboxWaitOnLoop(t *testing.T) {
 	errs := make(chan error, 1)
-	b := boxed(t, place{"auto", "tcp://127.0.0.1:0"}, false, &plexor.Server{Loops: 1, Limits: plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 1}}})
+	limits := plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 1}}
+	b := boxed(t, place{"auto", "tcp://127.0.0.1:0"}, false, &plexor.Server{Loops: 1, Limits: limits})
 	_, o := b.dialBox()
 	fillBox(b.bench, o)
 	if err := put(o, "x"); err != nil {

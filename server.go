@@ -15,9 +15,9 @@ import (
 )
 
 // A Server serves connections and datagrams on event loops. Fill in the fields and call one of its methods; the fields
-// must not change from then on. All methods may be called from any goroutine. On its own loops, so from its handlers, Stats, Engine,
-// Close and StopListening work, and wait for nothing; the others would wait for the very handler that calls them, and fail with a
-// *coro.MisuseError, which the log is told of, too.
+// must not change from then on. All methods may be called from any goroutine. On its own loops, so from its handlers,
+// Stats, Engine, Close and StopListening work, and wait for nothing; the others would wait for the very handler that
+// calls them, and fail with a *coro.MisuseError, which the log is told of, too.
 type Server struct {
 	// Handler serves the connections of ListenAndServe and Serve.
 	Handler Handler
@@ -46,15 +46,15 @@ type Server struct {
 	// negative: never), and OnStall gets the report in place of the log.
 	Stall   time.Duration
 	OnStall func(loop.Stall)
-	// Spin is how long a loop with nothing to do looks again and again before it sleeps, while that pays: for peers on this
-	// machine that answer within microseconds (default 0: not at all; see loop.Options.Spin).
+	// Spin is how long a loop with nothing to do looks again and again before it sleeps, while that pays: for peers on
+	// this machine that answer within microseconds (default 0: not at all; see loop.Options.Spin).
 	Spin time.Duration
 	// Clock is where the loops take their time from (default the system's).
 	Clock loop.Clock
-	// Log gets what nobody else is told: panics, bad frames, stalls, wrong use (default slog.Default()). A peer does not set
-	// the rate of its lines: of those with the same level and message ten are written at once and then one a second. The
-	// attribute "omitted" says how many before it were not; if no other one follows, a line with the count alone does, within
-	// two seconds. Stats count them all. Lines at the level of Debug have no such bound.
+	// Log gets what nobody else is told: panics, bad frames, stalls, wrong use (default slog.Default()). A peer does not
+	// set the rate of its lines: of those with the same level and message ten are written at once and then one a second.
+	// The attribute "omitted" says how many before it were not; if no other one follows, a line with the count alone
+	// does, within two seconds. Stats count them all. Lines at the level of Debug have no such bound.
 	Log *slog.Logger
 
 	log     *slog.Logger // Log, as sample bounds it
@@ -99,8 +99,8 @@ func (s *Server) start() error {
 	g, err := loop.NewGroup(loop.GroupOptions{
 		Loops:  s.Loops,
 		Spread: s.Spread,
-		Options: loop.Options{Driver: s.Driver, HighWater: s.limits.HighWater, Linger: s.limits.Linger, Spin: s.Spin, Stall: s.Stall,
-			OnStall: s.OnStall, Clock: s.Clock, Log: log},
+		Options: loop.Options{Driver: s.Driver, HighWater: s.limits.HighWater, Linger: s.limits.Linger, Spin: s.Spin,
+			Stall: s.Stall, OnStall: s.OnStall, Clock: s.Clock, Log: log},
 	})
 	if err != nil {
 		endLog()
@@ -134,8 +134,8 @@ func (s *Server) start() error {
 // then returns ErrServerClosed, when all has ended. Any other error is why it could not listen on one of them, and
 // then none is served, or why the loops ended.
 //
-// An address is "tcp://host:port", "tls://host:port" (see [TLS]), "udp://host:port" or "unix:///path", with socket options as a query (see
-// sock.ParseAddr and sock.ParseOptions). Port 0 takes a free one: [Server.Open] tells which.
+// An address is "tcp://host:port", "tls://host:port" (see [TLS]), "udp://host:port" or "unix:///path", with socket
+// options as a query (see sock.ParseAddr and sock.ParseOptions). Port 0 takes a free one: [Server.Open] tells which.
 func (s *Server) ListenAndServe(addr ...string) error {
 	if len(addr) == 0 {
 		return errors.New("plexor: ListenAndServe without an address: give it one, as in tcp://127.0.0.1:9000")
@@ -228,9 +228,9 @@ func (s *Server) closedOr(err error) error {
 
 // Serve serves the connections of ln, which must be one of package net's for tcp or unix, with Handler, until Shutdown
 // or Close; it then returns ErrServerClosed. The server takes ln over, and closes it. It is accepted from by the loops,
-// by way of a duplicate of its descriptor. The file of a unix socket is removed if closing ln does so, as it is with package
-// net: that of a net.Listen is, unless SetUnlinkOnClose says otherwise, and that of a net.FileListener, which somebody
-// else has made (systemd, a parent process), is not.
+// by way of a duplicate of its descriptor. The file of a unix socket is removed if closing ln does so, as it is with
+// package net: that of a net.Listen is, unless SetUnlinkOnClose says otherwise, and that of a net.FileListener, which
+// somebody else has made (systemd, a parent process), is not.
 func (s *Server) Serve(ln net.Listener) error {
 	if err := s.misused("Serve"); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // TestSharedIdle: by the loops' clock, a connection that goroutines have is closed when no byte has moved for so long
 // in either direction, and not before; who waits to read is told.
 func TestSharedIdle(t *testing.T) {
-	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (b *bench, server, client net.Conn)) {
+	eachShared(t, func(t *testing.T, pair makePair) {
 		clock := loop.NewManualClock(time.Now())
 		limits := plexor.Limits{IdleTimeout: 8 * time.Second}
 		b, server, client := pair(t, &plexor.Server{Loops: 1, Clock: clock, Limits: limits})

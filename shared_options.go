@@ -109,7 +109,8 @@ func (r rawConn) once(op string, f func(fd uintptr) bool) error {
 	done := false
 	err := r.Control(func(fd uintptr) { done = f(fd) })
 	if err == nil && !done {
-		err = r.s.wrap(op, fmt.Errorf("plexor: the loop waits for this descriptor, and nobody else: use Read and Write of the connection: %w", errors.ErrUnsupported))
+		err = r.s.wrap(op, fmt.Errorf("plexor: the loop waits for this descriptor, and nobody else: "+
+			"use Read and Write of the connection: %w", errors.ErrUnsupported))
 	}
 	return err
 }

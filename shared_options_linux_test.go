@@ -14,7 +14,7 @@ import (
 // TestSharedOptions: what libraries set on a net.TCPConn they set on a shared connection, over TLS too; after its end
 // that is an error, whatever has the descriptor's number then.
 func TestSharedOptions(t *testing.T) {
-	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
+	eachShared(t, func(t *testing.T, pair makePair) {
 		_, server, client := pair(t, &plexor.Server{})
 		if client.RemoteAddr().Network() == "unix" {
 			if err := server.(interface{ SetNoDelay(bool) error }).SetNoDelay(true); err == nil {

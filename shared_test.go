@@ -63,11 +63,15 @@ func given(t *testing.T, p place, srv *plexor.Server) (b *bench, server, client 
 	return b, server, client
 }
 
+// A makePair makes a shared connection of srv's and the client at its other end.
+type makePair func(t *testing.T, srv *plexor.Server) (b *bench, server, client net.Conn)
+
 // eachShared runs f with each kind of shared connection, where goroutines have the descriptor and where the loop reads
 // and writes for them.
-func eachShared(t *testing.T, f func(t *testing.T, pair func(*testing.T, *plexor.Server) (b *bench, server, client net.Conn))) {
+func eachShared(t *testing.T, f func(t *testing.T, pair makePair)) {
 	eachPlace(t, func(t *testing.T, p place) {
-		for name, pair := range map[string]func(*testing.T, place, *plexor.Server) (*bench, net.Conn, net.Conn){"Listen": accepted, "Shared": given} {
+		for name, pair := range map[string]func(*testing.T, place, *plexor.Server) (*bench, net.Conn, net.Conn){
+			"Listen": accepted, "Shared": given} {
 			t.Run(name, func(t *testing.T) {
 				f(t, func(t *testing.T, srv *plexor.Server) (*bench, net.Conn, net.Conn) { return pair(t, p, srv) })
 			})
@@ -81,7 +85,7 @@ func eachShared(t *testing.T, f func(t *testing.T, pair func(*testing.T, *plexor
 
 // TestSharedEcho: all bytes, and half-close.
 func TestSharedEcho(t *testing.T) {
-	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
+	eachShared(t, func(t *testing.T, pair makePair) {
 		_, server, client := pair(t, &plexor.Server{Limits: plexor.Limits{HighWater: 16 << 10}})
 		sent := random(3<<20, 2)
 		var g sync.WaitGroup
@@ -110,7 +114,7 @@ func TestSharedEcho(t *testing.T) {
 // TestSharedBounds: who writes to a peer that does not read is held up, with a bound on what is kept; and so is a peer
 // that writes to who does not read.
 func TestSharedBounds(t *testing.T) {
-	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
+	eachShared(t, func(t *testing.T, pair makePair) {
 		_, server, client := pair(t, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}})
 		const total = 12 << 20 // more than the system buffers
 		for name, ends := range map[string][2]net.Conn{"out": {server, client}, "in": {client, server}} {
@@ -147,7 +151,7 @@ func TestSharedBounds(t *testing.T) {
 
 // TestSharedEnds: what is told by Read and Write after each kind of end.
 func TestSharedEnds(t *testing.T) {
-	eachShared(t, func(t *testing.T, pair func(*testing.T, *plexor.Server) (*bench, net.Conn, net.Conn)) {
+	eachShared(t, func(t *testing.T, pair makePair) {
 		p := make([]byte, 10)
 		t.Run("close", func(t *testing.T) {
 			_, server, client := pair(t, &plexor.Server{})

@@ -59,35 +59,6 @@ var mustSleep = map[string]string{
 	"uring/thread_linux_test.go TestInterrupted":             "signals apart from each other are an interruption each",
 }
 
-// notYet are files that are older than these bounds and were being changed when those came. Take out what you mend.
-var notYet = []string{
-	"audience_test.go",
-	"first_byte_test.go",
-	"idle_test.go",
-	"layers_test.go",
-	"limits.go",
-	"lines_test.go",
-	"listener.go",
-	"loop/conn.go",
-	"loop/group.go",
-	"loop/listener.go",
-	"messages.go",
-	"outbox_loop.go",
-	"outbox_test.go",
-	"outbox_tls_test.go",
-	"outbox_wait_test.go",
-	"server.go",
-	"sessions_test.go",
-	"shared.go",
-	"shared_deadline.go",
-	"shared_options.go",
-	"shared_test.go",
-	"tls_client_test.go",
-	"turns_limits_test.go",
-	"turns_test.go",
-	"worker.go",
-}
-
 // A source is a file with its syntax.
 type source struct {
 	path string
@@ -140,9 +111,6 @@ func parse(path string, text []byte) (*source, error) {
 func TestTidy(t *testing.T) {
 	all := sources(t)
 	for _, s := range all {
-		if slices.Contains(notYet, s.path) {
-			continue
-		}
 		for _, fault := range slices.Concat(s.form(), s.functions(), s.sleeps(mustSleep)) {
 			t.Error(fault)
 		}

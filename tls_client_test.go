@@ -93,8 +93,10 @@ func TestTLSClient(t *testing.T) {
 			wrong := sha256.Sum256(nil)
 			for _, row := range []struct{ name, addr, says string }{
 				{"pinned", "tls://" + a.String() + "?fingerprint=" + fp, ""},
-				{"pinned in small letters", "tls://" + a.String() + "?fingerprint=" + strings.ToLower(strings.ReplaceAll(fp, ":", "")), ""},
-				{"another one pinned", "tls://" + a.String() + "?fingerprint=" + certs.Colons(wrong[:]), "has the fingerprint " + fp},
+				{"pinned in small letters",
+					"tls://" + a.String() + "?fingerprint=" + strings.ToLower(strings.ReplaceAll(fp, ":", "")), ""},
+				{"another one pinned",
+					"tls://" + a.String() + "?fingerprint=" + certs.Colons(wrong[:]), "has the fingerprint " + fp},
 				{"nobody vouches", "tls://" + a.String(), "the certificate of the server was refused"},
 				{"no pin", "tls://" + a.String() + "?fingerprint=AB", "no SHA-256"},
 				{"no TLS", "tls://" + plain.String(), "11 bytes were there before it began"},

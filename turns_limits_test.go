@@ -19,7 +19,8 @@ func TestTurnsFlood(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		const n, size = 1000, 5000
 		var c1 *plexor.Conn
-		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: 64 << 10}}, plexor.Turns(func(c *plexor.Conn) error {
+		srv := &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: 64 << 10}}
+		b := p.serve(t, srv, plexor.Turns(func(c *plexor.Conn) error {
 			piece := make([]byte, 8<<10)
 			m, err := c.Read(piece)
 			switch {
@@ -76,7 +77,8 @@ func TestTurnsFlood(t *testing.T) {
 func TestTurnsRecordTime(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		clock := loop.NewManualClock(time.Now())
-		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{FrameTime: 8 * time.Second, IdleTimeout: -1}}, nil, upperTurns)
+		limits := plexor.Limits{FrameTime: 8 * time.Second, IdleTimeout: -1}
+		b := serveTLS(t, driver, &plexor.Server{Loops: 1, Clock: clock, Limits: limits}, nil, upperTurns)
 		part, waits := b.connect(nil), b.connect(nil)
 		send(t, part, "a\n")
 		want(t, part, "A\n")
@@ -84,7 +86,8 @@ func TestTurnsRecordTime(t *testing.T) {
 		send(t, waits, "wai")
 		b.await("the turn", func(s plexor.Stats) bool { return s.Handlers == 1 })
 		send(t, part.NetConn(), "\x17\x03\x03\x00\x20half")
-		for end := time.Now().Add(patience); b.Stats().SlowFrames == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		end := time.Now().Add(patience)
+		for ; b.Stats().SlowFrames == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			clock.Advance(time.Second)
 		}
 		wantEnd(t, part)
@@ -102,7 +105,8 @@ func TestTurnsPartialInput(t *testing.T) {
 	const bound = 4 << 10
 	const conns = 2 * bound / plexor.SmallestBuffer
 	eachMessagePlace(t, func(t *testing.T, p place) {
-		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{PartialInput: bound}}, plexor.Turns(func(c *plexor.Conn) error {
+		srv := &plexor.Server{Loops: 1, Limits: plexor.Limits{PartialInput: bound}}
+		b := p.serve(t, srv, plexor.Turns(func(c *plexor.Conn) error {
 			line, err := lineOf(c)
 			if err != nil {
 				return err

@@ -93,8 +93,8 @@ func workerOn(s *coro.Scheduler) *worker {
 }
 
 // How many of the engine's own calls that block may run at once on behalf of a loop. Users' calls have coro's
-// Options.Blocking, and Handshakes bounds what callbacks of a tls.Config wait for: whatever one of them waits for that does not
-// answer (a resolver, a disk, a database), holds up no other kind.
+// Options.Blocking, and Handshakes bounds what callbacks of a tls.Config wait for: whatever one of them waits for that
+// does not answer (a resolver, a disk, a database), holds up no other kind.
 const (
 	mostLookUps = 64 // a goroutine each, of 2 KiB with Go's resolver, of a thread with the system's
 	mostReads   = 16 // a thread each while the disk does not answer

@@ -84,7 +84,8 @@ func (l *Loop) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*Listener
 }
 
 // listenOn takes s over. The file of one that is shared is left to others.
-func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop, how listening) (*Listener, error) {
+func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give func() *Loop, how listening) (
+	*Listener, error) {
 	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o, listening: how}
 	var err error
 	if ln.addr, err = s.LocalAddr(); err == nil && !how.shared {
