@@ -18,7 +18,7 @@ import (
 // A Conn is a connection in the hands of coroutines: a [net.Conn] whose waits park the coroutine that calls it, while
 // the loop and its other coroutines go on.
 //
-// All methods but String and RemoteAddr are for coroutines of the connection's loop: the handler's own, and those that
+// All methods but String, RemoteAddr and Loop are for coroutines of the connection's loop: the handler's own, and those that
 // it starts with package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with another
 // one. Calls from elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail with an
 // error that says so, and the first of them on each loop is logged. [Conn.Shared] makes a net.Conn for everybody else.
@@ -245,6 +245,10 @@ func (c *Conn) Abort() error {
 	c.raw.abort(loop.ErrAborted)
 	return nil
 }
+
+// Loop is the loop that the connection lives on: for [coro.On], and for loop.Loop.Post from elsewhere. Any goroutine
+// may call it.
+func (c *Conn) Loop() *loop.Loop { return c.raw.w.loop }
 
 // LocalAddr is this end's address: a *net.TCPAddr or *net.UnixAddr. Once the connection
 // is over, and after wrong use, it is empty.

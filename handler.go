@@ -17,6 +17,13 @@ type Handler interface {
 	ServeConn(c *Conn)
 }
 
+// An ALPNHandler is a Handler that says which protocols it speaks over TLS, the one that it likes best first (ALPN, RFC
+// 7301): they are those of an address whose [TLS].Config names none.
+type ALPNHandler interface {
+	Handler
+	NextProtos() []string
+}
+
 // A HandlerFunc is a Handler that is straight-line code on a stream: it runs as a coroutine of its own, from the moment
 // when the first byte, or the end of the stream, has come, over TLS the first behind the handshake. Until then the
 // connection costs neither stack nor buffer (over TLS what crypto/tls keeps), and f can set no deadline: a connection
@@ -98,6 +105,7 @@ func (e *events) Prefetch(step int) {
 func (e *events) EOF(*loop.Conn) {
 	c := (*Conn)(e)
 	c.raw.flags |= gotEOF
+	c.raw.tellEnd()
 	switch {
 	case c.is(unshaken):
 		c.helloEnd(c.shaken)

@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"coro"},
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
-	{"ipc/shm"},
+	{"ipc/shm", "web"},
 	{"ipc"},
 	{"proc"},
 	{"load", "models"},

@@ -165,6 +165,7 @@ func (e *messageEvents) Prefetch(step int) {
 func (e *messageEvents) EOF(*loop.Conn) {
 	m := (*messageConn)(e)
 	m.raw.flags |= gotEOF
+	m.raw.tellEnd()
 	switch {
 	case m.is(unshaken):
 		m.helloEnd(m.shaken)

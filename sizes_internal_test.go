@@ -17,7 +17,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{"Conn", unsafe.Sizeof(Conn{}), 192}, // three cache lines, and begins with one
 		{"messageConn", unsafe.Sizeof(messageConn{}), 288},
-		{"waits", unsafe.Sizeof(waits{}), 112},
+		{"waits", unsafe.Sizeof(waits{}), 128},
 		{"Outbox", unsafe.Sizeof(Outbox{}), 288},
 		{"secured", unsafe.Sizeof(secured{}), 96},
 	} {

@@ -75,6 +75,7 @@ type waits struct {
 	closer  coro.Waiter
 	writing bool
 	box     *Outbox   // nil: nobody asked for it
+	ended   func()    // of OnEnd; nil: nobody wants to know
 	readBy  time.Time // zero: none
 	writeBy time.Time
 }
@@ -95,7 +96,7 @@ func (s *stream) getWaits() *waits {
 func (s *stream) dropWaits() {
 	x := s.waits
 	if x != nil && x.readBy.IsZero() && x.writeBy.IsZero() && !x.writing && x.writers.empty() &&
-		!x.closer.Waiting() && x.box == nil {
+		!x.closer.Waiting() && x.box == nil && x.ended == nil {
 		s.waits = nil
 		s.w.putWaits(x)
 	}

@@ -29,6 +29,35 @@ func (s *stream) finish(err error) {
 	s.wakeWriters()
 	if s.waits != nil {
 		s.waits.closer.Wake()
+		s.tellEnd()
+	}
+}
+
+// tellEnd tells who asked by OnEnd, once.
+func (s *stream) tellEnd() {
+	if x := s.waits; x != nil && x.ended != nil {
+		f := x.ended
+		x.ended = nil
+		f()
+	}
+}
+
+// OnEnd has f called once, by loop code, when nothing more will come from the peer: it has closed its half, or the
+// connection has ended. If that is so already it is called at once, though bytes that came before may be unread. nil
+// takes it back, and a later call takes the place of an earlier one. f must not wait. It is for handlers that work for
+// the peer while they do not read, to learn that nobody wants the result any more. As with Context, a peer of whom
+// 64 KiB are unread is not watched meanwhile. Over TLS the end is that of the connection below.
+func (c *Conn) OnEnd(f func()) {
+	if c.usable("watch") != nil {
+		return // the log was told
+	}
+	s := &c.raw
+	switch {
+	case f == nil && s.waits == nil:
+	case f != nil && s.is(gotEOF|over):
+		f()
+	default:
+		s.getWaits().ended = f
 	}
 }
 

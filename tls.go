@@ -93,6 +93,9 @@ func (ep *endpoint) secureWith(s *Server) error {
 	if given.Config != nil {
 		cfg = given.Config.Clone()
 	}
+	if h, ok := ep.handler.(ALPNHandler); ok && len(cfg.NextProtos) == 0 {
+		cfg.NextProtos = h.NextProtos()
+	}
 	own := len(cfg.Certificates) > 0 || cfg.GetCertificate != nil
 	if own && len(given.Pairs) > 0 {
 		return fail(errors.New("Server.TLS has both Pairs and certificates in Config: which of them is meant?"))

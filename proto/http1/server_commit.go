@@ -1,0 +1,338 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// How the head of an answer comes about, and how an answer ends.
+
+// fix writes down the fields that the handler has set: what it changes from now on is not seen (but for trailers).
+// Those that say how the message ends are the server's own.
+func (x *response) fix() {
+	for name, values := range x.header {
+		switch name {
+		case "Content-Length":
+			x.fixLength(values)
+		case "Connection":
+			for _, v := range values {
+				x.closes = x.closes || hasToken(v, "close")
+			}
+		case "Date":
+			x.hasDate = true
+		case "Content-Type":
+			x.hasType = true
+		case "Content-Encoding":
+			x.encoded = len(values) > 0 && values[0] != ""
+		case "Trailer":
+			x.trailing = true
+		}
+	}
+	if len(x.header) > 0 {
+		but := [...]string{"Content-Length", "Transfer-Encoding", "Content-Type"}
+		n := 2
+		if x.status == http.StatusNotModified {
+			n = 3 // it has none of its own (RFC 9110, section 15.4.5)
+		}
+		x.buf.fields = appendFields(x.buf.fields[:0], x.header, but[:n]...)
+	}
+}
+
+func (x *response) fixLength(values []string) {
+	if len(values) == 0 {
+		return
+	}
+	n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63)
+	if err != nil || len(values) > 1 && slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
+		x.mistake("invalid Content-Length of " + strconv.Quote(values[0]))
+		return
+	}
+	x.length = int64(n)
+}
+
+// hasToken reports whether a list has the token, in any case.
+func hasToken(list, token string) bool {
+	for t := range strings.SplitSeq(list, ",") {
+		if strings.EqualFold(textproto.TrimString(t), token) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendFields writes fields, by their names in order, but for some. A name that is none is left out, and what would
+// end a line in a value is a space, as net/http has it.
+func appendFields(b []byte, header http.Header, but ...string) []byte {
+	var room [16]string
+	names := room[:0]
+	for name := range header {
+		if !slices.Contains(but, name) && !strings.HasPrefix(name, http.TrailerPrefix) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 1 {
+		slices.Sort(names)
+	}
+	for _, name := range names {
+		if name == "" || !allOf(name, isToken) {
+			continue
+		}
+		for _, v := range header[name] {
+			b = append(append(b, name...), ": "...)
+			b = append(appendValue(b, v), "\r\n"...)
+		}
+	}
+	return b
+}
+
+// appendValue writes a field's value in one line.
+func appendValue(b []byte, v string) []byte {
+	v = textproto.TrimString(v)
+	if allOf(v, isValue) {
+		return append(b, v...)
+	}
+	for i := range len(v) {
+		if c := v[i]; chars[c]&isValue != 0 {
+			b = append(b, c)
+		} else {
+			b = append(b, ' ')
+		}
+	}
+	return b
+}
+
+// commit sends the head, and the body as far as it is there. It is final when nothing more comes.
+func (x *response) commit(final bool) error {
+	c, b := x.c, x.buf
+	x.committed = true
+	head := x.req.Method == http.MethodHead
+	if !x.duplex && !x.body.finishEarly(final) {
+		x.closes = true
+	}
+	body := allowsBody(x.status)
+	switch {
+	case !body:
+		x.length = -1
+	case x.length >= 0:
+	case final && !x.trailers() && (!head || len(b.body) > 0):
+		x.length = int64(len(b.body))
+	case head:
+	case x.req.ProtoMinor == 1:
+		x.chunked = true
+	default:
+		x.closes, x.keep = true, false
+	}
+	c.putStatus(x.status)
+	c.out = append(c.out, b.fields...)
+	if !x.hasDate {
+		c.put(date(c.srv.now()))
+	}
+	if !x.hasType && body && len(b.body) > 0 && !x.encoded {
+		c.put("Content-Type: " + http.DetectContentType(b.body) + "\r\n")
+	}
+	switch {
+	case x.length >= 0:
+		c.put("Content-Length: ")
+		c.putInt(x.length)
+		c.put("\r\n")
+	case x.chunked:
+		c.put("Transfer-Encoding: chunked\r\n")
+	}
+	switch {
+	case x.closes && x.req.ProtoMinor == 1 && !hasToken(x.header.Get("Connection"), "close"):
+		c.put("Connection: close\r\n")
+	case x.keep && !x.closes && x.header["Connection"] == nil:
+		c.put("Connection: keep-alive\r\n")
+	}
+	c.put("\r\n")
+	return x.send(b.body)
+}
+
+// finishEarly is what has to be done with a body before the answer begins. Clients that speak before they listen are
+// read to their end, as far as that is near; false: it is not, and the connection can't be used any more.
+func (b *body) finishEarly(final bool) bool {
+	switch {
+	case b.kind == NoBody || b.err == io.EOF:
+		return true
+	case b.awaited, b.kind == ByLength && b.left > mostDiscarded:
+		return false
+	}
+	ok := b.finish()
+	b.closed = b.closed && (ok || final)
+	if !ok && b.err == nil {
+		b.err = http.ErrBodyReadAfterClose
+	}
+	return ok
+}
+
+// trailers reports whether there are, or may be, trailers.
+func (x *response) trailers() bool {
+	if x.trailing {
+		return true
+	}
+	for name := range x.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendTrailers writes those that the handler has announced, or marked by http.TrailerPrefix.
+func (x *response) appendTrailers(b []byte) []byte {
+	trailers := make(http.Header)
+	for _, v := range x.header["Trailer"] {
+		for name := range strings.SplitSeq(v, ",") {
+			name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))
+			if trails([]byte(name)) && x.header[name] != nil {
+				trailers[name] = x.header[name]
+			}
+		}
+	}
+	for key, values := range x.header {
+		name, ok := strings.CutPrefix(key, http.TrailerPrefix)
+		if name = textproto.CanonicalMIMEHeaderKey(name); ok && trails([]byte(name)) {
+			trailers[name] = values
+		}
+	}
+	return appendFields(b, trailers)
+}
+
+// end is called when the handler has returned: it sends what is left, and says what becomes of the connection.
+func (x *response) end() error {
+	c := x.c
+	x.ctx.end()
+	if x.hijacked {
+		x.ended = true
+		if x.begin == nil {
+			return ErrGone
+		}
+		return x.change()
+	}
+	defer x.giveBack()
+	if x.aborted {
+		x.ended = true
+		x.unwatch()
+		c.unread = true
+		_ = c.flush() // the answers before it, and what there is of this one
+		if x.committed && !x.chunked && x.length < 0 && allowsBody(x.status) {
+			return ErrAborted // its end would be taken for the answer's
+		}
+		return io.EOF
+	}
+	if !x.wroteHeader {
+		x.WriteHeader(http.StatusOK)
+	}
+	x.ended = true
+	x.unwatch()
+	if !x.committed {
+		if err := x.commit(true); err != nil {
+			return err
+		}
+	}
+	if x.chunked {
+		c.put("0\r\n")
+		if x.header != nil {
+			c.out = x.appendTrailers(c.out)
+		}
+		c.put("\r\n")
+	}
+	if x.length >= 0 && x.written < x.length && x.req.Method != http.MethodHead && allowsBody(x.status) {
+		c.unread = true
+		return x.done(io.EOF) // less than was promised: its end says so
+	}
+	if x.body.kind != NoBody && !x.body.finish() {
+		c.unread = true
+		return x.done(io.EOF)
+	}
+	if x.closes {
+		return x.done(io.EOF)
+	}
+	return x.done(nil)
+}
+
+// done takes back what the request has set on the connection.
+func (x *response) done(err error) error {
+	c := x.c
+	if x.writeBy || x.timedWrite {
+		if e := c.flush(); e != nil {
+			return e
+		}
+		_ = c.nc.SetWriteDeadline(time.Time{})
+	}
+	if x.readBy || x.body.limited {
+		_ = c.nc.SetReadDeadline(time.Time{})
+	}
+	if c.failed != nil && err == nil {
+		return c.failed
+	}
+	return err
+}
+
+// giveBack gives the buffers back.
+func (x *response) giveBack() {
+	if b := x.buf; b != nil {
+		x.buf = nil
+		if cap(b.fields) <= mostFields {
+			b.fields, b.body = b.fields[:0], b.body[:0]
+			answers.Put(b)
+		}
+	}
+}
+
+// mostFields is how long the fields of an answer may have become, in bytes, for its buffer to be used again.
+const mostFields = 4 << 10
+
+// change goes over to another protocol.
+func (x *response) change() error {
+	c := x.c
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if c.timed {
+		c.untime()
+	}
+	ahead := slices.Clone(c.in.unread())
+	c.in.r = c.in.w
+	p, err := x.begin(c.nc, ahead)
+	if err != nil {
+		if p != nil {
+			p.Closed(err)
+		}
+		return err
+	}
+	if p == nil {
+		return errors.New("http: Switch: no Protocol")
+	}
+	c.proto = p
+	return nil
+}
+
+// putStatus begins an answer.
+func (c *ServerConn) putStatus(status int) {
+	if status == http.StatusOK {
+		c.put("HTTP/1.1 200 OK\r\n")
+		return
+	}
+	c.put("HTTP/1.1 ")
+	c.putInt(int64(status))
+	text := http.StatusText(status)
+	if text == "" {
+		text = "status code " + strconv.Itoa(status)
+	}
+	c.put(" ")
+	c.put(text)
+	c.put("\r\n")
+}
+
+// putHex begins a chunk of n bytes.
+func (c *ServerConn) putHex(n int) {
+	c.ensureOut()
+	c.out = append(strconv.AppendUint(c.out, uint64(n), 16), "\r\n"...)
+}

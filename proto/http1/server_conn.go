@@ -1,0 +1,310 @@
+package http1
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A ServerConn is the server's side of a connection. Between two turns it holds no buffer, but for the beginning of a
+// head. Its methods are for one goroutine, or coroutine, at a time.
+//
+//	Turn: bytes ──▶ a head is whole ──▶ the handler ──▶ the answer ──▶ the next head, …, rest
+//	          └──▶ a part of one: it is kept, in as much memory as it needs
+type ServerConn struct {
+	srv    *Server
+	nc     net.Conn
+	x      *response // under way
+	proto  Protocol  // in place of HTTP; nil: none
+	part   []byte    // the beginning of a head
+	by     time.Time // until when a head has to be there; zero: none has begun
+	base   context.Context
+	remote string
+	tls    *tls.ConnectionState
+
+	in  *input // nil: between two turns
+	out []byte // of answers, not written yet
+
+	timed    bool  // a read deadline is set
+	unread   bool  // it is to be closed with bytes of the client's unread
+	prefaced bool  // it has spoken HTTP/1
+	failed   error // of a write: nothing is written any more
+}
+
+// Init makes c a connection of s, as NewConn does, in memory of the caller's.
+func (c *ServerConn) Init(s *Server, nc net.Conn) {
+	s.once.Do(s.fill)
+	c.srv, c.nc = s, nc
+}
+
+// An input is what has come and was not taken.
+type input struct {
+	b    []byte // b[r:w]
+	r, w int
+	scan Scanner
+	head Head
+}
+
+// inputSize is what is read at once, in bytes. A longer head makes the buffer grow.
+const inputSize = 4 << 10
+
+var inputs = sync.Pool{New: func() any { return &input{b: make([]byte, inputSize)} }}
+
+func (in *input) unread() []byte { return in.b[in.r:in.w] }
+
+// room is where more can be read into: at least a byte, and as much as least if that is more.
+func (in *input) room(least int) []byte {
+	if in.r == in.w {
+		in.r, in.w = 0, 0
+	}
+	if len(in.b)-in.w < least && in.r > 0 {
+		in.w = copy(in.b, in.unread())
+		in.r = 0
+	}
+	if len(in.b)-in.w < least {
+		b := make([]byte, max(2*len(in.b), in.w+least))
+		copy(b, in.b[:in.w])
+		in.b = b
+	}
+	return in.b[in.w:]
+}
+
+// putInput gives it back.
+func putInput(in *input) {
+	in.r, in.w = 0, 0
+	if len(in.b) > inputSize || cap(in.head.Fields) > defaultFields {
+		return
+	}
+	in.head = Head{Fields: in.head.Fields[:0]}
+	inputs.Put(in)
+}
+
+// outs are the buffers of answers.
+var outs = sync.Pool{New: func() any { b := make([]byte, 0, inputSize); return &b }}
+
+// mostOut is how many bytes of answers, to requests that came behind one another, are held to be written at once, and
+// mostPooledOut how long a buffer may have become to be used again.
+const (
+	mostOut       = 16 << 10
+	mostPooledOut = 64 << 10
+)
+
+// Turn reads what has come, waiting if there is nothing, and answers the requests that are whole. It returns nil when
+// it has answered all of them; io.EOF when the connection is to be closed, behind what was written; ErrGone,
+// ErrAbandoned, ErrAborted, or why reading or writing failed. After Switch it is the Turn of that Protocol.
+func (c *ServerConn) Turn() error {
+	if c.proto != nil {
+		return c.proto.Turn()
+	}
+	in := inputs.Get().(*input)
+	in.scan = Scanner{Limits: c.srv.limits}
+	if c.part != nil {
+		in.w = copy(in.room(len(c.part)), c.part)
+	}
+	n, err := c.nc.Read(in.room(1))
+	in.w += n
+	if n == 0 {
+		putInput(in)
+		if err == nil {
+			err = io.ErrNoProgress
+		}
+		return err
+	}
+	if c.by.IsZero() && c.srv.Active != nil {
+		c.srv.Active(c.nc, true)
+	}
+	c.in = in
+	if len(c.part) == 0 && c.timed {
+		c.untime()
+	}
+	err = c.answer()
+	if err == nil || err == io.EOF {
+		if e := c.flush(); e != nil {
+			err = e
+		}
+	}
+	if errors.Is(err, ErrAbandoned) {
+		return err // the handler still has the buffers
+	}
+	if c.out != nil {
+		if cap(c.out) <= mostPooledOut {
+			b := c.out[:0]
+			outs.Put(&b)
+		}
+		c.out = nil
+	}
+	if err == nil && c.proto == nil {
+		c.rest()
+	}
+	c.in = nil
+	putInput(in)
+	return err
+}
+
+// untime takes a read deadline back.
+func (c *ServerConn) untime() {
+	_ = c.nc.SetReadDeadline(time.Time{})
+	c.timed = false
+}
+
+// rest keeps the beginning of a head, and sets the deadline for what has to come next.
+func (c *ServerConn) rest() {
+	b := c.in.unread()
+	if len(b) == 0 {
+		c.part, c.by = nil, time.Time{}
+		if c.srv.IdleTime > 0 {
+			_ = c.nc.SetReadDeadline(c.srv.now().Add(c.srv.IdleTime))
+			c.timed = true
+		} else if c.timed {
+			c.untime()
+		}
+		if c.srv.Active != nil {
+			c.srv.Active(c.nc, false)
+		}
+		return
+	}
+	if cap(c.part) < len(b) || cap(c.part) > 2*len(b) {
+		c.part = make([]byte, 0, len(b))
+	}
+	c.part = append(c.part[:0], b...)
+	if d := c.srv.headTime(); d > 0 && c.by.IsZero() {
+		c.by = c.srv.now().Add(d)
+		_ = c.nc.SetReadDeadline(c.by)
+		c.timed = true
+	}
+}
+
+// answer answers the requests that are whole.
+func (c *ServerConn) answer() error {
+	in := c.in
+	for in.r < in.w {
+		b := in.unread()
+		if !c.prefaced && c.srv.HTTP2 != nil && b[0] == preface[0] {
+			switch n := min(len(b), len(preface)); {
+			case string(b[:n]) != preface[:n]:
+			case n < len(preface):
+				return nil
+			default:
+				return c.toHTTP2(b)
+			}
+		}
+		n, err := in.scan.Scan(b)
+		if err != nil {
+			return c.refuse(err)
+		}
+		if n == 0 {
+			return nil
+		}
+		if err := in.head.ParseRequest(b[:n], c.srv.limits); err != nil {
+			return c.refuse(err)
+		}
+		in.r += n
+		c.prefaced = true
+		if c.part != nil || c.timed {
+			c.part, c.by = nil, time.Time{}
+			c.untime()
+		}
+		if err := c.exchange(&in.head, b[:n]); err != nil || c.proto != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// preface is how a client begins that speaks HTTP/2 (RFC 9113, section 3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+func (c *ServerConn) toHTTP2(ahead []byte) error {
+	if err := c.srv.HTTP2(c.nc, bytes.Clone(ahead)); err != nil {
+		return err
+	}
+	return ErrGone
+}
+
+// refuse answers what is no request, and ends the connection.
+func (c *ServerConn) refuse(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = &Error{400, err.Error()}
+	}
+	if c.srv.Refused != nil {
+		c.srv.Refused(c.nc, e)
+	}
+	c.unread = true
+	text := http.StatusText(e.Status)
+	c.put("HTTP/1.1 ")
+	c.putInt(int64(e.Status))
+	c.put(" " + text + "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: ")
+	text += ": " + e.What + "\n"
+	c.putInt(int64(len(text)))
+	c.put("\r\n\r\n" + text)
+	return io.EOF
+}
+
+// exchange has a request answered, whose head is h, with the bytes raw.
+func (c *ServerConn) exchange(h *Head, raw []byte) error {
+	x := &response{c: c, length: -1}
+	if err := x.parse(h, raw); err != nil {
+		return c.refuse(err)
+	}
+	if c.srv.Done != nil {
+		x.began = c.srv.now()
+	}
+	c.x = x
+	watched, _ := c.nc.(interface{ OnEnd(f func()) })
+	if watched != nil {
+		watched.OnEnd(x.ctx.gone)
+	}
+	done := true
+	if c.srv.Run != nil {
+		done = c.srv.Run(c.nc, x.req, x.serve)
+	} else {
+		x.serve()
+	}
+	if !done {
+		x.ctx.end()
+		return ErrAbandoned
+	}
+	if watched != nil && !x.hijacked {
+		watched.OnEnd(nil)
+	}
+	err := x.end()
+	c.x = nil
+	if c.srv.Done != nil {
+		c.srv.Done(x.record(err))
+	}
+	return err
+}
+
+// Switched reports whether another protocol has taken over.
+func (c *ServerConn) Switched() bool { return c.proto != nil }
+
+// Closed is told when the connection has ended, with the reason: a Protocol that has taken over is told of it.
+func (c *ServerConn) Closed(reason error) {
+	if c.proto != nil {
+		c.proto.Closed(reason)
+	}
+}
+
+// baseContext is what those of its requests derive from.
+func (c *ServerConn) baseContext() context.Context {
+	if c.base == nil {
+		c.base = c.srv.Context
+		if c.base == nil {
+			c.base = context.Background()
+		}
+		if f := c.srv.ConnContext; f != nil {
+			c.base = f(c.base, c.nc)
+		}
+	}
+	return c.base
+}
+
+// localAddr is this end's address, for contexts.
+func (c *ServerConn) localAddr() net.Addr { return c.nc.LocalAddr() }

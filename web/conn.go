@@ -1,0 +1,180 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/proto/http1"
+)
+
+// A conn is a connection, as the handlers of package http1 see it: a [net.Conn] that is used by the connection's
+// coroutine, and, while a handler runs on a goroutine, by that and those that it starts. Then the connection's loop
+// does what they ask for, and they wait.
+//
+//	coroutine: Turn ──▶ run ──▶ waits ──────────────────────────────▶ Turn goes on
+//	goroutine:            └──▶ ServeHTTP ──Read, Write──▶ returns ──┘
+//	                                          └──▶ a coroutine of its own does it on the loop
+type conn struct {
+	c      *plexor.Conn
+	http   http1.ServerConn
+	job    func()      // what the goroutine is to call
+	done   coro.Waiter // the coroutine waits here for the handler
+	away   atomic.Bool // a handler runs on a goroutine
+	ended  bool        // that has returned
+	looked bool        // at what ALPN has come to
+}
+
+// run runs a handler. It is http1.Server.Run.
+func (s *server) run(nc net.Conn, r *http.Request, serve func()) bool {
+	if s.runsInline(r) {
+		serve()
+		return true
+	}
+	k := nc.(*conn)
+	t, err := coro.On(k.c.Loop()).Self("an http.Handler")
+	if err != nil {
+		panic(err) // Turn is called by a coroutine
+	}
+	k.job, k.ended = serve, false
+	k.away.Store(true)
+	s.workers.do(k)
+	for !k.ended {
+		if err := k.done.Park(t, "an http.Handler", k.c); err != nil && !k.ended {
+			return false // the loop ends
+		}
+	}
+	k.job = nil
+	k.away.Store(false)
+	return true
+}
+
+// work calls the handler; on a goroutine.
+func (k *conn) work() {
+	defer func() {
+		_ = k.c.Loop().Post(k.worked) // it fails when the loop has ended, and its coroutines with it
+	}()
+	k.job()
+}
+
+// worked has the coroutine go on; on the loop.
+func (k *conn) worked() {
+	k.ended = true
+	k.done.Wake()
+}
+
+// across does f on the loop, as a coroutine, and waits for it. The caller is on a goroutine.
+func (k *conn) across(what string, f func()) {
+	done := make(chan struct{})
+	l := k.c.Loop()
+	err := l.Post(func() {
+		coro.On(l).Start(context.Background(), what, func(context.Context) error { f(); return nil }).
+			OnEnd(func(error) { close(done) })
+	})
+	if err == nil {
+		<-done
+	}
+}
+
+// Read is of net.Conn.
+func (k *conn) Read(p []byte) (n int, err error) {
+	if !k.away.Load() {
+		return k.c.Read(p)
+	}
+	err = k.closed("read")
+	k.across("http read", func() { n, err = k.c.Read(p) })
+	return n, err
+}
+
+// Write is of net.Conn.
+func (k *conn) Write(p []byte) (n int, err error) {
+	if !k.away.Load() {
+		return k.c.Write(p)
+	}
+	err = k.closed("write")
+	k.across("http write", func() { n, err = k.c.Write(p) })
+	return n, err
+}
+
+// WriteBuffers is that of a plexor.Conn.
+func (k *conn) WriteBuffers(b net.Buffers) (n int64, err error) {
+	if !k.away.Load() {
+		return k.c.WriteBuffers(b)
+	}
+	err = k.closed("write")
+	k.across("http write", func() { n, err = k.c.WriteBuffers(b) })
+	return n, err
+}
+
+// closed is the error of an operation for which there is no loop any more.
+func (k *conn) closed(op string) error {
+	return &net.OpError{Op: op, Net: "tcp", Addr: k.c.RemoteAddr(), Err: net.ErrClosed}
+}
+
+// set is for what neither waits nor fails but when the connection is over.
+func (k *conn) set(f func() error) (err error) {
+	if !k.away.Load() {
+		return f()
+	}
+	err = k.closed("set")
+	k.across("http set", func() { err = f() })
+	return err
+}
+
+// SetDeadline is of net.Conn, as those behind it.
+func (k *conn) SetDeadline(t time.Time) error {
+	return k.set(func() error { return k.c.SetDeadline(t) })
+}
+
+func (k *conn) SetReadDeadline(t time.Time) error {
+	return k.set(func() error { return k.c.SetReadDeadline(t) })
+}
+
+func (k *conn) SetWriteDeadline(t time.Time) error {
+	return k.set(func() error { return k.c.SetWriteDeadline(t) })
+}
+
+// Close is of net.Conn. It waits for nothing: what was written goes out.
+func (k *conn) Close() error {
+	return k.set(func() error { return k.c.Close() })
+}
+
+// OnEnd tells package http1 when the client has gone.
+func (k *conn) OnEnd(f func()) { k.c.OnEnd(f) }
+
+// Hijack gives the connection away, for goroutines.
+func (k *conn) Hijack() (nc net.Conn, err error) {
+	err = k.set(func() error { nc = k.c.Shared(); return nil })
+	return nc, err
+}
+
+// ConnectionState is that of TLS.
+func (k *conn) ConnectionState() tls.ConnectionState {
+	if !k.c.TLS() {
+		return tls.ConnectionState{}
+	}
+	return k.c.ConnectionState()
+}
+
+// Outbox is that of the connection, for protocols that it has switched to: it is called by their coroutine.
+func (k *conn) Outbox() *plexor.Outbox { return k.c.Outbox() }
+
+// Plexor is the connection underneath, for such protocols.
+func (k *conn) Plexor() *plexor.Conn { return k.c }
+
+// RemoteAddr is the client's address.
+func (k *conn) RemoteAddr() net.Addr { return k.c.RemoteAddr() }
+
+// LocalAddr is this end's. Any goroutine may ask.
+func (k *conn) LocalAddr() (a net.Addr) {
+	if k.c.Loop().OnLoop() {
+		return k.c.LocalAddr()
+	}
+	k.across("http address", func() { a = k.c.LocalAddr() })
+	return a
+}

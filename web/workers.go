@@ -1,0 +1,60 @@
+package web
+
+import "sync"
+
+// workers are the goroutines that handlers run on. One that has nothing to do is kept, so that the next handler finds a
+// stack that has grown as far as handlers need it, and starts in less time than a new one; all end with the last
+// connection.
+type workers struct {
+	mu   sync.Mutex
+	idle []*worker
+}
+
+// A worker is a goroutine that waits for a handler to run.
+type worker struct{ jobs chan *conn } // closed: it ends
+
+// mostIdle bounds how many of them are kept.
+const mostIdle = 256
+
+// do runs the handler of k.
+func (ws *workers) do(k *conn) {
+	ws.mu.Lock()
+	var w *worker
+	if n := len(ws.idle) - 1; n >= 0 {
+		w = ws.idle[n]
+		ws.idle[n] = nil
+		ws.idle = ws.idle[:n]
+	}
+	ws.mu.Unlock()
+	if w == nil {
+		w = &worker{make(chan *conn, 1)}
+		go ws.run(w)
+	}
+	w.jobs <- k
+}
+
+func (ws *workers) run(w *worker) {
+	for k := range w.jobs {
+		k.work()
+		ws.mu.Lock()
+		kept := len(ws.idle) < mostIdle
+		if kept {
+			ws.idle = append(ws.idle, w)
+		}
+		ws.mu.Unlock()
+		if !kept {
+			return
+		}
+	}
+}
+
+// dismiss ends those that wait.
+func (ws *workers) dismiss() {
+	ws.mu.Lock()
+	idle := ws.idle
+	ws.idle = nil
+	ws.mu.Unlock()
+	for _, w := range idle {
+		close(w.jobs)
+	}
+}
