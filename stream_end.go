@@ -46,12 +46,17 @@ func (s *stream) tellEnd() {
 // connection has ended. If that is so already it is called at once, though bytes that came before may be unread. nil
 // takes it back, and a later call takes the place of an earlier one. f must not wait. It is for handlers that work for
 // the peer while they do not read, to learn that nobody wants the result any more. As with Context, a peer of whom
-// 64 KiB are unread is not watched meanwhile. Over TLS the end is that of the connection below.
+// 64 KiB are unread is not watched meanwhile. Over TLS the end is that of the connection below. In contrast to the
+// other methods it is for all of the loop's own: posted functions and timers, too.
 func (c *Conn) OnEnd(f func()) {
-	if c.usable("watch") != nil {
-		return // the log was told
-	}
 	s := &c.raw
+	if !s.w.loop.OnLoop() {
+		_ = c.usable("watch") // the log is told
+		return
+	}
+	if c.is(returned) || s.is(givenAway) {
+		return
+	}
 	switch {
 	case f == nil && s.waits == nil:
 	case f != nil && s.is(gotEOF|over):

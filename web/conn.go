@@ -21,13 +21,14 @@ import (
 //	goroutine:            └──▶ ServeHTTP ──Read, Write──▶ returns ──┘
 //	                                          └──▶ a coroutine of its own does it on the loop
 type conn struct {
-	c      *plexor.Conn
-	http   http1.ServerConn
-	job    func()      // what the goroutine is to call
-	done   coro.Waiter // the coroutine waits here for the handler
-	away   atomic.Bool // a handler runs on a goroutine
-	ended  bool        // that has returned
-	looked bool        // at what ALPN has come to
+	c       *plexor.Conn
+	http    http1.ServerConn
+	job     func()        // what the goroutine is to call
+	done    coro.Waiter   // the coroutine waits here for the handler
+	away    atomic.Bool   // a handler runs on a goroutine
+	request atomic.Uint32 // number of its request
+	ended   bool          // that has returned
+	looked  bool          // at what ALPN has come to
 }
 
 // run runs a handler. It is http1.Server.Run.
@@ -42,6 +43,7 @@ func (s *server) run(nc net.Conn, r *http.Request, serve func()) bool {
 		panic(err) // Turn is called by a coroutine
 	}
 	k.job, k.ended = serve, false
+	k.request.Add(1)
 	k.away.Store(true)
 	s.workers.do(k)
 	for !k.ended {
@@ -144,8 +146,20 @@ func (k *conn) Close() error {
 	return k.set(func() error { return k.c.Close() })
 }
 
-// OnEnd tells package http1 when the client has gone.
-func (k *conn) OnEnd(f func()) { k.c.OnEnd(f) }
+// OnEnd tells package http1 when the client has gone. Any goroutine may ask.
+func (k *conn) OnEnd(f func()) {
+	l := k.c.Loop()
+	if l.OnLoop() {
+		k.c.OnEnd(f)
+		return
+	}
+	asked := k.request.Load()
+	_ = l.Post(func() {
+		if k.away.Load() && k.request.Load() == asked { // the handler is still at it
+			k.c.OnEnd(f)
+		}
+	})
+}
 
 // Hijack gives the connection away, for goroutines.
 func (k *conn) Hijack() (nc net.Conn, err error) {

@@ -40,7 +40,7 @@ func (x *response) fix() {
 		if x.status == http.StatusNotModified {
 			n = 3 // it has none of its own (RFC 9110, section 15.4.5)
 		}
-		x.buf.fields = appendFields(x.buf.fields[:0], x.header, but[:n]...)
+		x.c.in.fields = appendFields(x.c.in.fields[:0], x.header, but[:n]...)
 	}
 }
 
@@ -109,7 +109,7 @@ func appendValue(b []byte, v string) []byte {
 
 // commit sends the head, and the body as far as it is there. It is final when nothing more comes.
 func (x *response) commit(final bool) error {
-	c, b := x.c, x.buf
+	c, b := x.c, x.c.in
 	x.committed = true
 	head := x.req.Method == http.MethodHead
 	if !x.duplex && !x.body.finishEarly(final) {
@@ -129,28 +129,26 @@ func (x *response) commit(final bool) error {
 		x.closes, x.keep = true, false
 	}
 	c.putStatus(x.status)
-	c.out = append(c.out, b.fields...)
+	o := append(b.out, b.fields...)
 	if !x.hasDate {
-		c.put(date(c.srv.now()))
+		o = append(o, date(c.srv.now())...)
 	}
 	if !x.hasType && body && len(b.body) > 0 && !x.encoded {
-		c.put("Content-Type: " + http.DetectContentType(b.body) + "\r\n")
+		o = append(append(append(o, "Content-Type: "...), contentType(b.body)...), "\r\n"...)
 	}
 	switch {
 	case x.length >= 0:
-		c.put("Content-Length: ")
-		c.putInt(x.length)
-		c.put("\r\n")
+		o = append(strconv.AppendInt(append(o, "Content-Length: "...), x.length, 10), "\r\n"...)
 	case x.chunked:
-		c.put("Transfer-Encoding: chunked\r\n")
+		o = append(o, "Transfer-Encoding: chunked\r\n"...)
 	}
 	switch {
 	case x.closes && x.req.ProtoMinor == 1 && !hasToken(x.header.Get("Connection"), "close"):
-		c.put("Connection: close\r\n")
+		o = append(o, "Connection: close\r\n"...)
 	case x.keep && !x.closes && x.header["Connection"] == nil:
-		c.put("Connection: keep-alive\r\n")
+		o = append(o, "Connection: keep-alive\r\n"...)
 	}
-	c.put("\r\n")
+	b.out = append(o, "\r\n"...)
 	return x.send(b.body)
 }
 
@@ -215,7 +213,6 @@ func (x *response) end() error {
 		}
 		return x.change()
 	}
-	defer x.giveBack()
 	if x.aborted {
 		x.ended = true
 		x.unwatch()
@@ -239,7 +236,7 @@ func (x *response) end() error {
 	if x.chunked {
 		c.put("0\r\n")
 		if x.header != nil {
-			c.out = x.appendTrailers(c.out)
+			c.in.out = x.appendTrailers(c.in.out)
 		}
 		c.put("\r\n")
 	}
@@ -274,20 +271,6 @@ func (x *response) done(err error) error {
 	}
 	return err
 }
-
-// giveBack gives the buffers back.
-func (x *response) giveBack() {
-	if b := x.buf; b != nil {
-		x.buf = nil
-		if cap(b.fields) <= mostFields {
-			b.fields, b.body = b.fields[:0], b.body[:0]
-			answers.Put(b)
-		}
-	}
-}
-
-// mostFields is how long the fields of an answer may have become, in bytes, for its buffer to be used again.
-const mostFields = 4 << 10
 
 // change goes over to another protocol.
 func (x *response) change() error {
@@ -333,6 +316,5 @@ func (c *ServerConn) putStatus(status int) {
 
 // putHex begins a chunk of n bytes.
 func (c *ServerConn) putHex(n int) {
-	c.ensureOut()
-	c.out = append(strconv.AppendUint(c.out, uint64(n), 16), "\r\n"...)
+	c.in.out = append(strconv.AppendUint(c.in.out, uint64(n), 16), "\r\n"...)
 }

@@ -28,8 +28,7 @@ type ServerConn struct {
 	remote string
 	tls    *tls.ConnectionState
 
-	in  *input // nil: between two turns
-	out []byte // of answers, not written yet
+	in *input // nil: between two turns
 
 	timed    bool  // a read deadline is set
 	unread   bool  // it is to be closed with bytes of the client's unread
@@ -43,18 +42,25 @@ func (c *ServerConn) Init(s *Server, nc net.Conn) {
 	c.srv, c.nc = s, nc
 }
 
-// An input is what has come and was not taken.
+// An input is what a turn works with: what has come and was not taken, and what is answered.
 type input struct {
 	b    []byte // b[r:w]
 	r, w int
 	scan Scanner
 	head Head
+
+	// Of the answer under way, until its head is sent: the fields that the handler set, as they are sent, and the body.
+	fields, body []byte
+	out          []byte // of answers, not written yet
 }
 
 // inputSize is what is read at once, in bytes. A longer head makes the buffer grow.
 const inputSize = 4 << 10
 
-var inputs = sync.Pool{New: func() any { return &input{b: make([]byte, inputSize)} }}
+var inputs = sync.Pool{New: func() any {
+	return &input{b: make([]byte, inputSize), fields: make([]byte, 0, fieldBuffer), body: make([]byte, 0, bodyBuffer),
+		out: make([]byte, 0, outBuffer)}
+}}
 
 func (in *input) unread() []byte { return in.b[in.r:in.w] }
 
@@ -78,21 +84,22 @@ func (in *input) room(least int) []byte {
 // putInput gives it back.
 func putInput(in *input) {
 	in.r, in.w = 0, 0
-	if len(in.b) > inputSize || cap(in.head.Fields) > defaultFields {
+	if len(in.b) > inputSize || cap(in.head.Fields) > defaultFields || cap(in.fields)+cap(in.out) > mostPooled {
 		return
 	}
-	in.head = Head{Fields: in.head.Fields[:0]}
+	in.fields, in.body, in.out = in.fields[:0], in.body[:0], in.out[:0]
 	inputs.Put(in)
 }
 
-// outs are the buffers of answers.
-var outs = sync.Pool{New: func() any { b := make([]byte, 0, inputSize); return &b }}
-
-// mostOut is how many bytes of answers, to requests that came behind one another, are held to be written at once, and
-// mostPooledOut how long a buffer may have become to be used again.
+// Of the buffers for answers, in bytes. mostOut is how much, to requests that came behind one another, is held to be
+// written at once; what has become longer than mostPooled is not used again. An answer that is not longer than
+// bodyBuffer gets a Content-Length by itself.
 const (
-	mostOut       = 16 << 10
-	mostPooledOut = 64 << 10
+	fieldBuffer = 512
+	bodyBuffer  = 4 << 10
+	outBuffer   = 1 << 10
+	mostOut     = 16 << 10
+	mostPooled  = 32 << 10
 )
 
 // Turn reads what has come, waiting if there is nothing, and answers the requests that are whole. It returns nil when
@@ -131,13 +138,6 @@ func (c *ServerConn) Turn() error {
 	}
 	if errors.Is(err, ErrAbandoned) {
 		return err // the handler still has the buffers
-	}
-	if c.out != nil {
-		if cap(c.out) <= mostPooledOut {
-			b := c.out[:0]
-			outs.Put(&b)
-		}
-		c.out = nil
 	}
 	if err == nil && c.proto == nil {
 		c.rest()
@@ -250,6 +250,7 @@ func (c *ServerConn) refuse(err error) error {
 // exchange has a request answered, whose head is h, with the bytes raw.
 func (c *ServerConn) exchange(h *Head, raw []byte) error {
 	x := &response{c: c, length: -1}
+	c.in.fields, c.in.body = c.in.fields[:0], c.in.body[:0]
 	if err := x.parse(h, raw); err != nil {
 		return c.refuse(err)
 	}
@@ -257,10 +258,6 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 		x.began = c.srv.now()
 	}
 	c.x = x
-	watched, _ := c.nc.(interface{ OnEnd(f func()) })
-	if watched != nil {
-		watched.OnEnd(x.ctx.gone)
-	}
 	done := true
 	if c.srv.Run != nil {
 		done = c.srv.Run(c.nc, x.req, x.serve)
@@ -270,9 +267,6 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 	if !done {
 		x.ctx.end()
 		return ErrAbandoned
-	}
-	if watched != nil && !x.hijacked {
-		watched.OnEnd(nil)
 	}
 	err := x.end()
 	c.x = nil

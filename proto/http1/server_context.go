@@ -22,16 +22,19 @@ type requestContext struct {
 // get makes the inner one.
 func (c *requestContext) get() context.Context {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inner == nil {
+	made := c.inner == nil
+	if made {
 		c.inner, c.cancel = context.WithCancel(c.base)
 		if c.ended {
 			c.cancel()
-		} else {
-			c.x.watch()
 		}
 	}
-	return c.inner
+	inner, ended := c.inner, c.ended
+	c.mu.Unlock()
+	if made && !ended {
+		c.x.watch()
+	}
+	return inner
 }
 
 // Deadline is that of what it derives from.

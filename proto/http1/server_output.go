@@ -10,27 +10,14 @@ import (
 
 // How answers get to the connection: through out, with what else is written in the same turn.
 
-func (c *ServerConn) ensureOut() {
-	if c.out == nil {
-		c.out = (*outs.Get().(*[]byte))[:0]
-	}
-}
+func (c *ServerConn) put(s string) { c.in.out = append(c.in.out, s...) }
 
-func (c *ServerConn) put(s string) {
-	c.ensureOut()
-	c.out = append(c.out, s...)
-}
-
-func (c *ServerConn) putInt(n int64) {
-	c.ensureOut()
-	c.out = strconv.AppendInt(c.out, n, 10)
-}
+func (c *ServerConn) putInt(n int64) { c.in.out = strconv.AppendInt(c.in.out, n, 10) }
 
 // putData adds p, and writes all there is if it is much.
 func (c *ServerConn) putData(p []byte) error {
-	c.ensureOut()
-	if len(c.out)+len(p) <= mostOut {
-		c.out = append(c.out, p...)
+	if len(c.in.out)+len(p) <= mostOut {
+		c.in.out = append(c.in.out, p...)
 		return nil
 	}
 	return c.flushWith(p)
@@ -38,7 +25,7 @@ func (c *ServerConn) putData(p []byte) error {
 
 // flush writes what is held.
 func (c *ServerConn) flush() error {
-	if len(c.out) == 0 {
+	if len(c.in.out) == 0 {
 		return c.failed
 	}
 	return c.flushWith(nil)
@@ -54,16 +41,16 @@ func (c *ServerConn) flushWith(p []byte) error {
 		WriteBuffers(net.Buffers) (int64, error)
 	}); {
 	case len(p) == 0:
-		_, err = c.nc.Write(c.out)
-	case len(c.out) == 0:
+		_, err = c.nc.Write(c.in.out)
+	case len(c.in.out) == 0:
 		_, err = c.nc.Write(p)
 	case ok:
-		_, err = w.WriteBuffers(net.Buffers{c.out, p})
+		_, err = w.WriteBuffers(net.Buffers{c.in.out, p})
 	default:
-		b := net.Buffers{c.out, p}
+		b := net.Buffers{c.in.out, p}
 		_, err = b.WriteTo(c.nc)
 	}
-	c.out = c.out[:0]
+	c.in.out = c.in.out[:0]
 	if err != nil {
 		c.failed = err
 		if c.x != nil {

@@ -37,8 +37,13 @@ func (x *response) parse(h *Head, raw []byte) error {
 	if err := x.parseURL(r); err != nil {
 		return ErrTarget
 	}
-	r.Header = make(http.Header, len(h.Fields))
-	values := make([]string, len(h.Fields))
+	var values []string
+	if len(h.Fields) == 1 && h.Host != nil {
+		r.Header = make(http.Header)
+	} else {
+		r.Header = make(http.Header, len(h.Fields))
+		values = make([]string, len(h.Fields))
+	}
 	expects := false
 	for i, f := range h.Fields {
 		name := canonical(piece(f.Name))

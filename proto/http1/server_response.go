@@ -31,7 +31,6 @@ type response struct {
 	url  url.URL
 
 	header  http.Header
-	buf     *answerBuffer // nil: nothing was written
 	status  int
 	length  int64 // Content-Length that the handler gave; -1: none
 	written int64
@@ -55,26 +54,13 @@ type response struct {
 	timedWrite  bool // the deadline of WriteTime is set
 
 	watcher   *watcher
+	told      bool // the connection tells when the client goes
 	reading   bool // somebody reads from the connection
 	begin     func(net.Conn, []byte) (Protocol, error)
 	began     time.Time
 	bodyBegan time.Time
 	failure   error // of the body's framing
 }
-
-// An answerBuffer is the beginning of an answer: the fields that the handler set, as they are sent, and the body until
-// the head is.
-type answerBuffer struct{ fields, body []byte }
-
-// bodyBuffer is how long an answer may be, in bytes, to get a Content-Length by itself.
-const (
-	fieldBuffer = 512
-	bodyBuffer  = 4 << 10
-)
-
-var answers = sync.Pool{New: func() any {
-	return &answerBuffer{make([]byte, 0, fieldBuffer), make([]byte, 0, bodyBuffer)}
-}}
 
 var (
 	_ http.Hijacker   = (*response)(nil)
@@ -133,9 +119,6 @@ func (x *response) WriteHeader(status int) {
 	}
 	x.wroteHeader = true
 	x.status = status
-	if x.buf == nil {
-		x.buf = answers.Get().(*answerBuffer)
-	}
 	x.fix()
 }
 
@@ -152,8 +135,7 @@ func (x *response) inform(status int) {
 	}
 	c := x.c
 	c.putStatus(status)
-	c.ensureOut()
-	c.out = appendFields(c.out, x.header, "Content-Length", "Transfer-Encoding")
+	c.in.out = appendFields(c.in.out, x.header, "Content-Length", "Transfer-Encoding")
 	c.put("\r\n")
 	_ = c.flush() // who writes on finds out
 }
@@ -195,7 +177,7 @@ func (x *response) WriteString(s string) (int, error) {
 	if !more {
 		return 0, err
 	}
-	if b := x.buf; !x.committed && len(b.body)+len(s) <= cap(b.body) {
+	if b := x.c.in; !x.committed && len(b.body)+len(s) <= cap(b.body) {
 		b.body = append(b.body, s...)
 		return len(s), nil
 	}
@@ -232,7 +214,7 @@ func (x *response) begins(n int) (more bool, err error) {
 // add takes p into the buffer, and sends when that is full.
 func (x *response) add(p []byte) (n int, err error) {
 	if !x.committed {
-		b := x.buf
+		b := x.c.in
 		n = min(len(p), cap(b.body)-len(b.body))
 		b.body = append(b.body, p[:n]...)
 		if n == len(p) {

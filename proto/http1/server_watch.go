@@ -18,18 +18,30 @@ type watcher struct {
 // watchSize is how many bytes it reads.
 const watchSize = 512
 
-// watch begins to look out for the end, if nobody does yet, nor reads. The lock of the context is held.
+// watch begins to look out for the end, if nobody does yet, nor reads. Any goroutine may call it.
 func (x *response) watch() {
-	c := x.c
-	if _, tells := c.nc.(interface{ OnEnd(f func()) }); tells || x.hijacked || x.reading || x.watcher != nil {
+	nc := x.c.nc
+	x.ctx.mu.Lock()
+	defer x.ctx.mu.Unlock()
+	if x.ctx.ended || x.hijacked {
 		return
 	}
-	w := &watcher{nc: c.nc, done: make(chan struct{})}
+	if tells, ok := nc.(interface{ OnEnd(f func()) }); ok {
+		x.told = true
+		x.ctx.mu.Unlock() // it may be told at once
+		tells.OnEnd(x.ctx.gone)
+		x.ctx.mu.Lock()
+		return
+	}
+	if x.reading || x.watcher != nil {
+		return
+	}
+	w := &watcher{nc: nc, done: make(chan struct{})}
 	x.watcher = w
 	go func() {
 		defer close(w.done)
 		b := make([]byte, watchSize)
-		n, err := c.nc.Read(b)
+		n, err := nc.Read(b)
 		if w.b, w.err = b[:n], err; err != nil && !isTimeout(err) {
 			x.ctx.gone()
 		}
@@ -39,8 +51,9 @@ func (x *response) watch() {
 // watchAgain is for when a body has been read: from there on nobody sees the end who does not look for it.
 func (x *response) watchAgain() {
 	x.ctx.mu.Lock()
-	defer x.ctx.mu.Unlock()
-	if x.ctx.inner != nil && !x.ctx.ended {
+	asked := x.ctx.inner != nil && !x.told
+	x.ctx.mu.Unlock()
+	if asked {
 		x.watch()
 	}
 }
@@ -75,10 +88,13 @@ func (x *response) read(p []byte) (n int, err error) {
 // unwatch ends the watcher, and keeps what it has read for the next turn.
 func (x *response) unwatch() {
 	x.ctx.mu.Lock()
-	w := x.watcher
+	w, told := x.watcher, x.told
 	x.watcher = nil
 	x.reading = true // no other one begins
 	x.ctx.mu.Unlock()
+	if told {
+		x.c.nc.(interface{ OnEnd(f func()) }).OnEnd(nil)
+	}
 	if w == nil {
 		return
 	}
