@@ -11,7 +11,7 @@ import (
 type Conn struct {
 	loop    *Loop
 	handler Handler
-	out     *output // nil: nothing waits
+	out     *output // nil: nothing waits; empty: a file waits for room
 	times   *times  // nil: no deadline was ever set
 	closer  *closer // nil: Close was not called, or nothing was left to wait for
 	err     error   // what broke the way out; the way in is read to its end first

@@ -70,7 +70,7 @@ func (c *Conn) expire() {
 	if d.write != 0 && d.write <= now {
 		d.write = 0
 		c.state |= wroteLate
-		if c.Pending() > 0 {
+		if c.waits() {
 			c.handler.Expired(c, writeExpired)
 		}
 	}

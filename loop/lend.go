@@ -61,7 +61,7 @@ func (c *Conn) tryLend() {
 		c.state &^= lending
 		return
 	}
-	if c.Pending() > 0 || c.is(isDirty) || !c.loop.driver.forget(c) {
+	if c.waits() || c.is(isDirty) || !c.loop.driver.forget(c) {
 		return
 	}
 	c.state &^= lending

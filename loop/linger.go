@@ -136,7 +136,7 @@ func (c *Conn) Quiet() bool {
 	if c.is(ended) {
 		return true
 	}
-	if c.is(lent) || c.Pending() > 0 || c.loop.driver.holds(c) {
+	if c.is(lent) || c.waits() || c.loop.driver.holds(c) {
 		return false
 	}
 	unread, err := c.sock.Unread()

@@ -16,6 +16,12 @@ func connectError(c *Conn) error {
 
 // writeOn writes on where the kernel's buffer was full.
 func writeOn(c *Conn) {
+	if c.out.size == 0 { // a file waits for room: see SendFile
+		c.loop.blocks.putQueue(c.out)
+		c.out = nil
+		c.sentSome()
+		return
+	}
 	before := c.out.size
 	if err := c.writeNow(nil); err != nil {
 		c.breakOutput(fmt.Errorf("loop: send: %w", err))
