@@ -22,6 +22,11 @@
 // that ends in LF alone, chunk sizes with a sign, a prefix or white space, no Host or two. An [Error] has the status
 // to answer with; the connection is closed behind the answer, since nobody knows where the next message begins.
 //
+// # A client
+//
+// [Client] sends [net/http.Request]s on any net.Conn and reads the answers, one after the other on each connection: it
+// has no pool, no redirects and no proxies, and leaves those to who has the connections.
+//
 // # Bounds
 //
 // All that a peer can make long has a bound in [Limits].
