@@ -21,14 +21,12 @@ import (
 //	goroutine:            └──▶ ServeHTTP ──Read, Write──▶ returns ──┘
 //	                                          └──▶ a coroutine of its own does it on the loop
 type conn struct {
-	c       *plexor.Conn
-	http    http1.ServerConn
-	job     func()        // what the goroutine is to call
-	done    coro.Waiter   // the coroutine waits here for the handler
-	away    atomic.Bool   // a handler runs on a goroutine
-	request atomic.Uint32 // number of its request
-	ended   bool          // that has returned
-	looked  bool          // at what ALPN has come to
+	c      *plexor.Conn
+	http   http1.ServerConn
+	done   coro.Waiter   // the coroutine waits here for the handler
+	away   atomic.Uint32 // number of the request whose handler runs on a goroutine; 0: none
+	ended  bool          // that has returned
+	looked bool          // at what ALPN has come to
 }
 
 // run runs a handler. It is http1.Server.Run.
@@ -42,26 +40,30 @@ func (s *server) run(nc net.Conn, r *http.Request, serve func()) bool {
 	if err != nil {
 		panic(err) // Turn is called by a coroutine
 	}
-	k.job, k.ended = serve, false
-	k.request.Add(1)
-	k.away.Store(true)
-	s.workers.do(k)
+	k.ended = false
+	k.away.Store(s.numbers.Add(1) | 1)
+	s.workers.do(job{k, serve})
 	for !k.ended {
 		if err := k.done.Park(t, "an http.Handler", k.c); err != nil && !k.ended {
 			return false // the loop ends
 		}
 	}
-	k.job = nil
-	k.away.Store(false)
+	k.away.Store(0)
 	return true
 }
 
-// work calls the handler; on a goroutine.
-func (k *conn) work() {
+// A job is a handler that is to be called, for a connection.
+type job struct {
+	k     *conn
+	serve func()
+}
+
+// do calls it; on a goroutine.
+func (j job) do() {
 	defer func() {
-		_ = k.c.Loop().Post(k.worked) // it fails when the loop has ended, and its coroutines with it
+		_ = j.k.c.Loop().Post(j.k.worked) // it fails when the loop has ended, and its coroutines with it
 	}()
-	k.job()
+	j.serve()
 }
 
 // worked has the coroutine go on; on the loop.
@@ -85,7 +87,7 @@ func (k *conn) across(what string, f func()) {
 
 // Read is of net.Conn.
 func (k *conn) Read(p []byte) (n int, err error) {
-	if !k.away.Load() {
+	if k.away.Load() == 0 {
 		return k.c.Read(p)
 	}
 	err = k.closed("read")
@@ -95,7 +97,7 @@ func (k *conn) Read(p []byte) (n int, err error) {
 
 // Write is of net.Conn.
 func (k *conn) Write(p []byte) (n int, err error) {
-	if !k.away.Load() {
+	if k.away.Load() == 0 {
 		return k.c.Write(p)
 	}
 	err = k.closed("write")
@@ -105,7 +107,7 @@ func (k *conn) Write(p []byte) (n int, err error) {
 
 // WriteBuffers is that of a plexor.Conn.
 func (k *conn) WriteBuffers(b net.Buffers) (n int64, err error) {
-	if !k.away.Load() {
+	if k.away.Load() == 0 {
 		return k.c.WriteBuffers(b)
 	}
 	err = k.closed("write")
@@ -120,7 +122,7 @@ func (k *conn) closed(op string) error {
 
 // set is for what neither waits nor fails but when the connection is over.
 func (k *conn) set(f func() error) (err error) {
-	if !k.away.Load() {
+	if k.away.Load() == 0 {
 		return f()
 	}
 	err = k.closed("set")
@@ -153,9 +155,9 @@ func (k *conn) OnEnd(f func()) {
 		k.c.OnEnd(f)
 		return
 	}
-	asked := k.request.Load()
+	asked := k.away.Load()
 	_ = l.Post(func() {
-		if k.away.Load() && k.request.Load() == asked { // the handler is still at it
+		if asked != 0 && k.away.Load() == asked { // the handler is still at it
 			k.c.OnEnd(f)
 		}
 	})

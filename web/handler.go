@@ -84,6 +84,7 @@ type server struct {
 	workers    workers
 	runsInline func(*http.Request) bool
 	conns      atomic.Int64
+	numbers    atomic.Uint32 // of requests, for conn.away
 }
 
 var _ plexor.ALPNHandler = (*server)(nil)

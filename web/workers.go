@@ -11,13 +11,13 @@ type workers struct {
 }
 
 // A worker is a goroutine that waits for a handler to run.
-type worker struct{ jobs chan *conn } // closed: it ends
+type worker struct{ jobs chan job } // closed: it ends
 
 // mostIdle bounds how many of them are kept.
 const mostIdle = 256
 
-// do runs the handler of k.
-func (ws *workers) do(k *conn) {
+// do runs a handler.
+func (ws *workers) do(j job) {
 	ws.mu.Lock()
 	var w *worker
 	if n := len(ws.idle) - 1; n >= 0 {
@@ -27,15 +27,15 @@ func (ws *workers) do(k *conn) {
 	}
 	ws.mu.Unlock()
 	if w == nil {
-		w = &worker{make(chan *conn, 1)}
+		w = &worker{make(chan job, 1)}
 		go ws.run(w)
 	}
-	w.jobs <- k
+	w.jobs <- j
 }
 
 func (ws *workers) run(w *worker) {
-	for k := range w.jobs {
-		k.work()
+	for j := range w.jobs {
+		j.do()
 		ws.mu.Lock()
 		kept := len(ws.idle) < mostIdle
 		if kept {

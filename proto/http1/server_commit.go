@@ -266,8 +266,8 @@ func (x *response) done(err error) error {
 	if x.readBy || x.body.limited {
 		_ = c.nc.SetReadDeadline(time.Time{})
 	}
-	if c.failed != nil && err == nil {
-		return c.failed
+	if c.in.failed != nil && err == nil {
+		return c.in.failed
 	}
 	return err
 }
@@ -293,7 +293,7 @@ func (x *response) change() error {
 	if p == nil {
 		return errors.New("http: Switch: no Protocol")
 	}
-	c.proto = p
+	c.more = &connMore{proto: p}
 	return nil
 }
 

@@ -20,20 +20,35 @@ import (
 type ServerConn struct {
 	srv    *Server
 	nc     net.Conn
-	x      *response // under way
-	proto  Protocol  // in place of HTTP; nil: none
-	part   []byte    // the beginning of a head
-	by     time.Time // until when a head has to be there; zero: none has begun
-	base   context.Context
+	in     *input   // nil: between two turns
+	part   *partial // nil: no head has begun
+	more   *connMore
 	remote string
-	tls    *tls.ConnectionState
 
-	in *input // nil: between two turns
+	timed    bool // a read deadline is set
+	unread   bool // it is to be closed with bytes of the client's unread
+	prefaced bool // it has spoken HTTP/1
+	told     bool // Server.Active, that a request has begun
+}
 
-	timed    bool  // a read deadline is set
-	unread   bool  // it is to be closed with bytes of the client's unread
-	prefaced bool  // it has spoken HTTP/1
-	failed   error // of a write: nothing is written any more
+// A partial is the beginning of a head.
+type partial struct {
+	b  []byte
+	by time.Time // until when the rest has to be there
+}
+
+// connMore is what few connections have.
+type connMore struct {
+	base  context.Context // of ConnContext
+	tls   *tls.ConnectionState
+	proto Protocol // in place of HTTP; nil: none
+}
+
+func (c *ServerConn) getMore() *connMore {
+	if c.more == nil {
+		c.more = new(connMore)
+	}
+	return c.more
 }
 
 // Init makes c a connection of s, as NewConn does, in memory of the caller's.
@@ -52,6 +67,8 @@ type input struct {
 	// Of the answer under way, until its head is sent: the fields that the handler set, as they are sent, and the body.
 	fields, body []byte
 	out          []byte // of answers, not written yet
+	x            *response
+	failed       error // of a write: nothing is written any more
 }
 
 // inputSize is what is read at once, in bytes. A longer head makes the buffer grow.
@@ -87,7 +104,7 @@ func putInput(in *input) {
 	if len(in.b) > inputSize || cap(in.head.Fields) > defaultFields || cap(in.fields)+cap(in.out) > mostPooled {
 		return
 	}
-	in.fields, in.body, in.out = in.fields[:0], in.body[:0], in.out[:0]
+	in.fields, in.body, in.out, in.x, in.failed = in.fields[:0], in.body[:0], in.out[:0], nil, nil
 	inputs.Put(in)
 }
 
@@ -106,13 +123,13 @@ const (
 // it has answered all of them; io.EOF when the connection is to be closed, behind what was written; ErrGone,
 // ErrAbandoned, ErrAborted, or why reading or writing failed. After Switch it is the Turn of that Protocol.
 func (c *ServerConn) Turn() error {
-	if c.proto != nil {
-		return c.proto.Turn()
+	if c.Switched() {
+		return c.more.proto.Turn()
 	}
 	in := inputs.Get().(*input)
 	in.scan = Scanner{Limits: c.srv.limits}
 	if c.part != nil {
-		in.w = copy(in.room(len(c.part)), c.part)
+		in.w = copy(in.room(len(c.part.b)), c.part.b)
 	}
 	n, err := c.nc.Read(in.room(1))
 	in.w += n
@@ -123,11 +140,12 @@ func (c *ServerConn) Turn() error {
 		}
 		return err
 	}
-	if c.by.IsZero() && c.srv.Active != nil {
+	if c.srv.Active != nil && !c.told {
+		c.told = true
 		c.srv.Active(c.nc, true)
 	}
 	c.in = in
-	if len(c.part) == 0 && c.timed {
+	if c.part == nil && c.timed {
 		c.untime()
 	}
 	err = c.answer()
@@ -139,7 +157,7 @@ func (c *ServerConn) Turn() error {
 	if errors.Is(err, ErrAbandoned) {
 		return err // the handler still has the buffers
 	}
-	if err == nil && c.proto == nil {
+	if err == nil && !c.Switched() {
 		c.rest()
 	}
 	c.in = nil
@@ -157,26 +175,31 @@ func (c *ServerConn) untime() {
 func (c *ServerConn) rest() {
 	b := c.in.unread()
 	if len(b) == 0 {
-		c.part, c.by = nil, time.Time{}
+		c.part = nil
 		if c.srv.IdleTime > 0 {
 			_ = c.nc.SetReadDeadline(c.srv.now().Add(c.srv.IdleTime))
 			c.timed = true
 		} else if c.timed {
 			c.untime()
 		}
-		if c.srv.Active != nil {
+		if c.told {
+			c.told = false
 			c.srv.Active(c.nc, false)
 		}
 		return
 	}
-	if cap(c.part) < len(b) || cap(c.part) > 2*len(b) {
-		c.part = make([]byte, 0, len(b))
+	if c.part == nil {
+		c.part = new(partial)
+		if d := c.srv.headTime(); d > 0 {
+			c.part.by = c.srv.now().Add(d)
+			_ = c.nc.SetReadDeadline(c.part.by)
+			c.timed = true
+		}
 	}
-	c.part = append(c.part[:0], b...)
-	if d := c.srv.headTime(); d > 0 && c.by.IsZero() {
-		c.by = c.srv.now().Add(d)
-		_ = c.nc.SetReadDeadline(c.by)
-		c.timed = true
+	if p := c.part; cap(p.b) < len(b) || cap(p.b) > 2*len(b) {
+		p.b = bytes.Clone(b)
+	} else {
+		p.b = append(p.b[:0], b...)
 	}
 }
 
@@ -207,10 +230,10 @@ func (c *ServerConn) answer() error {
 		in.r += n
 		c.prefaced = true
 		if c.part != nil || c.timed {
-			c.part, c.by = nil, time.Time{}
+			c.part = nil
 			c.untime()
 		}
-		if err := c.exchange(&in.head, b[:n]); err != nil || c.proto != nil {
+		if err := c.exchange(&in.head, b[:n]); err != nil || c.Switched() {
 			return err
 		}
 	}
@@ -257,7 +280,7 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 	if c.srv.Done != nil {
 		x.began = c.srv.now()
 	}
-	c.x = x
+	c.in.x = x
 	done := true
 	if c.srv.Run != nil {
 		done = c.srv.Run(c.nc, x.req, x.serve)
@@ -269,7 +292,7 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 		return ErrAbandoned
 	}
 	err := x.end()
-	c.x = nil
+	c.in.x = nil
 	if c.srv.Done != nil {
 		c.srv.Done(x.record(err))
 	}
@@ -277,27 +300,29 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 }
 
 // Switched reports whether another protocol has taken over.
-func (c *ServerConn) Switched() bool { return c.proto != nil }
+func (c *ServerConn) Switched() bool { return c.more != nil && c.more.proto != nil }
 
 // Closed is told when the connection has ended, with the reason: a Protocol that has taken over is told of it.
 func (c *ServerConn) Closed(reason error) {
-	if c.proto != nil {
-		c.proto.Closed(reason)
+	if c.Switched() {
+		c.more.proto.Closed(reason)
 	}
 }
 
 // baseContext is what those of its requests derive from.
 func (c *ServerConn) baseContext() context.Context {
-	if c.base == nil {
-		c.base = c.srv.Context
-		if c.base == nil {
-			c.base = context.Background()
-		}
-		if f := c.srv.ConnContext; f != nil {
-			c.base = f(c.base, c.nc)
-		}
+	if c.more != nil && c.more.base != nil {
+		return c.more.base
 	}
-	return c.base
+	base := c.srv.Context
+	if base == nil {
+		base = context.Background()
+	}
+	if f := c.srv.ConnContext; f != nil {
+		base = f(base, c.nc)
+		c.getMore().base = base
+	}
+	return base
 }
 
 // localAddr is this end's address, for contexts.

@@ -26,15 +26,15 @@ func (c *ServerConn) putData(p []byte) error {
 // flush writes what is held.
 func (c *ServerConn) flush() error {
 	if len(c.in.out) == 0 {
-		return c.failed
+		return c.in.failed
 	}
 	return c.flushWith(nil)
 }
 
 // flushWith writes what is held, and p behind it.
 func (c *ServerConn) flushWith(p []byte) error {
-	if c.failed != nil {
-		return c.failed
+	if c.in.failed != nil {
+		return c.in.failed
 	}
 	var err error
 	switch w, ok := c.nc.(interface {
@@ -52,9 +52,9 @@ func (c *ServerConn) flushWith(p []byte) error {
 	}
 	c.in.out = c.in.out[:0]
 	if err != nil {
-		c.failed = err
-		if c.x != nil {
-			c.x.ctx.gone()
+		c.in.failed = err
+		if c.in.x != nil {
+			c.in.x.ctx.gone()
 		}
 	}
 	return err

@@ -74,7 +74,10 @@ func (x *response) parse(h *Head, raw []byte) error {
 		c.remote = c.nc.RemoteAddr().String()
 		x.secure()
 	}
-	r.RemoteAddr, r.TLS = c.remote, c.tls
+	r.RemoteAddr = c.remote
+	if c.more != nil {
+		r.TLS = c.more.tls
+	}
 	x.parseBody(h, r)
 	return nil
 }
@@ -86,7 +89,7 @@ func (x *response) secure() {
 		return
 	}
 	if s := t.ConnectionState(); s.HandshakeComplete {
-		x.c.tls = &s
+		x.c.getMore().tls = &s
 	}
 }
 

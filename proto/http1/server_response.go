@@ -314,7 +314,7 @@ func (x *response) SendFile(f *os.File, off, n int64) (int64, error) {
 	x.limitWrite()
 	m, err := s.SendFile(f, off, n)
 	if x.sent += m; err != nil {
-		x.c.failed = err
+		x.c.in.failed = err
 		return m, err
 	}
 	if x.chunked {
