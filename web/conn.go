@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -113,6 +114,16 @@ func (k *conn) WriteBuffers(b net.Buffers) (n int64, err error) {
 	err = k.closed("write")
 	k.across("http write", func() { n, err = k.c.WriteBuffers(b) })
 	return n, err
+}
+
+// SendFile is that of a plexor.Conn.
+func (k *conn) SendFile(f *os.File, off, n int64) (m int64, err error) {
+	if k.away.Load() == 0 {
+		return k.c.SendFile(f, off, n)
+	}
+	err = k.closed("write")
+	k.across("http write", func() { m, err = k.c.SendFile(f, off, n) })
+	return m, err
 }
 
 // closed is the error of an operation for which there is no loop any more.

@@ -8,6 +8,7 @@ import "sync"
 type workers struct {
 	mu   sync.Mutex
 	idle []*worker
+	gone bool // the last connection has ended, and no handler has begun since
 }
 
 // A worker is a goroutine that waits for a handler to run.
@@ -19,6 +20,7 @@ const mostIdle = 256
 // do runs a handler.
 func (ws *workers) do(j job) {
 	ws.mu.Lock()
+	ws.gone = false
 	var w *worker
 	if n := len(ws.idle) - 1; n >= 0 {
 		w = ws.idle[n]
@@ -37,7 +39,7 @@ func (ws *workers) run(w *worker) {
 	for j := range w.jobs {
 		j.do()
 		ws.mu.Lock()
-		kept := len(ws.idle) < mostIdle
+		kept := len(ws.idle) < mostIdle && !ws.gone // its connection may have ended before it came here
 		if kept {
 			ws.idle = append(ws.idle, w)
 		}
@@ -52,7 +54,7 @@ func (ws *workers) run(w *worker) {
 func (ws *workers) dismiss() {
 	ws.mu.Lock()
 	idle := ws.idle
-	ws.idle = nil
+	ws.idle, ws.gone = nil, true
 	ws.mu.Unlock()
 	for _, w := range idle {
 		close(w.jobs)

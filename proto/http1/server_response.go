@@ -311,8 +311,7 @@ func (x *response) SendFile(f *os.File, off, n int64) (int64, error) {
 	if err := x.c.flush(); err != nil {
 		return 0, err
 	}
-	x.limitWrite()
-	m, err := s.SendFile(f, off, n)
+	m, err := x.sendPieces(s, f, off, n)
 	if x.sent += m; err != nil {
 		x.c.in.failed = err
 		return m, err
@@ -321,6 +320,19 @@ func (x *response) SendFile(f *os.File, off, n int64) (int64, error) {
 		x.c.put("\r\n")
 	}
 	return m, nil
+}
+
+// sentAtOnce is how much of a file the client may take WriteTime for, in bytes.
+const sentAtOnce = 1 << 20
+
+func (x *response) sendPieces(s fileSender, f *os.File, off, n int64) (sent int64, err error) {
+	for sent < n && err == nil {
+		var m int64
+		x.limitWrite()
+		m, err = s.SendFile(f, off+sent, min(n-sent, sentAtOnce))
+		sent += m
+	}
+	return sent, err
 }
 
 // A fileSender is a connection to which the system can send a file.
