@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,7 @@ type Loop struct {
 	notices []notice // calls of handlers that wait for the end of the turn
 	spare   []notice
 	soon    []func() // what Soon put off, likewise
+	giveWay bool     // goroutines are to run before the loop waits
 	sooner  []func()
 	arena   []byte // what this turn wrote, until the turn ends
 	blocks  blockPool
@@ -142,6 +144,17 @@ func (l *Loop) Run() error {
 
 // runOnce is a turn.
 func (l *Loop) runOnce() error {
+	if l.giveWay {
+		l.giveWay = false
+		runtime.Gosched()
+		if l.posted.waiting.Load() {
+			l.beginTurn()
+			l.now = l.readClock()
+			l.runPosted()
+			l.endTurn()
+			l.giveWay = false // the next turn looks at the sockets
+		}
+	}
 	timeout := l.timeout()
 	if timeout != 0 {
 		l.parked.Store(true)
@@ -163,9 +176,13 @@ func (l *Loop) runOnce() error {
 	if l.posted.waiting.Load() {
 		l.runPosted()
 	}
+	l.endTurn()
+	return nil
+}
+
+func (l *Loop) endTurn() {
 	l.finishTurn()
 	l.turn.Add(1)
-	return nil
 }
 
 // runPosted runs the posted functions that wait now. Whoever moved a stepped clock and posted then finds that the
@@ -268,6 +285,10 @@ func (l *Loop) runSoon() {
 		l.sooner = fs[:0]
 	}
 }
+
+// GiveWay lets goroutines run once, at the end of this turn and before the loop waits: for a handler that has handed work
+// to one of which it expects the result by Post. What is ready by then costs no wake-up. It is for the loop's own.
+func (l *Loop) GiveWay() { l.giveWay = true }
 
 // timeout is how long the next wait may take.
 func (l *Loop) timeout() time.Duration {

@@ -44,6 +44,7 @@ func (s *server) run(nc net.Conn, r *http.Request, serve func()) bool {
 	k.ended = false
 	k.away.Store(s.numbers.Add(1) | 1)
 	s.workers.do(job{k, serve})
+	k.c.Loop().GiveWay()
 	for !k.ended {
 		if err := k.done.Park(t, "an http.Handler", k.c); err != nil && !k.ended {
 			return false // the loop ends
