@@ -10,11 +10,11 @@ import (
 // Shutdown ends the server gracefully. Listening stops, after what waits in the backlog was taken in. A connection on
 // which no handler runs is closed as soon as nothing that its peer sent is unread. Handlers that run may go on; a Read
 // that finds nothing that the peer sent fails with ErrServerClosed, now and each time, while Write still works, for a
-// farewell. When the last connection has ended and the last handler returned, so do the loops, and Shutdown returns
-// nil. If ctx is done before, the connections that are left are reset, and the error says how many there were and why.
-// A handler that holds its loop, as by a call that blocks, can't be told: Shutdown then gives it a second more, breaks
-// off the loop's connections from outside, and returns an error in which errors.As finds a *[loop.HeldError], which
-// names the line.
+// farewell. A handler that is a [Drainer] is told. When the last connection has ended and the last handler returned, so
+// do the loops, and Shutdown returns nil. If ctx is done before, the connections that are left are reset, and the error
+// says how many there were and why. A handler that holds its loop, as by a call that blocks, can't be told: Shutdown
+// then gives it a second more, breaks off the loop's connections from outside, and returns an error in which errors.As
+// finds a *[loop.HeldError], which names the line.
 //
 // Datagrams that have come are handled first; a handler that waits meanwhile finds its socket closed when it replies.
 //
@@ -43,6 +43,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer s.mu.Unlock()
 		s.closeFiles() // else they would take in connections that nobody accepts
 	}()
+	for _, d := range s.drainers() {
+		d.Drain()
+	}
 	err := g.DrainBy(ctx, func(l *loop.Loop) { s.workers[l].drain() }, func() (int, string) {
 		conns, handlers := g.Stats().Conns, int(s.stats.handlers.Load())
 		return conns + handlers, "plexor: shutdown: " + remnant(conns, handlers) + " were cut"
@@ -50,6 +53,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	<-listening
 	<-s.ended
 	return err
+}
+
+// drainers are the handlers that are told of a Shutdown.
+func (s *Server) drainers() (all []Drainer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ep := range s.eps {
+		if d, ok := ep.handler.(Drainer); ok {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // StopListening ends the listeners, and leaves what waits in their backlogs to the processes that share them (see

@@ -24,6 +24,14 @@ type ALPNHandler interface {
 	NextProtos() []string
 }
 
+// A Drainer is a Handler that is told when [Server.Shutdown] begins, so that what goes on may end sooner: an HTTP
+// server says "Connection: close" from then on. Drain is called behind the end of listening, on Shutdown's goroutine,
+// once for each address that the handler has served; it must not wait.
+type Drainer interface {
+	Handler
+	Drain()
+}
+
 // A HandlerFunc is a Handler that is straight-line code on a stream: it runs as a coroutine of its own, from the moment
 // when the first byte, or the end of the stream, has come, over TLS the first behind the handshake. Until then the
 // connection costs neither stack nor buffer (over TLS what crypto/tls keeps), and f can set no deadline: a connection

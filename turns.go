@@ -91,7 +91,7 @@ func (m *messageConn) takeTurns() error {
 		s.flags &^= halfway
 		m.endContext()
 		switch {
-		case err != nil || m.run.end != nil || !m.nextTurn():
+		case err != nil || m.run.end != nil || s.is(closed|givenAway) || !m.nextTurn():
 			return err
 		case m.run.end == nil && !s.is(taken):
 			return ErrNothingRead

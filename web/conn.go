@@ -27,6 +27,7 @@ type conn struct {
 	done   coro.Waiter   // the coroutine waits here for the handler
 	away   atomic.Uint32 // number of the request whose handler runs on a goroutine; 0: none
 	ended  bool          // that has returned
+	two    bool          // it was handed to net/http, for HTTP/2
 	looked bool          // at what ALPN has come to
 }
 
@@ -181,13 +182,10 @@ func (k *conn) Hijack() (nc net.Conn, err error) {
 	return nc, err
 }
 
-// ConnectionState is that of TLS.
-func (k *conn) ConnectionState() tls.ConnectionState {
-	if !k.c.TLS() {
-		return tls.ConnectionState{}
-	}
-	return k.c.ConnectionState()
-}
+// TLS reports whether it speaks TLS, and ConnectionState what was agreed on.
+func (k *conn) TLS() bool { return k.c.TLS() }
+
+func (k *conn) ConnectionState() tls.ConnectionState { return k.c.ConnectionState() }
 
 // Outbox is that of the connection, for protocols that it has switched to: it is called by their coroutine.
 func (k *conn) Outbox() *plexor.Outbox { return k.c.Outbox() }

@@ -29,7 +29,7 @@ type Options struct {
 	Context     context.Context
 	ConnContext func(ctx context.Context, nc net.Conn) context.Context
 	// ConnState, if set, is told of what becomes of a connection, as that of http.Server is. It is called on the
-	// connection's loop, and must not block.
+	// connection's loop, and must not block; for one that speaks HTTP/2, by net/http.
 	ConnState func(nc net.Conn, state http.ConnState)
 
 	// NoHTTP2 leaves HTTP/2 out: clients that speak it are refused.
@@ -87,7 +87,16 @@ type server struct {
 	numbers    atomic.Uint32 // of requests, for conn.away
 }
 
-var _ plexor.ALPNHandler = (*server)(nil)
+var (
+	_ plexor.ALPNHandler = (*server)(nil)
+	_ plexor.Drainer     = (*server)(nil)
+)
+
+// Drain is of plexor.Drainer: what is answered from now on closes, and HTTP/2 gets a GOAWAY (RFC 9113, section 6.8).
+func (s *server) Drain() {
+	s.one.Drain()
+	s.two.drain()
+}
 
 // NextProtos is of plexor.ALPNHandler.
 func (s *server) NextProtos() []string {
@@ -132,7 +141,9 @@ func (s *server) turn(c *plexor.Conn, k *conn) error {
 
 func (s *server) closed(k *conn, reason error) {
 	k.http.Closed(reason)
-	if errors.Is(reason, plexor.ErrGivenAway) {
+	if k.two {
+		// net/http tells of its end
+	} else if errors.Is(reason, plexor.ErrGivenAway) {
 		s.state(k, http.StateHijacked)
 	} else {
 		s.state(k, http.StateClosed)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -18,6 +19,9 @@ type two struct {
 	mu    sync.Mutex
 	conns int
 	ln    *handedOver // nil: there are none
+	srv   *http.Server
+
+	draining bool
 }
 
 // A handedOver is a net.Listener for connections that are there.
@@ -46,7 +50,8 @@ func (h *handedOver) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 
 // toHTTP2 hands a connection over, with what was read of it.
 func (s *server) toHTTP2(nc net.Conn, ahead []byte) error {
 	k := nc.(*conn)
-	t := &twoConn{s: s, ahead: bytes.NewReader(ahead)}
+	k.two = true
+	t := &twoConn{s: s, k: k, ahead: bytes.NewReader(ahead)}
 	if k.c.TLS() {
 		state := k.c.ConnectionState()
 		t.tls = &state
@@ -76,8 +81,17 @@ func (t *two) start(s *server) {
 	o := &s.options
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	srv := &http.Server{Handler: withTLS{s.http.Handler}, Protocols: protocols, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
-		IdleTimeout: o.IdleTime, MaxHeaderBytes: s.one.Limits.WithDefaults().Head}
+	srv := &http.Server{Handler: withTLS{s.http.Handler}, Protocols: protocols,
+		ReadHeaderTimeout: s.http.ReadHeaderTimeout, IdleTimeout: o.IdleTime,
+		MaxHeaderBytes: s.one.Limits.WithDefaults().Head,
+		ErrorLog:       slog.NewLogLogger(s.log().Handler(), slog.LevelError)}
+	if o.ConnState != nil {
+		srv.ConnState = func(nc net.Conn, state http.ConnState) {
+			if state != http.StateNew { // it was told of that
+				o.ConnState(nc.(*twoConn).k, state)
+			}
+		}
+	}
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		t := nc.(*twoConn)
 		if o.Context != nil {
@@ -88,7 +102,21 @@ func (t *two) start(s *server) {
 		}
 		return context.WithValue(ctx, tlsKey{}, t.tls)
 	}
+	t.srv = srv
+	if t.draining {
+		_ = ln.Close()
+	}
 	go func() { _ = srv.Serve(ln) }() // until ended closes ln
+}
+
+// drain has clients told that nothing new is taken; what goes on is finished.
+func (t *two) drain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.draining = true
+	if t.ln != nil {
+		go func(srv *http.Server) { _ = srv.Shutdown(context.Background()) }(t.srv) // until they have gone
+	}
 }
 
 // ended is told that a connection has been closed.
@@ -105,6 +133,7 @@ func (t *two) ended() {
 type twoConn struct {
 	net.Conn
 	s     *server
+	k     *conn // before it was handed over
 	ahead *bytes.Reader
 	tls   *tls.ConnectionState // nil: plain text
 	once  sync.Once

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -67,6 +68,8 @@ type Server struct {
 	// Now is the clock (default time.Now).
 	Now func() time.Time
 
+	draining atomic.Bool
+
 	once   sync.Once
 	limits Limits // filled
 }
@@ -101,6 +104,10 @@ var (
 	// or the client would take what it has for the whole.
 	ErrAborted = errors.New("http: the handler broke the answer off")
 )
+
+// Drain has each answer from now on say that its connection ends, and end it: whoever has connections that wait for a
+// request closes those.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // fill fills the limits in.
 func (s *Server) fill() { s.limits = s.Limits.WithDefaults() }
@@ -148,13 +155,11 @@ const lingerTime = 500 * time.Millisecond
 func (s *Server) ServeConn(nc net.Conn) error {
 	c := s.NewConn(nc)
 	if d := s.headTime(); d > 0 {
-		_ = nc.SetReadDeadline(s.now().Add(d))
+		c.part = &partial{by: s.now().Add(d)}
+		_ = nc.SetReadDeadline(c.part.by)
 		c.timed = true
 	}
-	var err error
-	for err == nil {
-		err = c.Turn()
-	}
+	err := c.turns()
 	c.Closed(err)
 	switch {
 	case errors.Is(err, ErrGone):
@@ -169,12 +174,29 @@ func (s *Server) ServeConn(nc net.Conn) error {
 		return err
 	}
 	if half, ok := nc.(interface{ CloseWrite() error }); ok && c.unread && half.CloseWrite() == nil {
-		_ = nc.SetReadDeadline(s.now().Add(lingerTime))
+		t := time.AfterFunc(lingerTime, func() { _ = nc.Close() })
 		_, _ = io.CopyN(io.Discard, nc, mostDiscarded)
+		t.Stop()
 	}
 	_ = nc.Close()
 	if err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
+	return err
+}
+
+// turns takes turns to the end. A handler that ends its goroutine (runtime.Goexit) ends the connection.
+func (c *ServerConn) turns() (err error) {
+	over := false
+	defer func() {
+		if !over {
+			c.Closed(ErrAbandoned)
+			_ = c.nc.Close()
+		}
+	}()
+	for err == nil {
+		err = c.Turn()
+	}
+	over = true
 	return err
 }

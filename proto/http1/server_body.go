@@ -4,19 +4,32 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A body is that of a request. It reads from what has come already, and then from the connection, straight into the
 // reader's buffer where it can.
+//
+// One goroutine reads it at a time, which need not be the one that writes the answer: a proxy's goes on reading when
+// the proxy has its answer. So nobody waits for a Read that is under way. If the answer begins meanwhile, the body is
+// left alone, and the connection ends behind the answer; if the handler returns, it ends at once.
+//
+//	rests ──Read──▶ reads ──▶ rests ──the handler returns──▶ over
+//	                  └──────────────────the handler returns──▶ over: what it reads into is never used again
 type body struct {
+	state   atomic.Uint32
+	sending sync.Mutex // held to send "100 Continue", and to begin the answer of a request that expects it
+	expects bool       // it does
+
 	x       *response
 	kind    Body
 	left    int64    // of a body by its length
 	chunks  *Chunked // of one by chunks
 	got     int64    // bytes that have come
 	err     error    // what every Read returns from now on
-	closed  bool
+	closed  atomic.Bool
 	awaited bool // the client waits for "100 Continue"
 	limited bool // the deadline of BodyTime is set
 }
@@ -25,19 +38,36 @@ type body struct {
 // again; when more are left it is closed.
 const mostDiscarded = 256 << 10
 
+// The states of a body.
+const (
+	bodyRests uint32 = iota
+	bodyReads
+	bodyOver
+)
+
+var errTwoReads = errors.New("http: two Reads of a Request's Body at once")
+
 // Read is of io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	if b.closed {
+	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	return b.read(p)
+	if !b.state.CompareAndSwap(bodyRests, bodyReads) {
+		if b.state.Load() == bodyOver {
+			return 0, http.ErrBodyReadAfterClose
+		}
+		return 0, errTwoReads
+	}
+	n, err := b.read(p)
+	b.state.CompareAndSwap(bodyReads, bodyRests)
+	return n, err
 }
 
 func (b *body) read(p []byte) (int, error) {
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
 	}
-	if b.awaited {
+	if b.expects {
 		if err := b.proceed(); err != nil {
 			return 0, err
 		}
@@ -64,6 +94,11 @@ func (b *body) read(p []byte) (int, error) {
 
 // proceed tells a client that waits for it to send the body (RFC 9110, section 10.1.1).
 func (b *body) proceed() error {
+	b.sending.Lock()
+	defer b.sending.Unlock()
+	if !b.awaited {
+		return nil // the handler has sent it
+	}
 	b.awaited = false
 	if b.x.wroteHeader {
 		return nil // the answer has begun: too late
@@ -127,14 +162,15 @@ func (b *body) readChunks(p []byte) (int, error) {
 	}
 }
 
-// trailers makes the trailers those of the Request, as far as they were announced.
+// trailers makes the trailers those of the Request, announced or not, as net/http does.
 func (b *body) trailers() {
 	r := b.x.req
 	for _, f := range b.chunks.Trailers() {
-		name := canonical(string(f.Name))
-		if _, ok := r.Trailer[name]; ok {
-			r.Trailer[name] = append(r.Trailer[name], string(f.Value))
+		if r.Trailer == nil {
+			r.Trailer = make(http.Header)
 		}
+		name := canonical(string(f.Name))
+		r.Trailer[name] = append(r.Trailer[name], string(f.Value))
 	}
 }
 
@@ -148,10 +184,6 @@ func (b *body) fill(least int) error {
 
 // receive reads from the connection.
 func (b *body) receive(p []byte) (int, error) {
-	c := b.x.c
-	if err := c.flush(); err != nil { // what it was answered may be what the client waits for
-		return 0, err
-	}
 	b.limit()
 	n, err := b.x.read(p)
 	if n > 0 {
@@ -199,24 +231,49 @@ func (b *body) limit() {
 
 func (b *body) unlimit() {
 	b.limited = false
-	if !b.x.readBy {
+	if !b.x.readBy && b.state.Load() != bodyOver {
 		_ = b.x.c.nc.SetReadDeadline(time.Time{})
 	}
 }
 
 // Close ends the reading. What is left is thrown away when the handler has returned.
 func (b *body) Close() error {
-	b.closed = true
+	b.closed.Store(true)
 	return nil
+}
+
+// waits reports whether the client waits to be told.
+func (b *body) waits() bool {
+	if !b.expects {
+		return false
+	}
+	b.sending.Lock()
+	defer b.sending.Unlock()
+	return b.awaited
+}
+
+// whole reports whether all of it has come.
+func (b *body) whole() bool {
+	return b.kind == NoBody || b.kind == ByLength && b.left <= int64(len(b.x.c.in.unread()))
+}
+
+// stop ends the reading for good. It reports whether nobody reads; else whoever does is told to stop, and the
+// connection can't be used any more.
+func (b *body) stop() bool {
+	b.closed.Store(true)
+	if b.kind == NoBody || b.state.Swap(bodyOver) != bodyReads {
+		return true
+	}
+	_ = b.x.c.nc.SetReadDeadline(time.Unix(1, 0))
+	return false
 }
 
 // finish reads what the handler has left. It reports whether the next request can be read behind it.
 func (b *body) finish() bool {
-	b.closed = true
 	if b.kind == NoBody || b.err == io.EOF {
 		return true
 	}
-	if b.err != nil || b.awaited || b.kind == ByLength && b.left > mostDiscarded {
+	if b.err != nil || b.waits() || b.kind == ByLength && b.left > mostDiscarded {
 		return false // if nobody told the client to send it, it need not come
 	}
 	scrap := inputs.Get().(*input)

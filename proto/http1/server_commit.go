@@ -14,7 +14,8 @@ import (
 // How the head of an answer comes about, and how an answer ends.
 
 // fix writes down the fields that the handler has set: what it changes from now on is not seen (but for trailers).
-// Those that say how the message ends are the server's own.
+// Those that say how the message ends are the server's own, but a Transfer-Encoding of the handler's, which has coded
+// the body by itself: chunked follows it.
 func (x *response) fix() {
 	for name, values := range x.header {
 		switch name {
@@ -29,7 +30,9 @@ func (x *response) fix() {
 		case "Content-Type":
 			x.hasType = true
 		case "Content-Encoding":
-			x.encoded = len(values) > 0 && values[0] != ""
+			x.encoded = x.encoded || len(values) > 0 && values[0] != ""
+		case "Transfer-Encoding":
+			x.fixCoding(values)
 		case "Trailer":
 			x.trailing = true
 		}
@@ -41,11 +44,35 @@ func (x *response) fix() {
 			n = 3 // it has none of its own (RFC 9110, section 15.4.5)
 		}
 		x.c.in.fields = appendFields(x.c.in.fields[:0], x.header, but[:n]...)
+		if x.coding != "" && x.req.ProtoMinor == 1 && allowsBody(x.status) && x.req.Method != http.MethodHead {
+			o := append(appendValue(append(x.c.in.fields, "Transfer-Encoding: "...), x.coding), "\r\n"...)
+			x.c.in.fields = o
+		}
+	}
+	if x.coded {
+		x.length = -1
+	}
+}
+
+// fixCoding takes a Transfer-Encoding that the handler has set: "chunked" is how the answer is sent then, even if it is
+// short, "identity" has it end with the connection.
+func (x *response) fixCoding(values []string) {
+	if len(values) == 0 || values[0] == "" {
+		return
+	}
+	x.coded, x.encoded = true, true
+	switch v := values[0]; {
+	case strings.EqualFold(v, "chunked"):
+	case strings.EqualFold(v, "identity"):
+		x.coded, x.bare = false, true
+	default:
+		x.coding = v
 	}
 }
 
 func (x *response) fixLength(values []string) {
 	if len(values) == 0 {
+		x.noLength = true
 		return
 	}
 	n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63)
@@ -112,7 +139,7 @@ func (x *response) commit(final bool) error {
 	c, b := x.c, x.c.in
 	x.committed = true
 	head := x.req.Method == http.MethodHead
-	if !x.duplex && !x.body.finishEarly(final) {
+	if x.lost || !x.duplex && !x.body.finishEarly(final) || c.srv.draining.Load() {
 		x.closes = true
 	}
 	body := allowsBody(x.status)
@@ -120,10 +147,10 @@ func (x *response) commit(final bool) error {
 	case !body:
 		x.length = -1
 	case x.length >= 0:
-	case final && !x.trailers() && (!head || len(b.body) > 0):
+	case final && !x.noLength && !x.coded && !x.bare && !x.trailers() && (!head || len(b.body) > 0):
 		x.length = int64(len(b.body))
 	case head:
-	case x.req.ProtoMinor == 1:
+	case x.req.ProtoMinor == 1 && !x.bare:
 		x.chunked = true
 	default:
 		x.closes, x.keep = true, false
@@ -143,7 +170,7 @@ func (x *response) commit(final bool) error {
 		o = append(o, "Transfer-Encoding: chunked\r\n"...)
 	}
 	switch {
-	case x.closes && x.req.ProtoMinor == 1 && !hasToken(x.header.Get("Connection"), "close"):
+	case x.closes && !hasToken(x.header.Get("Connection"), "close"):
 		o = append(o, "Connection: close\r\n"...)
 	case x.keep && !x.closes && x.header["Connection"] == nil:
 		o = append(o, "Connection: keep-alive\r\n"...)
@@ -158,14 +185,18 @@ func (b *body) finishEarly(final bool) bool {
 	switch {
 	case b.kind == NoBody || b.err == io.EOF:
 		return true
-	case b.awaited, b.kind == ByLength && b.left > mostDiscarded:
+	case b.waits(), b.kind == ByLength && b.left > mostDiscarded:
+		return false
+	case final: // nobody reads any more
+		return b.finish()
+	case !b.state.CompareAndSwap(bodyRests, bodyReads):
 		return false
 	}
 	ok := b.finish()
-	b.closed = b.closed && (ok || final)
 	if !ok && b.err == nil {
 		b.err = http.ErrBodyReadAfterClose
 	}
+	b.state.CompareAndSwap(bodyReads, bodyRests)
 	return ok
 }
 
@@ -207,15 +238,17 @@ func (x *response) end() error {
 	c := x.c
 	x.ctx.end()
 	if x.hijacked {
-		x.ended = true
+		x.ended.Store(true)
 		if x.begin == nil {
 			return ErrGone
 		}
 		return x.change()
 	}
+	x.ended.Store(true)
+	x.lost = !x.body.stop()
+	c.in.lost = x.lost
+	x.unwatch()
 	if x.aborted {
-		x.ended = true
-		x.unwatch()
 		c.unread = true
 		_ = c.flush() // the answers before it, and what there is of this one
 		if x.committed && !x.chunked && x.length < 0 && allowsBody(x.status) {
@@ -224,10 +257,8 @@ func (x *response) end() error {
 		return io.EOF
 	}
 	if !x.wroteHeader {
-		x.WriteHeader(http.StatusOK)
+		x.writeHeader(http.StatusOK)
 	}
-	x.ended = true
-	x.unwatch()
 	if !x.committed {
 		if err := x.commit(true); err != nil {
 			return err
@@ -244,7 +275,7 @@ func (x *response) end() error {
 		c.unread = true
 		return x.done(io.EOF) // less than was promised: its end says so
 	}
-	if x.body.kind != NoBody && !x.body.finish() {
+	if x.lost || x.body.kind != NoBody && !x.body.finish() {
 		c.unread = true
 		return x.done(io.EOF)
 	}
@@ -263,7 +294,7 @@ func (x *response) done(err error) error {
 		}
 		_ = c.nc.SetWriteDeadline(time.Time{})
 	}
-	if x.readBy || x.body.limited {
+	if !x.lost && (x.readBy || x.body.limited) {
 		_ = c.nc.SetReadDeadline(time.Time{})
 	}
 	if c.in.failed != nil && err == nil {

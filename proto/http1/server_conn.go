@@ -69,6 +69,8 @@ type input struct {
 	out          []byte // of answers, not written yet
 	x            *response
 	failed       error // of a write: nothing is written any more
+
+	lost bool // somebody who reads a body still has it: it is not used again
 }
 
 // inputSize is what is read at once, in bytes. A longer head makes the buffer grow.
@@ -100,10 +102,10 @@ func (in *input) room(least int) []byte {
 
 // putInput gives it back.
 func putInput(in *input) {
-	in.r, in.w = 0, 0
-	if len(in.b) > inputSize || cap(in.head.Fields) > defaultFields || cap(in.fields)+cap(in.out) > mostPooled {
+	if in.lost || len(in.b) > inputSize || cap(in.head.Fields) > defaultFields || cap(in.fields)+cap(in.out) > mostPooled {
 		return
 	}
+	in.r, in.w = 0, 0
 	in.fields, in.body, in.out, in.x, in.failed = in.fields[:0], in.body[:0], in.out[:0], nil, nil
 	inputs.Put(in)
 }
@@ -281,6 +283,11 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 		x.began = c.srv.now()
 	}
 	c.in.x = x
+	if len(c.in.out) > 0 && !x.body.whole() { // the answers before may be what the client waits for
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
 	done := true
 	if c.srv.Run != nil {
 		done = c.srv.Run(c.nc, x.req, x.serve)

@@ -51,7 +51,7 @@ func (x *response) parse(h *Head, raw []byte) error {
 		case name == "Host":
 			continue
 		case name == "Expect":
-			expects = expects || !equal(f.Value, "100-continue")
+			expects = expects || len(f.Value) > 0 && !equal(f.Value, "100-continue")
 		}
 		values[i] = piece(f.Value)
 		if name == "Content-Length" && r.Header[name] != nil {
@@ -78,19 +78,17 @@ func (x *response) parse(h *Head, raw []byte) error {
 	if c.more != nil {
 		r.TLS = c.more.tls
 	}
-	x.parseBody(h, r)
-	return nil
+	return x.parseBody(h, r)
 }
 
 // secure notes what TLS has agreed on.
 func (x *response) secure() {
 	t, ok := x.c.nc.(interface{ ConnectionState() tls.ConnectionState })
-	if !ok {
+	if m, may := x.c.nc.(interface{ TLS() bool }); !ok || may && !m.TLS() {
 		return
 	}
-	if s := t.ConnectionState(); s.HandshakeComplete {
-		x.c.getMore().tls = &s
-	}
+	s := t.ConnectionState()
+	x.c.getMore().tls = &s
 }
 
 // method is the method as a string, which is none of its own for the usual ones.
@@ -168,18 +166,19 @@ func (x *response) parseURL(r *http.Request) error {
 }
 
 // parseBody sets what says how the body ends.
-func (x *response) parseBody(h *Head, r *http.Request) {
+func (x *response) parseBody(h *Head, r *http.Request) error {
 	b := &x.body
 	b.x, b.kind, b.left, b.awaited = x, h.Body, h.Length, h.Continue
+	b.expects = h.Continue
 	if h.Body == NoBody {
 		r.Body = http.NoBody
 		b.kind = NoBody
-		return
+		return nil
 	}
 	r.Body = b
 	r.ContentLength = h.Length
 	if h.Body != ByChunks {
-		return
+		return nil
 	}
 	r.ContentLength = -1
 	r.TransferEncoding = []string{"chunked"}
@@ -188,7 +187,10 @@ func (x *response) parseBody(h *Head, r *http.Request) {
 	for _, v := range r.Header["Trailer"] {
 		for name := range strings.SplitSeq(v, ",") {
 			name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))
-			if name == "" || !allOf(name, isToken) || !trails([]byte(name)) {
+			switch {
+			case name == "Transfer-Encoding" || name == "Content-Length" || name == "Trailer":
+				return ErrTrailer
+			case name == "" || !allOf(name, isToken) || !trails([]byte(name)):
 				continue
 			}
 			if r.Trailer == nil {
@@ -198,6 +200,7 @@ func (x *response) parseBody(h *Head, r *http.Request) {
 		}
 	}
 	delete(r.Header, "Trailer")
+	return nil
 }
 
 var _ context.Context = (*requestContext)(nil)

@@ -1,8 +1,6 @@
 package http1
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,11 +42,16 @@ type response struct {
 	keep        bool // of HTTP/1.0, whose client wants it to stay
 	hasType     bool
 	hasDate     bool
-	encoded     bool // there is a Content-Encoding: the type can't be seen from the bytes
-	trailing    bool // the handler has announced trailers
-	duplex      bool // EnableFullDuplex
+	encoded     bool   // there is a Content-Encoding: the type can't be seen from the bytes
+	coded       bool   // the handler has set a Transfer-Encoding: it is chunked behind that
+	bare        bool   // and it was "identity"
+	coding      string // and it was another one
+	noLength    bool   // the handler does not want a Content-Length
+	trailing    bool   // the handler has announced trailers
+	duplex      bool   // EnableFullDuplex
 	hijacked    bool
-	ended       bool
+	ended       atomic.Bool
+	lost        bool // somebody goes on reading the body, though the handler has returned
 	aborted     bool
 	readBy      bool // the handler has set a read deadline, or a write deadline
 	writeBy     bool
@@ -76,6 +80,9 @@ var errEnded = errors.New("http: the handler of this ResponseWriter has returned
 func (x *response) serve() {
 	returned := false
 	defer func() {
+		if f := x.req.MultipartForm; f != nil {
+			_ = f.RemoveAll() // what is left of it is the system's to clear
+		}
 		if returned {
 			return
 		}
@@ -87,7 +94,11 @@ func (x *response) serve() {
 			x.ctx.end() // runtime.Goexit goes on
 		}
 	}()
-	x.c.srv.Handler.ServeHTTP(x, x.req)
+	if x.req.RequestURI == "*" && x.req.Method == http.MethodOptions {
+		x.Header().Set("Content-Length", "0") // it asks for the server as a whole (RFC 9110, section 9.3.7)
+	} else {
+		x.c.srv.Handler.ServeHTTP(x, x.req)
+	}
 	returned = true
 }
 
@@ -108,7 +119,7 @@ func (x *response) WriteHeader(status int) {
 	case x.wroteHeader:
 		x.mistake("superfluous WriteHeader")
 		return
-	case x.ended:
+	case x.ended.Load():
 		x.mistake("WriteHeader after the handler has returned")
 		return
 	case status < 100 || status > 999:
@@ -117,6 +128,14 @@ func (x *response) WriteHeader(status int) {
 		x.inform(status)
 		return
 	}
+	if x.body.expects {
+		x.body.sending.Lock()
+		defer x.body.sending.Unlock()
+	}
+	x.writeHeader(status)
+}
+
+func (x *response) writeHeader(status int) {
 	x.wroteHeader = true
 	x.status = status
 	x.fix()
@@ -125,6 +144,11 @@ func (x *response) WriteHeader(status int) {
 // inform sends an interim answer (RFC 9110, section 15.2).
 func (x *response) inform(status int) {
 	if status == http.StatusContinue {
+		if !x.body.expects {
+			return
+		}
+		x.body.sending.Lock()
+		defer x.body.sending.Unlock()
 		if !x.body.awaited {
 			return
 		}
@@ -192,7 +216,7 @@ func (x *response) begins(n int) (more bool, err error) {
 			x.mistake("Write on a connection that was hijacked")
 		}
 		return false, http.ErrHijacked
-	case x.ended:
+	case x.ended.Load():
 		return false, errEnded
 	}
 	if !x.wroteHeader {
@@ -267,7 +291,7 @@ func (x *response) FlushError() error {
 	switch {
 	case x.hijacked:
 		return http.ErrHijacked
-	case x.ended:
+	case x.ended.Load():
 		return errEnded
 	}
 	if !x.wroteHeader {
@@ -386,7 +410,7 @@ type onlyWriter struct{ io.Writer }
 
 // SetReadDeadline is for http.ResponseController: Reads of the body fail with os.ErrDeadlineExceeded when t has passed.
 func (x *response) SetReadDeadline(t time.Time) error {
-	if x.hijacked || x.ended {
+	if x.hijacked || x.ended.Load() {
 		return http.ErrHijacked
 	}
 	x.readBy = true
@@ -395,7 +419,7 @@ func (x *response) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline is for http.ResponseController, likewise.
 func (x *response) SetWriteDeadline(t time.Time) error {
-	if x.hijacked || x.ended {
+	if x.hijacked || x.ended.Load() {
 		return http.ErrHijacked
 	}
 	x.writeBy = true
@@ -405,70 +429,6 @@ func (x *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex is for http.ResponseController: what is left of the body is not read before the answer is sent.
 func (x *response) EnableFullDuplex() error {
 	x.duplex = true
-	return nil
-}
-
-// CloseNotify is of http.CloseNotifier, which is deprecated, and which frameworks still look for.
-func (x *response) CloseNotify() <-chan bool {
-	ch := make(chan bool, 1)
-	context := &x.ctx
-	go func() {
-		<-context.Done()
-		if !x.ended {
-			ch <- true
-		}
-	}()
-	return ch
-}
-
-// Hijack is of http.Hijacker. What was read ahead lies in the Reader.
-func (x *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	switch {
-	case x.hijacked:
-		return nil, nil, http.ErrHijacked
-	case x.ended:
-		return nil, nil, errEnded
-	}
-	c := x.c
-	if x.wroteHeader && !x.committed {
-		if err := x.commit(false); err != nil {
-			return nil, nil, err
-		}
-	}
-	if err := c.flush(); err != nil {
-		return nil, nil, err
-	}
-	x.unwatch()
-	nc := c.nc
-	if h, ok := nc.(interface{ Hijack() (net.Conn, error) }); ok {
-		var err error
-		if nc, err = h.Hijack(); err != nil {
-			return nil, nil, err
-		}
-	} else {
-		_ = nc.SetDeadline(time.Time{})
-	}
-	x.hijacked = true
-	ahead := bytes.Clone(c.in.unread())
-	c.in.r = c.in.w
-	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(ahead), nc), max(inputSize, len(ahead)))
-	if len(ahead) > 0 {
-		_, _ = r.Peek(len(ahead)) // it is there
-	}
-	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
-}
-
-// Switch is of Switcher.
-func (x *response) Switch(begin func(nc net.Conn, ahead []byte) (Protocol, error)) error {
-	switch {
-	case x.hijacked:
-		return http.ErrHijacked
-	case x.ended:
-		return errEnded
-	case x.wroteHeader:
-		return errors.New("http: Switch: the answer has begun")
-	}
-	x.hijacked, x.begin = true, begin
 	return nil
 }
 

@@ -100,6 +100,9 @@ func (x *response) unwatch() {
 	}
 	_ = w.nc.SetReadDeadline(time.Unix(1, 0))
 	<-w.done
+	if x.lost {
+		return // it is whoever still reads who has what was read
+	}
 	_ = w.nc.SetReadDeadline(time.Time{})
 	in := x.c.in
 	in.w += copy(in.room(len(w.b)), w.b)
