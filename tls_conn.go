@@ -25,7 +25,7 @@ import (
 // temporary error, after which a tls.Conn may be read again; Read then waits outside, with no mutex held:
 //
 //	Read ──▶ tls.Conn.Read ──▶ stream.peek      nothing there: errNothing, wait, again
-//	Write ──▶ room? ──▶ tls.Conn.Write ──▶ loop.Conn.Write      full: spill, flushed when there is room
+//	Write ──▶ room? ──▶ tls.Conn.Write ──▶ loop.Conn.WriteMore  full: spill, flushed when there is room
 //
 // Write waits for room before it gives the tls.Conn a piece. The records of that piece are all taken: what the loop
 // refuses is spilled, which is at most a piece (pieceSize) and a few records of the reader's. It also means that no
@@ -135,18 +135,30 @@ func (x *secured) try(p []byte) (int, error) {
 	case s.readExpired():
 		return 0, os.ErrDeadlineExceeded
 	case x.plain != nil:
-		return x.takePlain(p), nil
+		return x.fill(p, x.takePlain(p)), nil
 	case !x.mayRead():
 		return 0, errNothing
 	}
 	n, err := x.tc.Read(p)
 	if n > 0 {
-		err = nil // it repeats its errors
+		n, err = x.fill(p, n), nil // it repeats its errors
 	}
 	if err != errNothing && !s.readers.empty() {
 		s.readers.wake() // what is left of a record is not where the stream sees it
 	}
 	return n, err
+}
+
+// fill reads what else has arrived into p, of which n bytes are read: a tls.Conn reads one record at once. Of a few
+// bytes with nothing behind them there will hardly be more, and asking would cost each small message.
+func (x *secured) fill(p []byte, n int) int {
+	for n < len(p) && (n >= messageBuffer || len(x.c.raw.peek()) > 0) && x.plain == nil && x.mayRead() {
+		m, err := x.tc.Read(p[n:])
+		if n += m; err != nil {
+			break // it repeats its errors
+		}
+	}
+	return n
 }
 
 // takePlain reads what pull has read.
@@ -246,7 +258,7 @@ func (x *secured) room(t *coro.Task) error {
 func (x *secured) put(p []byte) error {
 	s := &x.c.raw
 	if x.spill == nil {
-		_, err := s.lc.Write(p)
+		_, err := s.lc.WriteMore(p)
 		if err == nil {
 			s.wrote()
 			return nil

@@ -110,11 +110,20 @@ func (c *Conn) RemoteAddr() (sock.Addr, error) {
 // ErrClosed after Close, a *DeadlineError once the write deadline has passed, or the error that broke the
 // connection, which Closed gets too. p is the caller's again when Write returns. The bytes leave at the end of the
 // turn, or at once if it is more than 16 KiB; taken does not mean delivered, which only Closed(nil) says.
-func (c *Conn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (int, error) { return c.write(p, corkLimit) }
+
+// WriteMore is Write of what more is likely to follow in this turn, as one record of TLS follows the other: up to
+// 68 KiB, four of TLS's longest records, wait for the turn's end and leave by one system call; Options.HighWater if that
+// is less, but 16 KiB always. Write lets 16 KiB wait, for what waits is copied once more.
+func (c *Conn) WriteMore(p []byte) (int, error) {
+	return c.write(p, max(corkLimit, min(corkMore, c.loop.opt.HighWater)))
+}
+
+func (c *Conn) write(p []byte, limit int) (int, error) {
 	if c.state&(full|shutWanted|closing|ended|connecting|broken|wroteLate) != 0 {
 		return 0, c.refusal()
 	}
-	if int(c.corkLen)+len(p) <= corkLimit {
+	if int(c.corkLen)+len(p) <= limit {
 		if l := c.loop; len(l.arena)+len(p) > cap(l.arena) && c.out == nil && cap(l.arena) > 0 {
 			if l.sendCorked(); c.state&(full|broken|ended) != 0 {
 				return 0, c.refusal()

@@ -70,6 +70,7 @@ const (
 	defaultStall        = 100 * time.Millisecond
 
 	corkLimit = 16 << 10  // a connection's output of one turn beyond which it leaves at once
+	corkMore  = 68 << 10  // likewise, of WriteMore
 	corkArena = 256 << 10 // what all connections' output of one turn may take before it moves to blocks
 
 	// After Close, once all is acknowledged: how long the peer has to close its half.

@@ -105,3 +105,43 @@ func TestLargeWriteLeavesAtOnce(t *testing.T) {
 		k.do(func() { k.c.Abort() })
 	})
 }
+
+// What WriteMore takes waits for the end of the turn up to 68 KiB, keeps its place between Writes, and then leaves in
+// one system call.
+func TestWriteMore(t *testing.T) {
+	const record = 16<<10 + 22 // the longest of TLS 1.3
+	each(t, func(t *testing.T, driver string) {
+		r := run(t, loop.Options{Driver: driver})
+		k := r.connect("tcp", sock.Options{}, &watcher{})
+		more := func(p []byte) {
+			if n, err := k.c.WriteMore(p); n != len(p) || err != nil {
+				t.Errorf("WriteMore of %d bytes: %d, %v", len(p), n, err)
+			}
+		}
+		const pieces, size = 3, 10_000 // more than Write lets wait, and less than TCP cuts
+		before := k.peer.segments()
+		k.do(func() {
+			write(t, k.c, pattern(100))
+			for i := range pieces {
+				more(pattern(100 + (i+1)*size)[100+i*size:])
+			}
+			if n := k.c.Pending(); n != 100+pieces*size {
+				t.Errorf("%d bytes wait for the end of the turn: want %d", n, 100+pieces*size)
+			}
+		})
+		k.peer.expect(pattern(100 + pieces*size))
+		if n := k.peer.segments() - before; n != 1 {
+			t.Errorf("a turn's pieces came in %d segments: want 1", n)
+		}
+		k.do(func() {
+			for i := range 5 {
+				more(pattern((i + 1) * record)[i*record:])
+			}
+			k.peer.expect(pattern(5 * record)) // within the turn
+			more(pattern(record))
+			write(t, k.c, pattern(record + 100)[record:]) // more than Write lets wait
+			k.peer.expect(pattern(record + 100))
+		})
+		k.do(func() { k.c.Abort() })
+	})
+}
