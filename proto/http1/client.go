@@ -96,9 +96,11 @@ func (e *NoAnswerError) Unwrap() error { return e.Err }
 // whoever may use the connection.
 type ClientConn struct {
 	// Absolute is for a connection to a proxy: targets are whole URLs (RFC 9112, section 3.2.2). Extra are fields that
-	// each request gets besides its own, which it must not have. Both may be changed between two requests.
+	// each request gets besides its own, which it must not have. All may be changed between two requests.
 	Absolute bool
 	Extra    http.Header
+	// Unwatched is for a request whose context ends the waits of nc by itself: nothing is set up for that then.
+	Unwatched bool
 
 	cl    *Client
 	nc    net.Conn
@@ -147,6 +149,9 @@ func (c *ClientConn) Usable() bool {
 	defer c.mu.Unlock()
 	return c.trip == nil && c.spent == nil
 }
+
+// NetConn is the connection below.
+func (c *ClientConn) NetConn() net.Conn { return c.nc }
 
 // Close closes the connection. What is under way fails with net.ErrClosed.
 func (c *ClientConn) Close() error {
@@ -242,7 +247,7 @@ func (t *clientTrip) watch() {
 	ctx, cancel := t.req.Context(), t.req.Cancel
 	t.c.mu.Lock()
 	defer t.c.mu.Unlock()
-	if ctx.Done() != nil {
+	if !t.c.Unwatched && ctx.Done() != nil {
 		t.stop = context.AfterFunc(ctx, func() {
 			t.c.cl.run(func() { t.abort(context.Cause(ctx)) })
 		})
@@ -294,8 +299,18 @@ func (t *clientTrip) failed(err error) error {
 	return &NoAnswerError{Err: err}
 }
 
-// abort ends the trip with err, and the connection. The first one says why.
+// abort ends the trip with err, and the connection, at once where it can. The first one says why.
 func (t *clientTrip) abort(err error) {
+	t.end(err, func() {
+		if a, ok := t.c.nc.(interface{ Abort() error }); ok {
+			_ = a.Abort() // err is the one to tell
+		} else {
+			_ = t.c.nc.Close()
+		}
+	})
+}
+
+func (t *clientTrip) end(err error, closes func()) {
 	c := t.c
 	c.mu.Lock()
 	if c.trip != t {
@@ -308,8 +323,8 @@ func (t *clientTrip) abort(err error) {
 	t.keep, t.receiving = false, false
 	c.spent = ErrConnSpent
 	c.mu.Unlock()
-	_ = c.nc.Close() // the error is the one to tell
-	t.closeBody()    // whoever reads it to send it is to stop
+	closes()
+	t.closeBody() // whoever reads it to send it is to stop
 	t.over()
 }
 

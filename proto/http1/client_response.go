@@ -304,10 +304,13 @@ func (s *clientStream) Read(p []byte) (int, error) {
 func (s *clientStream) Write(p []byte) (int, error) { return s.t.c.nc.Write(p) }
 
 // Close is of io.Closer.
-func (s *clientStream) Close() error {
-	s.t.abort(http.ErrBodyReadAfterClose)
-	return nil
+func (s *clientStream) Close() (err error) {
+	s.t.end(ErrBodyClosed, func() { err = s.t.c.nc.Close() })
+	return err
 }
+
+// Buffered is how many bytes were read ahead.
+func (s *clientStream) Buffered() int { return s.t.c.w - s.t.c.r }
 
 // CloseWrite ends our half, where the connection can.
 func (s *clientStream) CloseWrite() error {
