@@ -145,9 +145,9 @@ func (s *Server) NewConn(nc net.Conn) *ServerConn {
 	return c
 }
 
-// lingerTime is how long ServeConn waits for the client to take the last answer and close, when it closes with bytes
-// of the client's unread: a close at once would reset the connection, and the answer might be lost (RFC 9112, section
-// 9.6).
+// lingerTime is how long ServeConn waits for the client to take the last answer and close, when it closes the
+// connection: a close at once would reset it if the client is sending still, and the answer might be lost (RFC 9112,
+// section 9.6).
 const lingerTime = 500 * time.Millisecond
 
 // ServeConn serves a connection to its end, and closes it, unless a handler has hijacked it. It holds a buffer of 4 KiB
@@ -173,7 +173,7 @@ func (s *Server) ServeConn(nc net.Conn) error {
 		_ = nc.Close()
 		return err
 	}
-	if half, ok := nc.(interface{ CloseWrite() error }); ok && c.unread && half.CloseWrite() == nil {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok && c.closes && half.CloseWrite() == nil {
 		t := time.AfterFunc(lingerTime, func() { _ = nc.Close() })
 		_, _ = io.CopyN(io.Discard, nc, mostDiscarded)
 		t.Stop()

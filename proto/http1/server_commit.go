@@ -249,7 +249,6 @@ func (x *response) end() error {
 	c.in.lost = x.lost
 	x.unwatch()
 	if x.aborted {
-		c.unread = true
 		_ = c.flush() // the answers before it, and what there is of this one
 		if x.committed && !x.chunked && x.length < 0 && allowsBody(x.status) {
 			return ErrAborted // its end would be taken for the answer's
@@ -272,11 +271,9 @@ func (x *response) end() error {
 		c.put("\r\n")
 	}
 	if x.length >= 0 && x.written < x.length && x.req.Method != http.MethodHead && allowsBody(x.status) {
-		c.unread = true
 		return x.done(io.EOF) // less than was promised: its end says so
 	}
 	if x.lost || x.body.kind != NoBody && !x.body.finish() {
-		c.unread = true
 		return x.done(io.EOF)
 	}
 	if x.closes {

@@ -26,7 +26,7 @@ type ServerConn struct {
 	remote string
 
 	timed    bool // a read deadline is set
-	unread   bool // it is to be closed with bytes of the client's unread
+	closes   bool // it is this side that closes it: the client may be sending still
 	prefaced bool // it has spoken HTTP/1
 	told     bool // Server.Active, that a request has begun
 }
@@ -151,6 +151,7 @@ func (c *ServerConn) Turn() error {
 		c.untime()
 	}
 	err = c.answer()
+	c.closes = err == io.EOF
 	if err == nil || err == io.EOF {
 		if e := c.flush(); e != nil {
 			err = e
@@ -261,7 +262,6 @@ func (c *ServerConn) refuse(err error) error {
 	if c.srv.Refused != nil {
 		c.srv.Refused(c.nc, e)
 	}
-	c.unread = true
 	text := http.StatusText(e.Status)
 	c.put("HTTP/1.1 ")
 	c.putInt(int64(e.Status))
