@@ -162,7 +162,8 @@ func (s *files) openFile(name string) (*file, error) {
 }
 
 // notFound are errors of names that stand for nothing: ENXIO is a socket's or a device's, ENAMETOOLONG no file's.
-var notFound = []error{fs.ErrNotExist, fs.ErrInvalid, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.ENXIO}
+var notFound = []error{fs.ErrNotExist, fs.ErrInvalid, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG,
+	syscall.ENXIO}
 
 // refuse answers that a file can't be had. The client is not told why, or where it would be.
 func (s *files) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {

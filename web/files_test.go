@@ -64,8 +64,8 @@ func ask(h http.Handler, method, target string, header ...string) *httptest.Resp
 	return w
 }
 
-// TestFilesOutside: no path leads out of the root, to hidden names, or to what is no file; and no answer tells where the
-// root is.
+// TestFilesOutside: no path leads out of the root, to hidden names, or to what is no file; and no answer tells where
+// the root is.
 func TestFilesOutside(t *testing.T) {
 	root, dir := tree(t, map[string]string{"a.txt": "a", "sub/b.txt": "b", ".env": "secret", ".git/config": "secret",
 		"sub/.htaccess": "secret", ".well-known/x": "known", "..a": "secret", "A": "A", "sub/.well-known/x": "secret"})
@@ -83,7 +83,8 @@ func TestFilesOutside(t *testing.T) {
 		"/../secret", "/..", "/../", "/sub/../../secret", "/sub/..", "/./../secret", "//../secret", "/..//secret",
 		"/%2e%2e/secret", "/%2e%2e%2fsecret", "/..%2fsecret", "/..%2Fsecret", "/sub%2f..%2f..%2fsecret", "/sub/%2e./a.txt",
 		"/..%5csecret", "/..\\secret", "/sub%5cb.txt", "/sub\\b.txt", "/%5c%5chost/share", "/c:/windows", "/C:\\a.txt",
-		"/a.txt%00", "/a.txt%00.html", "/%00", "/sub%2fb.txt", "/%2fetc/passwd", "//etc/passwd", "/a.txt/b", "/a.txt/../a.txt",
+		"/a.txt%00", "/a.txt%00.html", "/%00", "/sub%2fb.txt", "/%2fetc/passwd", "//etc/passwd", "/a.txt/b",
+		"/a.txt/../a.txt",
 		"/...", "/....//secret", "/%252e%252e/secret", "/%c0%ae%c0%ae/secret", "/%uff0e%uff0e/secret", "/a.txt::$DATA",
 		"/.env", "/.git/config", "/.git/", "/sub/.htaccess", "/.%65nv", "/..a", "/sub/.well-known/x",
 		"/out", "/far", "/up/secret", "/up/", "/loop", "/etc/passwd", "/etc/", "/self/environ", "/nothing", "/nothing/",
@@ -125,7 +126,8 @@ func TestFilesRedirects(t *testing.T) {
 			t.Errorf("GET %s: %d to %q, want %q", target, w.Code, w.Header().Get("Location"), want)
 		}
 	}
-	if w := ask(h, "GET", "/dir/"); w.Body.String() != "page" || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+	w := ask(h, "GET", "/dir/")
+	if w.Body.String() != "page" || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("GET /dir/: %d %q %v", w.Code, w.Body, w.Header())
 	}
 	if w := ask(h, "GET", "/empty/"); w.Code != http.StatusNotFound {
@@ -156,7 +158,8 @@ func TestFilesList(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := ask(h, "GET", "/many/").Body.String(); strings.Count(got, "<a ") != 1000 || !strings.Contains(got, "and more") {
+	got := ask(h, "GET", "/many/").Body.String()
+	if strings.Count(got, "<a ") != 1000 || !strings.Contains(got, "and more") {
 		t.Errorf("a list of 1101 names has %d", strings.Count(got, "<a "))
 	}
 }
@@ -276,17 +279,23 @@ func TestFilesEncodings(t *testing.T) {
 	h := web.Files(root, web.FilesOptions{Precompressed: true})
 	for _, row := range []struct{ path, accept, want string }{
 		{"/a.js", "", "plain"}, {"/a.js", "gzip, br, zstd", "br"}, {"/a.js", "gzip;q=1.0, br;q=0.5", "gzip"},
-		{"/a.js", "br;q=0, *", "zstd"}, {"/a.js", "*;q=0", "plain"}, {"/a.js", "deflate", "plain"}, {"/a.js", "identity", "plain"},
-		{"/a.js", "GZIP", "gzip"}, {"/a.js", "x-gzip", "gzip"}, {"/a.js", "gzip;q=2", "plain"}, {"/a.js", "gzip;q=nan", "plain"},
+		{"/a.js", "br;q=0, *", "zstd"}, {"/a.js", "*;q=0", "plain"}, {"/a.js", "deflate", "plain"},
+		{"/a.js", "identity", "plain"},
+		{"/a.js", "GZIP", "gzip"}, {"/a.js", "x-gzip", "gzip"}, {"/a.js", "gzip;q=2", "plain"},
+		{"/a.js", "gzip;q=nan", "plain"},
 		{"/b.js", "br, gzip", "gzip"}, {"/b.js", "br", "plain"}, {"/c.js", "gzip", "plain"}, {"/d", "gzip", "<html>"},
 	} {
 		w := ask(h, "GET", row.path, "Accept-Encoding", row.accept)
 		encoding := w.Header().Get("Content-Encoding")
-		if w.Body.String() != row.want || encoding != "" && encoding != row.want || w.Header().Get("Vary") != "Accept-Encoding" {
+		if w.Body.String() != row.want || encoding != "" && encoding != row.want ||
+			w.Header().Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%s, %q: %q, want %q; %v", row.path, row.accept, w.Body, row.want, w.Header())
 		}
-		kind := w.Header().Get("Content-Type")
-		if row.path != "/d" && !strings.HasPrefix(kind, "text/javascript") || row.path == "/d" && !strings.HasPrefix(kind, "text/html") {
+		kind, wanted := w.Header().Get("Content-Type"), "text/javascript"
+		if row.path == "/d" {
+			wanted = "text/html"
+		}
+		if !strings.HasPrefix(kind, wanted) {
 			t.Errorf("%s, %q: the type is %q", row.path, row.accept, kind)
 		}
 		if w.Header().Get("X-Content-Type-Options") != "nosniff" {
@@ -323,8 +332,8 @@ func TestFilesEmbedded(t *testing.T) {
 	}
 }
 
-// TestFilesServed: by net/http and by this package, on goroutines and inline, large and small files arrive, whole and in
-// part.
+// TestFilesServed: by net/http and by this package, on goroutines and inline, large and small files arrive, whole and
+// in part.
 func TestFilesServed(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
 	root, _ := tree(t, map[string]string{"small": "small", "large.bin": content})

@@ -35,8 +35,9 @@ type Options struct {
 	// NoHTTP2 leaves HTTP/2 out: clients that speak it are refused.
 	NoHTTP2 bool
 
-	// Done, if set, is told of each request of HTTP/1 that was answered, and Refused of what was no request. They are
-	// called on the connection's loop, and must not block.
+	// Done, if set, is told of each request that was answered, and Refused of what was no request of HTTP/1. They are
+	// called on the connection's loop, or for HTTP/2 by the goroutine of the request, and must not block. A Record of
+	// HTTP/2 has no Conn. [AccessLog] and [Counters] stand on them.
 	Done    func(http1.Record)
 	Refused func(nc net.Conn, err *http1.Error)
 

@@ -81,7 +81,7 @@ func (t *two) start(s *server) {
 	o := &s.options
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	srv := &http.Server{Handler: withTLS{s.http.Handler}, Protocols: protocols,
+	srv := &http.Server{Handler: withTLS{recorded(s.http.Handler, o.Done)}, Protocols: protocols,
 		ReadHeaderTimeout: s.http.ReadHeaderTimeout, IdleTimeout: o.IdleTime,
 		MaxHeaderBytes: s.one.Limits.WithDefaults().Head,
 		ErrorLog:       slog.NewLogLogger(s.log().Handler(), slog.LevelError)}

@@ -28,7 +28,7 @@ const (
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Serve   serveCmd   `cmd:"" help:"Serve echo or upper on one or more addresses, until SIGINT or SIGTERM."`
+	Serve   serveCmd   `cmd:"" help:"Serve echo, upper or http on one or more addresses, until SIGINT or SIGTERM."`
 	Dial    dialCmd    `cmd:"" help:"Connect standard input and output to an address, as nc does."`
 	Bench   benchCmd   `cmd:"" help:"Put load on an address, check what comes back, and report rates and latencies."`
 	Drivers driversCmd `cmd:"" help:"List what a loop can wait on here, best first, and why not where it can't."`

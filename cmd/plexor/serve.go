@@ -28,7 +28,7 @@ type serveCmd struct {
 	Workers   int           `placeholder:"N" help:"Serve by N processes that share the sockets; this one is then their master: HUP reloads, TTIN and TTOU are one more and one fewer, USR2 upgrades, TERM drains, INT is quick. Default: serve in this process. With --model=processes, how many of these there are for each address (default 16)."`
 	Model     *string       `placeholder:"NAME" help:"Serve by one of the textbook's ways to wait, and not by the engine: to try and to read. The names stand above."`
 	PIDFile   string        `name:"pid-file" placeholder:"FILE" help:"Where the master of --workers writes its process id."`
-	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo or upper; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
+	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo, upper or http; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells); for http root=DIR with list=yes, access=common or combined, metrics=/PATH. Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
 
 // Run serves until a signal.
@@ -53,6 +53,7 @@ func (s *serveCmd) Run(c *console) error {
 		return err
 	}
 
+	defer closeSites(offers)
 	if s.Workers > 0 && c.worker == nil {
 		return s.runMaster(offers, c)
 	}
@@ -111,6 +112,15 @@ func (s *serveCmd) offers() (offers []offer, err error) {
 		offers = append(offers, o)
 	}
 	return offers, nil
+}
+
+// closeSites is for when nothing is served any more.
+func closeSites(offers []offer) {
+	for _, o := range offers {
+		if o.site != nil {
+			o.site.close()
+		}
+	}
 }
 
 // tellManager tells the service manager that has started this process, if it wants to know (NOTIFY_SOCKET).

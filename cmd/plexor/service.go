@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/web"
 )
 
 // A service is what is done with what arrives: it returns the reply, which may reuse p.
@@ -35,23 +36,33 @@ func upper(p []byte) []byte {
 type offer struct {
 	name    string
 	service service
+	site    *site // of http
 	target
 }
 
 // parseOffer reads one, all of it, so that nothing is listening yet when something is wrong.
 func parseOffer(arg string) (offer, error) {
 	name, address, ok := strings.Cut(arg, "=")
-	known := strings.Join(slices.Sorted(maps.Keys(services)), ", ")
+	known := strings.Join(append(slices.Sorted(maps.Keys(services)), httpService), ", ")
 	if !ok {
 		return offer{}, usagef("%q: want SERVICE=ADDRESS, such as echo=tcp://127.0.0.1:9000", arg)
 	}
 	o := offer{name: name, service: services[name]}
-	if o.service == nil {
+	var own []string
+	switch {
+	case name == httpService:
+		own = httpOptions
+	case o.service == nil:
 		return offer{}, usagef("%q: unknown service %q; there are %s", arg, name, known)
 	}
 	var err error
-	if o.target, err = parseTarget(address, "cert", "key"); err != nil {
+	if o.target, err = parseTargetWith(address, own, "cert", "key"); err != nil {
 		return offer{}, usagef("%q: %w", arg, err)
+	}
+	if name == httpService {
+		if o.site, err = o.parseSite(); err != nil {
+			return offer{}, usagef("%q: %w", arg, err)
+		}
 	}
 	return o, nil
 }
@@ -60,9 +71,13 @@ func parseOffer(arg string) (offer, error) {
 func (o offer) open(srv *plexor.Server, inStreams bool) (string, error) {
 	var a net.Addr
 	var err error
-	if o.addr.Scheme == "udp" {
+	switch {
+	case o.site != nil:
+		h, options := o.site.handler(srv.Log)
+		a, err = srv.Open(o.address(), web.Handler(h, options))
+	case o.addr.Scheme == "udp":
 		a, err = srv.OpenPackets(o.address(), o.packet(srv.Log))
-	} else {
+	default:
 		a, err = srv.Open(o.address(), o.handler(inStreams))
 	}
 	if err != nil {

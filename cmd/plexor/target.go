@@ -22,11 +22,17 @@ type target struct {
 	secure  bool
 	options sock.Options
 	codec   frame.Codec // nil: bytes as they come
+	own     []string    // options that only the command knows, besides frame
 }
 
 // parseTarget reads one. pair are the options of tls://; what their files hold is not looked at yet.
-func parseTarget(address string, pair ...string) (t target, err error) {
-	t.text = address
+func parseTarget(address string, pair ...string) (target, error) {
+	return parseTargetWith(address, nil, pair...)
+}
+
+// parseTargetWith is parseTarget where there are options of a service's own.
+func parseTargetWith(address string, own []string, pair ...string) (t target, err error) {
+	t.text, t.own = address, own
 	if t.addr, t.secure, err = plexor.ParseAddr(address); err != nil {
 		return t, err
 	}
@@ -45,9 +51,9 @@ func parseTarget(address string, pair ...string) (t target, err error) {
 	for _, key := range slices.Sorted(maps.Keys(rest)) {
 		switch {
 		case key == "frame":
-		case !slices.Contains(pair, key):
+		case !slices.Contains(pair, key) && !slices.Contains(own, key):
 			return t, fmt.Errorf("unknown option %q; there are %s", key,
-				strings.Join(slices.Concat(sock.OptionKeys(), []string{"frame"}, pair), ", "))
+				strings.Join(slices.Concat(sock.OptionKeys(), []string{"frame"}, own, pair), ", "))
 		case len(rest[key]) > 1 || rest.Get(key) == "":
 			return t, fmt.Errorf("option %s: want one value", key)
 		}
@@ -84,12 +90,14 @@ func (t target) ownCertificate() bool { return t.secure && !t.addr.Query.Has("ce
 
 // address is the text that package plexor takes: without what only the command knows.
 func (t target) address() string {
-	if !t.addr.Query.Has("frame") {
-		return t.text // so that errors have it as it was given
-	}
 	a := t.addr
 	a.Query = maps.Clone(a.Query)
-	a.Query.Del("frame")
+	for _, key := range append([]string{"frame"}, t.own...) {
+		a.Query.Del(key)
+	}
+	if len(a.Query) == len(t.addr.Query) {
+		return t.text // so that errors have it as it was given
+	}
 	return t.print(a)
 }
 
