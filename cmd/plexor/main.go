@@ -1,4 +1,4 @@
-// Command plexor serves, connects, puts load on servers, lists the drivers of this machine, and says what it is: see
+// Command plexor serves, connects, fetches, puts load on servers, lists the drivers of this machine, and says what it is: see
 // plexor --help.
 package main
 
@@ -31,6 +31,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve echo, upper or http on one or more addresses, until SIGINT or SIGTERM."`
 	Dial    dialCmd    `cmd:"" help:"Connect standard input and output to an address, as nc does."`
 	Bench   benchCmd   `cmd:"" help:"Put load on an address, check what comes back, and report rates and latencies."`
+	Get     getCmd     `cmd:"" help:"Fetch many URLs at once, on one thread, and show where the time went."`
 	Drivers driversCmd `cmd:"" help:"List what a loop can wait on here, best first, and why not where it can't."`
 	Compare compareCmd `cmd:"" help:"Measure the same service on every I/O model, and write a report with charts."`
 
