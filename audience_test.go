@@ -143,6 +143,7 @@ func TestAudienceCodecs(t *testing.T) {
 
 // TestAudienceSlow: a member that does not read keeps nobody else from anything, and misses what its own limits say.
 func TestAudienceSlow(t *testing.T) {
+	beside(t)
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
 		beside(t)
 		b, slow, o := fullBox(t, p, stream, plexor.OutboxLimits{Entries: 3, WhenFull: plexor.DropOldest})

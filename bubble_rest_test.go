@@ -30,6 +30,7 @@ func restingKinds(boxes chan<- *plexor.Outbox, ends chan<- error) map[string]ple
 // inside too: what came, what another goroutine sends, the end with its reason, and a graceful Shutdown. A mistake ends
 // the process.
 func TestBubbleRest(t *testing.T) {
+	beside(t)
 	for name, inside := range map[string]bool{"outside": false, "inside": true} {
 		for _, kind := range []string{"turns", "sessions", "sessions of turns"} {
 			t.Run(kind+" "+name, func(t *testing.T) {

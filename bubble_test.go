@@ -20,6 +20,7 @@ import (
 // step waits, and is woken by the loop. A mistake ends the process.
 func TestBubbleShared(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
+		beside(t)
 		_, server, client := pair(t, &plexor.Server{})
 		sent := random(4<<20, 2)
 		steps := make(chan func()) // made outside: the peer is not in the bubble
@@ -173,6 +174,7 @@ func TestBubbleShutdown(t *testing.T) {
 
 // TestBubbleHeld: a loop that a handler holds is given up though who closes it is in a bubble, whose time stands still.
 func TestBubbleHeld(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		t.Parallel() // it waits for a second
 		released, holds := make(chan struct{}), make(chan struct{})

@@ -111,6 +111,7 @@ func TestClientErrors(t *testing.T) {
 
 // TestClientTimeout: a dial that gets no answer ends with its context, as a timeout of net.Error, and leaves nothing.
 func TestClientTimeout(t *testing.T) {
+	beside(t)
 	hole := blackHole(t, portOf(echoOn(t, "tcp", "127.0.0.1:0")))
 	eachClient(t, func(t *testing.T, c *plexor.Client) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -269,6 +270,7 @@ func ExampleClient() {
 
 // TestClientCloseHeld: a callback of TLS that holds its loop keeps neither Close nor the dial that called it.
 func TestClientCloseHeld(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		t.Parallel() // it waits for two seconds
 		srv := &plexor.Server{Handler: plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) })}

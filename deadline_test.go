@@ -18,6 +18,7 @@ import (
 
 // TestDeadlines: those of net.Conn. They fail what waits and what comes after, and leave the connection usable.
 func TestDeadlines(t *testing.T) {
+	beside(t)
 	timedOut := func(what string, err error) error {
 		var ne net.Error
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() {

@@ -25,7 +25,7 @@ import (
 // eachLoop runs f as a coroutine on a loop of each driver, and looks for descriptors that it left open.
 func eachLoop(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 	t.Helper()
-	for _, d := range loop.Drivers() {
+	for _, d := range allDrivers() {
 		if d.Err != nil {
 			continue
 		}
@@ -206,6 +206,7 @@ func blackHole(t *testing.T, port string) (address string) {
 
 // TestDialBlackHole: an address that is silent costs a quarter of a second, and no descriptor.
 func TestDialBlackHole(t *testing.T) {
+	beside(t)
 	port := portOf(echoOn(t, "tcp", "127.0.0.1:0"))
 	hole := blackHole(t, port)
 	t.Run("another answers", func(t *testing.T) {
@@ -330,7 +331,7 @@ func TestDialElsewhere(t *testing.T) {
 // TestDialInHandler: a handler is a proxy by Dial and two copies.
 func TestDialInHandler(t *testing.T) {
 	back := echoOn(t, "tcp", "127.0.0.1:0")
-	for _, d := range loop.Drivers() {
+	for _, d := range allDrivers() {
 		if d.Err != nil {
 			continue
 		}

@@ -230,6 +230,7 @@ func TestEachOfManyThatChange(t *testing.T) {
 // TestEachOfHeldLoop: a loop that a handler holds is left out, with an error that names the line; the others are
 // listed.
 func TestEachOfHeldLoop(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		t.Parallel() // it waits for a second
 		released, holds := make(chan struct{}), make(chan struct{})

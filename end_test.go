@@ -79,6 +79,7 @@ func TestCloseInGroup(t *testing.T) {
 
 // TestCloseUndelivered: Close says so when the peer does not take what was written, and after no more than the limit.
 func TestCloseUndelivered(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		b, _, done := checked(t, p, &plexor.Server{Limits: plexor.Limits{Linger: 20 * time.Millisecond}},
 			func(c *plexor.Conn) error {

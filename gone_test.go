@@ -80,6 +80,7 @@ func eachWork(t *testing.T, f func(t *testing.T, handler func(work func(c *plexo
 // TestContextOfDeadPeer: a client that closed its half and then dies ends the context of the handler that works for it,
 // though nothing is written; and what is written then fails.
 func TestContextOfDeadPeer(t *testing.T) {
+	beside(t)
 	eachWork(t, func(t *testing.T, handler func(func(*plexor.Conn)) plexor.Handler) {
 		eachMessagePlace(t, func(t *testing.T, p place) {
 			beside(t)

@@ -21,6 +21,7 @@ func holdUntil(released <-chan struct{}) { <-released }
 // TestShutdownOfAHeldLoop: a handler that blocks its loop keeps neither Shutdown nor Close, nor Wait; all of the loop's
 // connections are broken off, and the errors name the line that holds it.
 func TestShutdownOfAHeldLoop(t *testing.T) {
+	beside(t)
 	stream := func(turn func(c *plexor.Conn) error) plexor.Handler {
 		return plexor.HandlerFunc(func(c *plexor.Conn) {
 			for turn(c) == nil {
@@ -126,7 +127,8 @@ func recvError(t *testing.T, c <-chan error) error {
 
 // TestRunOfAHeldLoop: RunOn comes back, and says why, though a coroutine that f has left behind holds its loop.
 func TestRunOfAHeldLoop(t *testing.T) {
-	for _, d := range loop.Drivers() {
+	beside(t)
+	for _, d := range allDrivers() {
 		if d.Err != nil {
 			continue
 		}
@@ -163,6 +165,7 @@ func TestRunOfAHeldLoop(t *testing.T) {
 // TestHeldLoopRefuses: when a held loop was given up, nobody waits for it any more: not who connected, was accepted by
 // another loop or by none, and has not been taken in; and who connects then is refused.
 func TestHeldLoopRefuses(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		t.Parallel() // each waits for a second
 		released, holds := make(chan struct{}), make(chan struct{})

@@ -68,6 +68,9 @@ func TestIdleCost(t *testing.T) {
 				if driver == "select" {
 					t.Skip("it holds no more than FD_SETSIZE descriptors, and the clients have theirs here too")
 				}
+				if driver == "poll" && row.name != "Messages" && !everywhere() {
+					t.Skip("a connection costs there what it does by epoll, and eight bytes")
+				}
 				b := place{driver, row.scheme + "://127.0.0.1:0"}.serve(t, &plexor.Server{Loops: 1}, row.h)
 				n := 400
 				if row.scheme == "tls" {

@@ -114,6 +114,7 @@ func eachIdle(t *testing.T, f func(t *testing.T, p place, kind string), kinds ..
 // TestReadIdle: a handler is told when nothing has come for so long, and not before; again after as long; not if
 // something came meanwhile; and closes by an error.
 func TestReadIdle(t *testing.T) {
+	beside(t)
 	eachIdle(t, func(t *testing.T, p place, kind string) {
 		var calls atomic.Int32
 		limits := plexor.Limits{ReadIdle: 8 * time.Second}
@@ -155,6 +156,7 @@ func TestReadIdle(t *testing.T) {
 
 // TestWriteIdle: a handler is told when nothing was written for so long, whatever comes, and its ping counts.
 func TestWriteIdle(t *testing.T) {
+	beside(t)
 	eachIdle(t, func(t *testing.T, p place, kind string) {
 		var calls atomic.Int32
 		b, second := idleBench(t, p, kind, plexor.Limits{ReadIdle: 80 * time.Second, WriteIdle: 8 * time.Second},
@@ -186,6 +188,7 @@ func TestWriteIdle(t *testing.T) {
 
 // TestIdleHookFails: an error of the hook is logged and closes; a panic resets; and both are counted.
 func TestIdleHookFails(t *testing.T) {
+	beside(t)
 	for name, row := range map[string]struct {
 		fail func() error
 		ok   func(plexor.Stats) bool
@@ -222,6 +225,7 @@ func TestIdleHookFails(t *testing.T) {
 // TestIdleHookWaits: what comes while the hook of a connection that rests waits is handled behind it, in order; and
 // the hook is not called a second time meanwhile.
 func TestIdleHookWaits(t *testing.T) {
+	beside(t)
 	eachIdle(t, func(t *testing.T, p place, kind string) {
 		var calls atomic.Int32
 		release, waits := make(chan struct{}), make(chan struct{})

@@ -3,14 +3,18 @@ package plexor_test
 import (
 	"context"
 	"crypto/tls"
+	"flag"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,7 +41,7 @@ func TestMain(m *testing.M) {
 
 // drivers are the names of those that work here. onlyDriver is for TestRandomSchedules, which takes one of them.
 func drivers() (names []string) {
-	for _, d := range loop.Drivers() {
+	for _, d := range allDrivers() {
 		if d.Err == nil && (onlyDriver == "" || onlyDriver == d.Name) {
 			names = append(names, d.Name)
 		}
@@ -47,6 +51,8 @@ func drivers() (names []string) {
 
 var onlyDriver string
 
+var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
+
 // eachDriver runs f on every driver that works here.
 func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
 	for _, name := range drivers() {
@@ -54,44 +60,97 @@ func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
 	}
 }
 
-// eachPlace runs f on every driver, with a tcp and a unix address. They are all of one level, so that tests which run
-// beside others need not wait for one driver after the other.
+// eachPlace runs f on every driver, with a tcp or a unix address: see placesOf. They are all of one level, so that
+// tests which run beside others need not wait for one driver after the other.
 func eachPlace(t *testing.T, f func(t *testing.T, p place)) {
+	eachPlaceOf(t, []string{"tcp", "unix"}, f)
+}
+
+// eachMessagePlace is eachPlace with tls addresses too, where connections of Messages go other ways.
+func eachMessagePlace(t *testing.T, f func(t *testing.T, p place)) {
+	eachPlaceOf(t, []string{"tcp", "unix", "tls"}, f)
+}
+
+func eachPlaceOf(t *testing.T, kinds []string, f func(t *testing.T, p place)) {
+	here := placesOf(t, len(kinds))
 	for _, name := range drivers() {
-		t.Run(name+"/tcp", func(t *testing.T) { f(t, place{name, "tcp://127.0.0.1:0"}) })
-		t.Run(name+"/unix", func(t *testing.T) {
-			if runtime.GOOS == "windows" {
-				t.Skip("unix sockets are untested on windows")
+		for i, kind := range kinds {
+			if here(name, i) {
+				t.Run(name+"/"+kind, func(t *testing.T) { f(t, place{name, addrOf(t, kind)}) })
 			}
-			dir, err := os.MkdirTemp("", "plexor") // shorter than t.TempDir, for a socket's path is bounded
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			f(t, place{name, "unix://" + filepath.Join(dir, "s")})
-		})
+		}
 	}
 }
 
-// eachMessagePlace is eachPlace, and a tls address on each driver, where connections of Messages go other ways.
-func eachMessagePlace(t *testing.T, f func(t *testing.T, p place)) {
-	eachPlace(t, f)
-	for _, name := range drivers() {
-		t.Run(name+"/tls", func(t *testing.T) { f(t, place{name, tlsAddr}) })
+func addrOf(t *testing.T, kind string) string {
+	switch {
+	case kind == "tls":
+		return tlsAddr
+	case kind == "tcp":
+		return "tcp://127.0.0.1:0"
+	case runtime.GOOS == "windows":
+		t.Skip("unix sockets are untested on windows")
 	}
+	dir, err := os.MkdirTemp("", "plexor") // shorter than t.TempDir, for a socket's path is bounded
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return "unix://" + filepath.Join(dir, "s")
 }
 
 // A place is where a test takes place.
 type place struct{ driver, addr string }
 
-// beside runs a test that mostly waits at the same time as its like. What it leaves
-// behind shows at the end of all tests, and not at its own.
-func beside(t *testing.T) {
-	t.Parallel()
-	shares.Store(t, true)
+// placesEnv is set to "all" by .ci/tests.
+const placesEnv = "PLEXOR_TEST_PLACES"
+
+// everywhere has each test take place on each driver with each kind of address. So it is in CI, and where -run names a
+// part of a test. Else placesOf leaves some out, for what these tests are about lies above both: a fault of one of
+// their rows depends on a driver or on a kind of address, and hardly ever on the two together.
+var everywhere = sync.OnceValue(func() bool {
+	return os.Getenv(placesEnv) == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+})
+
+// placesOf tells where a test takes place, of the kinds of addresses there are. The drivers that wait for readiness
+// differ by one system call, and share the kinds among them; io_uring has them all. A test that asks again, for its
+// next row, gets the next kind on each driver, so that the rows meet them all. Which kind is the first depends on the
+// test's name, so that the tests do.
+func placesOf(t *testing.T, kinds int) (here func(driver string, kind int) bool) {
+	top, _, _ := strings.Cut(t.Name(), "/")
+	asked, _ := placesAsked.LoadOrStore(top, new(atomic.Int64))
+	round := int(asked.(*atomic.Int64).Add(1)) - 1
+	first := int(crc32.ChecksumIEEE([]byte(top)) % uint32(kinds))
+	return func(driver string, kind int) bool {
+		number := slices.IndexFunc(allDrivers(), func(d loop.DriverInfo) bool { return d.Name == driver })
+		return everywhere() || driver == "io_uring" && round == 0 || (first+round+number)%kinds == kind
+	}
 }
 
-var shares sync.Map // the tests that are beside others, by *testing.T
+var placesAsked sync.Map // how often each test has asked for its places, by its name
+
+// beside runs a test that mostly waits at the same time as its like, with all that is part of it. What it leaves behind
+// shows at the end of all tests, and not at its own.
+func beside(t *testing.T) {
+	t.Parallel()
+	shares.Store(t.Name(), true)
+}
+
+var shares sync.Map // the tests that are beside others, by their names
+
+// isBeside reports whether the test or one that it is part of is beside others.
+func isBeside(t *testing.T) bool {
+	for name := t.Name(); ; {
+		if _, ok := shares.Load(name); ok {
+			return true
+		}
+		last := strings.LastIndexByte(name, '/')
+		if last < 0 {
+			return false
+		}
+		name = name[:last]
+	}
+}
 
 // A bench is a server under test, and what it logs. When the test ends, the server is closed, and nothing may be left.
 type bench struct {
@@ -105,7 +164,7 @@ type bench struct {
 // serve starts a server; h may be nil for one that listens otherwise.
 func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench {
 	t.Helper()
-	_, shared := shares.Load(t)
+	shared := isBeside(t)
 	var before leak.Inventory
 	if !shared {
 		before = leak.Take()

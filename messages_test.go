@@ -22,6 +22,7 @@ import (
 // TestMessagesAnyPieces: messages of all sizes arrive whole and in order, however the stream is cut, whether the
 // handler waits or not; the answers come back the same.
 func TestMessagesAnyPieces(t *testing.T) {
+	beside(t)
 	const seed = 7
 	for _, row := range []struct {
 		name string
@@ -148,6 +149,7 @@ func TestMessagesContext(t *testing.T) {
 
 // TestMessagesEnds: how a connection of Messages can end, what its peer reads, and what is logged and counted.
 func TestMessagesEnds(t *testing.T) {
+	beside(t)
 	for _, row := range []struct {
 		name, sent, read string
 		end              bool // the client closes its half
@@ -322,6 +324,7 @@ func TestMessagesServeConn(t *testing.T) {
 // TestMessagesDeadline: a read deadline that passes between two messages closes the connection; one that passes while a
 // message is handled does so afterwards; one that is taken back does not.
 func TestMessagesDeadline(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		b := p.serve(t, &plexor.Server{}, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
 			switch string(msg) {

@@ -38,6 +38,7 @@ func everything(c *plexor.Conn) map[string]error {
 // TestWrongUse: from another goroutine, from another loop, and after the handler has returned, every method fails and
 // says why, the log hears of it, and the connection is not harmed.
 func TestWrongUse(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		conns := make(chan *plexor.Conn, 2)
 		b := p.serve(t, &plexor.Server{}, plexor.HandlerFunc(func(c *plexor.Conn) {
@@ -127,6 +128,7 @@ func TestAfterReturn(t *testing.T) {
 
 // TestGivenAway: after Shared.
 func TestGivenAway(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		_, client, done := checked(t, p, &plexor.Server{}, func(c *plexor.Conn) error {
 			sh := c.Shared()
@@ -145,6 +147,7 @@ func TestGivenAway(t *testing.T) {
 
 // TestSendWithoutCodec: Send is for Messages, and Read is not.
 func TestSendWithoutCodec(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		b, client, done := checked(t, p, &plexor.Server{}, func(c *plexor.Conn) error {
 			if err := c.Send([]byte("x")); !errors.Is(err, plexor.ErrNoCodec) {

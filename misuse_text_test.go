@@ -60,6 +60,7 @@ func TestNil(t *testing.T) {
 
 // What a user of this package reads names no layer below it, and nothing twice.
 func TestErrorsNameNoLayers(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

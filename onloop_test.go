@@ -85,6 +85,7 @@ func TestServerFromHandler(t *testing.T) {
 
 // TestStopListeningFromHandler: it begins, also by a listener's Close, and does not wait.
 func TestStopListeningFromHandler(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		srv := &plexor.Server{}
 		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, srv, nil)

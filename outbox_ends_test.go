@@ -16,6 +16,7 @@ import (
 // TestOutboxEnds: what was accepted before a connection ends orderly arrives, though its output was full; afterwards
 // the box fails with net.ErrClosed and holds nothing.
 func TestOutboxEnds(t *testing.T) {
+	beside(t)
 	for _, end := range []string{"close", "end", "leave", "share"} {
 		t.Run(end, func(t *testing.T) {
 			eachBoxed(t, func(t *testing.T, p place, stream bool) {
@@ -64,6 +65,7 @@ func TestOutboxEnds(t *testing.T) {
 
 // TestOutboxBroken: what waits when a connection breaks or is aborted goes nowhere, and the box holds nothing.
 func TestOutboxBroken(t *testing.T) {
+	beside(t)
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
 		beside(t)
 		b, client, o := fullBox(t, p, stream, plexor.OutboxLimits{})
@@ -90,6 +92,7 @@ func TestOutboxBroken(t *testing.T) {
 
 // TestOutboxShutdown: a connection whose box has entries is not quiet, and what is accepted meanwhile arrives too.
 func TestOutboxShutdown(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		beside(t)
 		b, client, o := fullBox(t, p, false, plexor.OutboxLimits{})

@@ -14,6 +14,7 @@ import (
 // is put into the Outbox of a member, whose output is full: so both wait in the Outbox,
 // the later one first, and leave in the order in which they were sent.
 func TestOutboxOrderOfHeldLoop(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		boxes, holds, free := make(chan *plexor.Outbox, 1), make(chan struct{}), make(chan struct{})
 		b := p.serve(t, &plexor.Server{Loops: 1, Stall: -1, Limits: plexor.Limits{HighWater: 16 << 10}},
@@ -34,7 +35,7 @@ func TestOutboxOrderOfHeldLoop(t *testing.T) {
 			t.Fatal(err)
 		}
 		filler := strings.Repeat("x", 4<<10)
-		filled := 0
+		filled := plexor.FillBox(box, []byte(filler+"\n"))
 		for end := time.Now().Add(patience); box.Stats().Entries < 32; filled++ { // until its output is full, and stays so
 			if err := box.Send([]byte(filler)); err != nil {
 				t.Fatal(err)

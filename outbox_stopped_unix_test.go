@@ -46,6 +46,7 @@ func listenChild(addr string) int {
 // up to its bound and then says so, or closes; who else is in the room gets all meanwhile; and when the process goes
 // on it hears all that was taken, in order.
 func TestOutboxOfStoppedPeer(t *testing.T) {
+	beside(t)
 	for name, full := range map[string]plexor.WhenFull{"refuses": plexor.RefuseNewest, "closes": plexor.CloseWhenFull} {
 		t.Run(name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) { outboxOfStopped(t, driver, full) })

@@ -176,6 +176,7 @@ func (b *bench) until(what string, ok func() bool) {
 // TestOutboxOrder: what a goroutine puts in and what the handler writes both arrive whole and in order, whatever their
 // sizes, while the client reads slowly.
 func TestOutboxOrder(t *testing.T) {
+	beside(t)
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
 		limits := plexor.Limits{HighWater: 32 << 10, Outbox: plexor.OutboxLimits{Bytes: 1 << 20}}
 		b := boxed(t, p, stream, &plexor.Server{Limits: limits})
@@ -227,6 +228,7 @@ func TestOutboxOrder(t *testing.T) {
 // TestOutboxBetweenWrites: an entry that comes while a Write of the handler's is half done waits for its rest, and what
 // the handler writes then waits for the entry.
 func TestOutboxBetweenWrites(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		beside(t)
 		b, client, o := fullBox(t, p, true, plexor.OutboxLimits{})
@@ -257,6 +259,7 @@ func TestOutboxBetweenWrites(t *testing.T) {
 
 // TestOutboxFull: what happens to entries for which there is no room, and what the client gets in the end.
 func TestOutboxFull(t *testing.T) {
+	beside(t)
 	for _, row := range []struct {
 		name   string
 		limits plexor.OutboxLimits
@@ -315,6 +318,7 @@ func TestOutboxFull(t *testing.T) {
 // TestOutboxOverrun: by CloseWhenFull the entry that finds no room ends the connection, and only that entry's error is
 // ErrOutboxFull.
 func TestOutboxOverrun(t *testing.T) {
+	beside(t)
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
 		beside(t)
 		b, _, o := fullBox(t, p, stream, plexor.OutboxLimits{Entries: 2, WhenFull: plexor.CloseWhenFull})

@@ -17,6 +17,7 @@ import (
 // TestOutboxWait: who waits for room gets it when the client reads, as a goroutine, as a coroutine of the
 // connection's own loop and of another one; his context ends the wait, and so does the connection's end.
 func TestOutboxWait(t *testing.T) {
+	beside(t)
 	for _, who := range []string{"goroutine", "own loop", "other loop"} {
 		t.Run(who, func(t *testing.T) {
 			eachMessagePlace(t, func(t *testing.T, p place) {
@@ -104,6 +105,7 @@ func TestOutboxWait(t *testing.T) {
 
 // TestOutboxWaitOnLoop: what would wait for its own loop is refused.
 func TestOutboxWaitOnLoop(t *testing.T) {
+	beside(t)
 	errs := make(chan error, 1)
 	limits := plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 1}}
 	b := boxed(t, place{"auto", "tcp://127.0.0.1:0"}, false, &plexor.Server{Loops: 1, Limits: limits})
@@ -120,6 +122,7 @@ func TestOutboxWaitOnLoop(t *testing.T) {
 
 // TestOutboxBubble: a box, and a wait for room in it, in a bubble whose loops are outside.
 func TestOutboxBubble(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		b := boxed(t, p, false, &plexor.Server{Limits: plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 2}}})
 		client, o := b.dialBox()
@@ -159,14 +162,21 @@ func fillBox(b *bench, o *plexor.Outbox) {
 	for i := range 1000 {
 		piece[4+i] = 'f'
 	}
-	still, looks := 0, 300 // what comes late, and makes room: an acknowledgment (40 ms), a probe of the window (200 ms)
+	// What comes late, and makes room: an acknowledgment (40 ms), a probe of the window (200 ms).
+	rest := 300 * time.Millisecond
 	if b.addr.Network() == "unix" {
-		looks = 5 // there is none
+		rest = 5 * time.Millisecond // there is none
 	}
-	b.until("the output is full and stays so, whatever the system makes of its buffers", func() bool {
-		if still++; plexor.FillBox(o, piece) > 0 {
-			still = 0
+	full := time.Now()
+	for end := full.Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		looked := time.Now()
+		if plexor.FillBox(o, piece) > 0 {
+			full = time.Now()
+		} else if looked.Sub(full) >= rest {
+			return
 		}
-		return still == looks
-	})
+		if looked.After(end) {
+			b.t.Fatal("the output does not stay full, whatever the system makes of its buffers")
+		}
+	}
 }

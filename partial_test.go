@@ -140,6 +140,7 @@ func TestFrameTimeRecord(t *testing.T) {
 // TestFrameTimeOutput: while nothing is read, since the peer does not take its answers, the time of a message does not
 // run.
 func TestFrameTimeOutput(t *testing.T) {
+	beside(t)
 	var full *plexor.Conn
 	one := func(c *plexor.Conn, msg []byte) error {
 		switch string(msg) {
@@ -226,6 +227,7 @@ func (b *bench) bounded(most int) {
 // TestPartialInput: what connections hold of messages that have come in part is bounded for all together: those with
 // most have to go, are counted, and the others go on.
 func TestPartialInput(t *testing.T) {
+	beside(t)
 	const bound, conns, have = 1 << 20, 24, 100 << 10
 	eachFramer(t, frame.Length{Bytes: 4}, echoMessage, func(t *testing.T, p place, h plexor.Handler) {
 		clock := loop.NewManualClock(time.Now()) // which stands still, so that the largest go
@@ -273,6 +275,7 @@ func TestPartialInputRecord(t *testing.T) {
 
 // TestPartialInputLongest: one that holds much for a short time stays, those that hold less for long have to go.
 func TestPartialInputLongest(t *testing.T) {
+	beside(t)
 	const bound = 1 << 20
 	eachFramer(t, frame.Length{Bytes: 4}, echoMessage, func(t *testing.T, p place, h plexor.Handler) {
 		clock := loop.NewManualClock(time.Now())
@@ -323,6 +326,7 @@ func TestPartialInputAlone(t *testing.T) {
 // TestPartialInputUnread: what came for handlers that do not read is bounded for all together too, and what was read is
 // no longer counted. There are more connections than buffers of the smallest size within the bound, and each takes one.
 func TestPartialInputUnread(t *testing.T) {
+	beside(t)
 	const bound = 16 << 10
 	const conns = bound/plexor.SmallestBuffer + 8
 	eachPlace(t, func(t *testing.T, p place) {
@@ -414,6 +418,7 @@ func TestPartialInputCrowded(t *testing.T) {
 
 // TestPartialInputBroken: what came on a connection that has broken counts as long as its handler could read it.
 func TestPartialInputBroken(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		beside(t)
 		b := idlers(t, p, 0)

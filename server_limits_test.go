@@ -108,6 +108,7 @@ func TestIdleTimeout(t *testing.T) {
 
 // TestStall: a handler that blocks its loop for 300 ms is reported, with the line that blocks.
 func TestStall(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		stalls := make(chan loop.Stall, 1)
 		b := p.serve(t, &plexor.Server{OnStall: func(s loop.Stall) {

@@ -192,6 +192,7 @@ func TestSessionOpenFails(t *testing.T) {
 
 // TestSessionRefused: a connection beyond a limit, and one whose handshake fails, have no session.
 func TestSessionRefused(t *testing.T) {
+	beside(t)
 	eachSessionPlace(t, func() *visits {
 		return newVisits(func(v *visit, line string) error { return v.c.Send([]byte(line)) })
 	}, func(t *testing.T, p place, v *visits, h plexor.Handler) {
@@ -227,6 +228,7 @@ func TestSessionRefused(t *testing.T) {
 
 // TestSessionOrder: what comes while Open waits is handled behind it, and Closed comes when the handler has returned.
 func TestSessionOrder(t *testing.T) {
+	beside(t)
 	eachSessionPlace(t, func() *visits {
 		v := newVisits(func(v *visit, line string) error {
 			err := coro.Sleep(v.c.Context(), 2*time.Millisecond)

@@ -54,6 +54,7 @@ func leased(t *testing.T, p place) (b *bench, sh, client net.Conn, ended chan er
 func TestSharedContextOfDeadPeer(t *testing.T) {
 	eachBorrower(t, func(t *testing.T) {
 		eachPlace(t, func(t *testing.T, p place) {
+			beside(t)
 			for name, half := range map[string]bool{"at once": false, "behind its end": true} {
 				t.Run(name, func(t *testing.T) {
 					b, sh, client, ended := leased(t, p)
@@ -87,6 +88,7 @@ func TestSharedContextOfDeadPeer(t *testing.T) {
 func TestSharedUnreadOfDeadPeer(t *testing.T) {
 	eachBorrower(t, func(t *testing.T) {
 		eachPlace(t, func(t *testing.T, p place) {
+			beside(t)
 			for name, half := range map[string]bool{"at once": false, "behind its end": true} {
 				t.Run(name, func(t *testing.T) {
 					b, sh, client, _ := leased(t, p)

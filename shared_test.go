@@ -69,23 +69,25 @@ type makePair func(t *testing.T, srv *plexor.Server) (b *bench, server, client n
 // eachShared runs f with each kind of shared connection, where goroutines have the descriptor and where the loop reads
 // and writes for them.
 func eachShared(t *testing.T, f func(t *testing.T, pair makePair)) {
-	eachPlace(t, func(t *testing.T, p place) {
+	for _, onLoop := range []string{"", " on the loop"} {
 		for name, pair := range map[string]func(*testing.T, place, *plexor.Server) (*bench, net.Conn, net.Conn){
 			"Listen": accepted, "Shared": given} {
-			t.Run(name, func(t *testing.T) {
-				f(t, func(t *testing.T, srv *plexor.Server) (*bench, net.Conn, net.Conn) { return pair(t, p, srv) })
-			})
-			t.Run(name+" on the loop", func(t *testing.T) {
-				defer plexor.KeepOnLoop()()
-				f(t, func(t *testing.T, srv *plexor.Server) (*bench, net.Conn, net.Conn) { return pair(t, p, srv) })
+			t.Run(name+onLoop, func(t *testing.T) {
+				if onLoop != "" {
+					t.Cleanup(plexor.KeepOnLoop()) // when all have ended, also those which are beside others
+				}
+				eachPlace(t, func(t *testing.T, p place) {
+					f(t, func(t *testing.T, srv *plexor.Server) (*bench, net.Conn, net.Conn) { return pair(t, p, srv) })
+				})
 			})
 		}
-	})
+	}
 }
 
 // TestSharedEcho: all bytes, and half-close.
 func TestSharedEcho(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
+		beside(t)
 		_, server, client := pair(t, &plexor.Server{Limits: plexor.Limits{HighWater: 16 << 10}})
 		sent := random(3<<20, 2)
 		var g sync.WaitGroup
@@ -115,6 +117,7 @@ func TestSharedEcho(t *testing.T) {
 // that writes to who does not read.
 func TestSharedBounds(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
+		beside(t)
 		_, server, client := pair(t, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}})
 		const total = 12 << 20 // more than the system buffers
 		for name, ends := range map[string][2]net.Conn{"out": {server, client}, "in": {client, server}} {
@@ -152,6 +155,7 @@ func TestSharedBounds(t *testing.T) {
 // TestSharedEnds: what is told by Read and Write after each kind of end.
 func TestSharedEnds(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
+		beside(t)
 		p := make([]byte, 10)
 		t.Run("close", func(t *testing.T) {
 			_, server, client := pair(t, &plexor.Server{})

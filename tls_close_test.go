@@ -89,6 +89,7 @@ func eachFullWriter(t *testing.T, f func(t *testing.T, b *bench, c net.Conn, tak
 // TestCloseWhileReading: a peer that takes longer than Linger in all, and never so long without taking anything, gets
 // everything, and the end, though the output was full when the connection was closed.
 func TestCloseWhileReading(t *testing.T) {
+	beside(t)
 	eachFullWriter(t, func(t *testing.T, b *bench, c net.Conn, taken int, step func(time.Duration)) {
 		// The peer's system opens its window, and so acknowledges more, only when much was read: where the system alone keeps
 		// what was written, there are fewer parts of that size.
@@ -118,6 +119,7 @@ func TestCloseWhileReading(t *testing.T) {
 // TestCloseStandsStill: a peer that takes nothing more, and one that has never taken
 // anything, is cut when Linger has passed, and not before.
 func TestCloseStandsStill(t *testing.T) {
+	beside(t)
 	for name, share := range map[string]int{"after half": 2, "from the beginning": 0} {
 		t.Run(name, func(t *testing.T) {
 			eachFullWriter(t, func(t *testing.T, b *bench, c net.Conn, taken int, step func(time.Duration)) {

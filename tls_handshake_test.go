@@ -187,6 +187,7 @@ func TestTLSProbe(t *testing.T) {
 
 // TestTLSSlowHandshake: a handshake has its time from the connection's start, however busy the client looks.
 func TestTLSSlowHandshake(t *testing.T) {
+	beside(t)
 	for _, row := range []struct{ name, first string }{{"silent", ""}, {"half a hello", "\x16\x03\x01\x02\x00\x01"}} {
 		t.Run(row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {

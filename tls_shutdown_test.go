@@ -66,6 +66,7 @@ func (c *cutConn) Write(p []byte) (int, error) {
 
 // TestShutdownHalf: what has come in part when Shutdown begins is waited for, and answered.
 func TestShutdownHalf(t *testing.T) {
+	beside(t)
 	plain := func(b *tlsBench) (net.Conn, *cutConn) {
 		var err error
 		if b.addr, err = b.Open("tcp://127.0.0.1:0", plexor.HandlerFunc(upper.ServeConn)); err != nil {

@@ -106,6 +106,7 @@ func TestStartTLSInjected(t *testing.T) {
 // TestStartTLSWrongUse: an upgrade while others use the connection is refused and changes nothing; others are refused
 // while it is under way.
 func TestStartTLSWrongUse(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		ca := newAuthority(t, "theirs")
 		cfg := &tls.Config{Certificates: []tls.Certificate{ca.issue("plexor.test")}}

@@ -219,6 +219,7 @@ func TestTLSLateWrite(t *testing.T) {
 // TestTLSBadRecordWhileWriting: a reader that has to send an alert, while a Write waits for a peer that does not read,
 // holds up nobody; and Close by another coroutine ends that Write.
 func TestTLSBadRecordWhileWriting(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		errs := make(chan error, 2)
 		b := serveTLS(t, driver,

@@ -16,6 +16,7 @@ import (
 
 // TestTurnsEnds: how a connection of Turns can end, what its peer reads, and what is logged and counted.
 func TestTurnsEnds(t *testing.T) {
+	beside(t)
 	failed := func(s plexor.Stats) int64 { return s.Failed }
 	for _, row := range []struct {
 		name, sent, read string
@@ -105,6 +106,7 @@ func TestTurnsEnds(t *testing.T) {
 // TestTurnsHalfClose: the peer's end begins a turn of its own, at once or late, and the
 // handler can still write much more than fits anywhere.
 func TestTurnsHalfClose(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		farewell := strings.Repeat("farewell ", 100_000)
 		b := p.serve(t, &plexor.Server{}, plexor.Turns(func(c *plexor.Conn) error {
@@ -183,6 +185,7 @@ func TestTurnsContext(t *testing.T) {
 
 // TestTurnsDeadline: a read deadline fails a Read in a turn, and closes a connection that rests.
 func TestTurnsDeadline(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		b := p.serve(t, &plexor.Server{}, plexor.Turns(func(c *plexor.Conn) error {
 			line, err := lineOf(c)
@@ -214,6 +217,7 @@ func TestTurnsDeadline(t *testing.T) {
 
 // TestTurnsShutdown: a drain closes what rests, and lets a turn go on to its end, also one that waits for its peer.
 func TestTurnsShutdown(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		b := p.serve(t, &plexor.Server{}, upperTurns)
 		rests, waits := b.dialMessages(), b.dialMessages()

@@ -48,6 +48,7 @@ var upperTurns = plexor.Turns(func(c *plexor.Conn) error {
 // TestTurnsAnyPieces: what a turn reads is whole and in order, however the stream is cut, whether it waits or not, and
 // whether it reads one thing or all that there is.
 func TestTurnsAnyPieces(t *testing.T) {
+	beside(t)
 	const seed = 11
 	frameOf := func(c *plexor.Conn) ([]byte, error) {
 		head := make([]byte, 4)
@@ -127,6 +128,7 @@ func TestTurnsAnyPieces(t *testing.T) {
 // TestTurnsRest: a connection that waits is no handler, a turn that waits for the rest is
 // one, and what is left begins the next at once.
 func TestTurnsRest(t *testing.T) {
+	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		var turns atomic.Int64
 		b := p.serve(t, &plexor.Server{}, plexor.Turns(func(c *plexor.Conn) error {

@@ -16,7 +16,7 @@ import (
 func options(t *testing.T, conns []int, names ...string) Options {
 	t.Helper()
 	o := Options{
-		Conns: conns, Service: models.Echo, Size: 64, Duration: 600 * time.Millisecond, Rounds: 2,
+		Conns: conns, Service: models.Echo, Size: 64, Duration: 300 * time.Millisecond, Rounds: 2,
 		Server: func(model string, clients int) *exec.Cmd { return role("server", model, "echo", fmt.Sprint(clients)) },
 		Load: func(address string, conns int, warmup, d time.Duration) *exec.Cmd {
 			return role("load", address, fmt.Sprint(conns), warmup.String(), d.String())
