@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,18 +107,23 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-// TestStall: a handler that blocks its loop for 300 ms is reported, with the line that blocks.
+// TestStall: a handler that blocks its loop is reported, with the line that blocks.
 func TestStall(t *testing.T) {
 	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
-		stalls := make(chan loop.Stall, 1)
+		stalls, told := make(chan loop.Stall, 1), make(chan struct{})
+		tell := sync.OnceFunc(func() { close(told) })
 		b := p.serve(t, &plexor.Server{OnStall: func(s loop.Stall) {
 			if strings.Contains(s.Stack, "plexor_test.blocks(") { // a loaded machine can hold a loop too
-				stalls <- s
+				tell()
+				select {
+				case stalls <- s:
+				default: // it goes on
+				}
 			}
 		}}, plexor.HandlerFunc(func(c *plexor.Conn) {
 			c.Read(make([]byte, 1))
-			blocks()
+			blocks(told)
 			c.Write([]byte("done"))
 		}))
 		c := b.dial()
@@ -135,7 +141,12 @@ func TestStall(t *testing.T) {
 }
 
 // blocks holds the loop, as a call to something that does not know of loops does.
-func blocks() { time.Sleep(300 * time.Millisecond) }
+func blocks(released <-chan struct{}) {
+	select {
+	case <-released:
+	case <-time.After(patience / 2): // the test has failed
+	}
+}
 
 // TestIdleStuck: a peer that neither sends nor reads, with output pending, is idle too, and is cut.
 func TestIdleStuck(t *testing.T) {

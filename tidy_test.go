@@ -55,7 +55,6 @@ var mustSleep = map[string]string{
 	"proc/load_test.go visit":                                "a connection that waits between its messages, as many do",
 	"selector/concurrency_test.go TestSignal":                "signals apart from each other are an interruption each",
 	"selector/fake_test.go wait":                             "the fake of a system call that waits",
-	"server_limits_test.go blocks":                           "a handler that blocks is the fault itself",
 	"uring/thread_linux_test.go TestInterrupted":             "signals apart from each other are an interruption each",
 }
 
