@@ -102,14 +102,14 @@ func addrOf(t *testing.T, kind string) string {
 // A place is where a test takes place.
 type place struct{ driver, addr string }
 
-// placesEnv is set to "all" by .ci/tests.
-const placesEnv = "PLEXOR_TEST_PLACES"
+// testsEnv is set to "all" by .ci/tests.
+const testsEnv = "PLEXOR_TESTS"
 
 // everywhere has each test take place on each driver with each kind of address. So it is in CI, and where -run names a
 // part of a test. Else placesOf leaves some out, for what these tests are about lies above both: a fault of one of
 // their rows depends on a driver or on a kind of address, and hardly ever on the two together.
 var everywhere = sync.OnceValue(func() bool {
-	return os.Getenv(placesEnv) == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+	return os.Getenv(testsEnv) == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
 })
 
 // placesOf tells where a test takes place, of the kinds of addresses there are. The drivers that wait for readiness

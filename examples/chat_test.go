@@ -47,6 +47,7 @@ func (g *guest) awaits(t *testing.T, begin string) string {
 }
 
 func TestChat(t *testing.T) {
+	t.Parallel()
 	bin := build(t, "chat")
 	t.Run("rooms", func(t *testing.T) { chatRooms(t, bin) })
 	t.Run("many", func(t *testing.T) { chatOfMany(t, bin) })

@@ -11,6 +11,7 @@ import (
 // TestGateway: devices log in, an operator asks for a reading and sends a command, and a device that comes again takes
 // the place of its old connection.
 func TestGateway(t *testing.T) {
+	t.Parallel()
 	address := start(t, "gateway", "tcp://127.0.0.1:0")
 	codec := frame.Length{Bytes: 2, Max: 1000}
 	put := func(c net.Conn, msg string) {

@@ -41,6 +41,7 @@ var memcacheTalk = []struct{ request, reply string }{
 
 // TestMemcacheTalk sends all at once, and byte by byte.
 func TestMemcacheTalk(t *testing.T) {
+	t.Parallel()
 	var out, want string
 	for _, row := range memcacheTalk {
 		out += row.request
@@ -65,6 +66,7 @@ func TestMemcacheTalk(t *testing.T) {
 
 // TestMemcacheFull: what is kept is bounded, and what was stored last is there.
 func TestMemcacheFull(t *testing.T) {
+	t.Parallel()
 	c := dial(t, start(t, "memcache", "-memory", "1", "tcp://127.0.0.1:0"))
 	const size = 1 << 20
 	go func() {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestQueue(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("its memory is Linux's")
 	}

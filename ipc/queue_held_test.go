@@ -42,6 +42,7 @@ func queueHold(t *testing.T, r *shm.Ring) (release func()) {
 // TestQueueHeld: while a party is stopped with the ring's lock, Put and Get end with their context, with who that is,
 // and go on when it does. A coroutine's loop goes on meanwhile.
 func TestQueueHeld(t *testing.T) {
+	t.Parallel()
 	queueCallers(t, func(ctx context.Context, t *testing.T, run func(func(context.Context) error) func() error) {
 		r := queueRing(t, shm.Options{Slots: 4})
 		q := NewQueue[string](r, nil)

@@ -27,6 +27,7 @@ func each(answer func(n int, p []byte) []byte) func(s *server, c net.Conn) {
 
 // TestBadServers: what a server does wrong is counted and said.
 func TestBadServers(t *testing.T) {
+	t.Parallel()
 	flip := func(p []byte) []byte {
 		q := bytes.Clone(p)
 		q[len(q)-1] ^= 1
@@ -213,6 +214,7 @@ func TestRefused(t *testing.T) {
 
 // TestDatagrams: they may be lost, come twice, late and in any order; they may not come wrong.
 func TestDatagrams(t *testing.T) {
+	t.Parallel()
 	var held []byte
 	for _, row := range []struct {
 		name   string

@@ -14,6 +14,7 @@ import (
 // Answers that come from another address than the one that was asked are no answers; each is counted, and the result
 // says so.
 func TestUnexpectedDatagrams(t *testing.T) {
+	t.Parallel()
 	other, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ func codec(t *testing.T, spec string) frame.Codec {
 
 // TestRequests: so many messages as were asked for, to the message, whatever carries them.
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	for _, row := range []struct {
@@ -286,6 +287,7 @@ func TestRampUp(t *testing.T) {
 
 // TestCancel: a run that is cancelled reports what there is, and soon.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name   string
 		behave func(s *server, c net.Conn)

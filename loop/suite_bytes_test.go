@@ -20,7 +20,7 @@ const inARow = 10
 
 // An 8 MiB echo to a slow reader that has closed its half arrives whole.
 func TestEchoToSlowHalfClosedReader(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			want := pattern(large)
 			r := run(t, loop.Options{Driver: driver})
@@ -54,7 +54,7 @@ func TestEchoToSlowHalfClosedReader(t *testing.T) {
 func TestWriteThenClose(t *testing.T) {
 	for name, piece := range map[string]int{"one write": large, "pieces": 10_000} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, driver string) {
+			eachBeside(t, func(t *testing.T, driver string) {
 				streams(t, func(t *testing.T, network string) {
 					want := pattern(large)
 					r := run(t, loop.Options{Driver: driver, HighWater: large})
@@ -86,7 +86,7 @@ func TestWriteThenClose(t *testing.T) {
 
 // A reply that was written before Close arrives although the peer goes on sending: no reset overtakes it.
 func TestCloseWhileThePeerSends(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			reply := pattern(1 << 20)
 			r := run(t, loop.Options{Driver: driver})
@@ -108,7 +108,7 @@ func TestCloseWhileThePeerSends(t *testing.T) {
 
 // What the peer sent before it closed fully is delivered, although our writes to it fail.
 func TestInputSurvivesBrokenOutput(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			want := pattern(100_000)
 			var got []byte
@@ -188,7 +188,7 @@ func TestHalfClosePeerFirst(t *testing.T) {
 
 // The two halves end on their own: ours first, with output that must leave before, then the peer's.
 func TestHalfCloseOursFirst(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			want := pattern(large)
 			var got []byte
@@ -222,7 +222,7 @@ func TestRandomWritesKeepOrder(t *testing.T) {
 	if testing.Short() {
 		rounds = 1
 	}
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			for range rounds {
 				seed := rand.Uint64()

@@ -43,7 +43,7 @@ func TestCloseWithPeerThatStays(t *testing.T) {
 		"two corked that overflow": {10_000, 10_000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, driver string) {
+			eachBeside(t, func(t *testing.T, driver string) {
 				streams(t, func(t *testing.T, network string) {
 					r := run(t, loop.Options{Driver: driver, Clock: manual()})
 					k := r.connect(network, sock.Options{}, &watcher{})
@@ -98,7 +98,7 @@ func TestLingerLimit(t *testing.T) {
 
 // A peer that reads on, if slowly, gets everything: the limit counts from when it last took something.
 func TestLingerWhileReading(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, Clock: manual(), Linger: 3 * time.Second})
 			k := r.connect(network, sock.Options{}, &watcher{})
@@ -145,7 +145,7 @@ func TestLingerLimitInTheKernel(t *testing.T) {
 
 // Close while the output is full, and while reading is paused.
 func TestCloseWhenFullAndPaused(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver})
 			k := r.connect(network, sock.Options{}, &watcher{

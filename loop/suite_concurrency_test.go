@@ -52,7 +52,7 @@ func TestPostOrder(t *testing.T) {
 
 // A wake-up is never lost, however often the loop is woken.
 func TestNoWakeUpIsLost(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		const askers, n = 3, 4000
 		r := run(t, loop.Options{Driver: driver})
 		var all sync.WaitGroup

@@ -28,7 +28,7 @@ func (r *rig) halfClosed(network string) *link {
 // A peer that closed its half and then dies is noticed, though nothing is written: by a reset, or, over a Unix socket,
 // by the end alone.
 func TestPeerDiesAfterItsHalf(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		for _, row := range []struct {
 			name, network string
 			written       int // bytes that the peer has not read when it dies

@@ -54,6 +54,7 @@ func together(t *testing.T, test func(t *testing.T, driver string)) {
 // TestHeldLoopAccepted: who was accepted by a turn that is held, and whose turn has not come, is let go as all others
 // are; so is who was accepted beyond the turn's budget.
 func TestHeldLoopAccepted(t *testing.T) {
+	t.Parallel()
 	const budget, conns = 4, 20
 	for name, at := range map[string]int{"the first holds": 1, "one of the next turn holds": budget + 2} {
 		for _, network := range []string{"tcp", "unix"} {
@@ -89,6 +90,7 @@ func TestHeldLoopAccepted(t *testing.T) {
 
 // TestHeldLoopDatagrams: a datagram socket of a loop that was given up takes nothing more, and who sends is told so.
 func TestHeldLoopDatagrams(t *testing.T) {
+	t.Parallel()
 	together(t, func(t *testing.T, driver string) {
 		r := run(t, loop.Options{Driver: driver})
 		h := newHolder(t)
@@ -139,6 +141,7 @@ func udpTo(t *testing.T, to netip.AddrPort) *net.UDPConn {
 // TestHeldLoopShared: what a loop that was given up shared with others is theirs alone, and ends with them. With
 // io_uring the kernel keeps a socket on which an operation is under way until the loop ends; so there it does not end.
 func TestHeldLoopShared(t *testing.T) {
+	t.Parallel()
 	for _, scheme := range []string{"tcp", "udp"} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()

@@ -15,7 +15,7 @@ import (
 // Writable comes once for each time it is owed, when half of the mark has gone, and never uncalled for.
 func TestWritableComesAsPromised(t *testing.T) {
 	const high = 200_000
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, HighWater: high})
 			calls, pending := make(chan int, 100), 0
@@ -79,7 +79,7 @@ func TestWritableComesAsPromised(t *testing.T) {
 
 // Peers that write and never read cost the mark and one read each, whatever the handler does, and a constant.
 func TestPeersThatNeverRead(t *testing.T) {
-	const high, buffer, constant, conns = 100_000, 64 << 10, 4 << 20, 20
+	const high, buffer, constant, conns = 100_000, 64 << 10, 4 << 20, 10
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, HighWater: high, ReadBuffer: buffer})
@@ -153,7 +153,7 @@ func heap() int {
 
 // Pause holds the peer up, also in the middle of a turn's reads; Resume goes on.
 func TestPauseAndResume(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, ReadBuffer: 1000})
 			var got []byte

@@ -236,7 +236,7 @@ func TestRefusalIsOnePeers(t *testing.T) {
 
 // A datagram that can't be sent at all is told too, and does not hold up the others.
 func TestUnsendableDatagram(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		good := udpPeer(t, "127.0.0.1")
 		r := run(t, loop.Options{Driver: driver})
 		k := r.packets("127.0.0.1", sock.Options{})
@@ -260,7 +260,7 @@ func TestUnsendableDatagram(t *testing.T) {
 
 // The queue of datagrams has its bound; what is refused is counted.
 func TestPacketQueueBound(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		p := udpPeer(t, "127.0.0.1")
 		r := run(t, loop.Options{Driver: driver, PacketQueue: 10_000})
 		k := r.packets("127.0.0.1", sock.Options{})

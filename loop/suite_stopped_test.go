@@ -36,6 +36,7 @@ func stopped(driver string) int {
 
 // A process that was stopped for longer than the limit has no stall to report.
 func TestStoppedProcessIsNoStall(t *testing.T) {
+	t.Parallel()
 	type child struct {
 		*exec.Cmd
 		driver string

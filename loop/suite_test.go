@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,16 +39,21 @@ func raiseLimit() {
 // driverNames are the drivers that work here; PLEXOR_LOOP_DRIVER narrows them to one.
 func driverNames(t testing.TB) (names []string) {
 	only := os.Getenv("PLEXOR_LOOP_DRIVER")
-	for _, d := range loop.Drivers() {
+	for _, d := range allDrivers() {
 		if d.Err == nil && (only == "" || only == d.Name) {
 			names = append(names, d.Name)
 		}
 	}
 	if len(names) == 0 {
-		t.Fatalf("no driver to test: %v", loop.Drivers())
+		t.Fatalf("no driver to test: %v", allDrivers())
 	}
 	return names
 }
+
+// heavy has the tests that only many rounds make worth it make these. It is so in CI.
+func heavy() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
+
+var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
 
 // each runs a test of the contract on every driver, and looks for descriptors that it left open.
 func each(t *testing.T, test func(t *testing.T, driver string)) {
@@ -63,6 +69,18 @@ func each(t *testing.T, test func(t *testing.T, driver string)) {
 					t.Errorf("descriptors: %d open before the test, %d after: %q", before, after, leak.FileNames())
 				}
 			})
+			test(t, name)
+		})
+	}
+}
+
+// eachBeside is each for a test that mostly waits: all drivers at the same time, and beside the other tests that do so.
+// What it leaves open shows at the end of all tests.
+func eachBeside(t *testing.T, test func(t *testing.T, driver string)) {
+	t.Parallel()
+	for _, name := range driverNames(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			test(t, name)
 		})
 	}

@@ -249,7 +249,7 @@ func TestDeadlines(t *testing.T) {
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, driver string) {
+			eachBeside(t, func(t *testing.T, driver string) {
 				r := run(t, loop.Options{Driver: driver, Clock: manual(), Linger: time.Hour})
 				var got []string
 				var data int
@@ -293,7 +293,7 @@ func TestDeadlines(t *testing.T) {
 
 // Once the write deadline has passed Write fails, until it is set anew; what was taken before still leaves.
 func TestWriteAfterTheDeadline(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		r := run(t, loop.Options{Driver: driver, Clock: manual()})
 		k := r.connect("tcp", sock.Options{}, &watcher{})
 		k.do(func() {

@@ -34,7 +34,7 @@ func (r *rig) sameTurn(network string, watchers []*watcher) (ks []*link) {
 // A handler may pause connections whose bytes came in the same turn: these get nothing until they are resumed, and then
 // everything, with the end behind it. What a handler does to its bytes, or behind them, changes nobody else's.
 func TestPausedByAnother(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver})
 			var (
@@ -98,7 +98,7 @@ func TestPausedByAnother(t *testing.T) {
 
 // Those that a handler ends hear nothing more, though their bytes came in the same turn.
 func TestAbortedByAnother(t *testing.T) {
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver})
 			var ks []*link

@@ -275,6 +275,7 @@ func TestKilledInReload(t *testing.T) {
 // TestKilledThenAsked: a connection made just after a worker was killed is served, though nobody else comes. (A ring of
 // the dead may be woken for it; without a remedy two of 300 waited until the next one came.)
 func TestKilledThenAsked(t *testing.T) {
+	t.Parallel()
 	for _, scheme := range []string{"tcp", "unix"} {
 		t.Run(scheme, func(t *testing.T) {
 			s := fresh()

@@ -18,6 +18,7 @@ import (
 // Calls that kill their workers, between others that do not so that each replacement comes at once, set no rate of
 // lines.
 func TestDeathsSetNoRateOfLines(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	start := time.Now()
 	p := newPool(t, proc.PoolOptions{Workers: 1, Tries: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})

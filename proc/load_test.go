@@ -195,6 +195,7 @@ func TestReload(t *testing.T) {
 
 // TestReloadsAtOnce: HUP while a reload runs makes one more, however often it comes.
 func TestReloadsAtOnce(t *testing.T) {
+	t.Parallel()
 	m := fresh().ready(t)
 	l := startLoad(t, m.addrs[0], 4)
 	l.awaits(t, 50)
@@ -302,6 +303,7 @@ func TestUpgrade(t *testing.T) {
 
 // TestUpgradeFails: a new program that does not work changes nothing, and one that is ended gives the files back.
 func TestUpgradeFails(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name string
 		file string // the new program; "": a good one

@@ -127,8 +127,12 @@ func notifies(w *proc.Worker) error {
 	return nil
 }
 
-// masters are the processes that somebody waits for.
-var masters sync.Map
+// masters are the processes that somebody waits for. Who starts one holds starts until it is there, for a test beside
+// this one waits for what masters have left.
+var (
+	masters sync.Map
+	starts  sync.RWMutex
+)
 
 // A running is a master under test.
 type running struct {
@@ -163,10 +167,15 @@ func (s setup) start(t testing.TB, change ...func(*exec.Cmd)) *running {
 		t.Fatal(err)
 	}
 	m.cmd.Stderr = w
-	if err := m.cmd.Start(); err != nil {
+	starts.RLock()
+	err = m.cmd.Start()
+	if err == nil {
+		masters.Store(m.cmd.Process.Pid, true)
+	}
+	starts.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
-	masters.Store(m.cmd.Process.Pid, true)
 	_ = w.Close() // the master has it
 	read := make(chan struct{})
 	go func() {

@@ -19,6 +19,7 @@ import (
 
 // TestServe: every kind of address on every driver, and nothing is left at the end.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	for _, d := range loop.Drivers() {
 		if d.Err != nil {
 			continue
@@ -84,6 +85,7 @@ func TestRestart(t *testing.T) {
 
 // TestGiveUp: a master whose workers can't be kept alive says why, and ends with 1.
 func TestGiveUp(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		setup setup
@@ -137,6 +139,7 @@ func TestMoreAndFewer(t *testing.T) {
 
 // TestStop: the ways to end.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name    string
 		setup   setup
@@ -209,6 +212,7 @@ func clog(t *testing.T, c net.Conn) {
 
 // TestMasterDies: its workers end, and the address is free for another.
 func TestMasterDies(t *testing.T) {
+	t.Parallel()
 	dir := socketDir(t)
 	s := fresh()
 	s.PIDFile = filepath.Join(dir, "pid")
@@ -266,6 +270,7 @@ func TestWorkerTerm(t *testing.T) {
 
 // TestStopBeforeReady: workers that are told to end before they have begun to serve end in good order.
 func TestStopBeforeReady(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		s := fresh()
 		s.Entry = "echo late"
@@ -280,6 +285,7 @@ func TestStopBeforeReady(t *testing.T) {
 
 // TestBackoff: the wait before a worker is started again doubles with each death in a row.
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	s := setup{Entry: "dies", Workers: 1, Addrs: []string{"tcp://127.0.0.1:0"}, Deaths: 5, Backoff: 40 * time.Millisecond}
 	begun := time.Now()
 	m := s.start(t)
@@ -294,6 +300,7 @@ func TestBackoff(t *testing.T) {
 
 // TestSteady: only a worker that was ready for less than Steady dies in a row.
 func TestSteady(t *testing.T) {
+	t.Parallel()
 	s := fresh()
 	s.Workers, s.Deaths, s.Backoff, s.Steady = 1, 2, time.Millisecond, time.Nanosecond
 	kill := func(m *running) {

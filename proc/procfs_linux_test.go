@@ -94,11 +94,13 @@ func (m *running) clean() {
 	m.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		left := m.mine()
+		starts.Lock()
 		for _, p := range processes() { // what a master left when it was killed, or replaced, is ours
 			if _, waited := masters.Load(p.pid); p.parent == os.Getpid() && p.state == "Z" && !waited {
 				_, _ = unix.Wait4(p.pid, nil, 0, nil) // what counts is that it has ended
 			}
 		}
+		starts.Unlock()
 		if len(left) == 0 {
 			return
 		}

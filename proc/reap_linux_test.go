@@ -23,11 +23,15 @@ func registerOrphans() { proc.Register("orphans", orphans) }
 
 // TestReapOrphans: a master that is process 1 waits for processes that others have left to it.
 func TestReapOrphans(t *testing.T) {
+	t.Parallel()
 	s := fresh()
 	s.Entry = "orphans"
 	probe := exec.Command("true")
 	probe.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	if err := probe.Run(); err != nil {
+	starts.RLock()
+	err := probe.Run()
+	starts.RUnlock()
+	if err != nil {
 		t.Skipf("no namespace of processes can be made here: %v", err)
 	}
 	m := s.ready(t, func(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID} })

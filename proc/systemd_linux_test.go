@@ -64,6 +64,7 @@ func TestNotify(t *testing.T) {
 
 // TestNotifyUpgrade: the service manager follows from one master to the next.
 func TestNotifyUpgrade(t *testing.T) {
+	t.Parallel()
 	mgr := manage(t)
 	s := fresh()
 	s.PIDFile = filepath.Join(socketDir(t), "pid")
@@ -110,6 +111,7 @@ func activate(t *testing.T, names string, files ...*os.File) func(*exec.Cmd) {
 
 // TestActivation: sockets that systemd has made are served, and its files are left to it.
 func TestActivation(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(socketDir(t), "s")
 	ul, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -168,6 +170,7 @@ func TestActivation(t *testing.T) {
 
 // TestNotForUs: descriptors that were handed to another process are left alone.
 func TestNotForUs(t *testing.T) {
+	t.Parallel()
 	s := fresh()
 	m := s.ready(t, func(c *exec.Cmd) { c.Env = append(c.Env, "LISTEN_PID=1", "LISTEN_FDS=5") })
 	m.once()
@@ -180,6 +183,7 @@ func TestNotForUs(t *testing.T) {
 // TestActivationLies: what was not handed over is not touched, whatever LISTEN_FDS says, and what can't be served is
 // refused by its name.
 func TestActivationLies(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(socketDir(t), "s")
 	file := func(family, typ int, name unix.Sockaddr, listen bool) *os.File {
 		fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC, 0)

@@ -163,6 +163,7 @@ func ticketSetup(workers int) setup {
 // TestTickets: a session is resumed at every worker, after a reload, and until its key was turned over three times; the
 // keys are in no environment and no argument, and not in the log.
 func TestTickets(t *testing.T) {
+	t.Parallel()
 	m := ticketSetup(4).ready(t)
 	addr := strings.TrimPrefix(m.addrs[0], "tcp://")
 	w := new(wallet)
@@ -204,6 +205,7 @@ func TestTickets(t *testing.T) {
 // TestTicketsUpgrade: a successor has its predecessor's keys, and those that the latter makes while both serve; alone,
 // it makes the next.
 func TestTicketsUpgrade(t *testing.T) {
+	t.Parallel()
 	s := ticketSetup(2)
 	s.PIDFile = filepath.Join(socketDir(t), "pid")
 	m := s.ready(t)

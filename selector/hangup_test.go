@@ -11,6 +11,7 @@ import (
 
 // Hangup alone: data, room and the end of the peer's half are none; a reset is, and the end of both halves.
 func TestHangupAlone(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name string
 		pair func(t testing.TB) (a, b *desc)
@@ -52,6 +53,7 @@ func TestHangupAlone(t *testing.T) {
 // A socket that is watched for Write alone, or for both, whose buffer is full, and whose peer shuts both directions
 // without closing, is ready to write: the write tells.
 func TestHangupOfFullSocket(t *testing.T) {
+	t.Parallel()
 	for _, ask := range []Events{Write, both} {
 		t.Run(ask.String(), func(t *testing.T) {
 			each(t, func(t *testing.T, s *Selector) {

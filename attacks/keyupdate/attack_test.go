@@ -22,7 +22,7 @@ func TestKeyUpdates(t *testing.T) {
 			continue // TLS lies above the drivers: one of each shape
 		}
 		for i, f := range faces {
-			if (i%2 == 0) != (d.Name == "io_uring") && os.Getenv("PLEXOR_TEST_PLACES") != "all" {
+			if (i%2 == 0) != (d.Name == "io_uring") && os.Getenv("PLEXOR_TESTS") != "all" {
 				continue
 			}
 			t.Run(d.Name+"/"+f.name, func(t *testing.T) {

@@ -39,6 +39,7 @@ func benched(t *testing.T, args ...string) (code int, r load.Result, stderr stri
 
 // TestBenchServe: plexor bench against plexor serve, on every kind of address, to the message.
 func TestBenchServe(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sock")
 	s := serve(t, 9, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0", "upper=tcp://127.0.0.1:0",
 		"echo=unix://"+path, "echo=tls://127.0.0.1:0", "echo=udp://127.0.0.1:0",
@@ -133,6 +134,7 @@ func python(t *testing.T, program string) string {
 
 // TestBenchPython: servers that nobody here wrote.
 func TestBenchPython(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ name, program string }{{"socketserver", pythonEcho}, {"asyncio", pythonAsyncio}} {
 		t.Run(row.name, func(t *testing.T) {
 			address := python(t, row.program)

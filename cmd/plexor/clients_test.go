@@ -104,6 +104,7 @@ print("good")
 
 // TestOtherClients: clients that nobody here wrote.
 func TestOtherClients(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
 		path := filepath.Join(t.TempDir(), "sock")
 		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "upper=tcp://127.0.0.1:0",

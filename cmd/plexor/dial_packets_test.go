@@ -9,6 +9,7 @@ import (
 // Over udp each line of the input is a datagram, and what comes back is printed as it is; it ends when nothing more
 // comes. That nobody is there is an error.
 func TestDialPackets(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
 		s := serve(t, 1, command("serve", "--driver="+driver, "upper=udp://127.0.0.1:0"))
 		code, stdout, stderr := dialled(t, "one\n\ntwo", "--driver="+driver, s.addrs[0])
@@ -33,6 +34,7 @@ func TestDialPackets(t *testing.T) {
 // Without a fingerprint a server's own certificate is trusted by --insecure alone, as bench does it; one that is
 // another than the fingerprint says is no mistake of the command line.
 func TestDialInsecure(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 1, command("serve", "echo=tls://127.0.0.1:0"))
 	code, stdout, stderr := dialled(t, "hello", "--insecure", s.addrs[0])
 	ends(t, 0, "", code, stderr)

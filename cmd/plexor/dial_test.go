@@ -49,6 +49,7 @@ func random(t *testing.T, n int) string {
 
 // TestDialServe: plexor dial and plexor serve, on each driver and kind of address.
 func TestDialServe(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
 		path := filepath.Join(t.TempDir(), "sock")
 		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "echo=unix://"+path,
@@ -104,6 +105,7 @@ func peer(t *testing.T, serve func(c *net.TCPConn)) (address string) {
 
 // TestDialEnds: each direction ends by itself, and what ends a connection badly is said.
 func TestDialEnds(t *testing.T) {
+	t.Parallel()
 	t.Run("the peer ends first", func(t *testing.T) {
 		got := make(chan string, 1)
 		address := peer(t, func(c *net.TCPConn) {

@@ -259,6 +259,7 @@ func TestLittleLockedMemory(t *testing.T) {
 // TestFewDescriptors: however few there are, the server either listens, all its loops on one driver, or says in one
 // line why not.
 func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
 	needsIOUring(t)
 	started := map[string]int{}
 	for n := 4; n <= 24; n++ {

@@ -43,6 +43,7 @@ print("good")
 `
 
 func TestFrames(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
 		s := serve(t, 2, command("serve", "--driver="+driver, "upper=tcp://127.0.0.1:0?frame=len4",
 			"echo=tcp://127.0.0.1:0?frame=line,max=100"))

@@ -58,6 +58,7 @@ func TestNoDescriptors(t *testing.T) {
 
 // TestMoreThanSelectHolds: descriptors beyond FD_SETSIZE are not for select; those that it holds are served.
 func TestMoreThanSelectHolds(t *testing.T) {
+	t.Parallel()
 	const n = 1100
 	s := serve(t, 1, command("serve", "--driver=select", "--loops=1", "echo=tcp://127.0.0.1:0"))
 	clients := crowd(t, s.host(0), n)

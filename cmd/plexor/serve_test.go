@@ -164,6 +164,7 @@ func (s *slowReader) Read(p []byte) (int, error) {
 
 // TestNeverReads: a client that sends all the time and never reads costs the server little.
 func TestNeverReads(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes 5 s a driver")
 	}
@@ -204,6 +205,7 @@ func neverReads(t *testing.T, driver string) {
 
 // TestDrain: SIGTERM lets what is under way come to its end; a second signal does not wait.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	big := strings.Repeat("23 bytes; prime lengths", 200_000) // so that a lost piece shows
 	t.Run("quiet connections end at once", func(t *testing.T) {
 		s := serve(t, 1, command("serve", "--drain=1h", "echo=tcp://127.0.0.1:0"))

@@ -74,6 +74,7 @@ print("good")
 `
 
 func TestServeTLS(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
 		certFile, keyFile, cert := keyPair(t)
 		pair := "?cert=" + certFile + "&key=" + keyFile

@@ -11,6 +11,7 @@ import (
 
 // TestUsage: what is wrong is said in one line, with what and where, and the exit code tells whose fault it is.
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 // TestWorkers: each kind of address by worker processes, on each driver, through a reload, and to the end.
 func TestWorkers(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
 		dir := t.TempDir()
 		path, pid := filepath.Join(dir, "sock"), filepath.Join(dir, "pid")
@@ -62,6 +63,7 @@ func TestWorkers(t *testing.T) {
 
 // TestWorkersTLS: all workers show the same certificate, whose fingerprint the master tells.
 func TestWorkersTLS(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 1, command("serve", "--workers=2", "upper=tls://127.0.0.1:0"))
 	for range 8 { // both workers, most likely
 		code, stdout, stderr := dialled(t, "hello", s.addrs[0]+"?fingerprint="+s.fingerprint())
@@ -75,6 +77,7 @@ func TestWorkersTLS(t *testing.T) {
 
 // TestWorkersResume: a client resumes its TLS session at whichever worker it comes to, and after a reload.
 func TestWorkersResume(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 1, command("serve", "--workers=4", "echo=tls://127.0.0.1:0"))
 	cfg := &tls.Config{InsecureSkipVerify: true, ServerName: "x", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	resumed := func() bool {
@@ -104,6 +107,7 @@ func TestWorkersResume(t *testing.T) {
 
 // TestWorkersLog: what a worker logs names it.
 func TestWorkersLog(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 1, command("serve", "--workers=1", "echo=tcp://127.0.0.1:0?frame=len4"))
 	c := dial(t, "tcp", strings.TrimSuffix(s.host(0), "?frame=len4")).(*net.TCPConn)
 	if _, err := c.Write([]byte("\xff\xff\xff\xff")); err != nil {
@@ -115,6 +119,7 @@ func TestWorkersLog(t *testing.T) {
 
 // TestWorkersDie: one that is killed is replaced, and the master tells of it.
 func TestWorkersDie(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 1, command("serve", "--workers=1", "echo=tcp://127.0.0.1:0"))
 	found := s.says(`worker started.*pid=\d+`)
 	var pid int
@@ -153,6 +158,7 @@ func TestWorkersBadCertificate(t *testing.T) {
 // TestWorkersBench: reloads and an upgrade under the load that plexor bench makes, over connections that stay and over
 // one for each message: none is refused, and no message is lost.
 func TestWorkersBench(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name string
 		load load.Options

@@ -108,6 +108,7 @@ func (r *Ring) heldSince(ago time.Duration) {
 // TestHeldByStopped: a process is stopped while it holds the lock. Each call ends by its context, or its limit, and
 // says who it is; and when it goes on, or is killed, all is as before.
 func TestHeldByStopped(t *testing.T) {
+	t.Parallel()
 	for _, end := range []unix.Signal{unix.SIGCONT, unix.SIGKILL} {
 		t.Run(unix.SignalName(end), func(t *testing.T) {
 			r := make1(t, Options{Slots: 4, SlotSize: len(lateItem)})
@@ -282,6 +283,7 @@ func TestCloseWhileHeld(t *testing.T) {
 // TestCallsWhileClosing: while Close waits for the lock, which a stopped party has, all calls on the Ring fail with
 // ErrClosed, and none waits beside it for memory that is about to be unmapped.
 func TestCallsWhileClosing(t *testing.T) {
+	t.Parallel()
 	r := make1(t, Options{Slots: 2, SlotSize: len(lateItem)})
 	o := another(t, r)
 	put(t, r, "a")

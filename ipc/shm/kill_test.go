@@ -29,7 +29,7 @@ const (
 
 	// The environment variable says how long the killing goes on. Without it: killTime.
 	killTimeEnv = "PLEXOR_KILL_TIME"
-	killTime    = 8 * time.Second
+	killTime    = 3 * time.Second
 	killSeedEnv = "PLEXOR_KILL_SEED"
 
 	numberEnv = "PLEXOR_SHM_NUMBER"
