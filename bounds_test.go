@@ -15,7 +15,6 @@ import (
 // TestWriteWaits: a Write to a peer that does not read waits, with a bound on what is kept; so a loop's other
 // connections go on, and when the peer reads, all arrives.
 func TestWriteWaits(t *testing.T) {
-	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		const total, highWater = 32 << 20, 64 << 10
 		var c1 *plexor.Conn
@@ -94,7 +93,6 @@ func number(t *testing.T, c net.Conn) int {
 // TestBothDirections: a handler that waits to write goes on reading in another coroutine, so that a peer which sends
 // all before it reads anything, as the handler does, is no deadlock.
 func TestBothDirections(t *testing.T) {
-	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		const total = 16 << 20
 		_, client, done := checked(t, p, &plexor.Server{}, func(c *plexor.Conn) error {

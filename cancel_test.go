@@ -214,7 +214,6 @@ func same(got, want []byte) error {
 // so does whatever the task waits for next; and what was to be read is read by the next one, what was reported to be
 // written is what the peer gets.
 func TestCancel(t *testing.T) {
-	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		for _, scheme := range []string{"tcp", "tls"} {
 			for _, op := range cancelOps {

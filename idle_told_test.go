@@ -114,7 +114,6 @@ func eachIdle(t *testing.T, f func(t *testing.T, p place, kind string), kinds ..
 // TestReadIdle: a handler is told when nothing has come for so long, and not before; again after as long; not if
 // something came meanwhile; and closes by an error.
 func TestReadIdle(t *testing.T) {
-	beside(t)
 	eachIdle(t, func(t *testing.T, p place, kind string) {
 		var calls atomic.Int32
 		limits := plexor.Limits{ReadIdle: 8 * time.Second}

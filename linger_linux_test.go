@@ -21,7 +21,6 @@ type lingerer interface {
 // TestSetLinger: after SetLinger(0) what Close finds unsent is discarded and the peer has a reset; after SetLinger(-1)
 // it has all and the end; and a time, for which close(2) would hold its thread, is refused.
 func TestSetLinger(t *testing.T) {
-	beside(t)
 	eachBorrower(t, func(t *testing.T) {
 		eachMessagePlace(t, func(t *testing.T, p place) {
 			if p.addr != "tcp://127.0.0.1:0" && p.addr != tlsAddr {

@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long a test waits for what must come; nothing waits that long when all is well.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // childEnv has the test binary play a part in a process of its own: a name of children, and an argument behind a space.
 const childEnv = "PLEXOR_TEST_CHILD"

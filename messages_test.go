@@ -22,7 +22,6 @@ import (
 // TestMessagesAnyPieces: messages of all sizes arrive whole and in order, however the stream is cut, whether the
 // handler waits or not; the answers come back the same.
 func TestMessagesAnyPieces(t *testing.T) {
-	beside(t)
 	const seed = 7
 	for _, row := range []struct {
 		name string
@@ -149,7 +148,6 @@ func TestMessagesContext(t *testing.T) {
 
 // TestMessagesEnds: how a connection of Messages can end, what its peer reads, and what is logged and counted.
 func TestMessagesEnds(t *testing.T) {
-	beside(t)
 	for _, row := range []struct {
 		name, sent, read string
 		end              bool // the client closes its half

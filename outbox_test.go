@@ -176,7 +176,6 @@ func (b *bench) until(what string, ok func() bool) {
 // TestOutboxOrder: what a goroutine puts in and what the handler writes both arrive whole and in order, whatever their
 // sizes, while the client reads slowly.
 func TestOutboxOrder(t *testing.T) {
-	beside(t)
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
 		limits := plexor.Limits{HighWater: 32 << 10, Outbox: plexor.OutboxLimits{Bytes: 1 << 20}}
 		b := boxed(t, p, stream, &plexor.Server{Limits: limits})

@@ -122,7 +122,6 @@ func TestOutboxWaitOnLoop(t *testing.T) {
 
 // TestOutboxBubble: a box, and a wait for room in it, in a bubble whose loops are outside.
 func TestOutboxBubble(t *testing.T) {
-	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		b := boxed(t, p, false, &plexor.Server{Limits: plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 2}}})
 		client, o := b.dialBox()

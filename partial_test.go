@@ -140,7 +140,6 @@ func TestFrameTimeRecord(t *testing.T) {
 // TestFrameTimeOutput: while nothing is read, since the peer does not take its answers, the time of a message does not
 // run.
 func TestFrameTimeOutput(t *testing.T) {
-	beside(t)
 	var full *plexor.Conn
 	one := func(c *plexor.Conn, msg []byte) error {
 		switch string(msg) {
@@ -227,7 +226,6 @@ func (b *bench) bounded(most int) {
 // TestPartialInput: what connections hold of messages that have come in part is bounded for all together: those with
 // most have to go, are counted, and the others go on.
 func TestPartialInput(t *testing.T) {
-	beside(t)
 	const bound, conns, have = 1 << 20, 24, 100 << 10
 	eachFramer(t, frame.Length{Bytes: 4}, echoMessage, func(t *testing.T, p place, h plexor.Handler) {
 		clock := loop.NewManualClock(time.Now()) // which stands still, so that the largest go
@@ -275,7 +273,6 @@ func TestPartialInputRecord(t *testing.T) {
 
 // TestPartialInputLongest: one that holds much for a short time stays, those that hold less for long have to go.
 func TestPartialInputLongest(t *testing.T) {
-	beside(t)
 	const bound = 1 << 20
 	eachFramer(t, frame.Length{Bytes: 4}, echoMessage, func(t *testing.T, p place, h plexor.Handler) {
 		clock := loop.NewManualClock(time.Now())

@@ -19,7 +19,6 @@ import (
 
 // TestSessionReasons: Closed is told why, once.
 func TestSessionReasons(t *testing.T) {
-	beside(t)
 	said := errors.New("I said so")
 	is := func(want error) func(error) bool { return func(err error) bool { return errors.Is(err, want) } }
 	hangUp := func(t *testing.T, c net.Conn) { closeWrite(t, c) }
@@ -122,7 +121,6 @@ func bare(c net.Conn) net.Conn {
 // TestSessionServerEnds: Shutdown tells those that rest and those that are busy, Close all, also when no coroutine runs
 // any more.
 func TestSessionServerEnds(t *testing.T) {
-	beside(t)
 	for _, how := range []string{"Shutdown", "Close"} {
 		t.Run(how, func(t *testing.T) {
 			eachSessionPlace(t, func() *visits {

@@ -106,7 +106,6 @@ func TestTurnsEnds(t *testing.T) {
 // TestTurnsHalfClose: the peer's end begins a turn of its own, at once or late, and the
 // handler can still write much more than fits anywhere.
 func TestTurnsHalfClose(t *testing.T) {
-	beside(t)
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		farewell := strings.Repeat("farewell ", 100_000)
 		b := p.serve(t, &plexor.Server{}, plexor.Turns(func(c *plexor.Conn) error {

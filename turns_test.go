@@ -48,7 +48,6 @@ var upperTurns = plexor.Turns(func(c *plexor.Conn) error {
 // TestTurnsAnyPieces: what a turn reads is whole and in order, however the stream is cut, whether it waits or not, and
 // whether it reads one thing or all that there is.
 func TestTurnsAnyPieces(t *testing.T) {
-	beside(t)
 	const seed = 11
 	frameOf := func(c *plexor.Conn) ([]byte, error) {
 		head := make([]byte, 4)
