@@ -37,6 +37,9 @@ type Options struct {
 	Insecure bool
 	// Codec frames the messages of a stream; nil sends their bytes as they are.
 	Codec frame.Codec
+	// HTTP, if set, is a request of HTTP/1.1 that is sent in place of messages; Depth of them are pipelined, and Reconnect
+	// says with each that the connection ends. Size, Codec and Expect are of no use then.
+	HTTP *HTTP
 	// Expect is what comes back (default ExpectEcho).
 	Expect Expect
 
@@ -76,6 +79,8 @@ type Options struct {
 
 	// Progress is called a few times a second while the run goes on, from the goroutine of Run.
 	Progress func(Progress)
+
+	request []byte // HTTP as it is sent
 }
 
 // A Progress is how far a run is.
@@ -174,6 +179,11 @@ func readable(address string) string {
 
 // withDefaults fills in what was left open, and refuses what makes no sense.
 func (o Options) withDefaults(t *target) (Options, error) {
+	if o.HTTP != nil {
+		if err := o.checkHTTP(t); err != nil {
+			return o, err
+		}
+	}
 	for _, d := range []struct {
 		name            string
 		v               *int

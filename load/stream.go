@@ -31,6 +31,7 @@ type stream struct {
 	whole  int // messages that wait for the marker behind them
 	marked int // bytes of a marker that have come
 	dec    *frame.Decoder
+	http   *answers // nil: it is no load of HTTP
 }
 
 // A writer takes bytes to send.
@@ -45,6 +46,9 @@ func newStream(s *session) *stream {
 	st.pos = st.base
 	if c := s.w.opt.Codec; c != nil {
 		st.dec, _ = frame.NewDecoder(c) // checkCodec has passed it
+	}
+	if h := s.w.opt.HTTP; h != nil {
+		st.http = newAnswers(h)
 	}
 	return st
 }
@@ -154,6 +158,10 @@ func (st *stream) send(n int, at int64) {
 }
 
 func (st *stream) write(n int) {
+	if st.http != nil {
+		st.writeRequests(n)
+		return
+	}
 	if c := st.w.opt.Codec; c != nil {
 		st.writeFrames(c, n)
 		return
@@ -204,6 +212,8 @@ func (st *stream) received(p []byte) {
 	now := st.w.now()
 	var err error
 	switch {
+	case st.http != nil:
+		err = st.compareHTTP(p, now)
 	case st.dec != nil:
 		err = st.compareFrames(p, now)
 	case st.pay.upper:
@@ -216,7 +226,9 @@ func (st *stream) received(p []byte) {
 		st.fail(err)
 		return
 	}
-	st.s.progress(now)
+	if st.s != nil {
+		st.s.progress(now)
+	}
 }
 
 // compare takes bytes as they were sent. After a wrong one nobody knows where the next answer begins.

@@ -65,6 +65,9 @@ var (
 	errClosed  = errors.New("the server closed the connection")
 	errSurplus = errors.New("bytes came back that nobody had sent")
 	errWrong   = errors.New("an answer was wrong")
+
+	errUnframed = errors.New("it ends with the connection, and so may not be whole")
+	errSwitched = errors.New("the server has switched to another protocol")
 )
 
 // now is the loop's time, read once a turn, in the run's nanoseconds.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -99,4 +100,29 @@ func TestServeHTTP(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBenchHTTP: bench loads what serve http= serves, in plain text and over TLS, and tells of statuses.
+func TestBenchHTTP(t *testing.T) {
+	s := serve(t, 2, command("serve", "--loops=1", "http=tcp://127.0.0.1:0", "http=tls://127.0.0.1:0"))
+	for _, row := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"http://" + s.host(0) + "/x?y=z", "--depth=4", "--header=X-A: b, c"}, 0},
+		{[]string{"https://" + s.host(1) + "/", "--insecure", "--body=hello"}, 0},
+		{[]string{"http://" + s.host(0) + "/", "--reconnect", "--conns=2"}, 0},
+		{[]string{"http://" + s.host(0) + "/", "--status=404"}, 1},
+		{[]string{"tcp://" + s.host(0), "--method=GET"}, 2},
+		{[]string{"http://" + s.host(0) + "/", "--frame=line"}, 2},
+	} {
+		out, err := command(append([]string{"bench", "-n", "40", "-q"}, row.args...)...).CombinedOutput()
+		code := 0
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
+			code = e.ExitCode()
+		}
+		if code != row.code {
+			t.Errorf("%v: exit %d, want %d: %s", row.args, code, row.code, out)
+		}
+	}
 }
