@@ -182,3 +182,12 @@ func seconds(d, def time.Duration) time.Duration {
 	}
 	return (d + time.Second - 1).Truncate(time.Second)
 }
+
+// Pending is how many bytes were written that the system has not taken yet, because the peer reads slowly: at
+// Limits.HighWater a Write waits. It is 0 of a connection that is over, or was given away.
+func (c *Conn) Pending() int {
+	if c.raw.is(closed|over|givenAway) || c.usable("pending") != nil {
+		return 0
+	}
+	return c.raw.lc.Pending()
+}

@@ -193,6 +193,10 @@ func (k *conn) Outbox() *plexor.Outbox { return k.c.Outbox() }
 // Plexor is the connection underneath, for such protocols.
 func (k *conn) Plexor() *plexor.Conn { return k.c }
 
+// Waits reports whether a small Write may have to wait, as far as that is known here: a handler on a goroutine has its
+// own deadline once it has written much.
+func (k *conn) Waits() bool { return k.away.Load() == 0 && k.c.Pending() > 0 }
+
 // RemoteAddr is the client's address.
 func (k *conn) RemoteAddr() net.Addr { return k.c.RemoteAddr() }
 

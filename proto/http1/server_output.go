@@ -36,6 +36,7 @@ func (c *ServerConn) flushWith(p []byte) error {
 	if c.in.failed != nil {
 		return c.in.failed
 	}
+	timed := c.limitFlush()
 	var err error
 	switch w, ok := c.nc.(interface {
 		WriteBuffers(net.Buffers) (int64, error)
@@ -51,6 +52,9 @@ func (c *ServerConn) flushWith(p []byte) error {
 		_, err = b.WriteTo(c.nc)
 	}
 	c.in.out = c.in.out[:0]
+	if timed {
+		_ = c.nc.SetWriteDeadline(time.Time{})
+	}
 	if err != nil {
 		c.in.failed = err
 		if c.in.x != nil {
@@ -58,6 +62,21 @@ func (c *ServerConn) flushWith(p []byte) error {
 		}
 	}
 	return err
+}
+
+// limitFlush bounds how long the client may take for what is about to be written, unless somebody has set a deadline:
+// one that asks and asks, and reads no answer, would hold the connection for ever. It reports whether it has set one. A
+// connection that can tell that nothing waits to be sent (Waits) is spared that.
+func (c *ServerConn) limitFlush() bool {
+	d := c.srv.writeTime()
+	if x := c.in.x; d == 0 || x != nil && (x.writeBy || x.timedWrite) {
+		return false
+	}
+	if w, ok := c.nc.(interface{ Waits() bool }); ok && !w.Waits() {
+		return false
+	}
+	_ = c.nc.SetWriteDeadline(c.srv.now().Add(d))
+	return true
 }
 
 // A dateLine is the field Date for one second.
