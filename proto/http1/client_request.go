@@ -14,9 +14,7 @@ import (
 type clientFraming struct {
 	kind   Body  // NoBody, ByLength, ByChunks; ByClose is the stream behind a CONNECT
 	length int64 // of ByLength
-	first  []byte
-	eof    bool // first is all of it
-	waits  bool // for 100 Continue
+	waits  bool  // for 100 Continue
 }
 
 // Sizes of a client's buffers, in bytes.
@@ -170,11 +168,7 @@ func clientFrame(req *http.Request) (f clientFraming, err error) {
 		f.kind = ByClose
 	case req.ContentLength > 0 && !coded:
 		f.kind, f.length = ByLength, req.ContentLength
-	case clientLacksBody(req.Method) && !coded && req.ContentLength == 0:
-		if f.first, f.eof, err = clientProbe(req.Body); len(f.first) > 0 {
-			f.kind = ByChunks
-		}
-	default:
+	default: // it may be empty; to look would wait for a body that begins behind the answer
 		f.kind = ByChunks
 	}
 	if f.kind == ByLength || f.kind == ByChunks {
@@ -185,30 +179,21 @@ func clientFrame(req *http.Request) (f clientFraming, err error) {
 	return f, err
 }
 
-// clientLacksBody reports whether requests of this method have most often no body: then it is worth a look.
-func clientLacksBody(method string) bool {
-	switch method {
-	case "", "GET", "HEAD", "DELETE", "OPTIONS", "PROPFIND", "SEARCH":
-		return true
-	}
-	return false
-}
-
-// clientProbe reads the first byte of a body of unknown length.
-func clientProbe(r io.Reader) (first []byte, eof bool, err error) {
+// clientProbe reports whether there is a byte more.
+func clientProbe(r io.Reader) (more bool, err error) {
 	var one [1]byte
 	for range 100 { // as package bufio has it for readers that return nothing
 		n, err := r.Read(one[:])
 		switch {
 		case n > 0:
-			return one[:n], err == io.EOF, nil
+			return true, nil
 		case err == io.EOF:
-			return nil, true, nil
+			return false, nil
 		case err != nil:
-			return nil, false, &clientBodyError{err}
+			return false, &clientBodyError{err}
 		}
 	}
-	return nil, false, &clientBodyError{io.ErrNoProgress}
+	return false, &clientBodyError{io.ErrNoProgress}
 }
 
 // clientFields writes fields, and keeps the first error.

@@ -134,19 +134,11 @@ func (t *clientTrip) sendBody() error {
 		if f.kind == ByLength {
 			p = p[:min(int64(len(p)), left)]
 		}
-		n, err := 0, error(nil)
-		if len(f.first) > 0 {
-			n, f.first = copy(p, f.first), nil
-			if f.eof {
-				err = io.EOF
-			}
-		} else if n, err = t.req.Body.Read(p); n == 0 && err == nil {
-			if zeros++; zeros > 100 {
-				err = io.ErrNoProgress
-			}
-		}
-		if n > 0 {
+		n, err := t.req.Body.Read(p)
+		if zeros++; n > 0 {
 			zeros = 0
+		} else if err == nil && zeros > 100 {
+			err = io.ErrNoProgress
 		}
 		left -= int64(n)
 		if err != nil && err != io.EOF || f.kind == ByLength && err == io.EOF && left > 0 {
@@ -227,8 +219,8 @@ func (t *clientTrip) short(n int64, err error) error {
 
 // excess is the error of a body that is longer than the request says.
 func (t *clientTrip) excess() error {
-	first, _, err := clientProbe(t.req.Body)
-	if len(first) > 0 {
+	more, err := clientProbe(t.req.Body)
+	if more {
 		err = &clientBodyError{fmt.Errorf("http: the request's ContentLength is %d, and its Body is longer",
 			t.frame.length)}
 	}

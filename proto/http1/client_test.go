@@ -132,7 +132,7 @@ func TestClientExchanges(t *testing.T) {
 		got, want          string
 	}{
 		{"GET", "GET", "/", nil, false, "GET 0 []", ""},
-		{"GET with an empty body of unknown length", "GET", "/", stream(""), false, "GET 0 []", ""},
+		{"GET with an empty body of unknown length", "GET", "/", stream(""), false, "GET -1 [chunked]", ""},
 		{"GET with a body of unknown length", "GET", "/", stream("abc"), false, "GET -1 [chunked]", "abc"},
 		{"POST without a body", "POST", "/", nil, false, "POST 0 []", ""},
 		{"POST, short", "POST", "/", strings.NewReader("hello"), false, "POST 5 []", "hello"},
@@ -356,6 +356,34 @@ func TestClientEarlyAnswer(t *testing.T) {
 	clientWaits(t, func() bool { return done.Load() == 1 })
 	if c.Usable() {
 		t.Error("a connection with half a request on it is usable")
+	}
+}
+
+// TestClientLateBody: a body that begins behind the answer does not hold the head up, whatever the method.
+func TestClientLateBody(t *testing.T) {
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		c := clientPeer(t, &Client{}, func(nc net.Conn, r *bufio.Reader) {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+			_, _ = io.Copy(nc, req.Body)
+			_, _ = io.Copy(io.Discard, r)
+		})
+		pr, pw := io.Pipe()
+		req := clientGet(t, method)
+		req.Body = pr
+		resp, err := c.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = pw.Write([]byte("abc"))
+		_ = pw.Close()
+		if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "abc" {
+			t.Errorf("%s: %q, %v", method, b, err)
+		}
 	}
 }
 
