@@ -169,34 +169,44 @@ func (d *direct) mayNotWait(h *half) bool {
 }
 
 // failure is what an error of a call means. A Read that failed has read all that there was, and so the connection is
-// over; behind a Write that failed the loop examines what there is still to read.
+// over; behind a Write that failed the loop examines what there is still to read. That a deadline has passed is common:
+// net/http ends its Read in the background so, with each request.
 func (d *direct) failure(h *half, err error) error {
-	s := d.s
-	if _, ok := errors.AsType[*coro.MisuseError](err); ok {
-		return err
+	late := err == os.ErrDeadlineExceeded
+	if !late {
+		if _, ok := errors.AsType[*coro.MisuseError](err); ok {
+			return err
+		}
+		late = errors.Is(err, os.ErrDeadlineExceeded)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	d.s.mu.Lock()
+	err = d.meaning(h, err, late)
+	d.s.mu.Unlock()
+	return d.s.wrap(h.op, err)
+}
+
+// meaning is failure without the operation's name. The caller holds the connection's lock.
+func (d *direct) meaning(h *half, err error, late bool) error {
+	s := d.s
 	switch {
 	case s.closed:
-		err = net.ErrClosed
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = os.ErrDeadlineExceeded
+		return net.ErrClosed
+	case late:
+		return os.ErrDeadlineExceeded
 	case s.over:
-		err = s.err
+		return s.err
 	case h == &d.out && s.ended:
-		err = loop.ErrWriteClosed
+		return loop.ErrWriteClosed
 	case h == &d.in:
 		s.over, s.err = true, os.NewSyscallError("recv", err)
 		s.handBack(sock.None)
-		err = s.err
-	default:
-		err = os.NewSyscallError("send", err)
-		s.broken = err
-		s.suspect = true
-		s.kick()
+		return s.err
 	}
-	return s.wrap(h.op, err)
+	err = os.NewSyscallError("send", err)
+	s.broken = err
+	s.suspect = true
+	s.kick()
+	return err
 }
 
 // stir notes that a byte has moved, for the loop's sweep of those that are idle.
