@@ -113,8 +113,8 @@ func (c *Conn) RemoteAddr() (sock.Addr, error) {
 func (c *Conn) Write(p []byte) (int, error) { return c.write(p, corkLimit) }
 
 // WriteMore is Write of what more is likely to follow in this turn, as one record of TLS follows the other: up to
-// 68 KiB, four of TLS's longest records, wait for the turn's end and leave by one system call; Options.HighWater if that
-// is less, but 16 KiB always. Write lets 16 KiB wait, for what waits is copied once more.
+// 68 KiB, four of TLS's longest records, wait for the turn's end and leave by one system call; Options.HighWater if
+// that is less, but 16 KiB always. Write lets 16 KiB wait, for what waits is copied once more.
 func (c *Conn) WriteMore(p []byte) (int, error) {
 	return c.write(p, max(corkLimit, min(corkMore, c.loop.opt.HighWater)))
 }
