@@ -83,9 +83,12 @@ func send(w http.ResponseWriter, r *http.Request, f *file, part byteRange) {
 	}
 }
 
+// leastSent is from which length on, in bytes, a file is left to the system to send: a shorter one leaves with its head.
+const leastSent = 64 << 10
+
 func copyPart(w io.Writer, f *file, part byteRange) error {
 	open, isFile := f.File.(*os.File)
-	if to, ok := w.(fileSender); ok && isFile {
+	if to, ok := w.(fileSender); ok && isFile && part.n >= leastSent {
 		if _, err := to.SendFile(open, part.from, part.n); err == nil || !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
