@@ -18,10 +18,11 @@ import (
 // A Conn is a connection in the hands of coroutines: a [net.Conn] whose waits park the coroutine that calls it, while
 // the loop and its other coroutines go on.
 //
-// All methods but String, RemoteAddr and Loop are for coroutines of the connection's loop: the handler's own, and those that
-// it starts with package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with another
-// one. Calls from elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail with an
-// error that says so, and the first of them on each loop is logged. [Conn.Shared] makes a net.Conn for everybody else.
+// All methods but String, RemoteAddr and Loop are for coroutines of the connection's loop: the handler's own, and those
+// that it starts with package coro. Several may use it at once, as with any net.Conn: a Write is never mixed with
+// another one. Calls from elsewhere (another goroutine, another loop, a timer) and after the handler has returned fail
+// with an error that says so, and the first of them on each loop is logged. [Conn.Shared] makes a net.Conn for
+// everybody else.
 //
 // When its handler returns, the connection is closed: what was written still goes out.
 type Conn struct {

@@ -29,7 +29,8 @@ func TestHTTP(t *testing.T) {
 		t.Errorf("GET: %q, want %q", got, want)
 	}
 	body := strings.Repeat("x", 1<<20)
-	if got, want := read(client.Post(url+"/count", "text/plain", strings.NewReader(body))), "200 OK 1048576 bytes\n"; got != want {
+	got, want := read(client.Post(url+"/count", "text/plain", strings.NewReader(body))), "200 OK 1048576 bytes\n"
+	if got != want {
 		t.Errorf("POST: %q, want %q", got, want)
 	}
 	if got, want := read(client.Get(url+"/count")), "405 Method Not Allowed Method Not Allowed\n"; got != want {

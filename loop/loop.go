@@ -286,8 +286,8 @@ func (l *Loop) runSoon() {
 	}
 }
 
-// GiveWay lets goroutines run once, at the end of this turn and before the loop waits: for a handler that has handed work
-// to one of which it expects the result by Post. What is ready by then costs no wake-up. It is for the loop's own.
+// GiveWay lets goroutines run once, at the end of this turn and before the loop waits: for a handler that has handed
+// work to one of which it expects the result by Post. What is ready by then costs no wake-up. It is for the loop's own.
 func (l *Loop) GiveWay() { l.giveWay = true }
 
 // timeout is how long the next wait may take.

@@ -1,5 +1,5 @@
-// Package web is HTTP on the engine: it serves any [net/http.Handler] on a [plexor.Server], where a connection that waits
-// for its next request holds no goroutine, no stack and no buffer.
+// Package web is HTTP on the engine: it serves any [net/http.Handler] on a [plexor.Server], where a connection that
+// waits for its next request holds no goroutine, no stack and no buffer.
 //
 //	mux := http.NewServeMux()
 //	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello\n") })

@@ -1,5 +1,5 @@
-// Command plexor serves, connects, fetches, puts load on servers, lists the drivers of this machine, and says what it is: see
-// plexor --help.
+// Command plexor serves, connects, fetches, puts load on servers, lists the drivers of this machine, and says what it
+// is: see plexor --help.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command http serves an http.Handler: whatever works with net/http works here, and a connection that waits for its next
-// request costs neither a goroutine nor a buffer.
+// Command http serves an http.Handler: whatever works with net/http works here, and a connection that waits for its
+// next request costs neither a goroutine nor a buffer.
 //
 //	go run ./examples/http                       # on tcp://127.0.0.1:8080; stop it with Ctrl-C
 //	curl http://127.0.0.1:8080/hello/you         # prints: hello, you
@@ -40,7 +40,9 @@ func main() {
 	}
 }
 
-func hello(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello, %s\n", r.PathValue("name")) }
+func hello(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "hello, %s\n", r.PathValue("name"))
+}
 
 // count reads what comes as it comes: it may be longer than the memory of the machine.
 func count(w http.ResponseWriter, r *http.Request) {

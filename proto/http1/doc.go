@@ -1,11 +1,12 @@
-// Package http1 is HTTP/1.1 (RFC 9112, RFC 9110): heads and bodies without sockets, parsed from bytes in whatever pieces
-// they come, and written behind other bytes; and on top of that the two sides of one connection, on any net.Conn.
+// Package http1 is HTTP/1.1 (RFC 9112, RFC 9110): heads and bodies without sockets, parsed from bytes in whatever
+// pieces they come, and written behind other bytes; and on top of that the two sides of one connection, on any
+// net.Conn.
 //
 // # A connection
 //
 // A [Server] answers requests by an http.Handler of net/http, and a client asks them. Neither has goroutines, listeners
-// or a pool: they are functions of a net.Conn, and run on a goroutine, on a coroutine of package plexor, or over a pipe in
-// a test. Package web is a server of many connections, and a client of many.
+// or a pool: they are functions of a net.Conn, and run on a goroutine, on a coroutine of package plexor, or over a pipe
+// in a test. Package web is a server of many connections, and a client of many.
 //
 // # Reading
 //

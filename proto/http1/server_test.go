@@ -63,7 +63,8 @@ func TestServerFirst(t *testing.T) {
 		b, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %q %v", r.Method, r.URL, b, err)
 	})})
-	got := ask(t, addr, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b?c=d HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"+
+	got := ask(t, addr, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"+
+		"POST /b?c=d HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"+
 		"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"+
 		"GET /d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	r := bufio.NewReader(strings.NewReader(got))

@@ -1,5 +1,6 @@
-// Command acme serves HTTPS with certificates that it gets by itself from an authority that speaks ACME (RFC 8555), such
-// as Let's Encrypt, by golang.org/x/crypto/acme/autocert. The authority has to reach it on port 443 under the name:
+// Command acme serves HTTPS with certificates that it gets by itself from an authority that speaks ACME (RFC 8555),
+// such as Let's Encrypt, by golang.org/x/crypto/acme/autocert. The authority has to reach it on port 443 under the
+// name:
 //
 //	go run ./acme -cache /var/lib/acme -listen tls://0.0.0.0:443 www.example.org
 //
@@ -53,8 +54,8 @@ func main() {
 	}
 }
 
-// serve makes the server. A handshake asks the manager for a certificate, which may take a disk or the authority: so that
-// runs on a goroutine, while the loop goes on with others.
+// serve makes the server. A handshake asks the manager for a certificate, which may take a disk or the authority: so
+// that runs on a goroutine, while the loop goes on with others.
 func serve(m *autocert.Manager) *plexor.Server {
 	cfg := m.TLSConfig() // with the protocol by which the authority sees whose name it is (RFC 8737)
 	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {

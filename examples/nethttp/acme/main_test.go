@@ -47,7 +47,8 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	srv := serve(&autocert.Manager{Prompt: autocert.AcceptTOS, Cache: cache, HostPolicy: autocert.HostWhitelist("www.example.org")})
+	policy := autocert.HostWhitelist("www.example.org")
+	srv := serve(&autocert.Manager{Prompt: autocert.AcceptTOS, Cache: cache, HostPolicy: policy})
 	addr, err := srv.Open("tls://127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
