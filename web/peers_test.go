@@ -73,7 +73,8 @@ func TestWrk(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			addr := serve(t, &plexor.Server{}, "tcp://127.0.0.1:0", h, web.Options{})
 			out := program(t, "wrk", "-t1", "-c50", "-d1s", "http://"+addr+"/")
-			if strings.Contains(out, "Non-2xx") || strings.Contains(out, "Socket errors") || !strings.Contains(out, "requests in") {
+			if strings.Contains(out, "Non-2xx") || strings.Contains(out, "Socket errors") ||
+				!strings.Contains(out, "requests in") {
 				t.Error(out)
 			}
 		})
