@@ -156,6 +156,11 @@ func (a *Audience) Put(m Prepared) error {
 	return a.hand(cast{}, func(*share) ([]byte, error) { return m.p, nil })
 }
 
+// PutExcept is Put to all members but one, and by Outbox.PutLatest if key is not nil; except may be nil.
+func (a *Audience) PutExcept(except *Outbox, key any, m Prepared) error {
+	return a.hand(cast{except: except, key: key}, func(*share) ([]byte, error) { return m.p, nil })
+}
+
 func (a *Audience) send(except *Outbox, key any, msg []byte) error {
 	var codec frame.Codec
 	var p []byte

@@ -221,6 +221,9 @@ func (e *messageEvents) expel(err error) {
 
 func (e *messageEvents) drain() {
 	m := (*messageConn)(e)
+	if m.leaves() {
+		return
+	}
 	if m.Conn.drain(m.run == nil && m.raw.in == nil && m.dec.Buffered() == 0) && !m.is(unshaken) {
 		m.because(ErrServerClosed)
 		m.conclude()

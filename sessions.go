@@ -46,6 +46,10 @@ type Sessions[S any] struct {
 	// Idle is told, in place of Server.OnIdle, that the peer or this end has been silent for Limits.ReadIdle or
 	// Limits.WriteIdle: see [Idle]. It is called as Message and Turn are, while neither runs.
 	Idle func(c *Conn, s S, idle Idle) error
+	// Leave, if set, is told that Shutdown has begun, after Open: by loop code, so it must not wait, again whenever
+	// Shutdown looks, also while Message or Turn runs. If it returns true Shutdown leaves the connection to the session,
+	// which has to say its farewell and end it.
+	Leave func(c *Conn, s S) bool
 	// Closed is told of the end, once for each Open that returned nil, after the last Message or Turn has returned. The
 	// Conn can't be used any more. What was written may still be on its way. The reason is what ended the session first:
 	//
@@ -108,6 +112,9 @@ func (h Sessions[S]) rests() *messages {
 	if h.Closed != nil {
 		m.sessions.closed = func(c *Conn, reason error) { h.Closed(*state(c), reason) }
 	}
+	if h.Leave != nil {
+		m.sessions.leave = func(c *Conn) bool { return h.Leave(c, *state(c)) }
+	}
 	return m
 }
 
@@ -132,6 +139,7 @@ type sessionHooks struct {
 	open   func(c *Conn) error
 	closed func(c *Conn, reason error) // nil: nobody wants to know
 	idle   func(c *Conn, idle Idle) error
+	leave  func(c *Conn) bool // nil: it has nothing to say
 }
 
 // A stated is a connection with its state. It lies in one piece, the Conn first, so that
@@ -195,6 +203,13 @@ func (m *messageConn) because(reason error) {
 		s.reason = reason
 		s.cancel(reason)
 	}
+}
+
+// leaves tells a session of Shutdown, and reports whether it ends by itself.
+func (m *messageConn) leaves() bool {
+	s := m.session()
+	return s != nil && s.stage == opened && !m.raw.is(closed|over|givenAway) && m.ep.rest.sessions.leave != nil &&
+		m.ep.rest.sessions.leave(&m.Conn)
 }
 
 // conclude ends a session, once: nothing of its is handled any more.

@@ -190,6 +190,25 @@ func (k *conn) ConnectionState() tls.ConnectionState { return k.c.ConnectionStat
 // Outbox is that of the connection, for protocols that it has switched to: it is called by their coroutine.
 func (k *conn) Outbox() *plexor.Outbox { return k.c.Outbox() }
 
+// Box is Outbox, for protocols that do not know package plexor.
+func (k *conn) Box() http1.Box { return k.c.Outbox() }
+
+// OnLoop is of http1.Looped, as those behind it.
+func (k *conn) OnLoop() bool { return k.c.Loop().OnLoop() }
+
+func (k *conn) Go(what string, f func()) error {
+	l := k.c.Loop()
+	return l.Post(func() {
+		coro.On(l).Start(context.Background(), what, func(context.Context) error { f(); return nil })
+	})
+}
+
+func (k *conn) CloseWrite() error { return k.c.CloseWrite() }
+
+func (k *conn) Abort() error { return k.c.Abort() }
+
+var _ http1.Looped = (*conn)(nil)
+
 // Plexor is the connection underneath, for such protocols.
 func (k *conn) Plexor() *plexor.Conn { return k.c }
 

@@ -71,7 +71,7 @@ func Handler(h http.Handler, o Options) plexor.Handler {
 		}
 	}
 	s.runsInline = inlines(h)
-	s.Sessions = plexor.Sessions[*conn]{Open: s.open, Turn: s.turn, Closed: s.closed}
+	s.Sessions = plexor.Sessions[*conn]{Open: s.open, Turn: s.turn, Leave: s.leave, Closed: s.closed}
 	return s
 }
 
@@ -139,6 +139,8 @@ func (s *server) turn(c *plexor.Conn, k *conn) error {
 	}
 	return err
 }
+
+func (s *server) leave(_ *plexor.Conn, k *conn) bool { return k.http.Leave() }
 
 func (s *server) closed(k *conn, reason error) {
 	k.http.Closed(reason)

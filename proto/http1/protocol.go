@@ -1,6 +1,9 @@
 package http1
 
-import "net"
+import (
+	"net"
+	"net/http"
+)
 
 // A Protocol is what a connection speaks in place of HTTP, once a handler has called Switch. Its methods are called one
 // at a time, by whoever serves the connection.
@@ -20,4 +23,52 @@ type Switcher interface {
 	// read behind the request; it is begin's. An error of begin closes the connection; a Protocol that comes with it is
 	// told.
 	Switch(begin func(nc net.Conn, ahead []byte) (Protocol, error)) error
+}
+
+// Looped is the net.Conn that begin gets where connections belong to an event loop. Its Read, Write and Close are for
+// begin, Turn and what Go runs; the methods here are for any goroutine, but for Box.
+type Looped interface {
+	net.Conn
+	// OnLoop reports whether the caller is on the connection's loop.
+	OnLoop() bool
+	// Go has f run there soon, by a coroutine of its own, in which it may wait. It fails when the loop has ended.
+	Go(what string, f func()) error
+	// Box is where any goroutine puts what the connection is to send; begin, Turn and what Go runs may ask for it. It
+	// costs a connection a quarter of a KiB.
+	Box() Box
+	// CloseWrite ends what is sent. It is for those that may Write.
+	CloseWrite() error
+	// Abort ends the connection at once. It is for those that may Write.
+	Abort() error
+}
+
+// A Box is a bounded queue that is sent between what is written to the connection. Its methods are for any goroutine,
+// and never wait.
+type Box interface {
+	// Write puts p, whole or not at all.
+	Write(p []byte) (int, error)
+	// Err is why it takes no more, or nil.
+	Err() error
+}
+
+// A Leaver is a [Protocol] that has something to say when its server shuts down. Leave is called on the connection's
+// loop, maybe often, also while Turn runs; it must not wait. The end of the connection is the Protocol's from then on.
+type Leaver interface {
+	Leave()
+}
+
+// SwitcherOf is the Switcher that w is, or that one is below what wraps it (Unwrap, as for http.ResponseController); nil:
+// there is none.
+func SwitcherOf(w http.ResponseWriter) Switcher {
+	for w != nil {
+		if s, ok := w.(Switcher); ok {
+			return s
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+	}
+	return nil
 }

@@ -150,36 +150,25 @@ func Upgrade(w http.ResponseWriter, req *http.Request, o *Options) (*Conn, error
 	if o == nil {
 		o = new(Options)
 	}
-	answer := func(err error) error {
-		r := &Refusal{http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError)}
-		errors.As(err, &r)
-		for _, f := range r.fields() {
-			w.Header().Set(f[0], f[1])
-		}
-		http.Error(w, r.What, r.Status)
-		return err
-	}
-	if err := checkFields(o.Header); err != nil {
-		return nil, answer(err)
-	}
-	f, err := OfferOf(req)
+	f, a, err := o.asked(w, req)
 	if err != nil {
-		return nil, answer(err)
-	}
-	a, err := o.Accept(f)
-	if err != nil {
-		return nil, answer(err)
+		return nil, err
 	}
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, answer(fmt.Errorf("websocket: handshake: %w", err))
+		return nil, refuseTo(w, fmt.Errorf("websocket: handshake: %w", err))
 	}
 	ahead, err := rw.Reader.Peek(rw.Reader.Buffered())
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("websocket: handshake: %w", err)
 	}
-	err = within(nc, o, func() error {
+	return o.answer(nc, f, a, ahead)
+}
+
+// answer says that a request was accepted.
+func (o *Options) answer(nc net.Conn, f *Offer, a *Agreement, ahead []byte) (*Conn, error) {
+	err := within(nc, o, func() error {
 		if _, err := nc.Write(o.AppendAccept(nil, f, a)); err != nil {
 			return fmt.Errorf("websocket: handshake: %w", err)
 		}
@@ -189,4 +178,31 @@ func Upgrade(w http.ResponseWriter, req *http.Request, o *Options) (*Conn, error
 		return nil, err
 	}
 	return NewConn(nc, Server, a, ahead, o), nil
+}
+
+// asked is what a request asks for, and what is agreed on. One that is refused is answered.
+func (o *Options) asked(w http.ResponseWriter, req *http.Request) (*Offer, *Agreement, error) {
+	if err := checkFields(o.Header); err != nil {
+		return nil, nil, refuseTo(w, err)
+	}
+	f, err := OfferOf(req)
+	if err != nil {
+		return nil, nil, refuseTo(w, err)
+	}
+	a, err := o.Accept(f)
+	if err != nil {
+		return nil, nil, refuseTo(w, err)
+	}
+	return f, a, nil
+}
+
+// refuseTo answers a request that is none, or that fails otherwise, and returns err.
+func refuseTo(w http.ResponseWriter, err error) error {
+	r := &Refusal{http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError)}
+	errors.As(err, &r)
+	for _, f := range r.fields() {
+		w.Header().Set(f[0], f[1])
+	}
+	http.Error(w, r.What, r.Status)
+	return err
 }

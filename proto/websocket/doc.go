@@ -28,6 +28,11 @@
 // reader's stack and 4 KiB. A server of many idle connections has an Assembler and a Composer for each, which hold
 // nothing between messages.
 //
+// # Handlers
+//
+// [Handler] and [Sockets] are an http.Handler that is called for each message. Under package web a connection that waits
+// holds neither stack nor buffer; under net/http the same handler has a goroutine for each. web.Hub sends to many.
+//
 // # Strict
 //
 // What RFC 6455 forbids is refused with the code that it names, as soon as it can be seen: reserved bits and

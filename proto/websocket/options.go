@@ -34,6 +34,10 @@ type Options struct {
 	// HandshakeWait bounds the opening handshake of Dial and Accept. 0: 10 s.
 	HandshakeWait time.Duration
 
+	// MessageWait bounds how long a message of Sockets may take to arrive on an engine, from its first byte to its last. 0:
+	// 1 minute. A Conn has SetReadDeadline.
+	MessageWait time.Duration
+
 	// NewLock makes what keeps the writers of a Conn apart; nil: a sync.Mutex. Where several coroutines of a loop
 	// write to one Conn it must be a lock that parks them (coro.Mutex): one that blocks would block the loop of who
 	// holds it.
@@ -52,6 +56,7 @@ const (
 	defaultPongWait      = 10 * time.Second
 	defaultCloseWait     = 5 * time.Second
 	defaultHandshakeWait = 10 * time.Second
+	defaultMessageWait   = time.Minute // 1 MiB at 17 KiB/s
 )
 
 // A Lock is a lock that can fail: if whoever waits for it is cancelled.
