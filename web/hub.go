@@ -18,16 +18,18 @@ import (
 //		Message: func(s *websocket.Socket, _ struct{}, m websocket.Message) error { return room.Send(m) },
 //	}
 //
-// A member that does not read misses what finds no room in its queue, or is closed, as Limits says, and delays nobody. On
-// the engine the queue is the connection's [plexor.Outbox], and each loop writes to its members in one go; a member under
-// net/http has a queue of its own, and a goroutine while there is something in it. All members get the messages of a Hub
-// in the same order. A member leaves by itself when its connection ends.
+// A member that does not read misses what finds no room in its queue, or is closed, as Limits says, and delays
+// nobody. On the engine the queue is the connection's [plexor.Outbox], and each loop writes to its members in one go;
+// a member under net/http has a queue of its own, and a goroutine while there is something in it. All members get the
+// messages of a Hub in the same order. A member leaves by itself when its connection ends.
 //
-// The zero value is ready, and empty. Set the fields before the first Join. All methods are for any goroutine, but Join.
+// The zero value is ready, and empty. Set the fields before the first Join. All methods are for any goroutine, but
+// Join.
 type Hub struct {
 	// Limits, unless zero, are set for the queue of each who joins: how much may wait, and what happens when it is full.
 	Limits plexor.OutboxLimits
-	// Deflate says how hard messages are compressed, and from which length on; nil: as a websocket.Deflate does by default.
+	// Deflate says how hard messages are compressed, and from which length on; nil: as a websocket.Deflate does by
+	// default.
 	Deflate *websocket.Deflate
 
 	plain, packed plexor.Audience
@@ -92,8 +94,8 @@ func (h *Hub) audience(s *websocket.Socket) *plexor.Audience {
 	return &h.plain
 }
 
-// sharesPacked reports whether what is compressed with an empty window of full size can be had by a connection, whatever
-// else it is sent.
+// sharesPacked reports whether what is compressed with an empty window of full size can be had by a connection,
+// whatever else it is sent.
 func sharesPacked(c *websocket.Compression) bool {
 	return c != nil && !c.SendWindow && c.SendBits == 15
 }
@@ -118,14 +120,14 @@ func (h *Hub) Len() int {
 	return len(h.seats)
 }
 
-// Missed counts what went to none of a loop's members, since too much waited for that loop, by member; and what members
-// under net/http have missed.
+// Missed counts what went to none of a loop's members, since too much waited for that loop, by member; and what
+// members under net/http have missed.
 func (h *Hub) Missed() int64 { return h.plain.Missed() + h.packed.Missed() + h.missed.Load() }
 
 // Send sends a message to all members, and never waits. It is the caller's again when Send returns. Text that is not
-// UTF-8 is refused. plexor.ErrOutboxFull, by errors.Is, is a loop that is held up, whose members miss the message while
-// all others get it, or a Hub that is itself: what a single slow member misses is no error. While another goroutine sends,
-// that one sends this message too, and has its error.
+// UTF-8 is refused. plexor.ErrOutboxFull, by errors.Is, is a loop that is held up, whose members miss the message
+// while all others get it, or a Hub that is itself: what a single slow member misses is no error. While another
+// goroutine sends, that one sends this message too, and has its error.
 func (h *Hub) Send(m websocket.Message) error { return h.send(m, cast{}) }
 
 // SendText is Send of a text.

@@ -15,7 +15,8 @@ import (
 
 // hubRig is a room whose members say what everybody gets.
 func hubRig(room *web.Hub, joined chan *websocket.Socket) http.Handler {
-	return &websocket.Sockets[struct{}]{Log: quiet, Options: websocket.Options{Deflate: &websocket.Deflate{SendWindow: true}},
+	return &websocket.Sockets[struct{}]{Log: quiet,
+		Options: websocket.Options{Deflate: &websocket.Deflate{SendWindow: true}},
 		Open: func(s *websocket.Socket, _ *http.Request) (struct{}, error) {
 			err := room.Join(s)
 			joined <- s
@@ -29,8 +30,8 @@ func hubRig(room *web.Hub, joined chan *websocket.Socket) http.Handler {
 		}}
 }
 
-// TestHub holds that all get the same messages in the same order, whatever was agreed on with them, that one can be left
-// out, and that who has gone is no member any more.
+// TestHub holds that all get the same messages in the same order, whatever was agreed on with them, that one can be
+// left out, and that who has gone is no member any more.
 func TestHub(t *testing.T) {
 	eachSocketServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		var room web.Hub
@@ -95,8 +96,8 @@ func TestHub(t *testing.T) {
 	})
 }
 
-// TestHubStalled holds that a member that does not read keeps nobody from getting what is sent, and ends as its limits
-// say.
+// TestHubStalled holds that a member that does not read keeps nobody from getting what is sent, and ends as its
+// limits say.
 func TestHubStalled(t *testing.T) {
 	eachSocketServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		room := web.Hub{Limits: plexor.OutboxLimits{Bytes: 64 << 10, WhenFull: plexor.CloseWhenFull}}

@@ -186,7 +186,7 @@ func TestSocketEnds(t *testing.T) {
 		closed := make(chan error, 1)
 		addr := serve(&websocket.Sockets[string]{Log: quiet,
 			Options: websocket.Options{Limits: websocket.Limits{Message: 1000}},
-			Open: func(s *websocket.Socket, r *http.Request) (string, error) { return r.URL.Path, s.SendText("hello") },
+			Open:    func(s *websocket.Socket, r *http.Request) (string, error) { return r.URL.Path, s.SendText("hello") },
 			Message: func(s *websocket.Socket, path string, m websocket.Message) error {
 				switch string(m.Data) {
 				case "error":
@@ -225,8 +225,8 @@ func TestSocketEnds(t *testing.T) {
 	})
 }
 
-// TestSocketPost holds that any goroutine can post, in order, from before the first post was taken up; and that all of it
-// goes out before the close frame.
+// TestSocketPost holds that any goroutine can post, in order, from before the first post was taken up, and that all
+// that goes out before the close frame.
 func TestSocketPost(t *testing.T) {
 	eachSocketServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		sockets := make(chan *websocket.Socket, 1)
@@ -258,7 +258,7 @@ func TestSocketPost(t *testing.T) {
 	})
 }
 
-// TestSocketShutdown holds that clients are told when the server goes, and that it waits for their answer on the engine.
+// TestSocketShutdown holds that clients are told when the server goes, and that the engine waits for their answer.
 func TestSocketShutdown(t *testing.T) {
 	h := websocket.Handler(echo)
 	gone := func(t *testing.T, addr string, shutdown func() error) {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// A Protocol is what a connection speaks in place of HTTP, once a handler has called Switch. Its methods are called one
-// at a time, by whoever serves the connection.
+// A Protocol is what a connection speaks in place of HTTP, once a handler has called Switch. Its methods are called
+// one at a time, by whoever serves the connection.
 type Protocol interface {
 	// Turn is called whenever bytes have come. It reads at least one, and as many as it likes, and returns nil to be
 	// called again. io.EOF closes the connection behind what was written, and any other error does so too.
@@ -15,13 +15,13 @@ type Protocol interface {
 	Closed(reason error)
 }
 
-// A Switcher is a [net/http.ResponseWriter] whose handler may hand the connection to another protocol and return: where
-// Hijack costs a goroutine for as long as the connection lasts, this costs none while nothing comes.
+// A Switcher is a [net/http.ResponseWriter] whose handler may hand the connection to another protocol and return:
+// where Hijack costs a goroutine for as long as the connection lasts, this costs none while nothing comes.
 type Switcher interface {
-	// Switch is called in place of WriteHeader and Write. When the handler has returned, begin is called, where Turn will
-	// be: it may write, which begins with the answer to the request ("HTTP/1.1 101 …"), and read. ahead is what has been
-	// read behind the request; it is begin's. An error of begin closes the connection; a Protocol that comes with it is
-	// told.
+	// Switch is called in place of WriteHeader and Write. When the handler has returned, begin is called, where Turn
+	// will be: it may write, which begins with the answer to the request ("HTTP/1.1 101 …"), and read. ahead is what has
+	// been read behind the request; it is begin's. An error of begin closes the connection; a Protocol that comes with
+	// it is told.
 	Switch(begin func(nc net.Conn, ahead []byte) (Protocol, error)) error
 }
 
@@ -52,13 +52,14 @@ type Box interface {
 }
 
 // A Leaver is a [Protocol] that has something to say when its server shuts down. Leave is called on the connection's
-// loop, maybe often, also while Turn runs; it must not wait. The end of the connection is the Protocol's from then on.
+// loop, maybe often, also while Turn runs; it must not wait. The end of the connection is the Protocol's from then
+// on.
 type Leaver interface {
 	Leave()
 }
 
-// SwitcherOf is the Switcher that w is, or that one is below what wraps it (Unwrap, as for http.ResponseController); nil:
-// there is none.
+// SwitcherOf is the Switcher that w is, or that one is below what wraps it (Unwrap, as for http.ResponseController);
+// nil: there is none.
 func SwitcherOf(w http.ResponseWriter) Switcher {
 	for w != nil {
 		if s, ok := w.(Switcher); ok {

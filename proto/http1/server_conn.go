@@ -309,8 +309,8 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 // Switched reports whether another protocol has taken over.
 func (c *ServerConn) Switched() bool { return c.more != nil && c.more.proto != nil }
 
-// Leave tells a Protocol that has taken over that the server shuts down, if it wants to know (see [Leaver]), and reports
-// whether it does.
+// Leave tells a Protocol that has taken over that the server shuts down, if it wants to know (see [Leaver]), and
+// reports whether it does.
 func (c *ServerConn) Leave() bool {
 	if !c.Switched() {
 		return false

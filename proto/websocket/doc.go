@@ -30,8 +30,9 @@
 //
 // # Handlers
 //
-// [Handler] and [Sockets] are an http.Handler that is called for each message. Under package web a connection that waits
-// holds neither stack nor buffer; under net/http the same handler has a goroutine for each. web.Hub sends to many.
+// [Handler] and [Sockets] are an http.Handler that is called for each message. Under package web a connection that
+// waits holds neither stack nor buffer; under net/http the same handler has a goroutine for each. web.Hub sends to
+// many.
 //
 // # Strict
 //

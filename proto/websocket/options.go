@@ -24,8 +24,9 @@ type Options struct {
 
 	Limits Limits
 
-	// PingEvery is for how long a Conn that is being read waits for bytes before it sends a ping; 0: it sends none. Where
-	// still nothing has come PongWait later (0: 10 s) the connection is given up with ErrNoPong. All that comes counts.
+	// PingEvery is for how long a Conn that is being read waits for bytes before it sends a ping; 0: it sends none.
+	// Where still nothing has come PongWait later (0: 10 s) the connection is given up with ErrNoPong. All that comes
+	// counts.
 	PingEvery, PongWait time.Duration
 
 	// CloseWait bounds what a close may wait for: writing the frame, the peer's answer, the end of its bytes. 0: 5 s.
@@ -34,8 +35,8 @@ type Options struct {
 	// HandshakeWait bounds the opening handshake of Dial and Accept. 0: 10 s.
 	HandshakeWait time.Duration
 
-	// MessageWait bounds how long a message of Sockets may take to arrive on an engine, from its first byte to its last. 0:
-	// 1 minute. A Conn has SetReadDeadline.
+	// MessageWait bounds how long a message of Sockets may take to arrive on an engine, from its first byte to its last.
+	// 0: 1 minute. A Conn has SetReadDeadline.
 	MessageWait time.Duration
 
 	// NewLock makes what keeps the writers of a Conn apart; nil: a sync.Mutex. Where several coroutines of a loop

@@ -79,9 +79,9 @@ func (s *Socket) NetConn() net.Conn {
 	return s.conn.NetConn()
 }
 
-// Send sends a message, compressed where that was agreed on and pays. It waits while the client does not take what was
-// sent. Text that is not UTF-8 is refused with ErrText. Behind a close frame it fails with ErrClosed. On an engine it is
-// for the functions of Sockets and other coroutines of the loop; elsewhere it is Post.
+// Send sends a message, compressed where that was agreed on and pays. It waits while the client does not take what
+// was sent. Text that is not UTF-8 is refused with ErrText. Behind a close frame it fails with ErrClosed. On an
+// engine it is for the functions of Sockets and other coroutines of the loop; elsewhere it is Post.
 func (s *Socket) Send(m Message) error {
 	if s.conn != nil {
 		return s.conn.WriteMessage(m.Op, m.Data)
@@ -104,10 +104,10 @@ func (s *Socket) Send(m Message) error {
 func (s *Socket) SendText(text string) error { return s.Send(Message{Text, []byte(text)}) }
 
 // Post has a message sent, and never waits: it is queued, in order with others that are posted, but not with those of
-// Send. It fails with ErrClosed, or, where the client does not take what it gets and the queue is full, with an error of
-// the queue's: ErrFull, or plexor.ErrOutboxFull on package web, where the queue is the connection's Outbox with its
-// limits and choices (a connection that was posted to costs a third of a KiB more). It is compressed by itself, without a
-// window, and not at all where one was agreed on for what is sent.
+// Send. It fails with ErrClosed, or, where the client does not take what it gets and the queue is full, with an error
+// of the queue's: ErrFull, or plexor.ErrOutboxFull on package web, where the queue is the connection's Outbox with
+// its limits and choices (a connection that was posted to costs a third of a KiB more). It is compressed by itself,
+// without a window, and not at all where one was agreed on for what is sent.
 func (s *Socket) Post(m Message) error {
 	b, err := s.appendFrame(nil, m, false)
 	if err != nil {
@@ -182,8 +182,9 @@ func (s *Socket) tellEnd() {
 }
 
 // Close begins the close of the connection: a close frame with a code, or without one where it may not be sent (see
-// [Code.Sendable]), and a reason of at most 123 bytes of UTF-8. It does not wait. What was posted before goes out before.
-// The client has Options.CloseWait to answer; messages that come meanwhile are dropped. A second call does nothing.
+// [Code.Sendable]), and a reason of at most 123 bytes of UTF-8. It does not wait. What was posted before goes out
+// before. The client has Options.CloseWait to answer; messages that come meanwhile are dropped. A second call does
+// nothing.
 func (s *Socket) Close(code Code, reason string) error {
 	if s.conn != nil {
 		if s.set(closeSent) == 0 {

@@ -26,14 +26,15 @@ func Handler(f func(s *Socket, m Message) error) http.Handler {
 	return &Sockets[struct{}]{Message: func(s *Socket, _ struct{}, m Message) error { return f(s, m) }}
 }
 
-// Sockets is an [http.Handler] for WebSocket connections with a state of the user's, S, for each. Use it by its address,
-// and do not change its fields once it is in use.
+// Sockets is an [http.Handler] for WebSocket connections with a state of the user's, S, for each. Use it by its
+// address, and do not change its fields once it is in use.
 //
 // On an engine (package web, where the ResponseWriter is an [http1.Switcher]) a connection that waits for its next
-// message holds neither stack nor buffer, compressed or not, unless a window is kept (see [Deflate]): the functions are
-// called on a coroutine of the connection's loop, and must not block it in ways that the engine does not know: use
-// coro.Await, or a goroutine and [Socket.Post]. Under net/http, and other servers that can Hijack, each connection has a
-// goroutine. Either way the functions of one connection are called one at a time, and those of different ones at once.
+// message holds neither stack nor buffer, compressed or not, unless a window is kept (see [Deflate]): the functions
+// are called on a coroutine of the connection's loop, and must not block it in ways that the engine does not know:
+// use coro.Await, or a goroutine and [Socket.Post]. Under net/http, and other servers that can Hijack, each
+// connection has a goroutine. Either way the functions of one connection are called one at a time, and those of
+// different ones at once.
 //
 // A request is refused with the status that RFC 6455 wants, and one of a page of another host with 403, unless
 // Options.Origin allows it. Who wants to know who comes in (cookies, tokens) looks before this handler.
@@ -43,14 +44,15 @@ func Handler(f func(s *Socket, m Message) error) http.Handler {
 type Sockets[S any] struct {
 	Options Options
 
-	// Open, if set, makes the state when the client has been answered. r is the request; its body is none. It may send. An
-	// error ends the connection as one of Message does, but Closed is not called.
+	// Open, if set, makes the state when the client has been answered. r is the request; its body is none. It may send.
+	// An error ends the connection as one of Message does, but Closed is not called.
 	Open func(s *Socket, r *http.Request) (S, error)
-	// Message, which must be set, is called for each message. An error closes the connection: a *CloseError with its code
-	// and reason, an *Error with its code, any other one with 1011, and it is logged. A panic is logged, with 1011 too.
+	// Message, which must be set, is called for each message. An error closes the connection: a *CloseError with its
+	// code and reason, an *Error with its code, any other one with 1011, and it is logged. A panic is logged, with 1011
+	// too.
 	Message func(s *Socket, state S, m Message) error
-	// Closed, if set, is told of the end, once where Open succeeded. The reason is a *CloseError if the client has sent a
-	// close frame, also as the answer to one; an *Error for what broke the protocol; the error of Message; ErrNoPong;
+	// Closed, if set, is told of the end, once where Open succeeded. The reason is a *CloseError if the client has sent
+	// a close frame, also as the answer to one; an *Error for what broke the protocol; the error of Message; ErrNoPong;
 	// ErrEnded if the connection ended without a word; else that of the connection.
 	Closed func(s *Socket, state S, reason error)
 

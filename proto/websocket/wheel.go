@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A wheel asks the silent among the sockets of a handler on an engine, by one timer for all. A socket lies in the slot
-// of the tick in which it is looked at next; one that was heard meanwhile is put into a later one. So a message costs no
-// clock and no lock, and a socket is looked at once in Options.PingEvery.
+// A wheel asks the silent among the sockets of a handler on an engine, by one timer for all. A socket lies in the
+// slot of the tick in which it is looked at next; one that was heard meanwhile is put into a later one. So a message
+// costs no clock and no lock, and a socket is looked at once in Options.PingEvery.
 //
 //	tick ──▶ its slot ──heard──▶ a later slot
 //	             ├──silent for PingEvery──▶ a ping, and a later slot
