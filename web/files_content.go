@@ -83,7 +83,7 @@ func send(w http.ResponseWriter, r *http.Request, f *file, part byteRange) {
 	}
 }
 
-// leastSent is from which length on, in bytes, a file is left to the system to send: a shorter one leaves with its head.
+// leastSent is from which length on, in bytes, a file is left to the system to send: a shorter one goes with its head.
 const leastSent = 64 << 10
 
 func copyPart(w io.Writer, f *file, part byteRange) error {
