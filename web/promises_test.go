@@ -94,7 +94,7 @@ func TestBackPressure(t *testing.T) {
 			t.Fatal(err)
 		}
 		up, r := open(t, addr)
-		fmt.Fprintf(up, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 1<<40)
+		fmt.Fprintf(up, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", int64(1<<40))
 		var sent atomic.Int64
 		go func() {
 			for piece := make([]byte, 64<<10); ; {
@@ -117,17 +117,20 @@ func TestBackPressure(t *testing.T) {
 	})
 }
 
-type aKey struct{}
+type (
+	aKey    struct{}
+	connKey struct{}
+)
 
 func TestContextValues(t *testing.T) {
 	o := web.Options{Context: context.WithValue(context.Background(), aKey{}, "base")}
 	o.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		return context.WithValue(ctx, http.ProtocolError{}, nc.RemoteAddr().String())
+		return context.WithValue(ctx, connKey{}, nc.RemoteAddr().String())
 	}
 	eachWay(t, func(w http.ResponseWriter, r *http.Request) {
 		_, isServer := r.Context().Value(http.ServerContextKey).(*http.Server)
 		_, isAddr := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		ofConn := r.Context().Value(http.ProtocolError{}) == r.RemoteAddr
+		ofConn := r.Context().Value(connKey{}) == r.RemoteAddr
 		fmt.Fprintf(w, "%v %v %v %v", isServer, isAddr, r.Context().Value(aKey{}), ofConn)
 	}, func(t *testing.T, srv *plexor.Server, h http.Handler) {
 		addr := serve(t, srv, "tcp://127.0.0.1:0", h, o)

@@ -42,11 +42,16 @@ func (c *Conn) armLocked() error {
 	return errors.Join(c.nc.SetReadDeadline(read), c.nc.SetWriteDeadline(soonest(k.write, k.closing)))
 }
 
-// hear is for bytes that came. The deadline is left where it is: when it passes, silent sets the next.
+// hear is for bytes that came. The deadline is left where it is: when it passes, silent sets the next. But that of a
+// pong may lie behind the next ping.
 func (c *Conn) hear() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	late := !c.clock.pinged.IsZero() && orElse(c.o.PongWait, defaultPongWait) > c.o.PingEvery
 	c.clock.heard, c.clock.pinged = c.o.now(), time.Time{}
-	c.mu.Unlock()
+	if late {
+		_ = c.armLocked() // the next Read tells
+	}
 }
 
 // silent is for a read deadline that passed with err: nil if reading goes on.

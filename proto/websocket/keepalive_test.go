@@ -19,15 +19,21 @@ func pipe(server, client *Options) (s, c *Conn, raw net.Conn) {
 
 // TestPings holds that a silent peer is asked, that its pongs keep the connection, and what is told of them.
 func TestPings(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Hour} { // an hour: the next ping does not wait for as long as a pong may take
+		testPings(t, wait)
+	}
+}
+
+func testPings(t *testing.T, wait time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		var pongs atomic.Int32
-		s, c, _ := pipe(&Options{PingEvery: time.Minute, OnPong: func([]byte) { pongs.Add(1) }}, nil)
+		s, c, _ := pipe(&Options{PingEvery: time.Minute, PongWait: wait, OnPong: func([]byte) { pongs.Add(1) }}, nil)
 		clientEnd, serverEnd := make(chan error, 1), make(chan error, 1)
 		go func() { _, _, err := c.ReadMessage(); clientEnd <- err }()
 		go func() { _, _, err := s.ReadMessage(); serverEnd <- err }()
 		time.Sleep(10*time.Minute + time.Second)
 		if n := pongs.Load(); n < 9 || n > 10 {
-			t.Errorf("%d pongs in ten minutes", n)
+			t.Errorf("PongWait %v: %d pongs in ten minutes", wait, n)
 		}
 		s.CloseNow()
 		<-serverEnd
