@@ -59,6 +59,7 @@ func TestStrangersSetNoRateOfLines(t *testing.T) {
 				t.Error(err)
 			}
 			most := sample.Burst + int(time.Since(start)/sample.Every) + 2
+			const late = 5
 			lines, omitted := 0, 0
 			for line := range strings.Lines(log.text()) {
 				if !strings.Contains(line, row.says) {
@@ -70,8 +71,8 @@ func TestStrangersSetNoRateOfLines(t *testing.T) {
 					omitted += k
 				}
 			}
-			// The last one's line may come after its connection's end, and so after the listener's: then there is none.
-			if sum := lines + omitted; sum != n && sum != n-1 || lines > most {
+			// A line may come after its connection's end, and so after the listener's: then there is none for the last few.
+			if sum := lines + omitted; sum > n || sum < n-late || lines > most {
 				t.Errorf("%d lines, and %d left out: want %d together, and at most %d lines", lines, omitted, n, most)
 			}
 		})

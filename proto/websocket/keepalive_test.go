@@ -19,7 +19,7 @@ func pipe(server, client *Options) (s, c *Conn, raw net.Conn) {
 
 // TestPings holds that a silent peer is asked, that its pongs keep the connection, and what is told of them.
 func TestPings(t *testing.T) {
-	for _, wait := range []time.Duration{0, time.Hour} { // an hour: the next ping does not wait for as long as a pong may take
+	for _, wait := range []time.Duration{0, time.Hour} { // the next ping does not wait for as long as a pong may take
 		testPings(t, wait)
 	}
 }
