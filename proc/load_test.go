@@ -372,6 +372,10 @@ func install(t *testing.T, path string) {
 
 func replace(t *testing.T, path string, content io.Reader) {
 	t.Helper()
+	// A process that another test starts meanwhile has the file open for writing until it executes its own program, and
+	// until then nobody can execute this one (ETXTBSY, execve(2)).
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err == nil {
 		_, err = io.Copy(f, content)
