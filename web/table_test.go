@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,24 +90,19 @@ var semantics = []rule{
 }
 
 func TestTable(t *testing.T) {
-	have := conformance.Functions(t)
+	table := conformance.New(t)
 	all := attacks()
-	for _, r := range append(append([]rule(nil), messaging...), semantics...) {
-		if r.tests == "" && r.cases == "" && r.why == "" {
-			t.Errorf("%s, %s: no test", r.section, r.what)
+	for _, r := range slices.Concat(messaging, semantics) {
+		where := r.section + ", " + r.what
+		if r.cases == "" || r.tests != "" || r.why != "" {
+			table.Row(where, r.tests, r.why)
 		}
-		for _, name := range strings.Fields(r.tests) {
-			if !have[name] {
-				t.Errorf("%s, %s: there is no %s", r.section, r.what, name)
-			}
+		if r.cases == "" {
+			continue
 		}
-		for _, name := range strings.Split(r.cases, ",") {
-			found := false
-			for _, a := range all {
-				found = found || strings.HasPrefix(a.name, name)
-			}
-			if !found {
-				t.Errorf("%s, %s: no case is called %q", r.section, r.what, name)
+		for name := range strings.SplitSeq(r.cases, ",") {
+			if !slices.ContainsFunc(all, func(a attack) bool { return strings.HasPrefix(a.name, name) }) {
+				t.Errorf("%s: no case is called %q", where, name)
 			}
 		}
 	}

@@ -7,12 +7,38 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// Functions are the names of the functions that the tests in the working directory have, which is the package under
-// test: a row that names another one has no test.
-func Functions(t testing.TB) map[string]bool {
+// A Table checks rows: Row is called for each.
+type Table struct {
+	t         testing.TB
+	functions map[string]bool
+}
+
+// New is a table of the tests in the working directory, which is the package under test.
+func New(t testing.TB) *Table {
+	t.Helper()
+	return &Table{t, functions(t)}
+}
+
+// Row checks a row, which is called where in messages: it has tests, whose names stand with blanks between and are
+// there; or why there is none; and not both.
+func (x *Table) Row(where, tests, why string) {
+	x.t.Helper()
+	for name := range strings.FieldsSeq(tests) {
+		if !x.functions[name] {
+			x.t.Errorf("%s: there is no %s", where, name)
+		}
+	}
+	if (tests == "") == (why == "") {
+		x.t.Errorf("%s: it has a test or a reason, and not both", where)
+	}
+}
+
+// functions are the names of the functions that the tests have.
+func functions(t testing.TB) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {

@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/plexor-go/plexor/internal/conformance"
@@ -147,17 +146,10 @@ var compression = []rule{
 
 // TestRules holds that every rule has a test that is there, or a reason.
 func TestRules(t *testing.T) {
-	have := conformance.Functions(t)
+	table := conformance.New(t)
 	for rfc, rules := range map[string][]rule{"RFC 6455": framing, "RFC 7692": compression} {
 		for _, r := range rules {
-			for name := range strings.FieldsSeq(r.tests) {
-				if !have[name] {
-					t.Errorf("%s, section %s, %s: there is no %s", rfc, r.section, r.what, name)
-				}
-			}
-			if (r.tests == "") == (r.why == "") {
-				t.Errorf("%s, section %s, %s: it has a test or a reason, and not both", rfc, r.section, r.what)
-			}
+			table.Row(rfc+", section "+r.section+", "+r.what, r.tests, r.why)
 		}
 	}
 }
