@@ -42,7 +42,7 @@ type FilesOptions struct {
 // so do not mark it [Inline]. It works under net/http too. A file that turns out shorter than it was breaks the answer
 // off, by http.ErrAbortHandler.
 func Files(root *os.Root, o FilesOptions) http.Handler {
-	return &files{FilesOptions: o, open: func(name string) (fs.File, error) {
+	return &files{FilesOptions: o, log: sampled(o.Log), open: func(name string) (fs.File, error) {
 		// A FIFO is opened for reading without a writer, and told by its mode then. O_NONBLOCK does nothing to files.
 		return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	}}
@@ -51,7 +51,7 @@ func Files(root *os.Root, o FilesOptions) http.Handler {
 // FilesFS is [Files] for any file system, as one of package embed. Beware of os.DirFS: it follows symbolic links to
 // wherever they lead.
 func FilesFS(fsys fs.FS, o FilesOptions) http.Handler {
-	return &files{FilesOptions: o, open: func(name string) (fs.File, error) {
+	return &files{FilesOptions: o, log: sampled(o.Log), open: func(name string) (fs.File, error) {
 		info, err := fs.Stat(fsys, name) // first, for opening a FIFO may wait
 		if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
 			err = fs.ErrNotExist
@@ -65,6 +65,7 @@ func FilesFS(fsys fs.FS, o FilesOptions) http.Handler {
 
 type files struct {
 	FilesOptions
+	log    *slog.Logger
 	open   func(name string) (fs.File, error)
 	hashes hashes
 }
@@ -165,6 +166,9 @@ func (s *files) openFile(name string) (*file, error) {
 var notFound = []error{fs.ErrNotExist, fs.ErrInvalid, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG,
 	syscall.ENXIO}
 
+// passing are errors of the moment: the process, or the system, has no descriptor or no memory left.
+var passing = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM}
+
 // refuse answers that a file can't be had. The client is not told why, or where it would be.
 func (s *files) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {
 	for _, e := range notFound {
@@ -182,20 +186,20 @@ func (s *files) refuse(w http.ResponseWriter, r *http.Request, name string, err 
 		http.Error(w, "403 forbidden", http.StatusForbidden)
 		return
 	}
-	s.log().Error("a file can't be served", "file", name, "err", err)
+	s.log.Error("a file can't be served", "file", name, "err", err)
+	for _, e := range passing {
+		if errors.Is(err, e) {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "503 service unavailable", http.StatusServiceUnavailable)
+			return
+		}
+	}
 	http.Error(w, "500 internal server error", http.StatusInternalServerError)
 }
 
 func isErrno(err error) bool {
 	_, ok := errors.AsType[syscall.Errno](err)
 	return ok
-}
-
-func (s *files) log() *slog.Logger {
-	if s.Log != nil {
-		return s.Log
-	}
-	return slog.Default()
 }
 
 // directory serves a directory's page, its list, or nothing.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/proto/http1"
 )
 
@@ -41,7 +42,8 @@ type Options struct {
 	Done    func(http1.Record)
 	Refused func(nc net.Conn, err *http1.Error)
 
-	// Log gets panics of handlers and their mistakes (default slog.Default()).
+	// Log gets panics of handlers and their mistakes (default slog.Default()). A client does not set the rate of its
+	// lines, as with plexor.Server.Log.
 	Log *slog.Logger
 }
 
@@ -52,11 +54,12 @@ func Handler(h http.Handler, o Options) plexor.Handler {
 		h = http.DefaultServeMux
 	}
 	s := &server{options: o, http: &http.Server{Handler: h, ReadHeaderTimeout: o.HeadTime, IdleTimeout: o.IdleTime}}
+	s.log = sampled(o.Log)
 	s.one = http1.Server{
 		Handler: h, Limits: o.Limits,
 		HeadTime: o.HeadTime, IdleTime: o.IdleTime, BodyTime: o.BodyTime, BodyRate: o.BodyRate, WriteTime: o.WriteTime,
 		Context: o.Context, ConnContext: o.ConnContext, Name: s.http, Run: s.run,
-		Done: o.Done, Refused: o.Refused, Log: o.Log,
+		Done: o.Done, Refused: o.Refused, Log: s.log,
 	}
 	if !o.NoHTTP2 {
 		s.one.HTTP2 = s.toHTTP2
@@ -79,6 +82,7 @@ func Handler(h http.Handler, o Options) plexor.Handler {
 type server struct {
 	plexor.Sessions[*conn]
 	options    Options
+	log        *slog.Logger
 	one        http1.Server
 	http       *http.Server // for HTTP/2, and what contexts have as their server
 	two        two
@@ -134,7 +138,7 @@ func (s *server) turn(c *plexor.Conn, k *conn) error {
 		if k.http.Switched() {
 			return err
 		}
-		s.log().Debug("a connection of HTTP ended", "peer", c.String(), "err", err)
+		s.log.Debug("a connection of HTTP ended", "peer", c.String(), "err", err)
 		return io.EOF
 	}
 	return err
@@ -162,9 +166,12 @@ func (s *server) state(k *conn, state http.ConnState) {
 	}
 }
 
-func (s *server) log() *slog.Logger {
-	if s.options.Log != nil {
-		return s.options.Log
+// sampled is the log, or slog's default one, with a bound for lines that clients cause. What is left out is told two
+// seconds later, and there is no end at which to tell it earlier.
+func sampled(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		log = slog.Default()
 	}
-	return slog.Default()
+	log, _ = sample.New(log, nil)
+	return log
 }

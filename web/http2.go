@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -84,7 +86,7 @@ func (t *two) start(s *server) {
 	srv := &http.Server{Handler: withTLS{recorded(s.http.Handler, o.Done)}, Protocols: protocols,
 		ReadHeaderTimeout: s.http.ReadHeaderTimeout, IdleTimeout: o.IdleTime,
 		MaxHeaderBytes: s.one.Limits.WithDefaults().Head,
-		ErrorLog:       slog.NewLogLogger(s.log().Handler(), slog.LevelError)}
+		ErrorLog:       log.New(lineLog{s.log}, "", 0)}
 	if o.ConnState != nil {
 		srv.ConnState = func(nc net.Conn, state http.ConnState) {
 			if state != http.StateNew { // it was told of that
@@ -153,6 +155,15 @@ func (t *twoConn) Read(p []byte) (int, error) {
 func (t *twoConn) Close() error {
 	t.once.Do(t.s.two.ended)
 	return t.Conn.Close()
+}
+
+// A lineLog takes what net/http says of a connection, a line each. All of them are alike to the log, which so bounds
+// their rate: what they say is a client's to choose.
+type lineLog struct{ log *slog.Logger }
+
+func (l lineLog) Write(p []byte) (int, error) {
+	l.log.Error("net/http has trouble with HTTP/2", "says", strings.TrimSpace(string(p)))
+	return len(p), nil
 }
 
 type tlsKey struct{}

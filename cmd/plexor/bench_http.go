@@ -20,6 +20,9 @@ func (b *benchCmd) http() (address string, h *load.HTTP, err error) {
 				return "", nil, usagef("--%s: it is for http:// and https:// addresses", f.name)
 			}
 		}
+		if err == nil && (u.Scheme == "ws" || u.Scheme == "wss") {
+			return "", nil, usagef("%q: bench does not speak WebSocket: want tcp, tls, udp, unix, http or https", b.Address)
+		}
 		return b.Address, nil, nil
 	}
 	if u.Hostname() == "" || u.User != nil || u.Fragment != "" {

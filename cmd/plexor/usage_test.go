@@ -42,6 +42,7 @@ func TestUsage(t *testing.T) {
 		{"unknown scheme", []string{"serve", "echo=tpc://127.0.0.1:0"}, 2, `"echo=tpc://127.0.0.1:0": .*unknown scheme "tpc": it is tcp, tls, udp or unix`},
 		{"unknown scheme to dial", []string{"dial", "tpc://127.0.0.1:1"}, 2, `unknown scheme "tpc": it is tcp, tls, udp or unix`},
 		{"unknown scheme to load", []string{"bench", "tpc://127.0.0.1:1"}, 2, `unknown scheme "tpc": it is tcp, tls, udp or unix`},
+		{"a WebSocket to load", []string{"bench", "ws://127.0.0.1:1/"}, 2, `bench does not speak WebSocket: want tcp, tls, udp, unix, http or https`},
 		{"unknown scheme of tls", []string{"serve", "echo=https://127.0.0.1:0"}, 2, `it is tcp, tls, udp or unix`},
 		{"no port of tls", []string{"serve", "echo=tls://127.0.0.1"}, 2, `address "tls://127.0.0.1": the port is missing: write tls://host:port`},
 		{"port out of range of tls", []string{"serve", "echo=tls://127.0.0.1:70000"}, 2, `address "tls://127.0.0.1:70000".*70000`},

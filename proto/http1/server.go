@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/sample"
 )
 
 // A Server answers the requests of connections by an [http.Handler], one after the other on each (RFC 9112). It knows
@@ -63,7 +65,8 @@ type Server struct {
 	// Active, if set, is told that a request has begun to come (true), and that the connection waits for one again.
 	Active func(nc net.Conn, active bool)
 
-	// Log gets panics of handlers and their mistakes (default slog.Default()).
+	// Log gets panics of handlers and their mistakes (default slog.Default()). A client does not set the rate of its
+	// lines: of those alike ten are written at once and then one a second, which says how many were not.
 	Log *slog.Logger
 	// Now is the clock (default time.Now).
 	Now func() time.Time
@@ -72,6 +75,7 @@ type Server struct {
 
 	once   sync.Once
 	limits Limits // filled
+	logger *slog.Logger
 }
 
 // A Record is what was asked and answered.
@@ -109,8 +113,15 @@ var (
 // request closes those.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// fill fills the limits in.
-func (s *Server) fill() { s.limits = s.Limits.WithDefaults() }
+// fill fills in what is not set.
+func (s *Server) fill() {
+	s.limits = s.Limits.WithDefaults()
+	log := s.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	s.logger, _ = sample.New(log, nil) // there is no end of a Server: what is left out is told two seconds later
+}
 
 func (s *Server) headTime() time.Duration { return orDefault(s.HeadTime, defaultHeadTime) }
 
@@ -129,13 +140,6 @@ func (s *Server) now() time.Time {
 		return s.Now()
 	}
 	return time.Now()
-}
-
-func (s *Server) log() *slog.Logger {
-	if s.Log != nil {
-		return s.Log
-	}
-	return slog.Default()
 }
 
 // NewConn is a connection that speaks HTTP from its next byte on.

@@ -2,25 +2,19 @@ package http1
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"testing"
-	"time"
 )
 
-// A tape is a connection on which the same request comes again and again.
+// A tape is a script without end: the same request comes again and again, and answers are dropped.
 type tape struct {
-	net.Conn
+	script
 	request []byte
-	written int
 }
 
-func (c *tape) Read(p []byte) (int, error)       { return copy(p, c.request), nil }
-func (c *tape) Write(p []byte) (int, error)      { c.written += len(p); return len(p), nil }
-func (c *tape) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
-func (c *tape) SetReadDeadline(time.Time) error  { return nil }
-func (c *tape) SetWriteDeadline(time.Time) error { return nil }
-func (c *tape) OnEnd(func())                     {}
+func (c *tape) Read(p []byte) (int, error)  { return copy(p, c.request), nil }
+func (c *tape) Write(p []byte) (int, error) { return len(p), nil }
+func (c *tape) OnEnd(func())                {}
 
 // BenchmarkServer is a plain GET, from its bytes to the answer's.
 func BenchmarkServer(b *testing.B) {

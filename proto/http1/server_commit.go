@@ -77,7 +77,7 @@ func (x *response) fixLength(values []string) {
 	}
 	n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 63)
 	if err != nil || len(values) > 1 && slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
-		x.mistake("invalid Content-Length of " + strconv.Quote(values[0]))
+		x.mistake("invalid Content-Length", "value", values[0])
 		return
 	}
 	x.length = int64(n)

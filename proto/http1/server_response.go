@@ -88,7 +88,7 @@ func (x *response) serve() {
 		}
 		x.aborted = true
 		if v := recover(); v != nil && v != http.ErrAbortHandler {
-			x.c.srv.log().Error("a handler panicked: the connection is closed", "peer", x.req.RemoteAddr,
+			x.c.srv.logger.Error("a handler panicked: the connection is closed", "peer", x.req.RemoteAddr,
 				"method", x.req.Method, "url", x.req.RequestURI, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		} else if v == nil {
 			x.ctx.end() // runtime.Goexit goes on
@@ -164,8 +164,8 @@ func (x *response) inform(status int) {
 	_ = c.flush() // who writes on finds out
 }
 
-// mistake tells the log of a handler's mistake, and where it is.
-func (x *response) mistake(what string) {
+// mistake tells the log of a handler's mistake, and where it is. what is one of a few: it stands for all lines alike.
+func (x *response) mistake(what string, attrs ...any) {
 	at := "?"
 	for skip := 2; skip < 12; skip++ {
 		pc, file, line, ok := runtime.Caller(skip)
@@ -178,7 +178,7 @@ func (x *response) mistake(what string) {
 			break
 		}
 	}
-	x.c.srv.log().Warn("http: "+what, "at", at)
+	x.c.srv.logger.Warn("http: "+what, append(attrs, "at", at)...)
 }
 
 // allowsBody reports whether an answer with this status may have a body.

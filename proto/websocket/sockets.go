@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/proto/http1"
 )
 
@@ -56,7 +57,8 @@ type Sockets[S any] struct {
 	// ErrEnded if the connection ended without a word; else that of the connection.
 	Closed func(s *Socket, state S, reason error)
 
-	// Log gets panics and errors (default slog.Default()).
+	// Log gets panics and errors (default slog.Default()). A peer does not set the rate of its lines: of those alike ten
+	// are written at once and then one a second, which says how many were not.
 	Log *slog.Logger
 
 	once sync.Once
@@ -100,10 +102,12 @@ func (k *held[S]) Closed(reason error) { k.ended(reason) }
 func (k *held[S]) Leave()              { k.leave() }
 
 func (h *Sockets[S]) fill() {
-	h.e.o, h.e.log = &h.Options, h.Log
-	if h.Log == nil {
-		h.e.log = slog.Default()
+	log := h.Log
+	if log == nil {
+		log = slog.Default()
 	}
+	h.e.o = &h.Options
+	h.e.log, _ = sample.New(log, nil) // there is no end of it: what is left out is told two seconds later
 	h.e.wheel.init(&h.Options)
 }
 
