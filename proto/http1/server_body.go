@@ -196,7 +196,7 @@ func (b *body) receive(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	if !errors.Is(err, io.ErrUnexpectedEOF) && !isTimeout(err) {
-		b.x.ctx.gone()
+		b.x.ctx.end()
 	}
 	return 0, err
 }

@@ -344,6 +344,3 @@ func (c *ServerConn) baseContext() context.Context {
 	}
 	return base
 }
-
-// localAddr is this end's address, for contexts.
-func (c *ServerConn) localAddr() net.Addr { return c.nc.LocalAddr() }

@@ -66,7 +66,7 @@ func (c *requestContext) Value(key any) any {
 		}
 		return noServer
 	case http.LocalAddrContextKey:
-		return c.x.c.localAddr()
+		return c.x.c.nc.LocalAddr()
 	}
 	c.mu.Lock()
 	inner := c.inner
@@ -79,9 +79,7 @@ func (c *requestContext) Value(key any) any {
 
 var noServer = new(http.Server)
 
-// gone is called when the client has gone; by any goroutine.
-func (c *requestContext) gone() { c.end() }
-
+// end is called when the handler has returned, and when the client has gone; by any goroutine.
 func (c *requestContext) end() {
 	c.mu.Lock()
 	c.ended = true
@@ -91,3 +89,5 @@ func (c *requestContext) end() {
 		cancel()
 	}
 }
+
+var _ context.Context = (*requestContext)(nil)

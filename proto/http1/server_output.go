@@ -58,7 +58,7 @@ func (c *ServerConn) flushWith(p []byte) error {
 	if err != nil {
 		c.in.failed = err
 		if c.in.x != nil {
-			c.in.x.ctx.gone()
+			c.in.x.ctx.end()
 		}
 	}
 	return err

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"context"
 	"crypto/tls"
 	"net/http"
 	"net/textproto"
@@ -202,5 +201,3 @@ func (x *response) parseBody(h *Head, r *http.Request) error {
 	delete(r.Header, "Trailer")
 	return nil
 }
-
-var _ context.Context = (*requestContext)(nil)

@@ -2,7 +2,6 @@ package http1
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -78,5 +77,4 @@ func TestServerFirst(t *testing.T) {
 			t.Errorf("%q, %v, want %q", b, err, want)
 		}
 	}
-	_ = context.Background
 }

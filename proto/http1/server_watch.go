@@ -29,7 +29,7 @@ func (x *response) watch() {
 	if tells, ok := nc.(interface{ OnEnd(f func()) }); ok {
 		x.told = true
 		x.ctx.mu.Unlock() // it may be told at once
-		tells.OnEnd(x.ctx.gone)
+		tells.OnEnd(x.ctx.end)
 		x.ctx.mu.Lock()
 		return
 	}
@@ -43,7 +43,7 @@ func (x *response) watch() {
 		b := make([]byte, watchSize)
 		n, err := nc.Read(b)
 		if w.b, w.err = b[:n], err; err != nil && !isTimeout(err) {
-			x.ctx.gone()
+			x.ctx.end()
 		}
 	}()
 }
