@@ -204,16 +204,17 @@ func TestStall(t *testing.T) {
 			if row.name == "at the end" && r.Rate > 480 {
 				t.Errorf("%.0f a second: answers that came after the measurement are in the rate", r.Rate)
 			}
-			// Of the messages due while it stood still, half waited for more than half of the time.
+			// Of the messages due while it stood still, half waited for more than half of the time, give or take when the
+			// schedule began; were only those counted that it held up, there were one for each connection.
 			late := int64(0)
 			for _, b := range r.Histogram {
 				if b.UpTo > 500_000 {
 					late += b.Count
 				}
 			}
-			want := int64(200)
+			want := int64(125)
 			if row.name == "at the end" {
-				want = 90 // it stood still for 200 ms of the schedule
+				want = 50 // it stood still for 200 ms of the schedule, 100 messages
 			}
 			if late < want {
 				t.Errorf("%d messages took more than half a second, want at least %d: %+v", late, want, r.Histogram)

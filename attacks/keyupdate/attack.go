@@ -127,7 +127,7 @@ func goOn(driver string, f face, updates, more int, wait, limit time.Duration) (
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, v.end()) }()
-	if at, _, err = v.send(updates, wait); err != nil || at == updates {
+	if at, _, err = v.send(updates, wait); err != nil || at >= updates {
 		return at, 0, err
 	}
 	go func() { _, _ = io.Copy(io.Discard, v.raw) }() // it ends with the connection
@@ -169,12 +169,29 @@ func begin(driver string, f face) (*visit, error) {
 
 func (v *visit) end() error { return errors.Join(v.raw.Close(), v.srv.Close()) }
 
-// send sends updates until one of them finds no room for the time of wait. longest is the longest that one took.
+// segment is the largest segment of the attacker's connections, in both directions, in bytes: an Ethernet's.
+//
+// Loopback's own are of 32 KiB with these buffers, and a receiver of 32 KiB that holds anything has no room for one: it
+// drops it, and the acknowledgement in it too. When both ends are full, each drops what the other sends, and both
+// retransmit ever more seldom (tcp_input.c, tcp_timer.c). On Linux 6.18 a connection then stood still for 100 s and
+// longer, under package net and crypto/tls as under this engine: ss -tinm showed at both ends "timer:(on,12sec,6)
+// rto:13056 backoff:6 unacked:1 lost:1" over "skmem:(r34816,rb32768,…,d58)". With small segments none of 20 did.
+const segment = 1400
+
+// together is how many updates go into a write: what fills a segment. A receiver counts each segment with what the
+// system keeps beside its bytes. When each update was a segment of its own, the server's system had promised more room
+// than it had, dropped what came, and with it the acknowledgements of the client, which lay beyond its window then; so
+// each end sent the same again, ever more seldom, for longer than two minutes.
+const together = segment / 52
+
+// send sends updates until they find no room for the time of wait. longest is the longest that a write took.
 func (v *visit) send(updates int, wait time.Duration) (sent int, longest time.Duration, err error) {
-	for ; sent < updates; sent++ {
+	for ; sent < updates; sent += together {
 		if len(v.left) == 0 {
-			if v.left, err = v.s.update(); err != nil {
-				return sent, longest, err
+			for range together {
+				if v.left, err = v.s.update(v.left); err != nil {
+					return sent, longest, err
+				}
 			}
 		}
 		begun := time.Now()
@@ -258,11 +275,11 @@ func (s *sender) derive() error {
 	return err
 }
 
-// update is a KeyUpdate that asks for an answer, and a byte of data under the new key, without which crypto/tls counts
-// the updates as useless and ends the connection at the sixteenth.
-func (s *sender) update() ([]byte, error) {
+// update appends a KeyUpdate that asks for an answer, and a byte of data under the new key, without which crypto/tls
+// counts the updates as useless and ends the connection at the sixteenth.
+func (s *sender) update(out []byte) ([]byte, error) {
 	const handshakeRecord, dataRecord = 22, 23
-	out := s.record(nil, handshakeRecord, []byte{24, 0, 0, 1, 1}) // key_update, its length, update_requested
+	out = s.record(out, handshakeRecord, []byte{24, 0, 0, 1, 1}) // key_update, its length, update_requested
 	var err error
 	if s.secret, err = expand(s.secret, "traffic upd", sha256.Size); err != nil {
 		return nil, err

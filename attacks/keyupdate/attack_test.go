@@ -28,7 +28,7 @@ func TestKeyUpdates(t *testing.T) {
 			t.Run(d.Name+"/"+f.name, func(t *testing.T) {
 				t.Parallel()
 				at, longest, err := goOn(d.Name, f, updates, more, wait, limit)
-				if err != nil || at == updates {
+				if err != nil || at >= updates {
 					t.Errorf("%d updates were taken at first, %v; want fewer than %d, and %d more", at, err, updates, more)
 				}
 				t.Logf("it stopped at %d updates, and then stood still for %v at most", at, longest)
@@ -41,7 +41,7 @@ func TestKeyUpdates(t *testing.T) {
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	const updates = 60_000
-	if sent, _, err := attack("auto", faces[0], updates, time.Second); err != nil || sent == updates {
+	if sent, _, err := attack("auto", faces[0], updates, time.Second); err != nil || sent >= updates {
 		t.Errorf("%d updates were taken, %v; want fewer than %d", sent, err, updates)
 	}
 }

@@ -4,23 +4,22 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 )
 
-// segment is the largest segment of the attacker's connections, in both directions, in bytes: an Ethernet's.
-//
-// Loopback's own are of 32 KiB with these buffers, and a receiver of 32 KiB that holds anything has no room for one: it
-// drops it, and the acknowledgement in it too. When both ends are full, each drops what the other sends, and both
-// retransmit ever more seldom (tcp_input.c, tcp_timer.c). On Linux 6.18 a connection then stood still for 100 s and
-// longer, under package net and crypto/tls as under this engine: ss -tinm showed at both ends "timer:(on,12sec,6)
-// rto:13056 backoff:6 unacked:1 lost:1" over "skmem:(r34816,rb32768,…,d58)". With small segments none of 20 did.
-const segment = 1400
+// Linux's TCP_RTO_MAX_MS, since 6.15: in how many ms the system sends again at most, however often it did; 1000 is the
+// least.
+const rtoMax, rtoLeast = 44, 1000
 
-// smallSegments is net.Dialer's Control.
+// smallSegments is net.Dialer's Control. Where the system can, it also sends again each second.
 func smallSegments(_, _ string, c syscall.RawConn) (err error) {
 	controlled := c.Control(func(fd uintptr) {
 		err = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG,
 			segment))
+		if err == nil && runtime.GOOS == "linux" {
+			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, rtoMax, rtoLeast) // an older system has it not
+		}
 	})
 	if err == nil {
 		err = controlled

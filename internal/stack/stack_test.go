@@ -113,10 +113,11 @@ func TestFind(t *testing.T) {
 			<-begun
 			<-begun
 			h, ok := Find(fmt.Sprint("mine", i), base)
-			for end := time.Now().Add(30 * time.Second); !h.Blocked && time.Now().Before(end); { // it is on its way there
+			there := func() bool { return h.Blocked && strings.Contains(h.Stack, "stack.holds(...)\n\t") }
+			for end := time.Now().Add(30 * time.Second); !there() && time.Now().Before(end); { // it is on its way there
 				h, ok = Find(fmt.Sprint("mine", i), base)
 			}
-			if !ok || h.Coroutine != row.coroutine || !h.Blocked || !strings.Contains(h.Stack, "stack.holds(...)\n\t") {
+			if !ok || h.Coroutine != row.coroutine || !there() {
 				t.Errorf("found %v, %+v, want holds", ok, h)
 			}
 			close(release)
