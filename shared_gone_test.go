@@ -113,59 +113,78 @@ func TestSharedUnreadOfDeadPeer(t *testing.T) {
 	})
 }
 
-// TestSharedOfHeldLoop: a connection that goroutines have ends with its server though a handler holds the loop.
+// TestSharedOfHeldLoop: a connection that goroutines have ends with its server though a handler holds the loop, whether
+// they have its descriptor or wait for the loop: over TLS, or as the loop was held before it could lend it.
 func TestSharedOfHeldLoop(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
-		t.Parallel() // it waits for a second
-		released, holds := make(chan struct{}), make(chan struct{})
-		shares := make(chan net.Conn, 1)
-		srv := &plexor.Server{Driver: p.driver, Loops: 1, Stall: -1}
-		addr, err := srv.Open(p.addr, plexor.HandlerFunc(func(c *plexor.Conn) {
-			buf := make([]byte, 1)
-			if _, err := c.Read(buf); err == nil && buf[0] == '!' {
-				close(holds)
-				holdUntil(released)
-			} else if err == nil {
-				shares <- c.Shared()
+	for name, itself := range map[string]bool{"by another": false, "by itself": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachMessagePlace(t, func(t *testing.T, p place) {
+				t.Parallel() // it waits for a second
+				endShared(t, p, itself)
+			})
+		})
+	}
+}
+
+func endShared(t *testing.T, p place, itself bool) {
+	released, holds := make(chan struct{}), make(chan struct{})
+	shares := make(chan net.Conn, 1)
+	hold := func() {
+		close(holds)
+		holdUntil(released)
+	}
+	srv := &plexor.Server{Driver: p.driver, Loops: 1, Stall: -1}
+	addr, err := srv.Open(p.addr, plexor.HandlerFunc(func(c *plexor.Conn) {
+		buf := make([]byte, 1)
+		if _, err := c.Read(buf); err == nil && buf[0] == '!' {
+			hold()
+		} else if err == nil {
+			if shares <- c.Shared(); itself {
+				hold()
 			}
-		}))
-		if err != nil {
-			t.Fatal(err)
 		}
-		b := &bench{t: t, Server: srv, addr: addr}
-		client, holder := b.dial(), b.dial()
-		send(t, client, "x")
-		sh := receive(t, shares, "the handler")
-		defer sh.Close()
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, Server: srv, addr: addr, tls: p.addr == tlsAddr}
+	client, holder := b.dialMessages(), b.dialMessages()
+	send(t, client, "x")
+	sh := receive(t, shares, "the handler")
+	defer sh.Close()
+	if !itself {
 		send(t, sh, "lent")
 		want(t, client, "lent")
-		read := make(chan error, 1)
-		go func() {
-			_, err := sh.Read(make([]byte, 1))
-			read <- err
-		}()
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := sh.Read(make([]byte, 1))
+		read <- err
+	}()
+	if !itself {
 		send(t, holder, "!")
-		<-holds
-		if err, ok := errors.AsType[*loop.HeldError](srv.Close()); !ok {
-			t.Errorf("Close: %v, want a *loop.HeldError", err)
+	}
+	<-holds
+	if err, ok := errors.AsType[*loop.HeldError](srv.Close()); !ok {
+		t.Errorf("Close: %v, want a *loop.HeldError", err)
+	}
+	if err := recvError(t, read); !errors.Is(err, plexor.ErrServerClosed) {
+		t.Errorf("the Read that waited: %v, want ErrServerClosed", err)
+	}
+	if _, err := sh.Write([]byte("more")); !errors.Is(err, plexor.ErrServerClosed) {
+		t.Errorf("Write: %v, want ErrServerClosed", err)
+	}
+	_ = client.SetReadDeadline(time.Now().Add(patience))
+	if _, err := client.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("the client's Read: %v, want its end", err)
+	}
+	close(released)
+	for deadline := time.Now().Add(patience); srv.Stats().Conns+srv.Stats().Handlers > 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("after the handler has returned: %+v", srv.Stats())
 		}
-		if err := recvError(t, read); !errors.Is(err, plexor.ErrServerClosed) {
-			t.Errorf("the Read that waited: %v, want ErrServerClosed", err)
-		}
-		if _, err := sh.Write([]byte("more")); !errors.Is(err, plexor.ErrServerClosed) {
-			t.Errorf("Write: %v, want ErrServerClosed", err)
-		}
-		_ = client.SetReadDeadline(time.Now().Add(patience))
-		if _, err := client.Read(make([]byte, 1)); err == nil || isTimeout(err) {
-			t.Errorf("the client's Read: %v, want its end", err)
-		}
-		close(released)
-		for deadline := time.Now().Add(patience); srv.Stats().Conns+srv.Stats().Handlers > 0; runtime.Gosched() {
-			if time.Now().After(deadline) {
-				t.Fatalf("after the handler has returned: %+v", srv.Stats())
-			}
-		}
-	})
+	}
 }
 
 // awaitAcked waits until the peer's system has all that was sent. A unix socket hands it over at once.

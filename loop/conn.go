@@ -69,7 +69,11 @@ var (
 func (c *Conn) Loop() *Loop { return c.loop }
 
 // SetHandler makes h the handler from the next call on.
-func (c *Conn) SetHandler(h Handler) { c.handler = h }
+func (c *Conn) SetHandler(h Handler) {
+	c.loop.table.Lock() // for Loop.breakOff
+	defer c.loop.table.Unlock()
+	c.handler = h
+}
 
 // Handler is the connection's handler.
 func (c *Conn) Handler() Handler { return c.handler }

@@ -31,7 +31,8 @@ type Borrower interface {
 	Broken(c *Conn)
 	// Revoke says that the connection ends with err before it was given back: the borrower is to reset and close the
 	// descriptor at once. Closed comes behind it, as ever. It may be called by any goroutine, when a loop is held by
-	// another handler, and by several.
+	// another handler, and by several; then also before anything was lent, for whoever waits for the loop on another
+	// goroutine.
 	Revoke(err error)
 }
 
@@ -160,12 +161,13 @@ func (ln *Listener) adoptLent(c *Conn) {
 	to.enlist(c)
 	c.state |= lent
 	s := c.sock
-	if c.handler = ln.choose(c); c.handler == nil {
-		c.handler = Base{}
+	if h := ln.choose(c); h == nil {
+		c.SetHandler(Base{})
 		to.stats.refused.Add(1)
 		c.release(ErrAborted, true)
 	} else {
-		c.handler.Opened(c)
+		c.SetHandler(h)
+		h.Opened(c)
 	}
 	switch {
 	case c.is(ended):

@@ -300,14 +300,16 @@ func (ln *Listener) adopt(to *Loop, s sock.Socket) {
 		}
 		return
 	}
-	if c.handler = ln.choose(c); c.handler == nil {
-		c.handler = Base{}
+	h := ln.choose(c)
+	if h == nil {
+		c.SetHandler(Base{})
 		to.stats.refused.Add(1)
 		c.fail(ErrAborted)
 		return
 	}
+	c.SetHandler(h)
 	if !c.is(ended | closing) {
-		c.handler.Opened(c)
+		h.Opened(c)
 	}
 }
 

@@ -83,10 +83,11 @@ func (l *Loop) breakOff() {
 	l.table.Lock()
 	defer l.table.Unlock()
 	for _, c := range l.conns {
-		if c.sock == sock.None { // it is lent
-			c.handler.(Borrower).Revoke(ErrLoopClosed)
-		} else {
+		if c.sock != sock.None { // else it is lent
 			_ = c.sock.BreakOff() // it is broken already, then
+		}
+		if b, ok := c.handler.(Borrower); ok {
+			b.Revoke(ErrLoopClosed)
 		}
 	}
 	for s := range l.handed {
