@@ -81,10 +81,16 @@ func TestWithoutPwait2(t *testing.T) {
 	defer s.Close()
 	s.backend.(*epoll).wait2 = false
 	for _, d := range []time.Duration{1, time.Millisecond, time.Millisecond + 1} {
-		start := time.Now()
-		wantFound(t, s, d, map[int]Events{})
-		if took := time.Since(start); took < (d + time.Millisecond - 1).Truncate(time.Millisecond) {
-			t.Errorf("Select(%v) waited %v, want milliseconds, rounded up", d, took)
+		want, longest := (d + time.Millisecond - 1).Truncate(time.Millisecond), time.Duration(0)
+		for range 20 { // a signal ends the wait, and then it is over as soon as d is
+			start := time.Now()
+			wantFound(t, s, d, map[int]Events{})
+			if longest = max(longest, time.Since(start)); longest >= want {
+				break
+			}
+		}
+		if longest < want {
+			t.Errorf("Select(%v) waited %v at most, want milliseconds, rounded up", d, longest)
 		}
 	}
 	r, w := newPipe(t)

@@ -29,11 +29,14 @@ func Map(size int) (*Memory, error) {
 	if size > maxInt-page {
 		return nil, &Error{Op: fmt.Sprintf("map %d bytes", size), Err: unix.ENOMEM}
 	}
-	data, err := unix.Mmap(-1, 0, (size+page-1)&^(page-1), unix.PROT_READ|unix.PROT_WRITE,
+	size = (size + page - 1) &^ (page - 1)
+	// Not unix.Mmap: it has one lock for all of the process, and a loop would wait for whoever has it and no processor.
+	at, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, &Error{Op: fmt.Sprintf("map %d bytes", size), Call: "mmap", Err: err}
 	}
+	data := unsafe.Slice((*byte)(at), size)
 	known.add(data)
 	return &Memory{data: data}, nil
 }
@@ -68,7 +71,7 @@ func (m *Memory) Free() error {
 		return nil
 	}
 	known.remove(m.data)
-	if err := unix.Munmap(m.data); err != nil {
+	if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(m.data)), uintptr(len(m.data))); err != nil {
 		return &Error{Op: fmt.Sprintf("free %d bytes", len(m.data)), Call: "munmap", Err: err}
 	}
 	return nil
