@@ -18,6 +18,11 @@ func (s *shared) SetReadDeadline(t time.Time) error { return s.setDeadlines(t, t
 func (s *shared) SetWriteDeadline(t time.Time) error { return s.setDeadlines(t, false, true) }
 
 func (s *shared) setDeadlines(t time.Time, read, write bool) error {
+	// The common case, which net/http has three times a request, needs no lock: the descriptor is lent, and all that was
+	// read before is taken. One that is closed refuses.
+	if d := s.reader.Load(); d != nil {
+		return d.setDeadlines(t, read, write)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
