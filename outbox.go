@@ -212,6 +212,13 @@ func (o *Outbox) SetLimits(l OutboxLimits) error {
 	return nil
 }
 
+// Limits are the bounds, with no field that stands for a default.
+func (o *Outbox) Limits() OutboxLimits {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.limits
+}
+
 // Send puts msg, as one message in the codec of [Messages], behind what waits. On the connection's own loop it leaves
 // with what else the turn writes, if nothing waits; else the loop is woken, once for all that is put until it comes
 // to it. It never waits for the peer, nor for the loop. That Send returns nil does not mean that msg will arrive: the

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -191,7 +192,21 @@ func (k *conn) ConnectionState() tls.ConnectionState { return k.c.ConnectionStat
 func (k *conn) Outbox() *plexor.Outbox { return k.c.Outbox() }
 
 // Box is Outbox, for protocols that do not know package plexor.
-func (k *conn) Box() http1.Box { return k.c.Outbox() }
+func (k *conn) Box() http1.Box { return box{k.c.Outbox()} }
+
+type box struct{ *plexor.Outbox }
+
+// WriteLast makes room beyond the limits for p alone: nobody but p's writer is to put anything from now on.
+func (b box) WriteLast(p []byte) error {
+	_, err := b.Write(p)
+	if errors.Is(err, plexor.ErrOutboxFull) || errors.Is(err, plexor.ErrOutboxTooLong) {
+		has := b.Stats()
+		if err = b.SetLimits(plexor.OutboxLimits{Bytes: has.Bytes + len(p), Entries: has.Entries + 1}); err == nil {
+			_, err = b.Write(p)
+		}
+	}
+	return err
+}
 
 // OnLoop is of http1.Looped, as those behind it.
 func (k *conn) OnLoop() bool { return k.c.Loop().OnLoop() }

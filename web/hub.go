@@ -37,6 +37,7 @@ type Hub struct {
 
 	mu      sync.Mutex
 	seats   map[*websocket.Socket]*plexor.Outbox // nil: it has a goroutine
+	longest int                                  // frame that one of them may have, in bytes
 	sending bool                                 // somebody does, and sends what others add
 	casts   []cast
 }
@@ -67,7 +68,12 @@ func (h *Hub) Join(s *websocket.Socket) error {
 		s.SetPostLimits(websocket.PostLimits{Bytes: h.Limits.Bytes, Entries: h.Limits.Entries,
 			DropOldest: h.Limits.WhenFull == plexor.DropOldest, Close: h.Limits.WhenFull == plexor.CloseWhenFull})
 	}
+	longest := s.PostLimits().Bytes
+	if engine {
+		longest = box.Limits().Bytes
+	}
 	h.mu.Lock()
+	h.longest = max(h.longest, longest)
 	if _, in := h.seats[s]; in {
 		h.mu.Unlock()
 		return nil
@@ -77,13 +83,14 @@ func (h *Hub) Join(s *websocket.Socket) error {
 	}
 	h.seats[s] = box
 	h.mu.Unlock()
-	if box != nil {
-		if err := h.audience(s).Add(box); err != nil {
-			h.Leave(s)
-			return err
-		}
+	err := s.OnEnd(h, func() { h.Leave(s) })
+	if err == nil && box != nil {
+		err = h.audience(s).Add(box)
 	}
-	return s.OnEnd(h, func() { h.Leave(s) })
+	if err != nil {
+		h.Leave(s)
+	}
+	return err
 }
 
 // audience is the one for what s has agreed on.
@@ -126,8 +133,9 @@ func (h *Hub) Missed() int64 { return h.plain.Missed() + h.packed.Missed() + h.m
 
 // Send sends a message to all members, and never waits. It is the caller's again when Send returns. Text that is not
 // UTF-8 is refused. plexor.ErrOutboxFull, by errors.Is, is a loop that is held up, whose members miss the message
-// while all others get it, or a Hub that is itself: what a single slow member misses is no error. While another
-// goroutine sends, that one sends this message too, and has its error.
+// while all others get it, or a Hub that is itself: what a single slow member misses is no error.
+// plexor.ErrOutboxTooLong is what is longer than OutboxLimits.Bytes of all who have joined. While another goroutine
+// sends, that one sends this message too, and has its error.
 func (h *Hub) Send(m websocket.Message) error { return h.send(m, cast{}) }
 
 // SendText is Send of a text.
@@ -165,6 +173,7 @@ func (h *Hub) send(m websocket.Message, c cast) (err error) {
 			h.casts = nil
 		}
 		except := h.seats[c.except]
+		longest := h.longest
 		var others []*websocket.Socket
 		for s, box := range h.seats {
 			if box == nil && s != c.except {
@@ -172,7 +181,7 @@ func (h *Hub) send(m websocket.Message, c cast) (err error) {
 			}
 		}
 		h.mu.Unlock()
-		err = errors.Join(err, h.hand(c, except, others))
+		err = errors.Join(err, h.hand(c, except, others, longest))
 		h.mu.Lock()
 	}
 	h.sending = false
@@ -180,9 +189,10 @@ func (h *Hub) send(m websocket.Message, c cast) (err error) {
 	return err
 }
 
-// hand gives a message to all.
-func (h *Hub) hand(c cast, except *plexor.Outbox, others []*websocket.Socket) error {
+// hand gives a message to all, with frames of so many bytes at most.
+func (h *Hub) hand(c cast, except *plexor.Outbox, others []*websocket.Socket, longest int) error {
 	var errs []error
+	var tooLong bool
 	for _, to := range []*plexor.Audience{&h.plain, &h.packed} {
 		if to.Len() == 0 {
 			continue
@@ -191,16 +201,30 @@ func (h *Hub) hand(c cast, except *plexor.Outbox, others []*websocket.Socket) er
 		if to == &h.packed {
 			agreed = &websocket.Compression{SendBits: 15, ReceiveBits: 15}
 		}
-		errs = append(errs, to.PutExcept(except, c.key, plexor.PrepareBytes(c.p.Frame(agreed))))
+		frame := c.p.Frame(agreed)
+		if len(frame) > longest {
+			tooLong = true
+			continue
+		}
+		errs = append(errs, to.PutExcept(except, c.key, plexor.PrepareBytes(frame)))
 	}
 	for _, s := range others {
 		agreed := s.Compression()
 		if !sharesPacked(agreed) {
 			agreed = nil
 		}
-		if err := s.PostFrame(c.key, c.p.Frame(agreed)); err == websocket.ErrFull {
+		frame := c.p.Frame(agreed)
+		if len(frame) > longest {
+			tooLong = true
+			continue
+		}
+		switch err := s.PostFrame(c.key, frame); err {
+		case websocket.ErrFull, websocket.ErrTooLong:
 			h.missed.Add(1)
 		}
+	}
+	if tooLong {
+		errs = append(errs, plexor.ErrOutboxTooLong)
 	}
 	return errors.Join(errs...)
 }

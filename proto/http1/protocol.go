@@ -47,6 +47,9 @@ type Looped interface {
 type Box interface {
 	// Write puts p, whole or not at all.
 	Write(p []byte) (int, error)
+	// WriteLast puts some bytes, which say farewell, behind all that is there, also where that is as much as may be. It
+	// is for who may ask for the Box.
+	WriteLast(p []byte) error
 	// Err is why it takes no more, or nil.
 	Err() error
 }

@@ -102,6 +102,11 @@ func (c *Conn) Close(code Code, reason string) error {
 		return err
 	}
 	defer c.reading.Store(false)
+	return c.awaitClose()
+}
+
+// awaitClose reads to the end, and closes the connection. It is for who reads.
+func (c *Conn) awaitClose() error {
 	for c.readErr == nil {
 		if _, e := c.next(); e != nil && c.readErr == nil {
 			c.readErr = e
@@ -122,27 +127,32 @@ func (c *Conn) CloseNow() error {
 	return c.nc.Close()
 }
 
-// sendClose sends a close frame, unless one was sent. From then on there is a limit to all that waits.
-func (c *Conn) sendClose(code Code, reason string) error {
+// beginClose sets a limit to all that waits, for a close frame is to be sent.
+func (c *Conn) beginClose() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.begun {
-		c.mu.Unlock()
-		return nil
+		return
 	}
 	c.begun = true
 	c.clock.closing = c.o.now().Add(orElse(c.o.CloseWait, defaultCloseWait))
 	c.armLocked() // it fails for a connection that is closed, which writing then tells
-	c.mu.Unlock()
+}
+
+// sendClose sends a close frame, unless one was sent.
+func (c *Conn) sendClose(code Code, reason string) error {
+	c.beginClose()
 	if err := c.frame.Lock(); err != nil {
 		return err
 	}
 	defer c.frame.Unlock()
-	if err := c.writable(); err != nil {
-		return err
-	}
 	c.mu.Lock()
+	sent, err := c.sent, c.writeErr
 	c.sent = true
 	c.mu.Unlock()
+	if sent || err != nil {
+		return err
+	}
 	return c.write(AppendClose(nil, code, reason, c.key()))
 }
 

@@ -21,10 +21,11 @@ type Socket struct {
 	carried     *carried     // of an engine's, between turns; nil: nothing is
 	post        *post        // nil: nobody has posted
 
-	mu    sync.Mutex
-	flags socketFlags
-	why   error // it ended
-	ends  []ending
+	mu      sync.Mutex
+	flags   socketFlags
+	sending uint32 // so many are between their look at closeSent and having written
+	why     error  // it ended
+	ends    []ending
 
 	pulse
 }
@@ -55,6 +56,31 @@ func (s *Socket) set(f socketFlags) socketFlags {
 }
 
 func (s *Socket) closing() bool { return s.is(closeSent | over) }
+
+// enter is for who is about to send: until it calls exit no close frame goes out but those that end the connection at once.
+func (s *Socket) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flags&(closeSent|over) != 0 {
+		return ErrClosed
+	}
+	s.sending++
+	return nil
+}
+
+// exit sends the close frame that had to wait for it.
+func (s *Socket) exit() {
+	s.mu.Lock()
+	s.sending--
+	waits := s.sending == 0 && s.flags&closeSent != 0 && s.post != nil && s.post.farewell != nil
+	s.mu.Unlock()
+	switch {
+	case waits && s.conn != nil:
+		s.closeBehindPosts()
+	case waits:
+		_ = s.link.Go("websocket close", s.closeInTurn) // it fails when the loop has ended
+	}
+}
 
 // because notes why it ends. The first reason stays, unless the peer's close frame comes behind one of ours.
 func (s *Socket) because(err error) {
@@ -89,9 +115,10 @@ func (s *Socket) Send(m Message) error {
 	if !s.link.OnLoop() {
 		return s.Post(m)
 	}
-	if s.closing() {
-		return ErrClosed
+	if err := s.enter(); err != nil {
+		return err
 	}
+	defer s.exit()
 	b, err := s.appendFrame(getBuffer(), m, true)
 	if err == nil {
 		_, err = s.link.Write(b)
@@ -146,15 +173,16 @@ func (s *Socket) deflater() *deflater {
 	return k.z
 }
 
-// OnEnd has f called when the connection has ended, before Closed is; nil takes it back, and one with the same key is
-// replaced. f must not wait. It fails with ErrClosed when the end has been.
+// OnEnd has f called when nothing more is to be sent: before a close frame is, or when the connection has ended
+// without; before Closed is. nil takes it back, and one with the same key is replaced. f must not wait. It fails with
+// ErrClosed behind Close, and when the end has been.
 func (s *Socket) OnEnd(key any, f func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ends = slices.DeleteFunc(s.ends, func(e ending) bool { return e.key == key }); f == nil {
 		return nil
 	}
-	if s.flags&over != 0 {
+	if s.flags&(closeSent|over) != 0 {
 		return ErrClosed
 	}
 	s.ends = append(s.ends, ending{key, f})
@@ -167,8 +195,8 @@ type ending struct {
 	f   func()
 }
 
-// tellEnd calls what OnEnd was given, and Closed. Nothing is sent any more.
-func (s *Socket) tellEnd() {
+// tellEnds calls what OnEnd was given.
+func (s *Socket) tellEnds() {
 	s.mu.Lock()
 	ends := s.ends
 	s.ends = nil
@@ -176,6 +204,11 @@ func (s *Socket) tellEnd() {
 	for _, e := range ends {
 		e.f()
 	}
+}
+
+// tellEnd is tellEnds, and calls Closed. Nothing is sent any more.
+func (s *Socket) tellEnd() {
+	s.tellEnds()
 	if s.is(opened) {
 		_ = s.call(func() error { s.up.closed(s.why); return nil })
 	}
@@ -186,14 +219,14 @@ func (s *Socket) tellEnd() {
 // before. The client has Options.CloseWait to answer; messages that come meanwhile are dropped. A second call does
 // nothing.
 func (s *Socket) Close(code Code, reason string) error {
+	if !s.beginClose(code, reason) {
+		return nil
+	}
 	if s.conn != nil {
-		if s.set(closeSent) == 0 {
-			go s.conn.sendClose(code, reason) // who reads sees the answer, or the end
-		}
+		s.tellEnds()
+		s.conn.beginClose()
+		s.closeBehindPosts() // who reads sees the answer, or the end
 		return nil
 	}
-	if s.set(closeSent) != 0 {
-		return nil
-	}
-	return s.link.Go("websocket close", func() { s.sayClose(code, reason) })
+	return s.link.Go("websocket close", s.closeInTurn)
 }

@@ -2,19 +2,24 @@ package websocket
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/plexor-go/plexor/proto/http1"
 )
 
-// ErrFull is what does not fit into the queue of what was posted: it was not taken.
-var ErrFull = errors.New("websocket: the queue of posts is full (PostLimits)")
+// What was not taken, as it does not fit into the queue of what was posted.
+var (
+	ErrFull    = errors.New("websocket: the queue of posts is full (PostLimits)")
+	ErrTooLong = errors.New("websocket: it is longer than all that the queue of posts may hold (PostLimits.Bytes)")
+)
 
 // PostLimits bound what waits of what was posted to a Socket that has a goroutine. On an engine the Outbox of the
 // connection has its own.
 type PostLimits struct {
 	Bytes   int // 0: 256 KiB
 	Entries int // 0: 1024
-	// When it is full, the newest is refused with ErrFull; or the oldest are dropped; or the connection is closed.
+	// When it is full, the newest is refused with ErrFull; or the oldest are dropped; or the connection is closed. What
+	// never fits is refused with ErrTooLong.
 	DropOldest, Close bool
 }
 
@@ -23,14 +28,31 @@ const (
 	defaultPostEntries = 1024
 )
 
+func (l PostLimits) withDefaults() PostLimits {
+	if l.Bytes <= 0 {
+		l.Bytes = defaultPostBytes
+	}
+	if l.Entries <= 0 {
+		l.Entries = defaultPostEntries
+	}
+	return l
+}
+
 // A post is what was posted: on an engine until the connection has its Box, else until it was written.
 type post struct {
-	box     http1.Box
-	asked   bool // for a Box, or there is a goroutine that writes
-	queue   []posted
-	bytes   int
-	limits  PostLimits
-	dropped int64
+	box      http1.Box
+	asked    bool // for a Box, or there is a goroutine that writes
+	queue    []posted
+	bytes    int
+	limits   PostLimits
+	dropped  int64
+	farewell *farewell // to be sent behind all
+}
+
+// A farewell is a close frame that waits for what is before it.
+type farewell struct {
+	code   Code
+	reason string
 }
 
 type posted struct {
@@ -38,19 +60,22 @@ type posted struct {
 	frame []byte
 }
 
-// box is the connection's, if somebody has posted. s.mu is held.
-func (s *Socket) box() http1.Box {
-	if s.post == nil {
-		return nil
-	}
-	return s.post.box
-}
-
 // SetPostLimits changes the bounds of what is posted, where the Socket has a goroutine.
 func (s *Socket) SetPostLimits(l PostLimits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.getPost().limits = l
+}
+
+// PostLimits are the bounds of what is posted, where the Socket has a goroutine, with no field that stands for a
+// default.
+func (s *Socket) PostLimits() PostLimits {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.post == nil {
+		return PostLimits{}.withDefaults()
+	}
+	return s.post.limits.withDefaults()
 }
 
 // Dropped counts what was posted and not sent for want of room, where the Socket has a goroutine.
@@ -73,11 +98,11 @@ func (s *Socket) getPost() *post {
 // PostFrame is Post for a frame, or several, as a server sends them: see [Prepared.Frame]. It is not to be changed from
 // then on. Where the Socket has a goroutine, one that waits with the same key, which is not nil, is replaced.
 func (s *Socket) PostFrame(key any, frame []byte) error {
-	s.mu.Lock()
-	if s.flags&(closeSent|over) != 0 {
-		s.mu.Unlock()
-		return ErrClosed
+	if err := s.enter(); err != nil {
+		return err
 	}
+	defer s.exit()
+	s.mu.Lock()
 	p := s.getPost()
 	if box := p.box; box != nil {
 		s.mu.Unlock()
@@ -87,7 +112,7 @@ func (s *Socket) PostFrame(key any, frame []byte) error {
 	err := p.take(posted{key, frame})
 	begins := err == nil && !p.asked
 	p.asked = p.asked || begins
-	closes := err != nil && p.limits.Close
+	closes := err == ErrFull && p.limits.Close
 	s.mu.Unlock()
 	switch {
 	case closes && s.conn != nil:
@@ -103,25 +128,25 @@ func (s *Socket) PostFrame(key any, frame []byte) error {
 
 // take puts one into the queue.
 func (p *post) take(e posted) error {
-	bytes, entries := p.limits.Bytes, p.limits.Entries
-	if bytes <= 0 {
-		bytes = defaultPostBytes
+	l := p.limits.withDefaults()
+	bytes, entries := l.Bytes, l.Entries
+	if len(e.frame) > bytes {
+		p.dropped++
+		return ErrTooLong
 	}
-	if entries <= 0 {
-		entries = defaultPostEntries
+	i := slices.IndexFunc(p.queue, func(q posted) bool { return e.key != nil && q.key == e.key })
+	if i >= 0 && p.bytes+len(e.frame)-len(p.queue[i].frame) <= bytes {
+		p.bytes += len(e.frame) - len(p.queue[i].frame)
+		p.queue[i].frame = e.frame
+		return nil
 	}
-	if e.key != nil {
-		for i := range p.queue {
-			if q := &p.queue[i]; q.key == e.key && p.bytes+len(e.frame)-len(q.frame) <= bytes {
-				p.bytes += len(e.frame) - len(q.frame)
-				q.frame = e.frame
-				return nil
-			}
-		}
+	if i >= 0 && p.limits.DropOldest { // then it is the newest of all
+		p.bytes -= len(p.queue[i].frame)
+		p.queue = slices.Delete(p.queue, i, i+1)
 	}
 	for len(p.queue) >= entries || p.bytes+len(e.frame) > bytes {
 		p.dropped++
-		if !p.limits.DropOldest || len(p.queue) == 0 {
+		if !p.limits.DropOldest {
 			return ErrFull
 		}
 		p.pop()
@@ -147,13 +172,51 @@ func (s *Socket) openBox() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.post
+	if p.box != nil {
+		return
+	}
 	for len(p.queue) > 0 {
 		_, _ = box.Write(p.pop()) // what finds no room is counted there
 	}
 	p.box = box
 }
 
-// writePosts writes what was posted, until there is none.
+// beginClose notes what to say behind all that is sent now. False: a close has begun.
+func (s *Socket) beginClose(code Code, reason string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flags&(closeSent|over) != 0 {
+		return false
+	}
+	s.flags |= closeSent
+	s.getPost().farewell = &farewell{code, reason}
+	return true
+}
+
+// takeFarewell is what is to be said now; nil: nothing, or not yet. The caller says it.
+func (s *Socket) takeFarewell() *farewell {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sending > 0 || s.post == nil {
+		return nil
+	}
+	f := s.post.farewell
+	s.post.farewell = nil
+	return f
+}
+
+// closeBehindPosts has the goroutine that writes what was posted say farewell behind it, within CloseWait.
+func (s *Socket) closeBehindPosts() {
+	s.mu.Lock()
+	begins := !s.post.asked
+	s.post.asked = true
+	s.mu.Unlock()
+	if begins {
+		go s.writePosts()
+	}
+}
+
+// writePosts writes what was posted, until there is none, and then says farewell, if that is to be.
 func (s *Socket) writePosts() {
 	for {
 		s.mu.Lock()
@@ -161,6 +224,9 @@ func (s *Socket) writePosts() {
 		if len(p.queue) == 0 || s.flags&over != 0 {
 			p.asked = false
 			s.mu.Unlock()
+			if f := s.takeFarewell(); f != nil {
+				_ = s.conn.sendClose(f.code, f.reason) // who reads is told
+			}
 			return
 		}
 		frame := p.pop()

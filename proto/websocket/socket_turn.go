@@ -128,8 +128,8 @@ func (s *Socket) event(e *Event) error {
 		}
 		if err := s.call(func() error { return s.up.message(Message{e.Op, e.Payload}) }); err != nil {
 			s.because(err)
-			if code, reason := s.codeOf(err); s.set(closeSent) == 0 {
-				s.sayClose(code, reason)
+			if s.beginClose(s.codeOf(err)) {
+				s.closeInTurn()
 			}
 		}
 	case Ping:
@@ -200,22 +200,34 @@ func (s *Socket) fail(code Code, reason string) error {
 	return s.link.CloseWrite()
 }
 
-// sayClose sends a close frame, and gives the client time to answer. It is for coroutines of the loop.
+// closeInTurn says farewell, once what is being sent has been. It is for coroutines of the loop.
+func (s *Socket) closeInTurn() {
+	s.limitClose()
+	if f := s.takeFarewell(); f != nil {
+		s.sayClose(f.code, f.reason)
+	}
+}
+
+// limitClose gives the client time to take what is before the close frame, and to answer.
+func (s *Socket) limitClose() {
+	if err := s.link.SetReadDeadline(s.e.o.now().Add(orElse(s.e.o.CloseWait, defaultCloseWait))); err != nil {
+		s.because(err)
+		_ = s.link.Abort()
+	}
+}
+
+// sayClose sends a close frame, behind what was posted and what was sent to who called OnEnd, and gives the client time
+// to answer. It is for coroutines of the loop.
 func (s *Socket) sayClose(code Code, reason string) {
-	b := AppendClose(nil, code, reason, nil)
+	s.tellEnds()
+	s.limitClose()
 	s.mu.Lock()
-	box := s.box()
+	posted := s.post != nil && s.post.box == nil
 	s.mu.Unlock()
-	var err error
-	if box != nil {
-		_, err = box.Write(b) // behind what was posted
-	} else {
-		_, err = s.link.Write(b)
+	if posted {
+		s.openBox()
 	}
-	if err == nil {
-		err = s.link.SetReadDeadline(s.e.o.now().Add(orElse(s.e.o.CloseWait, defaultCloseWait)))
-	}
-	if err != nil {
+	if err := s.link.Box().WriteLast(AppendClose(nil, code, reason, nil)); err != nil {
 		s.because(err)
 		_ = s.link.Abort()
 	}

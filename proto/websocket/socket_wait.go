@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"errors"
 	"io"
 	"net/http"
 )
@@ -57,11 +56,8 @@ func (s *Socket) waitMessages() error {
 
 // closeFor closes the connection for an error of the user's, and waits for the client's answer.
 func (s *Socket) closeFor(err error) {
-	code, reason := s.codeOf(err)
-	s.set(closeSent)
-	if answer := s.conn.Close(code, reason); answer != nil && !errors.Is(answer, ErrEnded) {
-		s.conn.CloseNow()
-	}
+	_ = s.Close(s.codeOf(err))
+	_ = s.conn.awaitClose() // the handler's error is what ended it
 }
 
 // enter notes a socket of a server, which is told of by Shutdown.
