@@ -96,6 +96,16 @@ func answers(want string) string {
 	return out.String()
 }
 
+// exchange is what a client sends to an echo, a close at the end if there is none, and what it is to be told.
+func (c *framingCase) exchange() (in, want string) {
+	in, want = c.in(Server), answers(c.want)
+	if !strings.Contains(want, "close") {
+		in += frame(Server, 0x88, "\x03\xe8")
+		want += "close 1000 \"\"\n"
+	}
+	return in, want
+}
+
 // TestEcho has the cases of the parser answered by a server: messages by the same, pings by pongs, closes by
 // closes, and what is wrong by its code.
 func TestEcho(t *testing.T) {
@@ -107,11 +117,7 @@ func TestEcho(t *testing.T) {
 		s, client := tcp(t)
 		served := make(chan error, 1)
 		go func() { served <- echo(NewConn(s, Server, new(Agreement), nil, patient(nil))) }()
-		in, want := c.in(Server), answers(c.want)
-		if !strings.Contains(want, "close") {
-			in += frame(Server, 0x88, "\x03\xe8")
-			want += "close 1000 \"\"\n"
-		}
+		in, want := c.exchange()
 		piece := 1 + len(in)/20
 		go func() {
 			for len(in) > 0 {

@@ -109,16 +109,16 @@ func (s *Socket) NetConn() net.Conn {
 // was sent. Text that is not UTF-8 is refused with ErrText. Behind a close frame it fails with ErrClosed. On an
 // engine it is for the functions of Sockets and other coroutines of the loop; elsewhere it is Post.
 func (s *Socket) Send(m Message) error {
-	if s.conn != nil {
-		return s.conn.WriteMessage(m.Op, m.Data)
-	}
-	if !s.link.OnLoop() {
+	if s.conn == nil && !s.link.OnLoop() {
 		return s.Post(m)
 	}
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.exit()
+	if s.conn != nil {
+		return s.conn.WriteMessage(m.Op, m.Data)
+	}
 	b, err := s.appendFrame(getBuffer(), m, true)
 	if err == nil {
 		_, err = s.link.Write(b)
