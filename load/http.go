@@ -2,9 +2,9 @@ package load
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/plexor-go/plexor/proto/http1"
 )
@@ -32,13 +32,7 @@ func (h *HTTP) request(t *target, reconnect bool) ([]byte, error) {
 		path = "/"
 	}
 	if host == "" {
-		host = t.addr.Host
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]"
-		}
-		if host += ":" + strconv.Itoa(t.addr.Port); t.addr.Scheme == "unix" {
-			host = "localhost"
-		}
+		host = hostOf(t)
 	}
 	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, host)
 	for _, line := range h.Header {
@@ -68,6 +62,14 @@ func (h *HTTP) request(t *target, reconnect bool) ([]byte, error) {
 		return nil, wrong("the request: %v", err)
 	}
 	return append(b, h.Body...), nil
+}
+
+// hostOf is what a request says if no other host is given.
+func hostOf(t *target) string {
+	if t.addr.Scheme == "unix" {
+		return "localhost"
+	}
+	return net.JoinHostPort(t.addr.Host, strconv.Itoa(t.addr.Port))
 }
 
 // checkHTTP makes the request, and sets Size to its length.

@@ -40,6 +40,8 @@ type Options struct {
 	// HTTP, if set, is a request of HTTP/1.1 that is sent in place of messages; Depth of them are pipelined, and Reconnect
 	// says with each that the connection ends. Size, Codec and Expect are of no use then.
 	HTTP *HTTP
+	// WebSocket, if set, has the messages sent by WebSocket. Codec and Expect are of no use then.
+	WebSocket *WebSocket
 	// Expect is what comes back (default ExpectEcho).
 	Expect Expect
 
@@ -179,6 +181,11 @@ func readable(address string) string {
 
 // withDefaults fills in what was left open, and refuses what makes no sense.
 func (o Options) withDefaults(t *target) (Options, error) {
+	if o.WebSocket != nil {
+		if err := o.checkWebSocket(t); err != nil {
+			return o, err
+		}
+	}
 	if o.HTTP != nil {
 		if err := o.checkHTTP(t); err != nil {
 			return o, err

@@ -48,6 +48,11 @@ func newPayload(o *Options) *payload {
 // alphabetFor is which bytes messages are made of: all 256, but for the codec's own and the marker's first.
 func alphabetFor(o *Options) []byte {
 	var out []byte
+	if o.WebSocket != nil {
+		if out = o.WebSocket.alphabet(); out != nil {
+			return out
+		}
+	}
 	taken := ""
 	if o.Expect == ExpectUpper {
 		taken = marker[:1]

@@ -71,6 +71,9 @@ func (r *run) loopOptions() loop.Options {
 		out := frame.Outgoing(o.Codec)
 		flight += (out.MaxFrame() - out.MaxMessage()) * o.Depth
 	}
+	if o.WebSocket != nil {
+		flight += (o.Size/mostFramingPart + mostFraming) * o.Depth
+	}
 	return loop.Options{
 		Driver:      o.Driver,
 		HighWater:   max(256<<10, 2*flight),
@@ -236,6 +239,9 @@ func (r *run) result(interrupted bool) *Result {
 	}
 	if o.Codec != nil {
 		res.Frame = o.Codec.String()
+	}
+	if o.WebSocket != nil {
+		res.Frame = o.websocketName()
 	}
 	hist := newHistogram()
 	first, last, within := int64(forEver), int64(0), int64(0)

@@ -32,6 +32,7 @@ type stream struct {
 	marked int // bytes of a marker that have come
 	dec    *frame.Decoder
 	http   *answers // nil: it is no load of HTTP
+	ws     *sockets // nil: it is none of WebSocket
 }
 
 // A writer takes bytes to send.
@@ -49,6 +50,9 @@ func newStream(s *session) *stream {
 	}
 	if h := s.w.opt.HTTP; h != nil {
 		st.http = newAnswers(h)
+	}
+	if h := s.w.opt.WebSocket; h != nil {
+		st.ws = newSockets(h, s.w.opt.Size)
 	}
 	return st
 }
@@ -86,6 +90,10 @@ func (st *stream) opened() {
 		st.out.close()
 		return
 	}
+	if st.ws != nil && !st.ws.agreed {
+		st.begin()
+		return
+	}
 	st.open = true
 	if n := st.early; n > 0 {
 		st.early = 0
@@ -114,6 +122,9 @@ func (st *stream) ended(err error) {
 		return
 	}
 	st.s = nil
+	if st.ws != nil {
+		st.ws.stop()
+	}
 	if err == nil {
 		err = errClosed
 	}
@@ -133,6 +144,9 @@ func (st *stream) fail(err error) {
 func (st *stream) close() {
 	st.s = nil
 	if st.out != nil {
+		if st.ws != nil {
+			st.ws.farewell(st.out)
+		}
 		st.out.close()
 	}
 }
@@ -160,6 +174,10 @@ func (st *stream) send(n int, at int64) {
 func (st *stream) write(n int) {
 	if st.http != nil {
 		st.writeRequests(n)
+		return
+	}
+	if st.ws != nil {
+		st.writeSockets(n)
 		return
 	}
 	if c := st.w.opt.Codec; c != nil {
@@ -210,10 +228,13 @@ func (st *stream) received(p []byte) {
 	}
 	st.w.in += int64(len(p))
 	now := st.w.now()
+	begun := st.open // or the handshake is at most done with p, and whether to send is not for us to say
 	var err error
 	switch {
 	case st.http != nil:
 		err = st.compareHTTP(p, now)
+	case st.ws != nil:
+		err = st.compareSockets(p, now)
 	case st.dec != nil:
 		err = st.compareFrames(p, now)
 	case st.pay.upper:
@@ -222,11 +243,13 @@ func (st *stream) received(p []byte) {
 		err = st.compare(p, now)
 	}
 	if err != nil {
-		st.w.wrong++
+		if st.open {
+			st.w.wrong++
+		}
 		st.fail(err)
 		return
 	}
-	if st.s != nil {
+	if st.s != nil && begun {
 		st.s.progress(now)
 	}
 }

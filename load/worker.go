@@ -66,8 +66,9 @@ var (
 	errSurplus = errors.New("bytes came back that nobody had sent")
 	errWrong   = errors.New("an answer was wrong")
 
-	errUnframed = errors.New("it ends with the connection, and so may not be whole")
-	errSwitched = errors.New("the server has switched to another protocol")
+	errUnframed  = errors.New("it ends with the connection, and so may not be whole")
+	errNotPacked = errors.New("the server does not compress")
+	errSwitched  = errors.New("the server has switched to another protocol")
 )
 
 // now is the loop's time, read once a turn, in the run's nanoseconds.

@@ -100,8 +100,8 @@ func readOps(t *testing.T, r *bufio.Reader, closes func()) (ops []byte) {
 	}
 }
 
-// TestPostsBeforeClose holds that what was posted before Close leaves before, and that a queue that is full of it keeps the
-// close frame from nobody.
+// TestPostsBeforeClose holds that what was posted before Close leaves before, and that a queue that is full of it
+// keeps the close frame from nobody.
 func TestPostsBeforeClose(t *testing.T) {
 	eachSocketServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		t.Parallel()
@@ -156,8 +156,8 @@ func TestHubJoinsNoMore(t *testing.T) {
 	})
 }
 
-// TestHubTooLong holds that a message which no member's queue may hold is an error, and takes nobody's place, in a queue of
-// any choice: what comes behind it arrives.
+// TestHubTooLong holds that a message which no member's queue may hold is an error, and takes nobody's place, in a
+// queue of any choice: what comes behind it arrives.
 func TestHubTooLong(t *testing.T) {
 	eachSocketServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		t.Parallel()
@@ -181,8 +181,8 @@ func TestHubTooLong(t *testing.T) {
 	})
 }
 
-// TestSendsBeforeClose holds that messages which wait for the client to read, of several coroutines, leave before the close
-// frame, also where something was posted.
+// TestSendsBeforeClose holds that messages which wait for the client to read, of several coroutines, leave before the
+// close frame, also where something was posted.
 func TestSendsBeforeClose(t *testing.T) {
 	for _, driver := range drivers(t) {
 		t.Run(driver, func(t *testing.T) {

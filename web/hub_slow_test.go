@@ -20,10 +20,11 @@ var slowLimits = plexor.OutboxLimits{Bytes: 16 << 10}
 
 const (
 	slowPiece = 4 << 10 // bytes of a message
-	slowCount = 60      // of each name: more than the queue, the connection's output and the system's buffers take
+	slowCount = 60      // of each name: more than the queue, the output and the system take
 )
 
-// eachNarrowServer runs f with servers of which little fits on its way to a client: each driver, one over TLS, net/http.
+// eachNarrowServer runs f with servers of which little fits on its way to a client: each driver, one over TLS,
+// net/http.
 func eachNarrowServer(t *testing.T, f func(t *testing.T, serve func(h http.Handler) string)) {
 	for i, driver := range drivers(t) {
 		schemes := map[string]string{"tcp": "ws"}
@@ -112,8 +113,8 @@ func readNumbers(t *testing.T, room *web.Hub, c *websocket.Conn) map[string][]in
 	}
 }
 
-// TestHubSlow holds what each choice for the slow does, and that one who does not read keeps none of the others waiting:
-// each of these has each message before the next is sent.
+// TestHubSlow holds what each choice for the slow does, and that one who does not read keeps none of the others
+// waiting: each of those has each message before the next is sent.
 func TestHubSlow(t *testing.T) {
 	t.Parallel()
 	last := slowCount - 1
@@ -122,12 +123,12 @@ func TestHubSlow(t *testing.T) {
 		send     func(room *web.Hub, name string, m websocket.Message) error
 		right    func(got map[string][]int) bool // that the slow one gets
 	}{
-		"RefuseNewest": {plexor.RefuseNewest, func(room *web.Hub, _ string, m websocket.Message) error { return room.Send(m) },
+		"RefuseNewest": {plexor.RefuseNewest, each,
 			func(got map[string][]int) bool { // the first ones (what else has come found room that the system made late)
 				a := got["a"]
 				return len(a) > 2 && len(a) < slowCount && a[2] == 2
 			}},
-		"DropOldest": {plexor.DropOldest, func(room *web.Hub, _ string, m websocket.Message) error { return room.Send(m) },
+		"DropOldest": {plexor.DropOldest, each,
 			func(got map[string][]int) bool { // the last ones, and what had left
 				a, b := got["a"], got["b"]
 				return len(a) > 1 && len(b) > 2 && len(b) < slowCount &&
@@ -168,6 +169,8 @@ func TestHubSlow(t *testing.T) {
 		})
 	}
 }
+
+func each(room *web.Hub, _ string, m websocket.Message) error { return room.Send(m) }
 
 func latest(room *web.Hub, name string, m websocket.Message) error { return room.SendLatest(name, m) }
 

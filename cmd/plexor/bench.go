@@ -29,9 +29,12 @@ type benchCmd struct {
 	Frame     string        `placeholder:"SPEC" help:"Send messages in frames: len4, line, varint and others, as in frame=SPEC of an address."`
 	Expect    string        `default:"echo" enum:"echo,upper" help:"What the server does: echo (the default), or upper as plexor serve does it. Every byte that comes back is compared."`
 	Method    string        `placeholder:"NAME" help:"The method of http:// and https:// addresses (default GET, or POST with --body)."`
-	Header    []string      `sep:"none" placeholder:"LINE" help:"A field of the request, such as 'Accept: text/html'; may be given several times."`
+	Header    []string      `sep:"none" placeholder:"LINE" help:"A field of the request of http, https, ws and wss addresses, such as 'Accept: text/html'; may be given several times."`
 	Body      string        `placeholder:"TEXT" help:"The body of the request."`
 	Status    int           `placeholder:"N" help:"The status that an answer of HTTP must have (default: any below 400)."`
+	Protocol  []string      `placeholder:"NAME" help:"A subprotocol to ask a ws:// or wss:// address for; may be given several times."`
+	Deflate   bool          `help:"Have WebSocket messages compressed (permessage-deflate), each by itself. They are of few different bytes then."`
+	Text      bool          `help:"Send WebSocket messages of text, not of bytes."`
 	Insecure  bool          `help:"Trust any certificate of a tls:// address; fingerprint=SHA256 in the address trusts one."`
 	Timeout   time.Duration `placeholder:"5s" help:"How long to wait for a connection, or for an answer (default 5s, over udp 1s)."`
 	Loops     int           `default:"1" placeholder:"N" help:"How many event loops share the connections (default ${default})."`
@@ -39,7 +42,7 @@ type benchCmd struct {
 	JSON      bool          `name:"json" help:"Print the result as JSON on standard output."`
 	Plot      string        `placeholder:"FILE" help:"Draw the latencies into this file, as SVG."`
 	Quiet     bool          `short:"q" help:"Show no progress."`
-	Address   string        `arg:"" help:"tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC; for tls, fingerprint=SHA256, and cert=FILE and key=FILE for the client's own. Or http://host[:port]/path or https://…: requests of HTTP/1.1, --depth of them pipelined; --reconnect makes a connection for each."`
+	Address   string        `arg:"" help:"tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC; for tls, fingerprint=SHA256, and cert=FILE and key=FILE for the client's own. Or http://host[:port]/path or https://…: requests of HTTP/1.1, --depth of them pipelined; --reconnect makes a connection for each. Or ws://host[:port]/path or wss://…: messages of WebSocket, which the server must send back."`
 }
 
 // Run loads the address, prints what came of it, and fails if bytes were wrong or connections were lost. The first
@@ -104,11 +107,10 @@ func (b *benchCmd) options() (load.Options, error) {
 		Rate:   b.Rate, Think: b.Think, Reconnect: b.Reconnect, Timeout: b.Timeout, Loops: b.Loops, Driver: b.Driver,
 		Expect: load.Expect(b.Expect), Insecure: b.Insecure,
 	}
-	address, request, err := b.http()
+	address, err := b.web(&o)
 	if err != nil {
 		return o, err
 	}
-	o.HTTP = request
 	to, err := parseTarget(address, "cert", "key", "fingerprint")
 	if err != nil {
 		return o, usagef("%q: %w", b.Address, err)

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/plexor-go/plexor/proto/websocket"
 )
 
 // fetch gets a page, with header fields as name, value, ….
@@ -123,6 +126,40 @@ func TestBenchHTTP(t *testing.T) {
 		}
 		if code != row.code {
 			t.Errorf("%v: exit %d, want %d: %s", row.args, code, row.code, out)
+		}
+	}
+}
+
+// TestBenchWebSocket: bench sends messages to a WebSocket and takes the same back, plain, compressed and over TLS.
+func TestBenchWebSocket(t *testing.T) {
+	echo := &websocket.Sockets[struct{}]{
+		Options: websocket.Options{Deflate: new(websocket.Deflate), Protocols: []string{"a"}},
+		Message: func(s *websocket.Socket, _ struct{}, m websocket.Message) error { return s.Send(m) }}
+	plain, secure := httptest.NewServer(echo), httptest.NewTLSServer(echo)
+	defer plain.Close()
+	defer secure.Close()
+	ws, wss := "ws"+strings.TrimPrefix(plain.URL, "http"), "wss"+strings.TrimPrefix(secure.URL, "https")
+	for _, row := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{ws + "/x", "--depth=4", "--header=Origin: " + plain.URL, "--protocol=b", "--protocol=a"}, 0,
+			"in frames (websocket)"},
+		{[]string{ws, "--deflate", "--text", "--size=1000"}, 0, "permessage-deflate"},
+		{[]string{wss + "/", "--insecure", "--rate=1000"}, 0, ""},
+		{[]string{ws, "--reconnect", "--conns=2"}, 0, ""},
+		{[]string{ws, "--header=Origin: http://evil.example"}, 1, "status 403"},
+		{[]string{ws, "--frame=line"}, 2, "frame"},
+		{[]string{ws, "--expect=upper"}, 2, "expect"},
+	} {
+		out, err := command(append([]string{"bench", "-n", "40", "-q"}, row.args...)...).CombinedOutput()
+		code := 0
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
+			code = e.ExitCode()
+		}
+		if code != row.code || !strings.Contains(string(out), row.says) {
+			t.Errorf("%v: exit %d, want %d and %q: %s", row.args, code, row.code, row.says, out)
 		}
 	}
 }

@@ -57,7 +57,8 @@ func (s *Socket) set(f socketFlags) socketFlags {
 
 func (s *Socket) closing() bool { return s.is(closeSent | over) }
 
-// enter is for who is about to send: until it calls exit no close frame goes out but those that end the connection at once.
+// enter is for who is about to send: until it calls exit no close frame goes out but those that end the connection at
+// once.
 func (s *Socket) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
