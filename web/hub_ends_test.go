@@ -51,7 +51,7 @@ func TestHubBehindClose(t *testing.T) {
 			})
 			n := len(ops)
 			if closes := bytes.Count(ops, []byte{8}); n == 0 || ops[n-1] != 8 || closes != 1 || !byClient && n <= before {
-				t.Errorf("by the client %v: of %d frames, which should end with a close frame, the opcodes are %v", byClient, n, ops)
+				t.Errorf("by the client %v: %d frames, which should end with the close frame: opcodes %v", byClient, n, ops)
 			}
 		}
 	})
