@@ -134,7 +134,7 @@ func TestServersBounds(t *testing.T) {
 	t.Parallel()
 	for _, s := range servers(t) {
 		c := s.dial(t, "/windows", &websocket.Options{Deflate: &websocket.Deflate{SendWindow: true}, CloseWait: time.Minute})
-		c.WriteMessage(websocket.Binary, make([]byte, 8<<20)) // of which some 8 KiB are sent
+		c.WriteMessage(websocket.Binary, make([]byte, 2<<20)) // of which some 2 KiB are sent
 		_, _, err := c.ReadMessage()
 		if e, ok := err.(*websocket.CloseError); !ok || e.Code != websocket.TooBig {
 			t.Errorf("%s: a message that is too long once it is inflated: %v", s.name, err)
