@@ -53,10 +53,19 @@ var onlyDriver string
 
 var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
 
-// eachDriver runs f on every driver that works here.
+// eachDriver runs f on every driver that works here; of those that wait for readiness on one, if not everywhere.
 func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
+	first, round := firstPlace(t)
+	var ready []string
 	for _, name := range drivers() {
-		t.Run(name, func(t *testing.T) { f(t, name) })
+		if name != "io_uring" {
+			ready = append(ready, name)
+		}
+	}
+	for _, name := range drivers() {
+		if name == "io_uring" || everywhere() || name == ready[(first+round)%len(ready)] {
+			t.Run(name, func(t *testing.T) { f(t, name) })
+		}
 	}
 }
 
@@ -117,14 +126,18 @@ var everywhere = sync.OnceValue(func() bool {
 // next row, gets the next kind on each driver, so that the rows meet them all. Which kind is the first depends on the
 // test's name, so that the tests do.
 func placesOf(t *testing.T, kinds int) (here func(driver string, kind int) bool) {
-	top, _, _ := strings.Cut(t.Name(), "/")
-	asked, _ := placesAsked.LoadOrStore(top, new(atomic.Int64))
-	round := int(asked.(*atomic.Int64).Add(1)) - 1
-	first := int(crc32.ChecksumIEEE([]byte(top)) % uint32(kinds))
+	first, round := firstPlace(t)
 	return func(driver string, kind int) bool {
 		number := slices.IndexFunc(allDrivers(), func(d loop.DriverInfo) bool { return d.Name == driver })
 		return everywhere() || driver == "io_uring" && round == 0 || (first+round+number)%kinds == kind
 	}
+}
+
+// firstPlace gives a number by a test's name, and how often it has asked before.
+func firstPlace(t *testing.T) (first, round int) {
+	top, _, _ := strings.Cut(t.Name(), "/")
+	asked, _ := placesAsked.LoadOrStore(top, new(atomic.Int64))
+	return int(crc32.ChecksumIEEE([]byte(top)) >> 1), int(asked.(*atomic.Int64).Add(1)) - 1
 }
 
 var placesAsked sync.Map // how often each test has asked for its places, by its name

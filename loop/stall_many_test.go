@@ -14,9 +14,12 @@ import (
 // With 100,000 coroutines that wait the one that holds the loop is found, and its stack is all that the report has;
 // Holder finds it too.
 func TestStallAmongManyCoroutines(t *testing.T) {
-	many := 100_000
-	if testing.Short() || raceEnabled {
+	many := 10_000
+	switch {
+	case raceEnabled:
 		many = 5_000 // the race detector has a bound of its own for goroutines
+	case heavy():
+		many = 100_000
 	}
 	stalls := make(chan loop.Stall, 1)
 	r := run(t, loop.Options{Stall: 50 * time.Millisecond, OnStall: func(s loop.Stall) {

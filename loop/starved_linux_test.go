@@ -15,6 +15,7 @@ func TestStarvedThreadIsNoStall(t *testing.T) {
 	before := runtime.GOMAXPROCS(4) // the monitor needs one too
 	defer runtime.GOMAXPROCS(before)
 	each(t, func(t *testing.T, driver string) {
+		oneOfReady(t, driver)
 		const limit = 200 * time.Millisecond
 		reports := make(chan loop.Stall, 10)
 		r := run(t, loop.Options{Driver: driver, Stall: limit, OnStall: func(s loop.Stall) { reports <- s }})

@@ -32,6 +32,7 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 		if driver == "select" {
 			n = 900
 		}
+		oneOfReady(t, driver)
 		r := run(t, loop.Options{Driver: driver})
 		a := r.serve("tcp", func() loop.Handler { return abortingEcho{} })
 		var peers []farPeer

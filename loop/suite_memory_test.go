@@ -79,7 +79,11 @@ func TestWritableComesAsPromised(t *testing.T) {
 
 // Peers that write and never read cost the mark and one read each, whatever the handler does, and a constant.
 func TestPeersThatNeverRead(t *testing.T) {
-	const high, buffer, constant, conns = 100_000, 64 << 10, 4 << 20, 10
+	const high, buffer, constant = 100_000, 64 << 10, 4 << 20
+	conns := 3
+	if heavy() {
+		conns = 10
+	}
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, HighWater: high, ReadBuffer: buffer})
@@ -195,6 +199,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		if driver == "select" {
 			n = 900 // its descriptors end at 1024
 		}
+		oneOfReady(t, driver)
 		r := run(t, loop.Options{Driver: driver})
 		closed := 0
 		echo := countingEcho{closed: &closed}

@@ -53,6 +53,14 @@ func driverNames(t testing.TB) (names []string) {
 // heavy has the tests that only many rounds make worth it make these. It is so in CI.
 func heavy() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
 
+// oneOfReady skips a test that takes long on all but one of the drivers that wait for readiness, if it is not heavy.
+func oneOfReady(t *testing.T, driver string) {
+	t.Helper()
+	if !heavy() && (driver == "poll" || driver == "select") {
+		t.Skip("by epoll, and in CI by this one too")
+	}
+}
+
 var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
 
 // each runs a test of the contract on every driver, and looks for descriptors that it left open.
