@@ -117,14 +117,15 @@ func TestCurlSite(t *testing.T) {
 			{"not since", "304", "-z 20250101 -w %{http_code} PLAIN/files/a.txt"},
 			{"compressed", "plain gzip", "--compressed -w +%header{content-encoding} PLAIN/files/a.txt"},
 			{"h2 compressed", "plain gzip", "--compressed -w +%header{content-encoding} SECURE/files/a.txt"},
-			{"stream", strings.Join([]string{"data: 0", "data: 1", "data: 2", "data: 3", "data: 4", ""}, "\n\n"), "-N PLAIN/stream"},
+			{"stream", "data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n", "-N PLAIN/stream"},
 			{"trailers", "5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n", "--raw PLAIN/trailers"},
 			{"trailers of h2", "hello42", "-w %header{x-sum} --http2-prior-knowledge PLAIN/trailers"},
 			{"reuse", "204:1 204:0 204:0 ", "-w %{http_code}:%{num_connects}+ PLAIN/none PLAIN/none PLAIN/none"},
 			{"HTTP/1.0 asks for more", "204:1 204:0 ",
 				"--http1.0 -H Connection:keep-alive -w %{http_code}:%{num_connects}+ PLAIN/none PLAIN/none"},
 			{"redirect", "seen=yes", "-L -b none PLAIN/redirect"},
-			{"at once", "204 204 204 204 ", "-Z --no-progress-meter -w %{http_code}+ PLAIN/none SECURE/none PLAIN/none SECURE/none"},
+			{"at once", "204 204 204 204 ",
+				"-Z --no-progress-meter -w %{http_code}+ PLAIN/none SECURE/none PLAIN/none SECURE/none"},
 		} {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()

@@ -112,7 +112,9 @@ func TestBehindProxies(t *testing.T) {
 	eachSite(t, func(t *testing.T, plain, _ string) {
 		t.Run("nginx", func(t *testing.T) {
 			t.Parallel()
-			tr := behind(t, "nginx", nginxConf, plain, func(conf string) []string { return []string{"-c", conf, "-e", "stderr"} })
+			tr := behind(t, "nginx", nginxConf, plain, func(conf string) []string {
+				return []string{"-c", conf, "-e", "stderr"}
+			})
 			for _, path := range []string{"", "/old"} {
 				throughProxy(t, tr, path, map[string]string{"": "HTTP/1.1", "/old": "HTTP/1.0"}[path])
 			}
@@ -120,7 +122,9 @@ func TestBehindProxies(t *testing.T) {
 		})
 		t.Run("haproxy", func(t *testing.T) {
 			t.Parallel()
-			tr := behind(t, "haproxy", haproxyConf, plain, func(conf string) []string { return []string{"-db", "-f", conf} })
+			tr := behind(t, "haproxy", haproxyConf, plain, func(conf string) []string {
+				return []string{"-db", "-f", conf}
+			})
 			for _, path := range []string{"", "/two"} {
 				throughProxy(t, tr, path, map[string]string{"": "HTTP/1.1", "/two": "HTTP/2.0"}[path])
 			}

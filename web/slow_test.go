@@ -19,9 +19,9 @@ import (
 	"github.com/plexor-go/plexor/web"
 )
 
-// TestSlowHTTPTest has slowhttptest attack in its four modes at once: heads, bodies and readers that are slow, and ranges
-// without number. The connections of the slow ones end by our bounds in time, not by the attacker's, and a client that
-// is not slow is answered all the while.
+// TestSlowHTTPTest has slowhttptest attack in its four modes at once: heads, bodies and readers that are slow, and
+// ranges without number. The connections of the slow ones end by our bounds in time, not by the attacker's. A client
+// that is not slow is answered all the while.
 func TestSlowHTTPTest(t *testing.T) {
 	if os.Getenv("PLEXOR_TESTS") != "all" || testing.Short() {
 		t.Skip("some seconds: PLEXOR_TESTS=all")

@@ -130,7 +130,7 @@ func ginApp(t *testing.T, step <-chan bool) http.Handler {
 
 func chiApp(t *testing.T, step <-chan bool) http.Handler {
 	r := chi.NewRouter()
-	r.Use(chimiddleware.RealIP, recoverer, chimiddleware.Compress(5, "application/json"), chimiddleware.CleanPath)
+	r.Use(chimiddleware.GetHead, recoverer, chimiddleware.Compress(5, "application/json"), chimiddleware.CleanPath)
 	r.Use(chimiddleware.SetHeader("X-Framework", "chi"))
 	r.Get("/users/{name}", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "user %s", chi.URLParam(r, "name"))
