@@ -109,7 +109,8 @@ func TestCurlSite(t *testing.T) {
 			{"file", m, "PLAIN/files/big"}, {"TLS file", m, "--http1.1 SECURE/files/big"}, {"h2 file", m, "SECURE/files/big"},
 			{"range", m[10:20] + "206", "-r 10-19 -w %{http_code} PLAIN/files/big"},
 			{"end of it", m[n-5:] + "206", "-r -5 -w %{http_code} SECURE/files/big"},
-			{"HEAD", "200 1048576 0", "-I -o /dev/null -w %{http_code}+%header{content-length}+%{size_download} PLAIN/files/big"},
+			{"HEAD", "200 1048576 0",
+				"-I -o /dev/null -w %{http_code}+%header{content-length}+%{size_download} PLAIN/files/big"},
 			{"HEAD of a stream", "200", "-I -o /dev/null -w %{http_code} PLAIN/stream"},
 			{"none", "204", "-w %{http_code} PLAIN/none"},
 			{"again", "plain200304", "--etag-save " + etag + " -w %{http_code} PLAIN/files/a.txt " +

@@ -145,8 +145,8 @@ func (q *request) asked(t *testing.T, c *http.Client, base string) string {
 	return b.String()
 }
 
-// TestFrameworks asks each service the same by net/http and by ours, on goroutines and inline, on each driver, one of the
-// two over TLS, through httputil's proxy before ours, and from ours to the service behind: all answers are equal.
+// TestFrameworks asks each service the same by net/http and by ours, on goroutines and inline, on each driver, one of
+// the two over TLS, through httputil's proxy before ours, and from ours to the service behind: all answers are equal.
 func TestFrameworks(t *testing.T) {
 	for name, app := range apps {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +161,8 @@ func TestFrameworks(t *testing.T) {
 				t.Run(way, func(t *testing.T) {
 					for i, q := range all {
 						if got := q.asked(t, c, base); got != want[i] {
-							t.Errorf("%s %s %.60q %q: by ours %.300q\nby net/http %.300q", q.method, q.path, q.body, q.header, got, want[i])
+							t.Errorf("%s %s %.60q %q: by ours %.300q\nby net/http %.300q", q.method, q.path, q.body, q.header,
+								got, want[i])
 						}
 					}
 				})

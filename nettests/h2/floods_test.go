@@ -18,8 +18,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// The known floods of HTTP/2. Each sends more than any honest client would. Who else is connected is answered meanwhile,
-// and what the server holds for the attacker is bounded; where work is started that outlasts a frame, it is closed.
+// The known floods of HTTP/2. Each sends more than any honest client would. Who else is connected is answered
+// meanwhile, and what the server holds for the attacker is bounded; where work is started that outlasts a frame, it is
+// closed.
 //
 // The bounds are net/http's (Go 1.26): handlers that run for a connection (250), requests that wait for one (4 × 250),
 // answers to PING that wait to be sent (10,000), and a block of fields, which is read to its end only if it can be one

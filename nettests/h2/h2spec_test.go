@@ -90,7 +90,8 @@ func runSpec(t *testing.T, url string, only ...string) map[string]string {
 // h2spec waits.
 const mostTries = 3
 
-// TestH2spec: no case of h2spec fails with ours that does not fail with a bare net/http, over TLS and by prior knowledge.
+// TestH2spec: no case of h2spec fails with ours that does not fail with a bare net/http, over TLS and by prior
+// knowledge.
 func TestH2spec(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
