@@ -100,8 +100,9 @@ func (d *Deflate) accept(offers []Extension) (*Compression, *Extension) {
 		if e.Name != deflateName || !p.read(e, true) {
 			continue
 		}
-		c := &Compression{SendWindow: d.SendWindow && !p.serverNoKeep, ReceiveWindow: d.ReceiveWindow, SendBits: mostBits,
-			ReceiveBits: mostBits}
+		// Who says that it keeps no window of its own is told so: that saves ours, and gorilla/websocket wants it.
+		c := &Compression{SendWindow: d.SendWindow && !p.serverNoKeep, ReceiveWindow: d.ReceiveWindow && !p.clientNoKeep,
+			SendBits: mostBits, ReceiveBits: mostBits}
 		answer := &Extension{Name: deflateName}
 		if !c.SendWindow {
 			answer.Params = append(answer.Params, Param{Name: serverNoKeep, Bare: true})

@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// scriptTime is what a script has at most. On a machine with much to do an interpreter takes long to start.
+const scriptTime = 5 * time.Minute
+
 // python starts a script in a python3 that has the module, and returns what it prints. The test fails if the script
 // does, and is skipped where there is none.
 func python(t *testing.T, module, script string, args ...string) *bufio.Reader {
@@ -20,7 +23,7 @@ func python(t *testing.T, module, script string, args ...string) *bufio.Reader {
 		if exec.Command(path, "-c", "import importlib.util as u, sys; sys.exit(not u.find_spec('"+module+"'))").Run() != nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), scriptTime)
 		cmd := exec.CommandContext(ctx, path, append([]string{"-c", script}, args...)...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
@@ -98,7 +101,7 @@ func TestPeerClients(t *testing.T) {
 			}
 			t.Cleanup(func() { ln.Close() })
 			python(t, module, script, "ws://"+ln.Addr().String()+"/")
-			ln.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute))
+			ln.(*net.TCPListener).SetDeadline(time.Now().Add(scriptTime))
 			nc, err := ln.Accept()
 			if err != nil {
 				t.Fatal(err)
