@@ -82,9 +82,9 @@ func TestServeConn(t *testing.T) {
 			t.Errorf("the body: %v", err)
 		}
 		_, _ = io.WriteString(w, r.URL.Path+string(b))
-	}, func(t *testing.T, srv *plexor.Server, h http.Handler) {
-		inner := web.Handler(h, web.Options{})
-		addr, err := srv.Open("tcp://127.0.0.1:0", plexor.HandlerFunc(func(c *plexor.Conn) {
+	}, func(t *testing.T, p *place) {
+		inner := web.Handler(p.h, web.Options{})
+		addr, err := p.srv.Open(p.scheme+"://127.0.0.1:0", plexor.HandlerFunc(func(c *plexor.Conn) {
 			one := make([]byte, 1)
 			if _, err := c.Read(one); err == nil && one[0] == '!' {
 				inner.ServeConn(c)
@@ -93,8 +93,8 @@ func TestServeConn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = srv.Close() })
-		nc, r := open(t, addr.String())
+		t.Cleanup(func() { _ = p.srv.Close() })
+		nc, r := p.open(t, addr.String())
 		_, _ = io.WriteString(nc, "!POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"+
 			"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\n")
 		if _, got := read(t, r); got != "/aabc" {

@@ -338,8 +338,7 @@ func TestFilesServed(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
 	root, _ := tree(t, map[string]string{"small": "small", "large.bin": content})
 	files := web.Files(root, web.FilesOptions{})
-	try := func(t *testing.T, url string) {
-		c := &http.Client{Transport: &http.Transport{}}
+	try := func(t *testing.T, c *http.Client, url string) {
 		defer c.CloseIdleConnections()
 		for _, row := range []struct{ path, ranges, want string }{{"/small", "", "small"}, {"/large.bin", "", content},
 			{"/large.bin", "bytes=5-700000", content[5:700001]}, {"/small", "bytes=1-2", "ma"}} {
@@ -355,10 +354,10 @@ func TestFilesServed(t *testing.T) {
 	t.Run("net/http", func(t *testing.T) {
 		srv := httptest.NewServer(files)
 		defer srv.Close()
-		try(t, srv.URL)
+		try(t, &http.Client{Transport: new(http.Transport)}, srv.URL)
 	})
-	eachWay(t, files.ServeHTTP, func(t *testing.T, srv *plexor.Server, h http.Handler) {
-		try(t, "http://"+serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{}))
+	eachWay(t, files.ServeHTTP, func(t *testing.T, p *place) {
+		try(t, p.client(t, false), p.url(p.serve(t, web.Options{})))
 	})
 }
 

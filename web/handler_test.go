@@ -1,12 +1,14 @@
 package web_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +45,71 @@ func serve(t *testing.T, srv *plexor.Server, addr string, h http.Handler, o web.
 	return a.String()
 }
 
-// eachWay runs f with h on goroutines and inline, on each driver.
-func eachWay(t *testing.T, h http.HandlerFunc, f func(t *testing.T, srv *plexor.Server, h http.Handler)) {
-	for _, driver := range drivers(t) {
-		t.Run(driver+"/goroutines", func(t *testing.T) { f(t, &plexor.Server{Driver: driver, Loops: 2}, h) })
-		t.Run(driver+"/inline", func(t *testing.T) { f(t, &plexor.Server{Driver: driver, Loops: 2}, web.Inline(h)) })
+// A place is where a handler is tried: on a server of some driver, over TLS or not, on goroutines or inline.
+type place struct {
+	srv    *plexor.Server
+	scheme string // tcp or tls
+	h      http.Handler
+	inline bool
+}
+
+// serve serves the handler until the test ends, and returns host:port.
+func (p *place) serve(t *testing.T, o web.Options) string {
+	t.Helper()
+	return serve(t, p.srv, p.scheme+"://127.0.0.1:0", p.h, o)
+}
+
+// url is that of an address of serve.
+func (p *place) url(addr string) string {
+	return map[string]string{"tcp": "http", "tls": "https"}[p.scheme] + "://" + addr
+}
+
+// client is one that checks no certificate, and speaks HTTP/2 or not.
+func (p *place) client(t *testing.T, h2 bool) *http.Client {
+	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: new(http.Protocols)}
+	tr.Protocols.SetHTTP1(!h2)
+	tr.Protocols.SetHTTP2(h2)
+	tr.Protocols.SetUnencryptedHTTP2(h2)
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+// open is a connection of a client's that ends with the test.
+func (p *place) open(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	nc, r := open(t, addr)
+	if p.scheme == "tls" {
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+		r = bufio.NewReader(nc)
 	}
+	return nc, r
+}
+
+// eachScheme runs f on each driver, plain and over TLS. What TLS changes does not depend on the driver: so it is tried
+// on all of them in CI, and else on the first.
+func eachScheme(t *testing.T, f func(t *testing.T, p *place)) {
+	for i, driver := range drivers(t) {
+		for _, scheme := range []string{"tcp", "tls"} {
+			if scheme == "tls" && i > 0 && (os.Getenv("PLEXOR_TESTS") != "all" || testing.Short()) {
+				continue
+			}
+			t.Run(driver+"/"+scheme, func(t *testing.T) {
+				f(t, &place{srv: &plexor.Server{Driver: driver, Loops: 2}, scheme: scheme})
+			})
+		}
+	}
+}
+
+// eachWay is eachScheme with h on goroutines and inline.
+func eachWay(t *testing.T, h http.HandlerFunc, f func(t *testing.T, p *place)) {
+	eachScheme(t, func(t *testing.T, p *place) {
+		for way, h := range ways(h) {
+			t.Run(way, func(t *testing.T) {
+				srv := &plexor.Server{Driver: p.srv.Driver, Loops: p.srv.Loops}
+				f(t, &place{srv: srv, scheme: p.scheme, h: h, inline: way == "inline"})
+			})
+		}
+	})
 }
 
 func get(t *testing.T, c *http.Client, req *http.Request) (*http.Response, string) {
@@ -71,25 +132,15 @@ func TestHandler(t *testing.T) {
 		addr := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		fmt.Fprintf(w, "%s %s %d %v %v %v", r.Method, r.URL, len(b), err, addr.String() == r.Host, r.TLS != nil)
 	}
-	eachWay(t, h, func(t *testing.T, srv *plexor.Server, h http.Handler) {
-		for _, scheme := range []string{"tcp", "tls"} {
-			addr := serve(t, &plexor.Server{Driver: srv.Driver, Loops: 2}, scheme+"://127.0.0.1:0", h, web.Options{})
-			for _, h2 := range []bool{false, true} {
-				tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: h2,
-					Protocols: new(http.Protocols)}
-				tr.Protocols.SetHTTP1(!h2)
-				tr.Protocols.SetHTTP2(h2)
-				tr.Protocols.SetUnencryptedHTTP2(h2)
-				c := &http.Client{Transport: tr}
-				url := strings.Replace(strings.Replace(scheme, "tcp", "http", 1), "tls", "https", 1) + "://" + addr
-				for _, n := range []int{0, 1, 1000, 100_000, 1 << 20} {
-					req, _ := http.NewRequest("POST", url+"/a?b=c", strings.NewReader(strings.Repeat("x", n)))
-					want := fmt.Sprintf("POST /a?b=c %d <nil> true %v", n, scheme == "tls")
-					if res, got := get(t, c, req); got != want || res.ProtoMajor != map[bool]int{false: 1, true: 2}[h2] {
-						t.Errorf("%s h2=%v: %q, want %q", scheme, h2, got, want)
-					}
+	eachWay(t, h, func(t *testing.T, p *place) {
+		addr := p.serve(t, web.Options{})
+		for proto, c := range map[int]*http.Client{1: p.client(t, false), 2: p.client(t, true)} {
+			for _, n := range []int{0, 1, 1000, 100_000, 1 << 20} {
+				req, _ := http.NewRequest("POST", p.url(addr)+"/a?b=c", strings.NewReader(strings.Repeat("x", n)))
+				want := fmt.Sprintf("POST /a?b=c %d <nil> true %v", n, p.scheme == "tls")
+				if res, got := get(t, c, req); got != want || res.ProtoMajor != proto {
+					t.Errorf("HTTP/%d: %q, want %q", proto, got, want)
 				}
-				tr.CloseIdleConnections()
 			}
 		}
 	})

@@ -93,15 +93,15 @@ func TestBackPressure(t *testing.T) {
 				return
 			}
 		}
-	}, func(t *testing.T, srv *plexor.Server, h http.Handler) {
+	}, func(t *testing.T, p *place) {
 		x := new(sending)
 		o := web.Options{Context: context.WithValue(context.Background(), aKey{}, x)}
-		addr := serve(t, srv, "tcp://127.0.0.1:0", h, o)
-		nc, _ := open(t, addr)
+		addr := p.serve(t, o)
+		nc, _ := p.open(t, addr)
 		if _, err := io.WriteString(nc, plainGet); err != nil {
 			t.Fatal(err)
 		}
-		up, r := open(t, addr)
+		up, r := p.open(t, addr)
 		fmt.Fprintf(up, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", int64(1<<40))
 		go func() {
 			for piece := make([]byte, 64<<10); ; {
@@ -139,19 +139,16 @@ func TestContextValues(t *testing.T) {
 		_, isAddr := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		ofConn := r.Context().Value(connKey{}) == r.RemoteAddr
 		fmt.Fprintf(w, "%v %v %v %v", isServer, isAddr, r.Context().Value(aKey{}), ofConn)
-	}, func(t *testing.T, srv *plexor.Server, h http.Handler) {
-		addr := serve(t, srv, "tcp://127.0.0.1:0", h, o)
-		nc, r := open(t, addr)
+	}, func(t *testing.T, p *place) {
+		addr := p.serve(t, o)
+		nc, r := p.open(t, addr)
 		for range 2 {
 			if _, got := answered(t, nc, r, plainGet); got != "true true base true" {
 				t.Error(got)
 			}
 		}
-		tr := &http.Transport{Protocols: new(http.Protocols)}
-		tr.Protocols.SetUnencryptedHTTP2(true)
-		defer tr.CloseIdleConnections()
-		req, _ := http.NewRequest("GET", "http://"+addr, nil)
-		if _, got := get(t, &http.Client{Transport: tr}, req); got != "true true base true" {
+		req, _ := http.NewRequest("GET", p.url(addr), nil)
+		if _, got := get(t, p.client(t, true), req); got != "true true base true" {
 			t.Errorf("HTTP/2: %s", got)
 		}
 	})
@@ -171,36 +168,37 @@ func TestContextEnds(t *testing.T) {
 		<-r.Context().Done()
 		ended <- r.Context().Err()
 	}
-	for _, driver := range drivers(t) {
-		addr := serve(t, &plexor.Server{Driver: driver}, "tcp://127.0.0.1:0", http.HandlerFunc(h), web.Options{})
+	eachScheme(t, func(t *testing.T, p *place) {
+		p.h = http.HandlerFunc(h)
+		addr := p.serve(t, web.Options{})
 		for _, request := range []string{plainGet, "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
 			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
 			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na",
 			plainGet + last("GET", "/other"), plainGet + "GET /half"} {
-			nc, _ := open(t, addr)
+			nc, _ := p.open(t, addr)
 			if _, err := io.WriteString(nc, request); err != nil {
 				t.Fatal(err)
 			}
 			<-began
 			select {
 			case err := <-ended:
-				t.Errorf("%s, %.20q: ended while the client is there: %v", driver, request, err)
+				t.Errorf("%.20q: ended while the client is there: %v", request, err)
 			default:
 			}
 			nc.Close()
 			if err := <-ended; err != context.Canceled {
-				t.Errorf("%s, %.20q: %v", driver, request, err)
+				t.Errorf("%.20q: %v", request, err)
 			}
 		}
-	}
+	})
 }
 
 // TestContextOverAtTheEnd is the context of a request whose handler has returned.
 func TestContextOverAtTheEnd(t *testing.T) {
 	contexts := make(chan context.Context, 1)
 	eachWay(t, func(w http.ResponseWriter, r *http.Request) { contexts <- r.Context() },
-		func(t *testing.T, srv *plexor.Server, h http.Handler) {
-			nc, r := open(t, serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{}))
+		func(t *testing.T, p *place) {
+			nc, r := p.open(t, p.serve(t, web.Options{}))
 			answered(t, nc, r, plainGet)
 			select {
 			case <-(<-contexts).Done():
@@ -232,11 +230,11 @@ func TestPanics(t *testing.T) {
 		case "/abort":
 			panic(http.ErrAbortHandler)
 		}
-	}, func(t *testing.T, srv *plexor.Server, h http.Handler) {
+	}, func(t *testing.T, p *place) {
 		var log lines
-		addr := serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		addr := p.serve(t, web.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		for _, path := range []string{"/panic", "/abort"} {
-			nc, r := open(t, addr)
+			nc, r := p.open(t, addr)
 			answered(t, nc, r, plainGet+"GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"+plainGet)
 			if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
 				t.Errorf("%s: %q, %v", path, rest, err)
@@ -252,24 +250,35 @@ func TestPanics(t *testing.T) {
 
 func thePanic() { panic("on purpose") }
 
-// TestGoexit has a handler end its goroutine: its connection ends, and nothing else.
+// TestGoexit has a handler end its goroutine, or its coroutine: its connection ends, and nothing else.
 func TestGoexit(t *testing.T) {
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/exit" {
 			runtime.Goexit()
 		}
-	})
-	for name, addr := range map[string]string{
-		"goroutines": serve(t, &plexor.Server{}, "tcp://127.0.0.1:0", h, web.Options{}), "ServeConn": serveConns(t, h)} {
+	}
+	try := func(t *testing.T, reset bool, open func() (net.Conn, *bufio.Reader)) {
+		stays, sr := open()
 		for range 3 {
-			nc, r := open(t, addr)
+			nc, r := open()
 			answered(t, nc, r, plainGet)
 			_, _ = io.WriteString(nc, "GET /exit HTTP/1.1\r\nHost: x\r\n\r\n"+plainGet)
-			if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
-				t.Errorf("%s: %q, %v", name, rest, err)
+			rest, err := io.ReadAll(r)
+			if len(rest) > 0 || err != nil && !reset || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%q, %v", rest, err)
 			}
+			answered(t, stays, sr, plainGet)
 		}
 	}
+	eachWay(t, h, func(t *testing.T, p *place) {
+		p.srv.Log = slog.New(slog.DiscardHandler)
+		addr := p.serve(t, web.Options{})
+		try(t, p.inline, func() (net.Conn, *bufio.Reader) { return p.open(t, addr) })
+	})
+	t.Run("ServeConn", func(t *testing.T) {
+		addr := serveConns(t, h)
+		try(t, false, func() (net.Conn, *bufio.Reader) { return open(t, addr) })
+	})
 }
 
 // TestLateWrites are of a handler that has returned: they fail, and no other answer has them.
@@ -295,8 +304,8 @@ func TestLateWrites(t *testing.T) {
 		}
 		old.WriteHeader(500)
 		fmt.Fprint(w, "now")
-	}, func(t *testing.T, srv *plexor.Server, h http.Handler) {
-		nc, r := open(t, serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{Log: slog.New(slog.DiscardHandler)}))
+	}, func(t *testing.T, p *place) {
+		nc, r := p.open(t, p.serve(t, web.Options{Log: slog.New(slog.DiscardHandler)}))
 		if _, got := answered(t, nc, r, "GET /late HTTP/1.1\r\nHost: x\r\n\r\n"); got != "" {
 			t.Error(got)
 		}
@@ -310,8 +319,8 @@ func TestLateWrites(t *testing.T) {
 func TestRequestsStay(t *testing.T) {
 	kept := make(chan *http.Request, 2)
 	eachWay(t, func(w http.ResponseWriter, r *http.Request) { kept <- r },
-		func(t *testing.T, srv *plexor.Server, h http.Handler) {
-			nc, r := open(t, serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{}))
+		func(t *testing.T, p *place) {
+			nc, r := p.open(t, p.serve(t, web.Options{}))
 			for _, name := range []string{"first", "second"} {
 				answered(t, nc, r, "GET /"+name+" HTTP/1.1\r\nHost: "+name+"\r\nX: "+name+"\r\n\r\n")
 			}
@@ -326,46 +335,46 @@ func TestRequestsStay(t *testing.T) {
 // TestShutdownTells has a request under way when the server shuts down: it is answered, with Connection: close, and the
 // idle connection ends at once.
 func TestShutdownTells(t *testing.T) {
-	for _, driver := range drivers(t) {
+	t.Parallel()
+	eachScheme(t, func(t *testing.T, p *place) {
 		began, goOn := make(chan bool), make(chan bool)
-		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/wait" {
 				began <- true
 				<-goOn
 			}
 			fmt.Fprint(w, "done")
 		})
-		srv := &plexor.Server{Driver: driver}
-		addr := serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{})
-		idle, ir := open(t, addr)
+		addr := p.serve(t, web.Options{})
+		idle, ir := p.open(t, addr)
 		answered(t, idle, ir, plainGet)
-		nc, r := open(t, addr)
+		nc, r := p.open(t, addr)
 		_, _ = io.WriteString(nc, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-began
 		over := make(chan error)
-		go func() { over <- srv.Shutdown(context.Background()) }()
+		go func() { over <- p.srv.Shutdown(context.Background()) }()
 		if _, err := ir.ReadByte(); err != io.EOF {
-			t.Errorf("%s: idle: %v", driver, err)
+			t.Errorf("idle: %v", err)
 		}
 		close(goOn)
 		if res, got := read(t, r); got != "done" || !res.Close {
-			t.Errorf("%s: %q, close %v", driver, got, res.Close)
+			t.Errorf("%q, close %v", got, res.Close)
 		}
 		nc.Close()
 		if err := <-over; err != nil {
-			t.Errorf("%s: %v", driver, err)
+			t.Errorf("%v", err)
 		}
-	}
+	})
 }
 
 // TestCloseUnderWay closes the server while handlers run: one that waits for its client learns of it, and one that
 // never returns holds nobody up.
 func TestCloseUnderWay(t *testing.T) {
-	for _, driver := range drivers(t) {
+	eachScheme(t, func(t *testing.T, p *place) {
 		never, began := make(chan bool), make(chan bool)
 		var failed atomic.Int32
 		returned := make(chan bool, 3)
-		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer func() { returned <- true }()
 			began <- true
 			switch r.URL.Path {
@@ -384,24 +393,23 @@ func TestCloseUnderWay(t *testing.T) {
 				failed.Add(1)
 			}
 		})
-		srv := &plexor.Server{Driver: driver}
-		addr := serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{Log: slog.New(slog.DiscardHandler)})
+		addr := p.serve(t, web.Options{Log: slog.New(slog.DiscardHandler)})
 		for _, path := range []string{"/never", "/read", "/context"} {
-			nc, _ := open(t, addr)
+			nc, _ := p.open(t, addr)
 			fmt.Fprintf(nc, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", path)
 			<-began
 		}
-		if err := srv.Close(); err != nil {
-			t.Errorf("%s: %v", driver, err)
+		if err := p.srv.Close(); err != nil {
+			t.Errorf("%v", err)
 		}
 		<-returned
 		<-returned
 		if n := failed.Load(); n != 2 {
-			t.Errorf("%s: %d handlers learnt of the end, want 2", driver, n)
+			t.Errorf("%d handlers learnt of the end, want 2", n)
 		}
 		close(never)
 		<-returned
-	}
+	})
 }
 
 // TestTimes are the bounds in time: of a head, of a body by its time and its rate, of an answer that nobody takes, and
@@ -426,20 +434,23 @@ func TestTimes(t *testing.T) {
 		{"chunks", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na", "408 Request Timeout",
 			web.Options{BodyTime: short}},
 	} {
-		for way, h := range ways(h.ServeHTTP) {
-			nc, r := open(t, serve(t, &plexor.Server{}, "tcp://127.0.0.1:0", h, c.o))
-			if _, err := io.WriteString(nc, c.sent); err != nil {
-				t.Fatal(err)
-			}
-			if c.want != "" {
-				if res, _ := read(t, r); res.Status != c.want {
-					t.Errorf("%s, %s: %s", c.name, way, res.Status)
+		for _, scheme := range []string{"tcp", "tls"} {
+			for way, h := range ways(h.ServeHTTP) {
+				p := &place{srv: &plexor.Server{}, scheme: scheme, h: h}
+				nc, r := p.open(t, p.serve(t, c.o))
+				if _, err := io.WriteString(nc, c.sent); err != nil {
+					t.Fatal(err)
 				}
-				if b, err := r.ReadByte(); err != io.EOF {
-					t.Errorf("%s, %s: %c, %v", c.name, way, b, err)
+				if c.want != "" {
+					if res, _ := read(t, r); res.Status != c.want {
+						t.Errorf("%s, %s, %s: %s", c.name, scheme, way, res.Status)
+					}
+					if b, err := r.ReadByte(); err != io.EOF {
+						t.Errorf("%s, %s, %s: %c, %v", c.name, scheme, way, b, err)
+					}
+				} else if _, err := io.Copy(io.Discard, r); errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%s, %s, %s: the connection stays", c.name, scheme, way)
 				}
-			} else if _, err := io.Copy(io.Discard, r); errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("%s, %s: the connection stays", c.name, way)
 			}
 		}
 	}
@@ -452,11 +463,11 @@ func TestPipelineUnread(t *testing.T) {
 	eachWay(t, func(w http.ResponseWriter, r *http.Request) {
 		answers.Add(1)
 		_, _ = w.Write(make([]byte, 4000))
-	}, func(t *testing.T, srv *plexor.Server, h http.Handler) {
+	}, func(t *testing.T, p *place) {
 		answers.Store(0)
-		srv.Limits.Linger = 100 * time.Millisecond // for what nobody takes
-		addr := serve(t, srv, "tcp://127.0.0.1:0", h, web.Options{WriteTime: 100 * time.Millisecond})
-		nc, _ := open(t, addr)
+		p.srv.Limits.Linger = 100 * time.Millisecond // for what nobody takes
+		addr := p.serve(t, web.Options{WriteTime: 100 * time.Millisecond})
+		nc, _ := p.open(t, addr)
 		text := []byte(strings.Repeat(plainGet, 1000))
 		var err error
 		for err == nil {
