@@ -3,6 +3,8 @@
 //
 //	cd bench && go run ./goroutines                        all of it, some minutes
 //	go run ./goroutines -services http -conns 100 -rounds 21 -d 300ms
+//	go run ./goroutines -services ws -conns 1000 -places free              echo by WebSocket, beside gws and gorilla
+//	go run ./goroutines -services room -conns 10000 -places free -d 1s     one message to all of a Hub
 //
 // A server is a process of its own, and so is the load. Servers are loaded in turn, round after round, so that what
 // else the machine does falls on all of them alike. There are two arrangements: "free", where server and load run on

@@ -24,8 +24,11 @@ const warmup = 20 * time.Millisecond
 
 // beLoad is the process of the load: on each of its connections it asks, waits for the answer, and asks again. It does
 // so for each line that it reads, until its input ends: it prints a line when all is warm, and at the end how many
-// requests were answered since then, and in how many nanoseconds.
+// requests were answered since then, in how many nanoseconds, and the 99th percentile of how long they took, of a room.
 func beLoad(address, service string, conns int, d time.Duration) error {
+	if service == "room" {
+		return beRoom(address, conns, d, bufio.NewScanner(os.Stdin))
+	}
 	dial := loads[service]
 	if dial == nil {
 		return fmt.Errorf("no service %q", service)
@@ -66,14 +69,15 @@ func loadOnce(asks []func() error, d time.Duration) error {
 	before, began := answered.Load(), time.Now()
 	fmt.Println("begin")
 	time.Sleep(d)
-	fmt.Println(answered.Load()-before, time.Since(began).Nanoseconds())
+	fmt.Println(answered.Load()-before, time.Since(began).Nanoseconds(), 0)
 	over.Store(true)
 	g.Wait()
 	return errors.Join(errs...)
 }
 
 // loads connect, and return what asks once.
-var loads = map[string]func(address string) (func() error, error){"http": dialHTTP, "grpc": dialGRPC, "echo": dialEcho}
+var loads = map[string]func(address string) (func() error, error){"http": dialHTTP, "grpc": dialGRPC, "echo": dialEcho,
+	"ws": dialEchoSocket}
 
 func dialHTTP(address string) (func() error, error) {
 	c, err := net.Dial("tcp", address)

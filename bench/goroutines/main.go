@@ -22,11 +22,13 @@ func main() {
 	services := flag.String("services", strings.Join(serviceNames, ","), "what to serve")
 	conns := flag.String("conns", "100,1000", "connections, with one request at a time on each")
 	places := flag.String("places", "free,pinned", "arrangements")
-	names := flag.String("servers", strings.Join(serverNames, ","), "servers; the others are compared with the first")
+	names := flag.String("servers", "", "servers; the others are compared with the first (default: all of the service)")
 	flag.StringVar(&s.driver, "driver", "auto", "what Plexor's loops wait on")
 	flag.Parse()
 	s.services, s.places = strings.Split(*services, ","), strings.Split(*places, ",")
-	s.servers = strings.Split(*names, ",")
+	if *names != "" {
+		s.servers = strings.Split(*names, ",")
+	}
 	for _, text := range strings.Split(*conns, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
@@ -67,13 +69,14 @@ type result struct {
 	cpu      float64 // µs a request
 	switches float64 // a request
 	rate     float64
+	p99      float64 // µs, of a room's
 }
 
 func compare(s settings) error {
 	fmt.Printf("%d cores, %s, %d rounds of %v, driver %s\n", runtime.NumCPU(), runtime.Version(), s.rounds, s.duration,
 		s.driver)
-	fmt.Printf("%-6s %-7s %6s  %-10s %11s %7s %15s %11s %7s %9s %10s\n", "", "", "conns", "server", "CPU/request",
-		"of net", "(quartiles)", "quiet", "of net", "switches", "requests/s")
+	fmt.Printf("%-6s %-7s %6s  %-11s %11s %7s %15s %11s %7s %9s %10s %16s\n", "", "", "conns", "server", "CPU/request",
+		"of 1st", "(quartiles)", "quiet", "of 1st", "switches", "requests/s", "p99")
 	for _, service := range s.services {
 		for _, place := range s.places {
 			for _, conns := range s.conns {
@@ -94,6 +97,9 @@ func row(s settings, service, place string, conns int) (err error) {
 			p.stop()
 		}
 	}()
+	if s.servers == nil {
+		s.servers = serversOf(service)
+	}
 	for _, name := range s.servers {
 		p, err := startServer(name, service, place, s.driver)
 		if err != nil {
@@ -132,16 +138,22 @@ func row(s settings, service, place string, conns int) (err error) {
 		if i == 0 {
 			quietNet = quantile(cpu, quiet)
 		}
-		var ratios []float64
+		var ratios, late []float64
 		for n, r := range seen[i] {
 			ratios = append(ratios, r.cpu/seen[0][n].cpu)
+			late = append(late, r.p99/seen[0][n].p99)
 		}
 		slices.Sort(ratios)
+		slices.Sort(late)
 		spread := fmt.Sprintf("(%.2f to %.2f)", quantile(ratios, 0.25), quantile(ratios, 0.75))
-		fmt.Printf("%-6s %-7s %6d  %-10s %8.2f µs %7.3f %15s %8.2f µs %7.3f %9.2f %10.0f\n", service, place, conns, name,
+		fmt.Printf("%-6s %-7s %6d  %-11s %8.2f µs %7.3f %15s %8.2f µs %7.3f %9.2f %10.0f", service, place, conns, name,
 			quantile(cpu, 0.5), quantile(ratios, 0.5), spread, quantile(cpu, quiet), quantile(cpu, quiet)/quietNet,
 			quantile(of(func(r result) float64 { return r.switches }), 0.5),
 			quantile(of(func(r result) float64 { return r.rate }), 0.5))
+		if service == "room" {
+			fmt.Printf(" %6.1f ms %.3f", quantile(of(func(r result) float64 { return r.p99 }), 0.5)/1e3, quantile(late, 0.5))
+		}
+		fmt.Println()
 	}
 	return nil
 }

@@ -106,8 +106,8 @@ func measure(server, load *process) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	var requests, took int64
-	if _, err := fmt.Fscanln(load.out, &requests, &took); err != nil {
+	var requests, took, p99 int64
+	if _, err := fmt.Fscanln(load.out, &requests, &took, &p99); err != nil {
 		return r, fmt.Errorf("the load did not end: %w", err)
 	}
 	cpu2, switches2, err := server.usage()
@@ -118,5 +118,6 @@ func measure(server, load *process) (r result, err error) {
 	r.cpu = float64(cpu2-cpu) / 1e3 / n
 	r.switches = float64(switches2-switches) / n
 	r.rate = n / (float64(took) / 1e9)
+	r.p99 = float64(p99) / 1e3
 	return r, nil
 }

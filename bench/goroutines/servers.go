@@ -18,8 +18,19 @@ import (
 	"github.com/plexor-go/plexor"
 )
 
-// serviceNames are what is served: a page of 64 bytes by net/http, a call with 64 bytes each way by gRPC, and an echo.
+// serviceNames are what is served if nothing is chosen; ws and room are there too, see sockets.go: a page of 64 bytes by net/http, a call with 64 bytes each way by gRPC, and an echo.
 var serviceNames = []string{"http", "grpc", "echo"}
+
+// serversOf are the servers of a service.
+func serversOf(service string) []string {
+	switch service {
+	case "ws":
+		return socketServers
+	case "room":
+		return roomServers
+	}
+	return serverNames
+}
 
 // serverNames are the listeners in the order of the table: package net's, Server.Listen's, and a handler of a Server
 // that gives its connection to a goroutine with Conn.Shared.
@@ -61,6 +72,14 @@ func (l sharedListener) Addr() net.Addr            { return l.addr }
 // beServer is the process of a server: it prints its address, then its CPU time and context switches for each line that
 // it reads, until its input ends.
 func beServer(name, service, driver string) error {
+	if service == "ws" || service == "room" {
+		address, err := listenSockets(service, name, driver)
+		if err != nil {
+			return err
+		}
+		fmt.Println(address)
+		return tellUsage()
+	}
 	ln, err := listener(name, driver)
 	if err != nil {
 		return err
@@ -71,6 +90,11 @@ func beServer(name, service, driver string) error {
 	}
 	go serve(ln)
 	fmt.Println(ln.Addr())
+	return tellUsage()
+}
+
+// tellUsage answers each line that is read.
+func tellUsage() error {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		var ru syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {

@@ -15,17 +15,17 @@ type Socket struct {
 	e           *endpoint
 	up          hooks
 	compression *Compression
-	protocol    string
 	link        http1.Looped // of an engine; nil: conn
 	conn        *Conn        // that a goroutine reads; nil: link
 	carried     *carried     // of an engine's, between turns; nil: nothing is
 	post        *post        // nil: nobody has posted
 
-	mu      sync.Mutex
-	flags   socketFlags
-	sending uint32 // so many are between their look at closeSent and having written
-	why     error  // it ended
-	ends    []ending
+	mu       sync.Mutex
+	flags    socketFlags
+	protocol uint16 // its place among Options.Protocols, counted from 1; 0: none
+	sending  uint32 // so many are between their look at closeSent and having written
+	why      error  // it ended
+	ends     []ending
 
 	pulse
 }
@@ -93,7 +93,12 @@ func (s *Socket) because(err error) {
 }
 
 // Protocol is the subprotocol; "": none.
-func (s *Socket) Protocol() string { return s.protocol }
+func (s *Socket) Protocol() string {
+	if s.protocol == 0 {
+		return ""
+	}
+	return s.e.o.Protocols[s.protocol-1]
+}
 
 // Compression is what was agreed on; nil: messages are not compressed. It is not to be changed.
 func (s *Socket) Compression() *Compression { return s.compression }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/plexor-go/plexor/internal/sample"
@@ -81,11 +82,11 @@ type hooks interface {
 	closed(reason error)
 }
 
-// A held is a socket with its state.
+// A held is a socket with its state, which is not the last field: there one of no size would cost a word.
 type held[S any] struct {
 	Socket
-	h     *Sockets[S]
 	state S
+	h     *Sockets[S]
 }
 
 func (k *held[S]) message(m Message) error { return k.h.Message(&k.Socket, k.state, m) }
@@ -147,7 +148,8 @@ func (h *Sockets[S]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Sockets[S]) socket(a *Agreement) *held[S] {
 	k := &held[S]{h: h}
-	k.e, k.up, k.protocol, k.compression = &h.e, k, a.Protocol, h.e.share(a.Compression)
+	k.e, k.up, k.compression = &h.e, k, h.e.share(a.Compression)
+	k.protocol = uint16(slices.Index(h.Options.Protocols, a.Protocol) + 1) // nobody speaks 65,536
 	return k
 }
 
