@@ -122,6 +122,29 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// TryWrite is Write that never waits: it takes all of p and returns true, or nothing and false. That is where
+// Limits.HighWater bytes wait to be sent, or p is longer than that (than 32 KiB over TLS), another Write is half done,
+// entries wait in the connection's Outbox, or the write deadline has passed. It is for whoever has something small for
+// many connections of a loop, which then need no Outbox each. An error is why the connection takes no more. Once that
+// is over it is net.ErrClosed to errors.Is, and no wrong use.
+func (c *Conn) TryWrite(p []byte) (bool, error) {
+	s := &c.raw
+	if c.is(returned) || s.is(over|closed|givenAway) {
+		return false, net.ErrClosed
+	}
+	if err := c.usable("write"); err != nil {
+		return false, err
+	}
+	if x := s.waits; x != nil && (x.writing || x.box != nil && x.box.waiting()) || len(p) > c.piece() || !c.room() {
+		return false, nil
+	}
+	err := c.put(p)
+	if later(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // enter is how an operation begins: it finds the task that calls, and refuses what is not to be used, or not in this
 // way: not are flags besides the usual ones.
 func (c *Conn) enter(op string, not connFlags) (*coro.Task, error) {

@@ -10,4 +10,7 @@ func TestSizes(t *testing.T) {
 	if size := unsafe.Sizeof(conn{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 96 {
 		t.Errorf("a conn has %d bytes, and its size class is that of 96", size)
 	}
+	if size := unsafe.Sizeof(Stream{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 96 {
+		t.Errorf("a Stream has %d bytes, and its size class is that of 96", size)
+	}
 }

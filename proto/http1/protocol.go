@@ -6,7 +6,8 @@ import (
 )
 
 // A Protocol is what a connection speaks in place of HTTP, once a handler has called Switch. Its methods are called
-// one at a time, by whoever serves the connection.
+// one at a time, by whoever serves the connection. One that has answered with another status than 101 tells the
+// server's [Record] by a method Status() int.
 type Protocol interface {
 	// Turn is called whenever bytes have come. It reads at least one, and as many as it likes, and returns nil to be
 	// called again. io.EOF closes the connection behind what was written, and any other error does so too.

@@ -322,6 +322,7 @@ func (x *response) change() error {
 		return errors.New("http: Switch: no Protocol")
 	}
 	c.more = &connMore{proto: p}
+	c.remote = "" // no request needs it any more
 	return nil
 }
 

@@ -309,6 +309,14 @@ func (c *ServerConn) exchange(h *Head, raw []byte) error {
 // Switched reports whether another protocol has taken over.
 func (c *ServerConn) Switched() bool { return c.more != nil && c.more.proto != nil }
 
+// protocol is what has taken over; nil: nothing.
+func (c *ServerConn) protocol() Protocol {
+	if c.more == nil {
+		return nil
+	}
+	return c.more.proto
+}
+
 // Leave tells a Protocol that has taken over that the server shuts down, if it wants to know (see [Leaver]), and
 // reports whether it does.
 func (c *ServerConn) Leave() bool {

@@ -445,6 +445,9 @@ func (x *response) record(err error) Record {
 	status := x.status
 	if status == 0 && x.begin != nil {
 		status = http.StatusSwitchingProtocols
+		if a, ok := x.c.protocol().(interface{ Status() int }); ok {
+			status = a.Status()
+		}
 	}
 	return Record{Request: x.req, Conn: x.c.nc, Status: status, Sent: x.sent, Begin: x.began, Time: s.now().Sub(x.began),
 		Aborted: x.aborted || err != nil && err != io.EOF && !x.hijacked}

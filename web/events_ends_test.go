@@ -1,0 +1,248 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/web"
+)
+
+// slowRig is a feed with a client that does not read, and one that does.
+type slowRig struct {
+	feed             *web.Events
+	stalled, healthy *listener
+	stream           *web.Stream // of the stalled one
+	ends             chan error
+	sent             int
+}
+
+func newSlowRig(t *testing.T, serve func(http.Handler) string, feed *web.Events) *slowRig {
+	rig := &slowRig{feed: feed, ends: make(chan error, 2)}
+	streams := make(chan *web.Stream, 2)
+	feed.Open = func(s *web.Stream, _ *http.Request) error { streams <- s; return nil }
+	feed.Closed = func(_ *web.Stream, reason error) { rig.ends <- reason }
+	addr := serve(feed)
+	rig.stalled = listen(t, addr, "/")
+	rig.stream = <-streams
+	rig.healthy = listen(t, addr, "/")
+	awaits(t, "two streams", func() bool { return feed.Len() == 2 })
+	return rig
+}
+
+// pad makes an event long, so that 64 MiB are some thousands of them.
+var pad = " " + strings.Repeat("x", 16<<10)
+
+// fill sends to both, what the healthy one reads, until something is.
+func (r *slowRig) fill(t *testing.T, until func() bool) {
+	t.Helper()
+	for ; !until(); r.sent++ {
+		data := fmt.Sprint(r.sent) + pad
+		if err := r.feed.Send(web.Event{Data: data}); err != nil {
+			t.Fatal(err)
+		}
+		if r.healthy.wants(t, data); r.sent > 4000 {
+			t.Fatal("64 MiB fit into the queue of who does not read")
+		}
+	}
+}
+
+// number is that of the next event that the stalled one reads.
+func (r *slowRig) number(t *testing.T) (n int) {
+	t.Helper()
+	got, err := r.stalled.next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(got.data, &n); err != nil {
+		t.Fatalf("%.40q: %v", got.data, err)
+	}
+	return n
+}
+
+// TestEventsSlow holds what becomes of a client that does not read, by each choice, and that others get everything.
+func TestEventsSlow(t *testing.T) {
+	limits := plexor.OutboxLimits{Bytes: 64 << 10}
+	eachEventServer(t, func(t *testing.T, serve func(h http.Handler) string) {
+		if first := drivers(t)[0]; strings.HasSuffix(t.Name(), "/tls") && !strings.Contains(t.Name(), "/"+first+"/") {
+			t.Skip("over TLS on one driver: it takes MiB to fill what is between the two")
+		}
+		t.Run("close", func(t *testing.T) {
+			limits := limits
+			limits.WhenFull = plexor.CloseWhenFull
+			r := newSlowRig(t, serve, &web.Events{Limits: limits})
+			r.fill(t, func() bool { return r.feed.Len() == 1 })
+			if err := <-r.ends; err != plexor.ErrOutboxFull {
+				t.Errorf("Closed was told %v", err)
+			}
+		})
+		t.Run("drop oldest", func(t *testing.T) {
+			limits := limits
+			limits.WhenFull = plexor.DropOldest
+			r := newSlowRig(t, serve, &web.Events{Limits: limits})
+			r.fill(t, func() bool { return r.feed.Missed() > 10 })
+			for i := range 100 {
+				if err := r.feed.SendLatest("", "key", web.Event{Data: fmt.Sprint(r.sent + i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last, missed, latest := -1, 0, 0
+			for last != r.sent+99 {
+				n := r.number(t)
+				if n <= last {
+					t.Fatalf("%d behind %d", n, last)
+				}
+				missed += n - last - 1
+				if last = n; n >= r.sent {
+					latest++
+				}
+			}
+			if missed < 10 || latest > 1 {
+				t.Errorf("%d are missing, and %d came of what only the latest of is of interest", missed, latest)
+			}
+		})
+		t.Run("refuse newest", func(t *testing.T) {
+			r := newSlowRig(t, serve, &web.Events{Limits: limits})
+			r.fill(t, func() bool { return r.feed.Missed() > 0 })
+			awaits(t, "a full queue", func() bool { return r.stream.Send(web.Event{Data: "0" + pad}) == plexor.ErrOutboxFull })
+			for n := range r.sent - 1 {
+				if got := r.number(t); got != n {
+					if got != 0 && got <= n {
+						t.Fatalf("%d comes, want %d", got, n)
+					}
+					break // here they were refused
+				}
+			}
+			go func() { _, _ = io.Copy(io.Discard, r.stalled.nc) }()
+			awaits(t, "room", func() bool { return r.stream.Send(web.Event{Data: "x"}) == nil })
+			if err := r.feed.Send(web.Event{Data: strings.Repeat("x", 64<<10)}); err != plexor.ErrOutboxTooLong {
+				t.Errorf("an event that never fits: %v", err)
+			}
+		})
+	})
+}
+
+// TestEventsStuck holds that a client that takes nothing for WriteTime is closed.
+func TestEventsStuck(t *testing.T) {
+	eachEventServer(t, func(t *testing.T, serve func(h http.Handler) string) {
+		t.Parallel()
+		ends := make(chan error, 1)
+		feed := &web.Events{KeepAlive: 16 * time.Millisecond, WriteTime: 64 * time.Millisecond,
+			Closed: func(_ *web.Stream, reason error) { ends <- reason }}
+		listen(t, serve(feed), "/")
+		awaits(t, "a stream", func() bool { return feed.Len() == 1 })
+		awaits(t, "its end", func() bool {
+			_ = feed.Send(web.Event{Data: pad}) // more than fits is refused
+			return feed.Len() == 0
+		})
+		if err := <-ends; err != web.ErrSlow {
+			t.Errorf("Closed was told %v", err)
+		}
+	})
+}
+
+// TestEventsKeepAlive holds that streams that wait get comments, which are no events.
+func TestEventsKeepAlive(t *testing.T) {
+	eachEventServer(t, func(t *testing.T, serve func(h http.Handler) string) {
+		t.Parallel()
+		feed := &web.Events{KeepAlive: 8 * time.Millisecond}
+		l := listen(t, serve(feed), "/")
+		for n := 0; n < 4; {
+			line, err := l.line()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n += strings.Count(line, ":"); line != "" && line != ":" {
+				t.Fatalf("%q came", line)
+			}
+		}
+		if err := feed.Send(web.Event{Data: "x"}); err != nil {
+			t.Error(err)
+		}
+		l.wants(t, "x")
+		l.nc.Close()
+	})
+}
+
+// TestEventsShutdown holds that streams end with their server, and do not keep it, whoever has their connections.
+func TestEventsShutdown(t *testing.T) {
+	gone := func(t *testing.T, l func() *listener, feed *web.Events, ends chan error,
+		shutdown func(context.Context) error) {
+		t.Helper()
+		c := l()
+		awaits(t, "a stream", func() bool { return feed.Len() == 1 })
+		feed.Send(web.Event{Data: "x"})
+		c.wants(t, "x")
+		done := make(chan error, 1)
+		go func() { done <- shutdown(t.Context()) }()
+		if got, err := c.next(); err != io.EOF {
+			t.Errorf("%+v and %v came, want the end", got, err)
+		}
+		c.nc.Close()
+		if err := <-done; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-ends; err != plexor.ErrServerClosed {
+			t.Errorf("Closed was told %v", err)
+		}
+	}
+	newFeed := func() (*web.Events, chan error) {
+		ends := make(chan error, 1)
+		return &web.Events{Closed: func(_ *web.Stream, reason error) { ends <- reason }}, ends
+	}
+	for _, driver := range drivers(t) {
+		for _, scheme := range []string{"tcp", "tls"} {
+			t.Run(driver+"/"+scheme, func(t *testing.T) {
+				feed, ends := newFeed()
+				srv := &plexor.Server{Driver: driver, Loops: 1}
+				a, err := srv.Open(scheme+"://127.0.0.1:0", web.Handler(feed, web.Options{}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				url := map[string]string{"tcp": "http", "tls": "https"}[scheme] + "://" + a.String()
+				gone(t, func() *listener { return listen(t, url, "/") }, feed, ends, srv.Shutdown)
+			})
+		}
+	}
+	t.Run("net/http", func(t *testing.T) {
+		feed, ends := newFeed()
+		srv := httptest.NewServer(feed)
+		defer srv.Close()
+		gone(t, func() *listener { return listen(t, srv.URL, "/") }, feed, ends, srv.Config.Shutdown)
+	})
+	t.Run("HTTP/2", func(t *testing.T) {
+		feed, ends := newFeed()
+		srv := &plexor.Server{Loops: 1}
+		a, err := srv.Open("tls://127.0.0.1:0", web.Handler(feed, web.Options{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone(t, func() *listener { return listenTwo(t, "https://"+a.String()+"/") }, feed, ends, srv.Shutdown)
+	})
+}
+
+// listenTwo is a client by HTTP/2.
+func listenTwo(t *testing.T, url string) *listener {
+	t.Helper()
+	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	res, err := (&http.Client{Transport: tr}).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.ProtoMajor != 2 {
+		t.Errorf("it is %s", res.Proto)
+	}
+	l := &listener{res: res, nc: dialRaw(t, strings.Replace(strings.TrimSuffix(url, "/"), "https", "ws", 1))}
+	l.in = bufio.NewReader(res.Body)
+	t.Cleanup(func() { res.Body.Close() })
+	return l
+}
