@@ -118,21 +118,20 @@ func (l *eventLog) after(id string) uint64 {
 // end is the number of the next event.
 func (l *eventLog) end() uint64 { return max(l.first, 1) + uint64(len(l.entries)) }
 
-// read appends the events from number from on to b that are of interest, until that is long, and returns the number of
-// the first that was not looked at; more: there are such.
-func (l *eventLog) read(b []byte, from uint64, of func(topic string) bool) (_ []byte, next uint64, more bool) {
-	next = max(from, l.first)
-	for end := l.first + uint64(len(l.entries)); next < end; next++ {
+// read is the events from number from up to end that are of interest, at most as many as make a piece, and the number
+// of the first that was not looked at. Nothing: there are none left.
+func (l *eventLog) read(from, end uint64, of func(topic string) bool) (p []byte, next uint64) {
+	for next = max(from, l.first); next < end; next++ {
 		e := &l.entries[next-l.first]
-		switch {
-		case !of(e.topic):
-		case len(b) > 0 && len(b)+len(e.p) > replayPiece:
-			return b, next, true
-		default:
-			b = append(b, e.p...)
+		if !of(e.topic) {
+			continue
 		}
+		if len(p) > 0 && len(p)+len(e.p) > replayPiece {
+			return p, next
+		}
+		p = append(p, e.p...)
 	}
-	return b, next, false
+	return p, next
 }
 
 // replayPiece is how many bytes of former events are written at once, unless one is longer.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,9 +74,10 @@ type Events struct {
 	// Limits are those of the queue of each stream: how much may wait, and what happens when it is full.
 	Limits plexor.OutboxLimits
 
-	// Open, if set, is called when a stream begins, before former events are sent: it may Join topics, and what it
-	// sends to the stream comes first. r is the request. An error ends the stream; it is logged, and Closed is not
-	// called. On the engine it runs on a coroutine of the connection's loop, and must not block it.
+	// Open, if set, is called when a stream begins: it may Join topics, and what it sends to the stream comes first, then
+	// former events, and then what was sent to all or to its topics since before Open was called: so Open may send the
+	// state of things, and no change of it is missed. r is the request. An error ends the stream; it is logged, and
+	// Closed is not called. On the engine it runs on a coroutine of the connection's loop, and must not block it.
 	Open func(s *Stream, r *http.Request) error
 	// Closed, if set, is told of the end of a stream, as Open is called: io.EOF if the client has ended it, ErrSlow,
 	// ErrChatter, plexor.ErrOutboxFull, net.ErrClosed if Close was called, plexor.ErrServerClosed, or what broke the
@@ -250,10 +250,10 @@ type Stream struct {
 	e     *Events
 	k     *conn    // nil: it has a goroutine
 	wait  *waiting // of that
-	share *share   // nil: it has not begun, or is over
+	share *share   // nil: it is over
 	box   atomic.Pointer[plexor.Outbox]
 	seats *[]seat // in topics; nil: none
-	early *early  // until it is among the others
+	early *early  // until it has what was sent before
 	why   error   // for which it ends
 	at    int32   // place in share.all
 	taken uint32  // how much has left, at the last look
@@ -277,13 +277,14 @@ type seat struct {
 	at    int32
 }
 
-// early is what a stream has until it is among the others.
+// early is what a stream has until it has all that was sent before: see events_serve.go. It changes under e.mu, and on
+// the engine on the loop alone.
 type early struct {
-	topics []string
-	b      []byte // sent to it
-	next   uint64 // of the history
-	opened bool   // Open has returned without an error: Closed is to be called
-	failed error
+	topics    []string // to join when it begins
+	b         []byte   // what Open has sent to it
+	next, end uint64   // of the history, what it has to be sent
+	opened    bool     // Open has returned without an error: Closed is to be called
+	queue     *waiting // what is sent meanwhile; nil: it has a goroutine, and a queue anyway
 }
 
 // Send sends an event to this client: behind what was sent to all before. The errors are those of Events.Send, and
@@ -302,7 +303,7 @@ func (s *Stream) send(key any, ev Event) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case s.early != nil:
+	case s.early != nil && !s.early.opened:
 		if len(s.early.b)+len(p) > max(e.Limits.Bytes, defaultQueueBytes) {
 			return plexor.ErrOutboxFull
 		}
@@ -346,31 +347,22 @@ func (s *Stream) Join(topic string) error {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
 	switch {
-	case topic == "" || s.in(topic):
-		return nil
-	case s.early != nil:
-		s.early.topics = append(s.early.topics, topic)
-		return nil
 	case s.share == nil:
 		return errEventsClosed
+	case !s.in(topic):
+		s.share.join(s, topic)
 	}
-	s.share.join(s, topic)
 	return nil
 }
 
 // in reports whether it gets what is sent to a topic. e.mu is held.
-func (s *Stream) in(topic string) bool {
-	return topic == "" || s.early != nil && slices.Contains(s.early.topics, topic) ||
-		s.seatIn(topic) >= 0
-}
+func (s *Stream) in(topic string) bool { return topic == "" || s.seatIn(topic) >= 0 }
 
 // Leave ends what Join has begun. What was sent before still comes.
 func (s *Stream) Leave(topic string) {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
-	if s.early != nil {
-		s.early.topics = slices.DeleteFunc(s.early.topics, func(t string) bool { return t == topic })
-	} else if s.share != nil {
+	if s.share != nil {
 		s.share.leave(s, topic)
 	}
 }
@@ -379,10 +371,7 @@ func (s *Stream) Leave(topic string) {
 func (s *Stream) Close() {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
-	switch {
-	case s.early != nil:
-		s.early.failed = errEventsClosed
-	case s.share != nil && !s.shut:
+	if s.share != nil && !s.shut {
 		s.shut = true
 		_ = s.share.add(eventCast{to: []*Stream{s}, end: errEventsClosed}) // an end is always taken
 	}

@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
-	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/proto/http1"
 )
 
 // How a request becomes a stream, and how that ends.
 //
-//	the head, and Retry ──▶ Open ──▶ what was sent to it, former events ──none is left──▶ among the others ──▶ the end
+//	the head, and Retry ──▶ it is a member ──▶ Open ──▶ what that has sent, the history, what came meanwhile ──▶ the end
 //
-// Until the client has taken what it missed, the stream is no member of anything: so a slow one that comes back costs
-// one piece of the history at a time, and no event comes twice.
+// Where the history ends for it is fixed under the lock under which it becomes a member: so no event comes twice, and
+// what is sent while Open looks at the state of things comes behind that. A slow client that comes back costs one piece
+// of the history at a time, and the queue of what is sent meanwhile.
 
 // ServeHTTP is of [http.Handler]: it answers GET and HEAD by a stream without topics.
 func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -61,9 +61,7 @@ func (e *Events) Serve(w http.ResponseWriter, r *http.Request, topics ...string)
 		return
 	}
 	s := &Stream{e: e, early: new(early)}
-	for _, topic := range topics {
-		_ = s.Join(topic) // it has not begun
-	}
+	s.early.topics = topics
 	sw := http1.SwitcherOf(w)
 	if sw == nil {
 		s.serve(w, r)
@@ -124,7 +122,8 @@ func answerHead(header http.Header, now time.Time) []byte {
 	return b.Bytes()
 }
 
-// begin is from the head of the answer on, which is b, until the stream is among the others. It waits for the client.
+// begin is from the head of the answer on, which is b, until the stream has all that was sent before. It waits for the
+// client.
 func (s *Stream) begin(r *http.Request, b []byte) error {
 	e := s.e
 	if e.Retry > 0 {
@@ -135,24 +134,27 @@ func (s *Stream) begin(r *http.Request, b []byte) error {
 	if err := s.writeNow(b); err != nil {
 		return err
 	}
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return io.EOF
+	}
+	e.enter(s)
+	s.early.end = e.log.end()
+	if s.early.next = s.early.end; r.Header.Get("Last-Event-ID") != "" {
+		s.early.next = e.log.after(r.Header.Get("Last-Event-ID"))
+	}
+	e.mu.Unlock()
 	if e.Open != nil {
 		if err := e.call("Open", func() error { return e.Open(s, r) }); err != nil {
 			if _, logged := err.(*panicked); !logged {
 				e.logger.Warn("web: an event stream was refused", "err", err)
 			}
-			e.mu.Lock()
-			s.early = nil
-			e.mu.Unlock()
 			return err
 		}
 	}
 	e.mu.Lock()
 	s.early.opened = true
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		s.early.next = e.log.after(id)
-	} else {
-		s.early.next = e.log.end()
-	}
 	e.mu.Unlock()
 	for {
 		p, err := s.catchUp()
@@ -165,30 +167,30 @@ func (s *Stream) begin(r *http.Request, b []byte) error {
 	}
 }
 
-// catchUp is what the stream is to send before it is among the others; nil: it is.
+// catchUp is what the stream is to send next of what was sent before; nil: nothing.
 func (s *Stream) catchUp() ([]byte, error) {
-	e := s.e
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
 	x := s.early
-	p := x.b
-	x.b = nil
-	switch more := false; {
-	case len(p) > 0:
-	case x.failed != nil || e.closed:
-		s.because(errEventsClosed)
-		return nil, io.EOF
-	default:
-		if p, x.next, more = e.log.read(nil, x.next, s.in); len(p) == 0 && !more {
-			var l *loop.Loop
-			if s.k != nil {
-				l = s.k.c.Loop()
-			}
-			e.enter(s, l)
-			return nil, nil
+	if p := x.b; len(p) > 0 {
+		x.b = nil
+		return p, nil
+	}
+	var p []byte
+	if p, x.next = s.e.log.read(x.next, x.end, s.in); len(p) > 0 {
+		return p, nil
+	}
+	if q := x.queue; q != nil {
+		if p := q.drain(); len(p) > 0 {
+			return p, nil
+		}
+		if q.end != nil {
+			s.because(q.end)
+			return nil, io.EOF
 		}
 	}
-	return p, nil
+	s.early = nil
+	return nil, nil
 }
 
 // writeNow writes, and waits until the connection has taken it.
@@ -226,7 +228,7 @@ func (s *Stream) ended(reason error) {
 	s.because(reason)
 	s.flags |= gone
 	e.mu.Lock()
-	opened := s.early == nil && s.share != nil || s.early != nil && s.early.opened
+	opened := s.early == nil || s.early.opened
 	s.early = nil
 	e.leave(s)
 	if box := s.box.Load(); box != nil {

@@ -153,6 +153,12 @@ func (d *share) do(c *eventCast, budget int) int {
 		d.member++
 		switch {
 		case s == c.except || s.flags&(gone|ending) != 0:
+		case s.early != nil:
+			if budget--; c.beat == 0 {
+				d.e.mu.Lock()
+				s.early.queue.take(s, c)
+				d.e.mu.Unlock()
+			}
 		case c.end != nil:
 			s.finish(c.end)
 		case c.beat > 0:
@@ -252,8 +258,13 @@ func (s *Stream) finish(why error) {
 	}
 }
 
-// enter has a stream begin: from here on it gets what is sent. e.mu is held.
-func (e *Events) enter(s *Stream, l *loop.Loop) {
+// enter has a stream begin: what is sent from here on is for it. e.mu is held.
+func (e *Events) enter(s *Stream) {
+	var l *loop.Loop
+	if s.k != nil {
+		l = s.k.c.Loop()
+		s.early.queue = new(waiting)
+	}
 	d := e.shares[l]
 	if d == nil {
 		d = &share{e: e, loop: l}
@@ -271,7 +282,6 @@ func (e *Events) enter(s *Stream, l *loop.Loop) {
 	for _, topic := range s.early.topics {
 		d.join(s, topic)
 	}
-	s.early = nil
 	if e.n++; e.n > 1 {
 		return
 	}

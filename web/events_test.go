@@ -273,6 +273,25 @@ func TestEventsHistory(t *testing.T) {
 	})
 }
 
+// TestEventsOpen holds that what is sent while Open runs comes behind what Open sends, and behind the history, once.
+func TestEventsOpen(t *testing.T) {
+	eachEventServer(t, func(t *testing.T, serve func(h http.Handler) string) {
+		feed := &web.Events{History: 10}
+		feed.Open = func(s *web.Stream, _ *http.Request) error {
+			feed.Send(web.Event{Data: "change"})
+			feed.SendTo("red", web.Event{ID: "3", Data: "with an ID"})
+			return s.Send(web.Event{Data: "state"})
+		}
+		addr := serve(byPath(feed))
+		feed.Send(web.Event{ID: "1", Data: "one"})
+		feed.Send(web.Event{ID: "2", Data: "two"})
+		l := listen(t, addr, "/red", "Last-Event-ID: 1")
+		l.wants(t, "state", "two", "change", "with an ID")
+		feed.Send(web.Event{Data: "last"})
+		l.wants(t, "last")
+	})
+}
+
 // TestEventsHistoryBounds holds that no more is kept than was asked for, by number and by bytes.
 func TestEventsHistoryBounds(t *testing.T) {
 	for _, row := range []struct {

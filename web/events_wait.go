@@ -79,12 +79,23 @@ func (w *waiting) take(s *Stream, c *eventCast) {
 		case plexor.CloseWhenFull:
 			w.queue, w.bytes = nil, 0
 			w.stop(plexor.ErrOutboxFull)
-			_ = w.limit(time.Unix(1, 0)) // the write that waits fails
+			if w.limit != nil {
+				_ = w.limit(time.Unix(1, 0)) // the write that waits fails
+			}
 		}
 		return
 	}
 	w.queue = append(w.queue, queued{c.key, c.p})
 	w.bytes += len(c.p)
+}
+
+// drain takes all that waits out of the queue. Events.mu is held.
+func (w *waiting) drain() (b []byte) {
+	for i := range w.queue {
+		b = append(b, w.queue[i].p...)
+	}
+	w.queue, w.bytes = nil, 0
+	return b
 }
 
 // serve is Serve where there is a goroutine.
@@ -124,14 +135,8 @@ func (s *Stream) waitEvents(ctx context.Context) error {
 		case <-w.wake:
 		}
 		e.mu.Lock()
-		queue, end := w.queue, w.end
-		w.queue = nil
-		w.bytes = 0
+		b, end := w.drain(), w.end
 		e.mu.Unlock()
-		var b []byte
-		for i := range queue {
-			b = append(b, queue[i].p...)
-		}
 		if idle && len(b) == 0 {
 			b = append(b, comment...)
 		}
