@@ -36,11 +36,13 @@ type ClientOptions struct {
 
 	// NoRetry switches off what is done otherwise: a request is sent again, on another connection, when the one that had
 	// rested ends before a byte of the answer. It is done for methods that may be repeated (RFC 9110, section 9.2.2), or
-	// with an Idempotency-Key, if there is no body or the request has GetBody, and three times at most.
+	// with an Idempotency-Key, and over HTTP/2 for all that the server says it has not begun; if there is no body or the
+	// request has GetBody; and three times at most.
 	NoRetry bool
 
 	// Proxy is the proxy for a request; nil for none (default; http.ProxyFromEnvironment is the usual one). Its scheme is
-	// http, socks5 or socks5h; a user and a password in it are for the proxy. ProxyHeader goes with CONNECT.
+	// http, https (TLS to the proxy), socks5 or socks5h; a user and a password in it are for the proxy. ProxyHeader goes
+	// with CONNECT. An https server behind an https proxy needs TLS in TLS: such a connection has two goroutines.
 	Proxy       func(*http.Request) (*url.URL, error)
 	ProxyHeader http.Header
 
@@ -51,13 +53,17 @@ type ClientOptions struct {
 	MostInflated int64
 	MostBody     int64
 
-	// HTTP2 offers HTTP/2 to servers over TLS. A host that takes it is served by net/http's client, on goroutines: the
-	// first handshake finds that out, and is made again for it. The bounds of Conns do not hold for such hosts, and
-	// HeadTime does not.
+	// HTTP2 offers HTTP/2 to servers over TLS, and H2C speaks it to those of http:// URLs that no proxy is for, by prior
+	// knowledge. A connection that speaks it takes many requests at once; net/http's client reads and writes it, on
+	// goroutines. It counts in Conns and ConnsPerHost, and rests for IdleTime, whatever Idle says.
 	HTTP2 bool
+	H2C   bool
 
-	// Dialer looks names up and connects; its TLS is not used. TLS is for https (nil: the defaults of crypto/tls).
+	// Dialer looks names up and connects; its TLS is not used. Dial, if set, connects in its place, to a Unix socket or
+	// wherever: addr is the host and port of the server or of its proxy, and ctx a coroutine's, which calls it. The
+	// connection is of the Client's loop, and the Client's to close. TLS is for https (nil: the defaults of crypto/tls).
 	Dialer plexor.Dialer
+	Dial   func(ctx context.Context, addr string) (*plexor.Conn, error)
 	TLS    *tls.Config
 
 	// The times: ConnectTime for the name, the connection and the proxy (default 30 s), TLSTime for the handshake
@@ -84,6 +90,7 @@ const (
 	defaultConnectTime  = 30 * time.Second
 	defaultTLSTime      = 10 * time.Second
 	defaultMostInflated = 256 << 20
+	defaultUserAgent    = "plexor"
 )
 
 // mostTries is how often a request is sent at most.
@@ -128,7 +135,8 @@ func (clientTimeError) Unwrap() error   { return context.DeadlineExceeded }
 // that loop, and fail elsewhere with an error that says so. Bodies of requests are read on coroutines of it. A
 // request's context may be cancelled by anybody. http.Client's own Timeout works too, and costs a goroutine for each
 // request; ClientOptions.Time does not. The hooks of net/http/httptrace are called, by coroutines (with HTTP/2 by
-// goroutines).
+// goroutines), and must not wait; ConnectStart once for all attempts, with the address that is tried first, and not for
+// ClientOptions.Dial.
 type Client struct {
 	o     ClientOptions // filled
 	sched *coro.Scheduler
@@ -168,6 +176,9 @@ func NewClient(ctx context.Context, o ClientOptions) (*Client, error) {
 	fill(&c.o.ConnectTime, defaultConnectTime)
 	fill(&c.o.TLSTime, defaultTLSTime)
 	fill(&c.o.MostInflated, defaultMostInflated)
+	if c.o.UserAgent == "" {
+		c.o.UserAgent = defaultUserAgent
+	}
 	c.dials = coro.NewSemaphore(c.o.Dials)
 	c.lookUps = coro.NewSemaphore(mostClientLookUps)
 	c.h1 = http1.Client{Limits: o.Limits, ContinueTime: o.ContinueTime, HeadTime: o.HeadTime, UserAgent: o.UserAgent,
@@ -218,7 +229,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeRequest(req)
 		return nil, err
 	}
-	x := &clientExchange{c: c, task: t, req: req, trace: httptrace.ContextClientTrace(req.Context())}
+	x := &clientExchange{c: c, task: t, own: req, req: req, trace: httptrace.ContextClientTrace(req.Context())}
 	if x.trace == nil {
 		x.trace = noTrace
 	}
@@ -260,7 +271,8 @@ func closeRequest(req *http.Request) {
 type clientExchange struct {
 	c     *Client
 	task  *coro.Task
-	req   *http.Request
+	own   *http.Request // the caller's
+	req   *http.Request // that, or with names in ASCII
 	trace *httptrace.ClientTrace
 	timer *loop.Timer     // of ClientOptions.Time
 	ctx   context.Context // the task's, which ends with the request's
@@ -273,15 +285,30 @@ type clientExchange struct {
 
 // begin makes a context for the waits of the calling task, and sets the timer. The request's own is one most often.
 func (x *clientExchange) begin() {
-	if of, err := coro.Self(x.req.Context(), "web.Client"); err == nil && of == x.task && x.c.o.Time <= 0 {
+	//lint:ignore SA1019 users may still set it
+	canceled := x.req.Cancel
+	if of, err := coro.Self(x.req.Context(), "web.Client"); err == nil && of == x.task && x.c.o.Time <= 0 &&
+		canceled == nil {
 		x.ctx = x.req.Context()
 		return
 	}
 	ctx, cancel := context.WithCancelCause(x.task.Context())
-	stop := context.AfterFunc(x.req.Context(), func() { cancel(context.Cause(x.req.Context())) })
+	of := x.own.Context()
+	stop := context.AfterFunc(of, func() { cancel(context.Cause(of)) })
 	x.ctx, x.abort = ctx, cancel
+	ended := make(chan struct{})
+	if canceled != nil {
+		go func() { // until the answer has a head: its connection watches by itself from then on
+			select {
+			case <-canceled:
+				cancel(http1.ErrCanceled)
+			case <-ended:
+			}
+		}()
+	}
 	x.free = func() {
 		stop()
+		close(ended)
 		cancel(nil)
 	}
 	if d := x.c.o.Time; d > 0 {
@@ -331,28 +358,34 @@ func (x *clientExchange) why(err error) error {
 
 // run sends the request until there is an answer, or no use in trying again.
 func (x *clientExchange) run() (*http.Response, error) {
-	key, proxy, err := x.c.keyOf(x.req)
+	req, err := x.named(x.own)
 	if err != nil {
-		closeRequest(x.req)
+		closeRequest(x.own)
 		return nil, err
 	}
-	req := x.req
+	x.req = req
+	key, proxy, err := x.c.keyOf(req)
+	if err != nil {
+		closeRequest(req)
+		return nil, err
+	}
 	for try := 1; ; try++ {
 		k, fresh, err := x.c.get(x, key, proxy)
-		if err == errSpeaksHTTP2 {
-			return x.runHTTP2(req)
-		}
 		if err != nil {
 			closeRequest(req)
 			return nil, err
 		}
-		resp, err := x.send(k, req)
+		send := x.send
+		if k.mux != nil {
+			send = x.sendMux
+		}
+		resp, err := send(k, req)
 		if err == nil {
 			return resp, nil
 		}
 		x.k = nil
 		again, ok := x.again(req, err)
-		if fresh || !ok || try >= mostTries {
+		if fresh && k.mux == nil || !ok || try >= mostTries {
 			return nil, err
 		}
 		req = again
@@ -377,7 +410,7 @@ func (x *clientExchange) send(k *clientConn, req *http.Request) (*http.Response,
 		}
 		return nil, err
 	}
-	resp.Request = x.req
+	resp.Request = x.own
 	if k.tls != nil {
 		resp.TLS = k.tls
 	}
@@ -394,16 +427,11 @@ func (x *clientExchange) asksGzip(req *http.Request) bool {
 
 // again is the request for another try, if err and the request allow one.
 func (x *clientExchange) again(req *http.Request, err error) (*http.Request, bool) {
-	_, none := errors.AsType[*http1.NoAnswerError](err)
-	if !none || x.c.o.NoRetry || x.late || x.req.Context().Err() != nil {
+	if x.c.o.NoRetry || x.late || x.req.Context().Err() != nil {
 		return nil, false
 	}
-	switch req.Method {
-	case "", "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-	default:
-		if req.Header["Idempotency-Key"] == nil && req.Header["X-Idempotency-Key"] == nil {
-			return nil, false
-		}
+	if _, none := errors.AsType[*http1.NoAnswerError](err); !isUntouched(err) && !(none && mayRepeat(req)) {
+		return nil, false
 	}
 	if req.Body == nil || req.Body == http.NoBody {
 		return req, true
@@ -420,6 +448,15 @@ func (x *clientExchange) again(req *http.Request, err error) (*http.Request, boo
 	return &again, true
 }
 
+// mayRepeat reports whether the request may be done twice (RFC 9110, section 9.2.2).
+func mayRepeat(req *http.Request) bool {
+	switch req.Method {
+	case "", "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
+}
+
 // CloseIdleConnections closes the connections that rest. It is for coroutines of the loop, and http.Client calls it.
 func (c *Client) CloseIdleConnections() {
 	if _, err := c.sched.Self("web.Client.CloseIdleConnections"); err != nil {
@@ -427,7 +464,6 @@ func (c *Client) CloseIdleConnections() {
 	}
 	for c.evict() {
 	}
-	c.h2.closeIdle()
 }
 
 // Close ends the Client: connections that rest are closed, requests that wait for one fail, and so do later ones. Those

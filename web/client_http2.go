@@ -2,15 +2,21 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/plexor-go/plexor/coro"
 )
 
-// HTTP/2 is net/http's own: its Transport gets connections of the loop, by Shared, and blocks on goroutines. What a
-// coroutine waits for of it goes by coro.AwaitIn.
+// HTTP/2 is net/http's own: a connection that has agreed on it in the handshake, or speaks it by prior knowledge, is
+// given away by Shared to an http.ClientConn, which reads it on a goroutine. The pool is ours: such a connection is
+// counted as others are, and takes as many requests at once as its server allows. What blocks runs on goroutines, for
+// which a coroutine waits by coro.AwaitIn.
 
 // mostHTTP2 is how many requests and Reads of HTTP/2 wait at once, each on a goroutine.
 const mostHTTP2 = 1024
@@ -20,54 +26,147 @@ type clientHTTP2 struct {
 	places    *coro.Semaphore
 }
 
-func (h *clientHTTP2) closeIdle() {
-	if h.transport != nil {
-		h.transport.CloseIdleConnections()
-	}
+// A clientMux is a connection of HTTP/2. What is not cc's own belongs to the loop.
+type clientMux struct {
+	c    *Client
+	host *clientHost
+	cc   *http.ClientConn
+	nc   net.Conn
+	tls  *tls.ConnectionState
+	used bool // it has served a request
+	gone bool
 }
 
-// ofHTTP2 makes the Transport when it is first needed.
+// A clientHandKey is what the transport finds a connection under, in the context of NewClientConn.
+type clientHandKey struct{}
+
+// ofHTTP2 makes the Transport when it is first needed. It dials nothing: the name "http" has it speak HTTP/2 on what it
+// is given, at once. Requests say what their URL says.
 func (c *Client) ofHTTP2() *clientHTTP2 {
 	if c.h2.transport == nil {
 		c.h2.places = coro.NewSemaphore(mostHTTP2)
-		cfg := c.tlsConfig("")
+		alone := new(http.Protocols)
+		alone.SetUnencryptedHTTP2(true)
 		c.h2.transport = &http.Transport{
-			Proxy: c.o.Proxy, ProxyConnectHeader: c.o.ProxyHeader, TLSClientConfig: cfg, ForceAttemptHTTP2: true,
-			TLSHandshakeTimeout: c.o.TLSTime, DisableCompression: true, IdleConnTimeout: c.o.IdleTime,
-			DisableKeepAlives: c.o.NoKeepAlive, MaxResponseHeaderBytes: int64(c.o.Limits.WithDefaults().Head),
-			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-				return coro.Call(ctx, c.sched, "web: connect to "+addr, func(ctx context.Context) (net.Conn, error) {
-					nc, err := c.connect(ctx, noTrace, addr)
-					if err != nil {
-						return nil, err
-					}
-					return nc.Shared(), nil
-				})
+			Protocols: alone, DisableCompression: true, IdleConnTimeout: c.o.IdleTime, DisableKeepAlives: c.o.NoKeepAlive,
+			MaxResponseHeaderBytes: int64(c.o.Limits.WithDefaults().Head), ResponseHeaderTimeout: max(c.o.HeadTime, 0),
+			ExpectContinueTimeout: cmpDefault(c.o.ContinueTime, time.Second),
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return ctx.Value(clientHandKey{}).(net.Conn), nil
 			},
 		}
 	}
 	return &c.h2
 }
 
-// runHTTP2 is RoundTrip for a host that speaks it.
-func (x *clientExchange) runHTTP2(req *http.Request) (*http.Response, error) {
-	h := x.c.ofHTTP2()
+// cmpDefault is d, or what is there when it is 0; less is none.
+func cmpDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return max(d, 0)
+}
+
+// speak gives the connection to net/http's client, once for ever.
+func (k *clientConn) speak(ctx context.Context) error {
+	c, m := k.c, &clientMux{c: k.c, host: k.host, nc: k.nc.Shared(), tls: k.tls}
+	transport := c.ofHTTP2().transport
+	cc, err := coro.Await(ctx, func() (*http.ClientConn, error) {
+		return transport.NewClientConn(context.WithValue(context.Background(), clientHandKey{}, m.nc), "http", "h2:80")
+	})
+	if err != nil {
+		_ = m.nc.Close() // it is of no use to anybody
+		return err
+	}
+	m.cc, k.mux, k.nc = cc, m, nil
+	if c.o.NoKeepAlive {
+		_ = cc.Reserve() // it is the caller's alone
+	} else {
+		m.host.muxes = append(m.host.muxes, m)
+	}
+	cc.SetStateHook(func(*http.ClientConn) { c.beside(m.changed) })
+	return nil
+}
+
+// changed is called when a request has ended, or the connection has.
+func (m *clientMux) changed() {
+	if m.gone {
+		return
+	}
+	once := m.c.closed || m.c.o.NoKeepAlive
+	if m.cc.Err() == nil && (!once && m.host.offer(m.cc.Available()) || m.cc.InFlight() > 0) {
+		return
+	}
+	if m.cc.Err() == nil && !once && m.c.hungry.Len() == 0 {
+		return // it rests; else others wait for its room
+	}
+	m.retire()
+	m.c.leave(m.host)
+}
+
+// retire closes it, and takes it out of the pool.
+func (m *clientMux) retire() {
+	m.gone = true
+	_ = m.cc.Close() // what it says is of no use any more
+	_ = m.nc.Close()
+	m.host.muxes = slices.DeleteFunc(m.host.muxes, func(other *clientMux) bool { return other == m })
+}
+
+// offer has n of those that wait look for a connection again, and reports whether there was one.
+func (h *clientHost) offer(n int) (offered bool) {
+	for ; n > 0 && h.give(clientWaiter{err: errLookAgain}); n-- {
+		offered = true
+	}
+	return offered
+}
+
+// reserve is a connection of HTTP/2 that has room for a request, which is the caller's.
+func (h *clientHost) reserve() *clientMux {
+	for _, m := range h.muxes {
+		if m.cc.Reserve() == nil {
+			return m
+		}
+	}
+	return nil
+}
+
+// evictMux closes a connection of HTTP/2 on which nothing is under way, and reports whether there was one. Its room is
+// the caller's.
+func (c *Client) evictMux() bool {
+	for _, h := range c.hosts {
+		for _, m := range h.muxes {
+			if m.cc.InFlight() == 0 {
+				m.retire()
+				h.open--
+				c.open--
+				c.forget(h)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sendMux sends req on a connection of HTTP/2.
+func (x *clientExchange) sendMux(k *clientConn, req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	sent := req.WithContext(ctx)
 	gzips := x.asksGzip(req)
-	if gzips {
-		sent.Header = sent.Header.Clone()
+	if sent.Header = sent.Header.Clone(); gzips {
 		sent.Header["Accept-Encoding"] = gzipHeader["Accept-Encoding"]
+	}
+	if sent.Header["User-Agent"] == nil {
+		sent.Header.Set("User-Agent", x.c.o.UserAgent)
 	}
 	if req.Body != nil && req.Body != http.NoBody {
 		sent.Body = &loopBody{x.c, req.Body}
 	}
-	resp, err := coro.AwaitIn(x.ctx, h.places, func() (*http.Response, error) { return h.transport.RoundTrip(sent) })
+	resp, err := coro.AwaitIn(x.ctx, x.c.h2.places, func() (*http.Response, error) { return k.mux.cc.RoundTrip(sent) })
 	if err != nil {
 		cancel(err) // an answer that comes all the same has no body then
 		return nil, err
 	}
-	resp.Request = x.req
+	resp.Request, resp.TLS = x.own, k.tls
 	x.letGo()
 	if x.abort = cancel; resp.Body == http.NoBody {
 		cancel(nil)
@@ -76,6 +175,33 @@ func (x *clientExchange) runHTTP2(req *http.Request) (*http.Response, error) {
 	}
 	x.wrap(resp, gzips)
 	return resp, nil
+}
+
+// http2StreamError is what a stream was ended with: errors.As fills it in from net/http's own.
+type http2StreamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e http2StreamError) Error() string { return "HTTP/2 stream error" }
+
+// http2Refused is RFC 9113, section 7: the server has done nothing of the request.
+const http2Refused = 7
+
+// The texts of net/http's errors that say the same, and have no name.
+const (
+	http2GoneAway = "http2: Transport received Server's graceful shutdown GOAWAY"
+	http2Unusable = "http2: client conn not usable"
+)
+
+// isUntouched reports whether an error of HTTP/2 says that the server has done nothing of the request (RFC 9113,
+// section 8.7), so that it may be sent again, whatever its method.
+func isUntouched(err error) bool {
+	if e, ok := errors.AsType[http2StreamError](err); ok {
+		return e.Code == http2Refused
+	}
+	return err.Error() == http2GoneAway || err.Error() == http2Unusable
 }
 
 // A loopBody is a request's body that is read by a goroutine, on coroutines of the loop.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -25,7 +26,10 @@ import (
 // What is counted in open is a connection from before it is dialled until it is closed.
 
 // A clientKey is what connections have in common that may serve the same requests.
-type clientKey struct{ scheme, addr, proxy string }
+type clientKey struct {
+	scheme, addr, proxy string
+	h1                  bool // HTTP/1.1 alone: the request wants to change the protocol
+}
 
 type clientHost struct {
 	key     clientKey
@@ -34,8 +38,9 @@ type clientHost struct {
 	open    int
 	idle    []*clientConn // that has rested longest first
 	waiting list.List     // of *clientWaiter
+	dialing list.List     // of *clientWaiter: a connection is being opened for each
 	hungry  *list.Element // in Client.hungry
-	http2   bool          // it has agreed on HTTP/2
+	muxes   []*clientMux  // of HTTP/2
 }
 
 type clientWaiter struct {
@@ -44,6 +49,7 @@ type clientWaiter struct {
 	k     *clientConn // what it got,
 	slot  bool        // or leave to open one,
 	err   error       // or that there will be none
+	told  bool        // it was
 }
 
 // A clientConn is a connection to a host.
@@ -52,6 +58,7 @@ type clientConn struct {
 	host  *clientHost
 	nc    *plexor.Conn
 	h1    *http1.ClientConn
+	mux   *clientMux // nil: it speaks HTTP/1.1
 	tls   *tls.ConnectionState
 	trace *httptrace.ClientTrace // of its last request
 	at    *list.Element          // in Client.idle while it rests
@@ -71,7 +78,8 @@ func (n *clientNet) Close() error {
 	return nil
 }
 
-var errSpeaksHTTP2 = errors.New("web: the host speaks HTTP/2")
+// errLookAgain is for who waits: a connection of HTTP/2 has room.
+var errLookAgain = errors.New("web: a connection has room")
 
 // host finds or makes the entry of a key.
 func (c *Client) host(key clientKey) *clientHost {
@@ -85,7 +93,7 @@ func (c *Client) host(key clientKey) *clientHost {
 
 // forget drops the entry of a host of which there is nothing.
 func (c *Client) forget(h *clientHost) {
-	if h.open == 0 && h.waiting.Len() == 0 && !h.http2 && c.hosts[h.key] == h {
+	if h.open == 0 && h.waiting.Len() == 0 && c.hosts[h.key] == h {
 		delete(c.hosts, h.key)
 	}
 }
@@ -105,67 +113,109 @@ func (h *clientHost) extra(gzips bool) http.Header {
 	return h.proxy
 }
 
-// get is a connection for x: fresh is one that was opened for it.
+// netConn is the connection below, for hooks.
+func (k *clientConn) netConn() net.Conn {
+	if k.mux != nil {
+		return k.mux.nc
+	}
+	return k.nc
+}
+
+// get is a connection for x: a fresh one has served nobody before.
 func (c *Client) get(x *clientExchange, key clientKey, proxy *clientProxy) (k *clientConn, fresh bool, err error) {
 	if x.trace.GetConn != nil {
 		x.trace.GetConn(key.addr)
 	}
 	h := c.host(key)
 	h.proxy, h.direct = proxy.fields(), proxy.direct()
-	if h.http2 {
-		return nil, false, errSpeaksHTTP2
-	}
-	k, err = c.place(x.ctx, h)
-	switch {
-	case err != nil:
+	if k, err = c.find(x, h, proxy); err != nil {
 		c.forget(h)
 		return nil, false, err
-	case k == nil:
-		fresh = true
-		if k, err = c.newConn(x, h, proxy); err != nil {
-			return nil, true, err
-		}
-		if h.http2 {
-			return nil, true, errSpeaksHTTP2
-		}
 	}
 	if x.trace.GotConn != nil {
-		info := httptrace.GotConnInfo{Conn: k.nc, Reused: k.used, WasIdle: !k.since.IsZero()}
+		info := httptrace.GotConnInfo{Conn: k.netConn(), Reused: k.used, WasIdle: !k.since.IsZero()}
 		if info.WasIdle {
 			info.IdleTime = c.sched.Loop().Now().Sub(k.since)
 		}
 		x.trace.GotConn(info)
 	}
+	fresh = !k.used
 	k.used, k.since = true, time.Time{}
 	return k, fresh, nil
 }
 
+// find is get without the hooks.
+func (c *Client) find(x *clientExchange, h *clientHost, proxy *clientProxy) (*clientConn, error) {
+	for {
+		if m := h.reserve(); m != nil {
+			k := &clientConn{c: c, host: h, tls: m.tls, mux: m, used: m.used}
+			m.used = true
+			return k, nil
+		}
+		k, err := c.place(x.ctx, h)
+		if k == nil && err == nil {
+			if err := c.h1.Check(x.req); err != nil { // nothing is opened for what can't be sent
+				c.leave(h)
+				return nil, err
+			}
+			k, err = c.newConn(x, h, proxy)
+		}
+		if err != errLookAgain {
+			return k, err
+		}
+	}
+}
+
 // newConn has a connection opened by a coroutine of its own: that takes a large stack, and who waits with it would keep
-// it. If nobody waits any more when it stands, it rests.
-func (c *Client) newConn(x *clientExchange, h *clientHost, proxy *clientProxy) (k *clientConn, err error) {
+// it. What comes free meanwhile is taken in its place, and the new one serves whoever is next, or rests.
+func (c *Client) newConn(x *clientExchange, h *clientHost, proxy *clientProxy) (*clientConn, error) {
 	if err := c.dials.Acquire(x.ctx, 1); err != nil {
 		c.leave(h)
 		return nil, err
 	}
-	alone := false
+	w := &clientWaiter{}
+	w.at = h.dialing.PushBack(w)
 	task := c.sched.Go(c.sched.Context(), "web: connect to "+h.key.addr, func(ctx context.Context) error {
 		defer c.dials.Release(1)
-		k, err = c.dial(ctx, x, h, proxy)
+		k, err := c.dial(ctx, x, h, proxy)
 		switch {
 		case err != nil:
+			h.tell(w, clientWaiter{err: err})
 			c.leave(h)
-		case alone && !h.http2:
+		case k.mux != nil && c.o.NoKeepAlive:
+			if !h.tell(w, clientWaiter{k: k}) {
+				k.mux.cc.Release() // which ends it
+			}
+		case k.mux != nil:
+			h.tell(w, clientWaiter{err: errLookAgain})
+			k.mux.changed()
+		case !h.tell(w, clientWaiter{k: k}):
 			k.trace = noTrace
 			_ = c.rest(k)
 		}
 		return nil
 	})
-	if werr := task.Wait(x.ctx); werr != nil {
-		alone = true
-		task.Cancel(werr)
-		return nil, werr
+	if err := w.place.Wait(x.ctx, "a connection to", h.key.addr); err != nil {
+		h.dialing.Remove(w.at)
+		task.Cancel(err)
+		return nil, err
 	}
-	return k, err
+	return w.k, w.err
+}
+
+// tell gives w, whose connection was being opened, what is in v, if it still waits.
+func (h *clientHost) tell(w *clientWaiter, v clientWaiter) bool {
+	if w.told {
+		return false
+	}
+	h.dialing.Remove(w.at)
+	return w.take(v)
+}
+
+// take is what place.Wake reports: w was there to take what is in v.
+func (w *clientWaiter) take(v clientWaiter) bool {
+	w.k, w.slot, w.err, w.told = v.k, v.slot, v.err, true
+	return w.place.Wake()
 }
 
 // place is a connection that was free, or, with nil, leave to open one.
@@ -219,14 +269,18 @@ func (c *Client) leave(h *clientHost) {
 	c.forget(h)
 }
 
-// give gives the first that waits what is in v.
+// give gives the first that waits what is in v. Leave to open a connection is of no use to those for whom one is being
+// opened, and other news is theirs first.
 func (h *clientHost) give(v clientWaiter) bool {
-	for h.waiting.Len() > 0 {
-		w := h.waiting.Remove(h.waiting.Front()).(*clientWaiter)
-		w.k, w.slot, w.err = v.k, v.slot, v.err
-		if w.place.Wake() {
-			return true
-		} // else it was cancelled
+	for _, l := range []*list.List{&h.dialing, &h.waiting} {
+		if l == &h.dialing && v.slot {
+			continue
+		}
+		for l.Len() > 0 {
+			if l.Remove(l.Front()).(*clientWaiter).take(v) {
+				return true
+			} // else it was cancelled
+		}
 	}
 	return false
 }
@@ -234,7 +288,8 @@ func (h *clientHost) give(v clientWaiter) bool {
 // refuseWaiting is for Close.
 func (c *Client) refuseWaiting() {
 	for _, h := range c.hosts {
-		for h.give(clientWaiter{err: ErrClientClosed}) {
+		for h.waiting.Len() > 0 {
+			h.waiting.Remove(h.waiting.Front()).(*clientWaiter).take(clientWaiter{err: ErrClientClosed})
 		}
 	}
 }
@@ -272,7 +327,7 @@ func (c *Client) drop(k *clientConn) {
 func (c *Client) evict() bool {
 	front := c.idle.Front()
 	if front == nil {
-		return false
+		return c.evictMux()
 	}
 	k := front.Value.(*clientConn)
 	c.wake(k)
@@ -357,10 +412,10 @@ func (c *Client) setSweep() {
 	})
 }
 
-// ClientStats are a Client's connections at a moment, but those of HTTP/2.
+// ClientStats are a Client's connections at a moment.
 type ClientStats struct {
 	Conns   int // that there are, or are being opened
-	Idle    int // of which so many rest
+	Idle    int // of which so many rest; of HTTP/2: have no request under way
 	Waiting int // requests that wait for one
 }
 
@@ -369,6 +424,11 @@ func (c *Client) Stats() ClientStats {
 	s := ClientStats{Conns: c.open, Idle: c.idle.Len()}
 	for _, h := range c.hosts {
 		s.Waiting += h.waiting.Len()
+		for _, m := range h.muxes {
+			if m.cc.InFlight() == 0 {
+				s.Idle++
+			}
+		}
 	}
 	return s
 }

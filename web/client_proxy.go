@@ -24,7 +24,7 @@ type clientProxy struct {
 
 // The errors of proxies.
 var (
-	errProxyScheme = errors.New("web: a proxy's scheme is http, socks5 or socks5h")
+	errProxyScheme = errors.New("web: a proxy's scheme is http, https, socks5 or socks5h")
 	errProxyAhead  = errors.New("web: the proxy sent bytes behind its answer to CONNECT, before TLS")
 	errSocks       = errors.New("web: the proxy does not speak SOCKS 5")
 	errSocksAuth   = errors.New("web: the SOCKS proxy does not take the user and password, or wants some")
@@ -34,7 +34,7 @@ var (
 func newClientProxy(u *url.URL, secure bool) (*clientProxy, error) {
 	p := &clientProxy{url: u}
 	switch u.Scheme {
-	case "http":
+	case "http", "https":
 		p.absolute = !secure
 		if u.User != nil {
 			password, _ := u.User.Password()
@@ -63,7 +63,7 @@ func (p *clientProxy) pass(c *Client, nc *plexor.Conn, addr string) error {
 	switch {
 	case p.absolute:
 		return nil
-	case p.url.Scheme == "http":
+	case p.url.Scheme == "http", p.url.Scheme == "https":
 		return p.connect(c, nc, addr)
 	}
 	return p.socks(nc, addr)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/plexor-go/plexor/web"
@@ -26,6 +27,7 @@ type testProxy struct {
 	ln    net.Listener
 	to    string
 	socks bool
+	tls   atomic.Pointer[tls.Config] // nil: it is spoken to in plain text
 	mu    sync.Mutex
 	asked []string
 }
@@ -48,6 +50,9 @@ func newTestProxy(t *testing.T, to string, socks bool) *testProxy {
 			}
 			conns.Go(func() {
 				defer nc.Close()
+				if cfg := p.tls.Load(); cfg != nil {
+					nc = tls.Server(nc, cfg)
+				}
 				if p.socks {
 					p.serveSocks(nc)
 				} else {
@@ -164,6 +169,11 @@ func TestClientProxies(t *testing.T) {
 		{"SOCKS and TLS", "socks5h", "u:secret@", "https://example.com/a", "x", "", []string{"u:secret", "example.com"}},
 		{"SOCKS, a wrong password", "socks5", "u:p@", "http://example.com/a", "", "password", []string{"u:p"}},
 		{"SOCKS, refused", "socks5", "", "http://forbidden/a", "", "not allowed", []string{"forbidden"}},
+		{"https, whole URL", "https", "u:p@", "http://example.com/a", "proxied", "",
+			[]string{"POST http://example.com/a Basic dTpw"}},
+		{"https, CONNECT: TLS in TLS", "https", "u:p@", "https://example.com/a", "x", "",
+			[]string{"CONNECT example.com:443 Basic dTpw"}},
+		{"https, refused", "https", "", "https://forbidden/", "", "403", []string{"CONNECT forbidden:443 "}},
 		{"another scheme", "ftp", "", "http://example.com/", "", "scheme", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -172,6 +182,9 @@ func TestClientProxies(t *testing.T) {
 				to = secure.Listener.Addr().String()
 			}
 			p := newTestProxy(t, to, strings.HasPrefix(row.scheme, "socks"))
+			if row.scheme == "https" {
+				p.tls.Store(secure.TLS)
+			}
 			u, err := url.Parse(row.scheme + "://" + row.user + p.ln.Addr().String())
 			if err != nil {
 				t.Fatal(err)

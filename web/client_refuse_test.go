@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/web"
 )
@@ -33,6 +34,73 @@ func TestClientRefusals(t *testing.T) {
 			}
 			if s := c.Stats(); s.Conns != 1 {
 				t.Errorf("%d: %+v", i, s)
+			}
+		}
+		return nil
+	})
+}
+
+// TestClientUnsendable: nothing is opened for a request that can't be sent.
+func TestClientUnsendable(t *testing.T) {
+	o := web.ClientOptions{Dial: func(context.Context, string) (*plexor.Conn, error) {
+		t.Error("it was dialled")
+		return nil, errors.New("dialled")
+	}}
+	withClient(t, o, func(ctx context.Context, c *web.Client) error {
+		for name, spoil := range map[string]func(*http.Request){
+			"field": func(r *http.Request) { r.Header["A"] = []string{"b\r\nc: d"} },
+			"name":  func(r *http.Request) { r.Header["A b"] = []string{"c"} },
+			"host":  func(r *http.Request) { r.Host = "a b" },
+			"path":  func(r *http.Request) { r.URL.Opaque = "/a\r\nb" },
+			"query": func(r *http.Request) { r.URL.RawQuery = "a b\n" },
+
+			"method":        func(r *http.Request) { r.Method = "GET /" },
+			"trailer":       func(r *http.Request) { r.Trailer = http.Header{"A": {"b\r\nc: d"}} },
+			"trailer, name": func(r *http.Request) { r.Trailer = http.Header{"Content-Length": {"1"}} },
+		} {
+			req, err := http.NewRequestWithContext(ctx, "GET", "http://a.test/", nil)
+			if err != nil {
+				return err
+			}
+			spoil(req)
+			if _, err := c.RoundTrip(req); err == nil {
+				t.Errorf("%s: it was sent", name)
+			}
+			if s := c.Stats(); s.Conns != 0 {
+				t.Errorf("%s: %+v", name, s)
+			}
+		}
+		return nil
+	})
+}
+
+// TestClientIdleBounds: as many connections rest as may, in all and of a host, and it is those that were used last.
+func TestClientIdleBounds(t *testing.T) {
+	servers := make([]*httptest.Server, 5)
+	for i := range servers {
+		servers[i] = httptest.NewServer(echoHandler())
+		defer servers[i].Close()
+	}
+	withClient(t, web.ClientOptions{Idle: 3}, func(ctx context.Context, c *web.Client) error {
+		client := &http.Client{Transport: c}
+		peers := make(map[string]string)
+		for i, row := range []struct {
+			server int
+			again  bool // on the connection of the last time
+		}{
+			{0, false}, {1, false}, {2, false}, {0, true}, {3, false}, {1, false}, {0, true}, {3, true}, {1, true}, {2, false},
+		} {
+			srv := servers[row.server].URL
+			_, resp, err := fetch(ctx, client, "POST", srv, nil)
+			if err != nil {
+				return err
+			}
+			peer := resp.Header.Get("X-Peer")
+			if (peer == peers[srv]) != row.again {
+				t.Errorf("%d: server %d by %s, the last time by %s", i, row.server, peer, peers[srv])
+			}
+			if peers[srv] = peer; c.Stats().Idle > 3 {
+				t.Errorf("%d: %+v", i, c.Stats())
 			}
 		}
 		return nil

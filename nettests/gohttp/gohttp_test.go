@@ -16,8 +16,25 @@ import (
 
 var keep = flag.String("keep", "", "write the changed tests, and the overlay, to this directory and leave them there")
 
-// overlay writes the tests, changed, and returns the file that lays them over package served.
-func overlay(t *testing.T, dir string) string {
+// build compiles the tests of a side, changed: those of the files, but for what is left out, and of the helpers what is
+// wanted. It returns the program.
+func (s side) build(t *testing.T, files []string, left func(string) bool, helpers map[string][]string) string {
+	dir := *keep
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	program := filepath.Join(dir, s.folder+".test")
+	args := []string{"test", "-vet=off", "-overlay", s.overlay(t, dir, files, left, helpers), "-c", "-o", program,
+		"./" + s.folder}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v\n%s", args, err, out)
+	}
+	return program
+}
+
+// overlay writes the tests, and returns the file that lays them over the side's package.
+func (s side) overlay(t *testing.T, dir string, files []string, left func(string) bool, helpers map[string][]string,
+) string {
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -31,45 +48,43 @@ func overlay(t *testing.T, dir string) string {
 		leave[name] = func(f string) bool { return !slices.Contains(wanted, f) }
 	}
 	for name, leave := range leave {
-		b, err := rewrite(filepath.Join(runtime.GOROOT(), "src/net/http", name), leave)
+		b, err := s.rewrite(filepath.Join(runtime.GOROOT(), "src/net/http", name), leave)
 		if err != nil {
 			t.Fatal(err)
 		}
-		to := filepath.Join(dir, name)
+		to := filepath.Join(dir, s.folder+"_"+name)
 		if err := os.WriteFile(to, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		replace[filepath.Join(here, "served", name)] = to
+		replace[filepath.Join(here, s.folder, name)] = to
 	}
 	b, _ := json.Marshal(map[string]any{"Replace": replace})
-	to := filepath.Join(dir, "overlay.json")
+	to := filepath.Join(dir, s.folder+".json")
 	if err := os.WriteFile(to, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return to
 }
 
-// TestGo runs Go's tests, each way to serve a process of its own. What fails has to be on the list, and what is on the
-// list has to fail.
+// TestGo runs Go's tests of servers, each way to serve a process of its own. What fails has to be on the list, and what
+// is on the list has to fail.
 func TestGo(t *testing.T) {
-	dir := *keep
-	if dir == "" {
-		dir = t.TempDir()
-	}
-	program := filepath.Join(dir, "served.test")
-	args := []string{"test", "-vet=off", "-overlay", overlay(t, dir), "-c", "-o", program, "./served"}
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go %v: %v\n%s", args, err, out)
-	}
+	program := server.build(t, files, left, helpers)
 	for _, way := range []string{"goroutines", "inline", "conn"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			runWay(t, program, way)
+			runWay(t, program, way, exceptions)
 		})
 	}
 }
 
-func runWay(t *testing.T, program, way string) {
+// TestGoClient runs Go's tests of clients on web.Client, likewise.
+func TestGoClient(t *testing.T) {
+	program := client.build(t, clientFiles, clientLeft, clientHelpers)
+	runWay(t, program, "client", clientExceptions)
+}
+
+func runWay(t *testing.T, program, way string, exceptions []exception) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	args := []string{"-test.v", "-test.timeout", "7m"}
@@ -94,13 +109,13 @@ func runWay(t *testing.T, program, way string) {
 		t.Fatalf("it did not come to its end: %v\n%s", err, out[max(0, len(out)-20_000):])
 	}
 	for test := range failed {
-		if !excepted(way, test) && !hasFailedPart(failed, test) {
-			t.Errorf("%s failed (to see it: go test -run TestGo -args -keep DIR; cd GOROOT/src/net/http; "+
-				"PLEXOR_WAY=%s DIR/served.test -test.run '^%s$')", test, way, test)
+		if !excepted(exceptions, way, test) && clientUnsteady[test] == "" && !hasFailedPart(failed, test) {
+			t.Errorf("%s failed (to see it: go test -run '^%s$' -args -keep DIR; cd GOROOT/src/net/http; "+
+				"PLEXOR_WAY=%s DIR/%s -test.run '^%s$')", test, t.Name(), way, filepath.Base(program), test)
 		}
 	}
 	for _, e := range exceptions {
-		if passed[e.test] && e.way == way {
+		if passed[e.test] && (e.way == way || way == "client") {
 			t.Errorf("%s passes, and is on the list of those that fail: %s", e.test, e.why)
 		}
 	}

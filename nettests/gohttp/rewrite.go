@@ -1,6 +1,6 @@
-// Package gohttp runs Go's own tests of servers of net/http, from the Go that is installed, on package web and on
-// proto/http1. Nothing of Go's sources is in this tree: they are read, changed as far as they must be to be compiled
-// outside of the standard library, and laid over package served.
+// Package gohttp runs Go's own tests of net/http, from the Go that is installed: those of servers on package web and on
+// proto/http1, and those of clients on web.Client. Nothing of Go's sources is in this tree: they are read, changed as
+// far as they must be to be compiled outside of the standard library, and laid over packages served and asked.
 package gohttp
 
 import (
@@ -15,17 +15,33 @@ import (
 	"strings"
 )
 
-// imports are what stands in the place of packages that are the standard library's alone, or that make servers.
+const gohttp = "github.com/plexor-go/plexor/nettests/gohttp/"
+
+// A side is what is put in the place of Go's, and where its tests are compiled.
+type side struct {
+	folder   string            // of the package over which they are laid
+	httptest string            // the package that stands in the place of net/http/httptest
+	idents   map[string]string // of net/http, which that package has too, with their names there
+}
+
+var (
+	server = side{"served", gohttp + "httptest", map[string]string{"Server": "HTTPServer"}}
+	client = side{"asked", gohttp + "transport", map[string]string{
+		"Transport": "Transport", "DefaultTransport": "DefaultTransport"}}
+)
+
+// imports are what stands in the place of packages that are the standard library's alone.
 var imports = map[string]string{
-	"net/http/httptest":          "github.com/plexor-go/plexor/nettests/gohttp/httptest",
-	"net/http/internal/testcert": "github.com/plexor-go/plexor/nettests/gohttp/httptest",
-	"internal/testenv":           "github.com/plexor-go/plexor/nettests/gohttp/testenv",
-	"internal/synctest":          "testing/synctest",
-	"net/http/internal":          "net/http/httputil",
+	"internal/testenv":               gohttp + "testenv",
+	"internal/nettrace":              gohttp + "transport",
+	"golang.org/x/net/http/httpguts": gohttp + "transport",
+	"internal/synctest":              "testing/synctest",
+	"net/http/internal":              "net/http/httputil",
+	"net/http/internal/testcert":     gohttp + "httptest",
 }
 
 // qualifiers are the names that go with them.
-var qualifiers = map[string]string{"testcert": "httptest", "internal": "httputil"}
+var qualifiers = map[string]string{"internal": "httputil"}
 
 // An edit takes the place of a piece of a file.
 type edit struct {
@@ -33,9 +49,9 @@ type edit struct {
 	text     string
 }
 
-// rewrite changes a file so that it can be compiled here: without the functions that leave names, and with
-// httptest.HTTPServer in the place of http.Server.
-func rewrite(path string, leave func(name string) bool) ([]byte, error) {
+// rewrite changes a file so that it can be compiled here: without the functions that leave names, and with what the
+// side has in the place of net/http's.
+func (s side) rewrite(path string, leave func(name string) bool) ([]byte, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -46,7 +62,7 @@ func rewrite(path string, leave func(name string) bool) ([]byte, error) {
 		return nil, err
 	}
 	at := func(p token.Pos) int { return set.Position(p).Offset }
-	edits := []edit{{at(f.Name.Pos()), at(f.Name.End()), "served_test"}}
+	edits := []edit{{at(f.Name.Pos()), at(f.Name.End()), s.folder + "_test"}}
 	used := make(map[string]bool)
 	for _, d := range f.Decls {
 		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.IMPORT {
@@ -56,11 +72,13 @@ func rewrite(path string, leave func(name string) bool) ([]byte, error) {
 			edits = append(edits, edit{at(d.Pos()), at(d.End()), ""})
 			continue
 		}
-		edits = append(edits, names(d, at, used)...)
+		edits = append(edits, s.names(d, at, used)...)
 	}
-	used["httptest"] = used["httptest"] || used["testcert"]
 	var lines strings.Builder
-	for _, i := range importsOf(f) {
+	for _, i := range s.importsOf(f) {
+		if i.name == "." { // what is left may not use it
+			edits = append(edits, edit{len(src), len(src), "\nvar _ Handler\n"})
+		}
 		if i.name == "." || used[i.name] {
 			fmt.Fprintf(&lines, "\t%s %q\n", i.name, i.path)
 		}
@@ -101,11 +119,9 @@ func declared(d ast.Decl) string {
 // An imported package, with the name that a file knows it by.
 type imported struct{ path, name string }
 
-const ourHTTPTest = "github.com/plexor-go/plexor/nettests/gohttp/httptest"
-
 // importsOf are the packages that a file is to have.
-func importsOf(f *ast.File) []imported {
-	all := []imported{{ourHTTPTest, "httptest"}}
+func (s side) importsOf(f *ast.File) []imported {
+	all := []imported{{s.httptest, "httptest"}}
 	for _, i := range f.Imports {
 		path, _ := strconv.Unquote(i.Path.Value)
 		name := path[strings.LastIndexByte(path, '/')+1:]
@@ -114,6 +130,8 @@ func importsOf(f *ast.File) []imported {
 		}
 		if to, ok := imports[path]; ok {
 			path = to
+		} else if path == "net/http/httptest" {
+			path = s.httptest
 		}
 		if q, ok := qualifiers[name]; ok {
 			name = q
@@ -126,7 +144,7 @@ func importsOf(f *ast.File) []imported {
 }
 
 // names are the edits of a declaration, and notes the packages that it uses.
-func names(d ast.Decl, at func(token.Pos) int, used map[string]bool) (edits []edit) {
+func (s side) names(d ast.Decl, at func(token.Pos) int, used map[string]bool) (edits []edit) {
 	skip := make(map[*ast.Ident]bool)
 	ast.Inspect(d, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -137,15 +155,28 @@ func names(d ast.Decl, at func(token.Pos) int, used map[string]bool) (edits []ed
 					edits = append(edits, edit{at(x.Pos()), at(x.End()), q})
 					used[q] = true
 				}
-				used[x.Name] = true
+				if to, ok := s.idents[n.Sel.Name]; ok && x.Name == "http" {
+					edits = append(edits, edit{at(n.Pos()), at(n.End()), "httptest." + to})
+					used["httptest"] = true
+				} else {
+					used[x.Name] = true
+				}
+			}
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "WithT" { // a request that has the test's log
+				edits = append(edits, edit{at(f.X.End()), at(n.End()), ""})
+			}
+		case *ast.Field:
+			for _, name := range n.Names {
+				skip[name] = true
 			}
 		case *ast.KeyValueExpr:
 			if k, ok := n.Key.(*ast.Ident); ok {
 				skip[k] = true
 			}
 		case *ast.Ident:
-			if n.Name == "Server" && !skip[n] {
-				edits = append(edits, edit{at(n.Pos()), at(n.End()), "httptest.HTTPServer"})
+			if to, ok := s.idents[n.Name]; ok && !skip[n] {
+				edits = append(edits, edit{at(n.Pos()), at(n.End()), "httptest." + to})
 				used["httptest"] = true
 			}
 		}

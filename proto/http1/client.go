@@ -71,6 +71,8 @@ var (
 	ErrInterim = errors.New("http: the server sent too many answers of status 1xx")
 	// ErrUnasked is an answer 101 to a request that asked for no other protocol (RFC 9110, section 15.2.2).
 	ErrUnasked = errors.New("http: the server changed the protocol, and was not asked to")
+	// ErrCanceled is a request whose Cancel was closed. One whose context is done fails with the context's cause.
+	ErrCanceled = errors.New("http: the request was cancelled by its Cancel")
 	// ErrHeadTime is an answer whose head took longer than Client.HeadTime. It is a timeout to net.Error.
 	ErrHeadTime error = clientTimeout("http: the head of the answer took longer than it may")
 )
@@ -258,14 +260,12 @@ func (t *clientTrip) watch() {
 		go func() {
 			select {
 			case <-cancel:
-				t.c.cl.run(func() { t.abort(errRequestCanceled) })
+				t.c.cl.run(func() { t.abort(ErrCanceled) })
 			case <-ended:
 			}
 		}()
 	}
 }
-
-var errRequestCanceled = errors.New("http: the request was cancelled by its Cancel")
 
 func (t *clientTrip) watchNoMore() {
 	t.c.mu.Lock()

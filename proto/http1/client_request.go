@@ -34,6 +34,14 @@ var (
 	errClientCoding = errors.New("http: a request's TransferEncoding may be chunked alone")
 )
 
+// Check reports why a request can't be sent, if it can't, as RoundTrip would: whoever dials for one may ask first.
+// Nothing is read of its body.
+func (cl *Client) Check(req *http.Request) error {
+	t := clientTrip{c: &ClientConn{cl: cl}, req: req}
+	_, err := t.prepare()
+	return err
+}
+
 // prepare writes the head. Nothing of the connection is touched.
 func (t *clientTrip) prepare() (head []byte, err error) {
 	req := t.req
@@ -48,6 +56,9 @@ func (t *clientTrip) prepare() (head []byte, err error) {
 		return nil, err
 	}
 	if t.frame, err = clientFrame(req); err != nil {
+		return nil, err
+	}
+	if err := clientTrailer(req.Trailer); err != nil {
 		return nil, err
 	}
 	method := req.Method
@@ -86,6 +97,21 @@ func (t *clientTrip) prepare() (head []byte, err error) {
 	return append(w.b, "\r\n"...), nil
 }
 
+// clientTrailer is what is wrong with a Trailer, whether or not there is a body that it comes behind.
+func clientTrailer(trailer http.Header) error {
+	for name, values := range trailer {
+		if !trails([]byte(name)) {
+			return fmt.Errorf("http: trailer %q: %w", name, ErrTrailer)
+		}
+		for _, v := range values {
+			if _, err := AppendField(nil, name, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func cmpOr(s, other string) string {
 	if s != "" {
 		return s
@@ -109,9 +135,6 @@ func (t *clientTrip) putFraming(w *clientFields, method string) {
 		}
 		names := make([]string, 0, len(t.req.Trailer))
 		for name := range t.req.Trailer {
-			if w.err == nil && !trails([]byte(name)) {
-				w.err = fmt.Errorf("http: trailer %q: %w", name, ErrTrailer)
-			}
 			names = append(names, http.CanonicalHeaderKey(name))
 		}
 		slices.Sort(names)

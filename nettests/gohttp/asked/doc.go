@@ -1,0 +1,2 @@
+// Package asked is where Go's own tests of clients are compiled: package gohttp lays them over this directory.
+package asked
