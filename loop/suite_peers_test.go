@@ -122,6 +122,7 @@ func (p *peer) reset() {
 // send writes all of b.
 func (p *peer) send(b []byte) {
 	p.t.Helper()
+	p.SetWriteDeadline(time.Now().Add(patience)) // for each call: a busy machine may take as long for all of a test
 	if _, err := p.Write(b); err != nil {
 		p.t.Errorf("the peer's Write of %d bytes: %v", len(b), err)
 	}
@@ -130,6 +131,7 @@ func (p *peer) send(b []byte) {
 // expect reads exactly want.
 func (p *peer) expect(want []byte) {
 	p.t.Helper()
+	p.SetReadDeadline(time.Now().Add(patience))
 	got := make([]byte, len(want))
 	n, err := io.ReadFull(p, got)
 	if err != nil {
@@ -147,6 +149,7 @@ func (p *peer) expectAll(want []byte) {
 
 func (p *peer) expectEOF() {
 	p.t.Helper()
+	p.SetReadDeadline(time.Now().Add(patience))
 	var one [1]byte
 	if n, err := p.Read(one[:]); err != io.EOF {
 		p.t.Fatalf("the peer read %d bytes and %v: want the end of the stream", n, err)
@@ -384,6 +387,7 @@ func cpu(d time.Duration) time.Duration {
 // readAll makes the peer read what is on its way, n bytes, from a handler: so that it happens within a turn.
 func (p *peer) readAll(n int) {
 	p.t.Helper()
+	p.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.ReadFull(p, make([]byte, n)); err != nil {
 		p.t.Errorf("the peer's read of %d bytes: %v", n, err)
 	}
