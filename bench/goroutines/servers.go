@@ -18,7 +18,8 @@ import (
 	"github.com/plexor-go/plexor"
 )
 
-// serviceNames are what is served if nothing is chosen; ws and room are there too, see sockets.go: a page of 64 bytes by net/http, a call with 64 bytes each way by gRPC, and an echo.
+// serviceNames are what is served if nothing is chosen; ws and room are there too, see sockets.go: a page of 64 bytes
+// by net/http, a call with 64 bytes each way by gRPC, and an echo.
 var serviceNames = []string{"http", "grpc", "echo"}
 
 // serversOf are the servers of a service.

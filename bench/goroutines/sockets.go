@@ -22,11 +22,12 @@ import (
 	"github.com/plexor-go/plexor/web"
 )
 
-// socketServers echo messages of WebSocket: gws, gorilla/websocket on net/http, Sockets on the engine and under net/http.
+// socketServers echo messages of WebSocket: gws, gorilla/websocket on net/http, Sockets on the engine and under
+// net/http.
 var socketServers = []string{"gws", "gorilla", "sockets", "sockets-net"}
 
-// roomServers are rooms in which each message goes to all, by a Hub: plain, compressed, and plain with one member more who
-// reads nothing.
+// roomServers are rooms in which each message goes to all, by a Hub: plain, compressed, and plain with one member
+// more who reads nothing.
 var roomServers = []string{"plain", "packed", "stalled"}
 
 // roomMessage is how long a message to all is, in bytes.
