@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -61,7 +62,7 @@ func (e *Events) Serve(w http.ResponseWriter, r *http.Request, topics ...string)
 		return
 	}
 	s := &Stream{e: e, early: new(early)}
-	s.early.topics = topics
+	s.early.topics = slices.Clone(topics)
 	sw := http1.SwitcherOf(w)
 	if sw == nil {
 		s.serve(w, r)

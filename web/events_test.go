@@ -104,7 +104,9 @@ func awaits(t *testing.T, what string, is func() bool) {
 // byPath is a handler whose path names the topics.
 func byPath(feed *web.Events) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		feed.Serve(w, r, strings.FieldsFunc(r.URL.Path, func(c rune) bool { return c == '/' })...)
+		topics := strings.FieldsFunc(r.URL.Path, func(c rune) bool { return c == '/' })
+		feed.Serve(w, r, topics...)
+		clear(topics) // they are the handler's again
 	})
 }
 
