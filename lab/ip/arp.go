@@ -75,7 +75,8 @@ func (i *Interface) own(addr netip.Addr) *address {
 // heard takes what an ARP packet says about its sender; mine says that it was for this host.
 func (h *Host) heard(now time.Duration, i *Interface, a *wire.ARP, mine bool) {
 	n := h.neighbors.table[neighborKey{i, a.SenderIP}]
-	answer := mine && a.Op == wire.ARPReply
+	// An answer counts too where the address that asked was taken away since: a DHCPRELEASE may wait for it.
+	answer := a.Op == wire.ARPReply && (mine || a.TargetMAC == i.mac)
 	switch {
 	case n == nil && mine && a.Op == wire.ARPRequest && i.onLink(a.SenderIP):
 		n = h.enter(now, i, a.SenderIP)

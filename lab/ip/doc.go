@@ -34,6 +34,11 @@
 // that they quote can be this host's. Router advertisements count on interfaces that were told to Autoconfigure.
 // Redirects and source routes do not count. Neighbor advertisements that override count, as RFC 4861 has it.
 //
+// # Addresses
+//
+// [Interface.Add] gives one at once, [Interface.Probe] asks first whether another has it, [Interface.Autoconfigure]
+// takes what routers tell, and [Interface.DHCP] asks a server for one and keeps its lease.
+//
 // # Bounds
 //
 // All that others can make grow has a bound in [Limits]: neighbors and what waits for them, fragments by bytes and

@@ -18,6 +18,7 @@ type Interface struct {
 	addrs []*address
 	due   time.Duration // when advance has something to do; may be early
 	auto  autoconf
+	lease *Lease
 }
 
 // A State is that of an address (RFC 4862, section 2; RFC 5227 for IPv4):
@@ -201,7 +202,13 @@ func (i *Interface) advance(now time.Duration) {
 		}
 	}
 	i.advanceAuto(now)
+	if l := i.lease; l != nil && l.at <= now {
+		l.advance(now)
+	}
 	i.due = i.auto.due()
+	if i.lease != nil {
+		i.due = min(i.due, i.lease.at)
+	}
 	for _, a := range i.addrs {
 		i.due = min(i.due, a.at, a.valid)
 		if a.State == Preferred {

@@ -16,6 +16,7 @@ type Route struct {
 	local   bool          // of an interface's own address
 	learned bool          // from a router advertisement
 	until   time.Duration // its lifetime's end, where it was learned
+	lease   *Lease        // of the DHCP client that has added it
 }
 
 // AddRoute adds a route. Of those that match a destination, that with the longest prefix is taken, and of several as
@@ -31,7 +32,7 @@ func (h *Host) AddRoute(r Route) error {
 		}
 		r.Interface = on.Interface
 	}
-	r.Prefix, r.local, r.learned = r.Prefix.Masked(), false, false
+	r.Prefix, r.local, r.learned, r.lease = r.Prefix.Masked(), false, false, nil
 	h.addRoute(r)
 	return nil
 }
@@ -39,7 +40,7 @@ func (h *Host) AddRoute(r Route) error {
 // DropRoute takes away the routes to a prefix that AddRoute has added.
 func (h *Host) DropRoute(prefix netip.Prefix) {
 	prefix = prefix.Masked()
-	h.dropRoutes(func(r *Route) bool { return !r.local && !r.learned && r.Prefix == prefix })
+	h.dropRoutes(func(r *Route) bool { return !r.local && !r.learned && r.lease == nil && r.Prefix == prefix })
 }
 
 // Routes are all routes, in the order in which they are tried.

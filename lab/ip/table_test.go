@@ -75,6 +75,12 @@ var rules = []struct{ section, what, tests, why string }{
 	{"RFC 4862 5.5.3", "Addresses from prefixes, lifetimes, two hours", "TestRouterAdvertisements", ""},
 	{"RFC 4862 5.5.4", "Deprecated, then gone", "TestAutoconfiguration", ""},
 	{"RFC 5942 4", "A prefix is on the link only where a router says so", "TestRouterAdvertisements", ""},
+	{"RFC 2131 3.1", "Discover, offer, request, ACK; the number of the exchange", "TestLease TestLeaseGuessed", ""},
+	{"RFC 2131 3.1.5", "Decline of an address that is in use, and ten seconds", "TestLeaseDeclined", ""},
+	{"RFC 2131 4.1", "Questions become rarer, by chance", "TestLeaseSilence", ""},
+	{"RFC 2131 4.4.5", "Renewing at T1, rebinding at T2, and the end", "TestLease", ""},
+	{"RFC 2131 4.4.5", "A NAK ends the lease", "TestLeaseRefused", ""},
+	{"RFC 2131 4.4.6", "Release", "TestLease", ""},
 	{"RFC 2710, 3810", "Reports of groups to multicast routers", "", "a lab's switches hand groups to everybody"},
 }
 

@@ -25,7 +25,8 @@ type Socket struct {
 	host   *Host
 	local  netip.AddrPort
 	remote netip.AddrPort
-	i      *Interface // a DHCP client's, which has no address
+	i      *Interface // a DHCP client's, which may have no address
+	lease  *Lease     // that client
 	queue  []Datagram
 	bytes  int
 	err    error
@@ -179,7 +180,7 @@ func (s *Socket) SendTo(now time.Duration, to netip.AddrPort, b []byte) error {
 
 func (s *Socket) send(now time.Duration, to netip.AddrPort, b []byte) error {
 	h, src := s.host, s.local.Addr()
-	if src.IsUnspecified() && s.i == nil {
+	if src.IsUnspecified() {
 		var err error
 		if src, err = h.Source(to.Addr()); err != nil {
 			return err
@@ -195,7 +196,7 @@ func (s *Socket) send(now time.Duration, to netip.AddrPort, b []byte) error {
 	if to.Addr().IsMulticast() && ttl == 0 {
 		ttl = 1 // RFC 1112, section 6.1
 	}
-	return h.output(now, &outgoing{i: s.i, src: src, dst: to.Addr(), protocol: wire.ProtoUDP, tos: s.TOS, ttl: ttl,
+	return h.output(now, &outgoing{src: src, dst: to.Addr(), protocol: wire.ProtoUDP, tos: s.TOS, ttl: ttl,
 		whole: s.Whole, payload: data})
 }
 
@@ -235,6 +236,10 @@ func (h *Host) inputUDP(now time.Duration, p *incoming) {
 	if s == nil {
 		h.Dropped.Strange++
 		h.complain(now, p, noPort, 0)
+		return
+	}
+	if s.lease != nil {
+		s.lease.input(now, u.Payload)
 		return
 	}
 	if len(s.queue) >= h.limits.Datagrams || s.bytes+len(u.Payload) > h.limits.Bytes {
