@@ -122,7 +122,10 @@ func (r *getRun) parse() error {
 	}
 	for _, s := range g.URL {
 		u, err := url.Parse(s)
-		if err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // the line has the URL already
+		}
+		if !strings.Contains(s, "://") || err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 			err = errors.New("want http://host/path or https://host/path")
 		}
 		if err != nil {
