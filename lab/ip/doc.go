@@ -37,7 +37,8 @@
 // # Addresses
 //
 // [Interface.Add] gives one at once, [Interface.Probe] asks first whether another has it, [Interface.Autoconfigure]
-// takes what routers tell, and [Interface.DHCP] asks a server for one and keeps its lease.
+// takes what routers tell, and [Interface.DHCP] asks a server for one and keeps its lease. [Host.Lookup] asks
+// name servers for others'.
 //
 // # Bounds
 //

@@ -97,6 +97,14 @@ var (
 	ErrAddress = errors.New("cannot use the address")
 	// ErrExpired: a router says that the TTL or hop limit was used up, or the destination that fragments were missing.
 	ErrExpired = errors.New("time exceeded")
+	// ErrNoName: there is no such name (NXDOMAIN).
+	ErrNoName = errors.New("no such name")
+	// ErrNoData: the name has no addresses of the family.
+	ErrNoData = errors.New("the name has no such addresses")
+	// ErrTruncated: an answer of a name server does not fit into a datagram; it is to be had by TCP.
+	ErrTruncated = errors.New("the answer was truncated")
+	// ErrTimeout: no name server has answered.
+	ErrTimeout = errors.New("no answer")
 	// ErrClosed: the socket was closed.
 	ErrClosed = errors.New("socket closed")
 	// ErrLimit: one more than the bound of Limits.

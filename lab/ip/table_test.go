@@ -81,6 +81,10 @@ var rules = []struct{ section, what, tests, why string }{
 	{"RFC 2131 4.4.5", "Renewing at T1, rebinding at T2, and the end", "TestLease", ""},
 	{"RFC 2131 4.4.5", "A NAK ends the lease", "TestLeaseRefused", ""},
 	{"RFC 2131 4.4.6", "Release", "TestLease", ""},
+	{"RFC 1035 4.2.1", "Questions are asked again, of all servers, ever later", "TestLookup", ""},
+	{"RFC 1035 4.2.1", "A truncated answer is none", "TestLookup", ""},
+	{"RFC 1034 3.6.2", "Aliases are followed, a bounded number", "TestLookup", ""},
+	{"RFC 5452 9", "Answers match in address, ports, number and question", "TestLookup TestLookupGuesses", ""},
 	{"RFC 2710, 3810", "Reports of groups to multicast routers", "", "a lab's switches hand groups to everybody"},
 }
 
