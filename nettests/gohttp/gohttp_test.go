@@ -78,7 +78,8 @@ func TestGo(t *testing.T) {
 	}
 }
 
-// TestGoClient runs Go's tests of clients on web.Client, likewise.
+// TestGoClient runs Go's tests of clients on web.Client, likewise, but that some on the list pass at times, by what they
+// find in the relay.
 func TestGoClient(t *testing.T) {
 	program := client.build(t, clientFiles, clientLeft, clientHelpers)
 	runWay(t, program, "client", clientExceptions)
@@ -115,7 +116,7 @@ func runWay(t *testing.T, program, way string, exceptions []exception) {
 		}
 	}
 	for _, e := range exceptions {
-		if passed[e.test] && (e.way == way || way == "client") {
+		if passed[e.test] && e.way == way {
 			t.Errorf("%s passes, and is on the list of those that fail: %s", e.test, e.why)
 		}
 	}
