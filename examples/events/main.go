@@ -1,7 +1,7 @@
 // Command events is a live feed: what anybody says is at once on every page that looks, by server-sent events.
 //
-//	go run ./examples/events                             # on tcp://127.0.0.1:8080: open it in a browser, or two
-//	curl -d hello http://127.0.0.1:8080/say              # from a third
+//	go run ./examples/events                       # on tcp://127.0.0.1:8080; stop it with Ctrl-C
+//	curl -d hello http://127.0.0.1:8080/say        # and look at http://127.0.0.1:8080 in a browser
 //
 // web.Events is the handler of the page's EventSource, and its Send tells all pages. A page that was away comes back by
 // itself and gets what it has missed. On the engine one that waits costs neither goroutine nor buffer. What comes is
