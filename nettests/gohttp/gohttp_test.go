@@ -78,8 +78,8 @@ func TestGo(t *testing.T) {
 	}
 }
 
-// TestGoClient runs Go's tests of clients on web.Client, likewise, but that some on the list pass at times, by what they
-// find in the relay.
+// TestGoClient runs Go's tests of clients on web.Client, likewise, but that some on the list pass at times, by what
+// they find in the relay.
 func TestGoClient(t *testing.T) {
 	program := client.build(t, clientFiles, clientLeft, clientHelpers)
 	runWay(t, program, "client", clientExceptions)
