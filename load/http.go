@@ -109,7 +109,7 @@ const (
 
 func newAnswers(h *HTTP) *answers {
 	limits := http1.Limits{}.WithDefaults()
-	return &answers{http: h, scan: http1.Scanner{Limits: limits}, chunks: http1.Chunked{Limits: limits}}
+	return &answers{http: h, scan: http1.Scanner{Limits: limits, Response: true}, chunks: http1.Chunked{Limits: limits}}
 }
 
 // right reports whether the status is as it should be.
@@ -160,7 +160,7 @@ func (a *answers) head(b []byte) (whole bool, err error) {
 	if err := h.ParseResponse(b, method, a.scan.Limits); err != nil {
 		return false, err
 	}
-	a.scan = http1.Scanner{Limits: a.scan.Limits}
+	a.scan = http1.Scanner{Limits: a.scan.Limits, Response: true}
 	if a.status = h.Status; h.Status < 200 {
 		if h.Status == http.StatusSwitchingProtocols {
 			return false, errSwitched

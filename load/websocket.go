@@ -87,7 +87,7 @@ type sockets struct {
 
 func newSockets(h *WebSocket, size int) *sockets {
 	s := &sockets{h: h, o: h.options(size), op: websocket.Binary,
-		scan: http1.Scanner{Limits: http1.Limits{}.WithDefaults()}}
+		scan: http1.Scanner{Limits: http1.Limits{}.WithDefaults(), Response: true}}
 	if h.Text {
 		s.op = websocket.Text
 	}

@@ -126,7 +126,7 @@ func (cl *Client) NewConn(nc net.Conn) *ClientConn {
 		}
 		cl.limits = cl.limits.WithDefaults()
 	})
-	return &ClientConn{cl: cl, nc: nc, scan: Scanner{Limits: cl.limits}}
+	return &ClientConn{cl: cl, nc: nc, scan: Scanner{Limits: cl.limits, Response: true}}
 }
 
 func (cl *Client) run(f func()) {

@@ -49,6 +49,7 @@ func TestClientRefuses(t *testing.T) {
 		{"an empty line first", "\r\n" + ok + "\r\n", ErrStatusLine},
 		{"white space first", " " + ok + "\r\n", ErrSpace},
 		{"HTTP/2.0", "HTTP/2.0 200 OK\r\n\r\n", ErrVersion},
+		{"another protocol, at its first byte", "\x15\x03\x01\x00\x02\x02\x46", ErrStatusLine},
 		{"HTTP/0.9", "hello\r\n\r\n", ErrStatusLine},
 		{"lower case", "http/1.1 200 OK\r\n\r\n", ErrStatusLine},
 		{"two digits", "HTTP/1.1 20 OK\r\n\r\n", ErrStatusLine},

@@ -5,7 +5,8 @@ import "bytes"
 // A Scanner finds the end of a head in bytes that come in pieces. Each byte is looked at once. Its zero value is
 // ready for a head, and it is again when Scan has found one or failed.
 type Scanner struct {
-	Limits Limits // filled (WithDefaults)
+	Limits   Limits // filled (WithDefaults)
+	Response bool   // the head is a response's: what is no HTTP is ErrStatusLine then
 
 	begun int // where the head begins: behind an empty line, which may come before a request (RFC 9112, section 2.2)
 	line  int // where the line begins that is not whole yet
@@ -22,6 +23,9 @@ func (s *Scanner) Scan(b []byte) (int, error) {
 		if !s.ended && len(b) > s.begun && chars[b[s.begun]]&isToken == 0 && (b[s.begun] != '\r' || s.begun > 0) {
 			if b[s.begun] == ' ' || b[s.begun] == '\t' {
 				return 0, s.fail(ErrSpace)
+			}
+			if s.Response {
+				return 0, s.fail(ErrStatusLine)
 			}
 			return 0, s.fail(ErrStartLine) // what speaks another protocol is told so by its first byte
 		}
@@ -44,7 +48,7 @@ func (s *Scanner) Scan(b []byte) (int, error) {
 		s.line, s.at = end+1, end+1
 		switch {
 		case len(line) == 0 && s.ended:
-			*s = Scanner{Limits: s.Limits}
+			*s = Scanner{Limits: s.Limits, Response: s.Response}
 			return end + 1, nil
 		case len(line) == 0 && s.begun == 0 && end == 1:
 			s.begun = end + 1
@@ -75,6 +79,6 @@ func (s *Scanner) tooLong(n int) error {
 }
 
 func (s *Scanner) fail(err error) error {
-	*s = Scanner{Limits: s.Limits}
+	*s = Scanner{Limits: s.Limits, Response: s.Response}
 	return err
 }

@@ -16,7 +16,7 @@ const headPiece = 2 << 10
 
 // readHead reads up to a head's end; ahead is what came behind it.
 func readHead(nc net.Conn) (head, ahead []byte, err error) {
-	s := http1.Scanner{Limits: http1.Limits{}.WithDefaults()}
+	s := http1.Scanner{Limits: http1.Limits{}.WithDefaults(), Response: true}
 	b := make([]byte, 0, headPiece)
 	for {
 		if cap(b)-len(b) < headPiece/2 {
