@@ -3,6 +3,7 @@
 package docs
 
 import (
+	"bytes"
 	"go/doc"
 	"go/parser"
 	"go/token"
@@ -84,6 +85,9 @@ func TestExamples(t *testing.T) {
 			}
 			if serves := strings.Contains(string(source), "listening on"); serves != endless {
 				t.Fatalf("it serves: %v; its comment says that Ctrl-C stops it: %v", serves, endless)
+			}
+			if at := bytes.Index(source, []byte("signal.Notify")); at > bytes.Index(source, []byte("listening on")) {
+				t.Errorf("it says that it listens before it looks out for signals: one that comes then ends it at once")
 			}
 			need(t, steps)
 			s := newSession(t)

@@ -118,8 +118,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Printf("listening on %s://%s", addr.Network(), addr)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	log.Printf("listening on %s://%s", addr.Network(), addr)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

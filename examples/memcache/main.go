@@ -240,9 +240,9 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Printf("listening on %s://%s", addr.Network(), addr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	log.Printf("listening on %s://%s", addr.Network(), addr)
 	<-ctx.Done()
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()

@@ -96,10 +96,10 @@ func (s *service) stop(ctx context.Context) error {
 func main() {
 	addrs := append(os.Args[1:], "tcp://127.0.0.1:8080", "tcp://127.0.0.1:9090")
 	var s service
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if err := s.start(addrs[0], addrs[1]); err != nil {
 		log.Fatal(err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

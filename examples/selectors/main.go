@@ -43,9 +43,9 @@ func main() {
 	addr := must(sock.ParseAddr(append(os.Args, "tcp://127.0.0.1:8088")[1]))
 	listener := must(sock.Listen(addr, sock.Options{}))
 	must(0, sel.Register(listener.FD(), selector.Read, func() { accept(listener) }))
-	log.Println("listening on", must(listener.LocalAddr()))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	log.Println("listening on", must(listener.LocalAddr()))
 	context.AfterFunc(ctx, func() { sel.Wake() }) // a wait that nothing is ready for returns, and the loop ends
 	for ctx.Err() == nil {
 		for _, r := range must(sel.Select(-1, nil)) {

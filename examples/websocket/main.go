@@ -48,8 +48,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	log.Printf("listening on %s://%s", addr.Network(), addr)
-	if err := drain(srv); err != nil {
+	if err := drain(ctx, srv); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -90,10 +92,8 @@ func chat() http.Handler {
 }
 
 // drain waits for SIGINT or SIGTERM, and lets what is under way come to its end: all are told that the server goes.
-func drain(srv *plexor.Server) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	<-ctx.Done()
-	stop() // a second signal ends the program at once
+func drain(signalled context.Context, srv *plexor.Server) error {
+	<-signalled.Done()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return srv.Shutdown(ctx)

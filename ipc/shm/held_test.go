@@ -130,7 +130,7 @@ func TestHeldByStopped(t *testing.T) {
 				time.AfterFunc(10*time.Millisecond, func() { cancel2(cause) })
 				wantHeld(t, what, within(t, what, func() error { return call(ctx2) }), cmd.Process.Pid, cause)
 			}
-			r.heldSince(time.Hour)
+			r.heldSince(time.Minute)
 			for what, call := range map[string]func() error{
 				"TryPut": func() error { _, err := r.TryPut([]byte("c")); return err },
 				"TryGet": func() error { _, err := r.TryGet(make([]Item, 1), nil); return err },
@@ -177,7 +177,7 @@ func TestHeldIsTold(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	cmd := stopped(t, r, "lock: taken")
-	r.heldSince(time.Hour)
+	r.heldSince(time.Minute)
 	for range 2 {
 		ctx, cancel := context.WithTimeout(background, 50*time.Millisecond)
 		_, err := r.Put(ctx, []byte("a"))
@@ -185,10 +185,10 @@ func TestHeldIsTold(t *testing.T) {
 		cancel()
 	}
 	var held *HeldError
-	if _, err := o.TryPut(nil); !errors.As(err, &held) || held.For < time.Hour {
-		t.Errorf("%v: want a holder for an hour at least", err)
+	if _, err := o.TryPut(nil); !errors.As(err, &held) || held.For < time.Minute {
+		t.Errorf("%v: want a holder for a minute at least", err)
 	}
-	if n := strings.Count(log.String(), fmt.Sprintf("pid=%d party=2 for=1h0m", cmd.Process.Pid)); n != 1 {
+	if n := strings.Count(log.String(), fmt.Sprintf("pid=%d party=2 for=1m0", cmd.Process.Pid)); n != 1 {
 		t.Errorf("it was told %d times, want once:\n%s", n, log.String())
 	}
 	goOn(t, cmd, unix.SIGKILL)
@@ -266,7 +266,7 @@ func TestCloseWhileHeld(t *testing.T) {
 		_, err := o.Get(background, make([]Item, 1), nil)
 		waiting <- err
 	}()
-	r.heldSince(time.Hour)
+	r.heldSince(time.Minute)
 	if err := within(t, "Close", o.Close); err != nil {
 		t.Error(err)
 	}
