@@ -27,7 +27,8 @@ type child struct {
 	timer   *time.Timer
 	control *os.File // for its goroutines
 
-	out chan message // to tell it
+	out  chan message  // to tell it
+	gone chan struct{} // closed when it has ended
 
 	mu     sync.Mutex
 	killed string // why we killed it
@@ -82,17 +83,16 @@ func (s start) begin() (*child, error) {
 		return nil, fmt.Errorf("proc: start %s: %w", s.name, err) // it never fails on Unix
 	}
 	c := &child{name: s.name, number: s.number, proc: proc, pid: pid, started: time.Now(),
-		out: make(chan message, mostTold)}
+		out: make(chan message, mostTold), gone: make(chan struct{})}
 	c.out <- s.hello
 	control := os.NewFile(uintptr(pair[0].FD()), "control") // non-blocking, so that a read ends when it is closed
 	var talk sync.WaitGroup
-	gone := make(chan struct{})
 	c.control = control
-	talk.Go(func() { c.tell(control, gone) })
+	talk.Go(func() { c.tell(control) })
 	talk.Go(func() { c.hear(control, s.heard) })
 	go func() {
 		state, _ := proc.Wait() // there is no error while the child is ours
-		close(gone)
+		close(c.gone)
 		// What it wrote before it ended is read; what its own children hold of the pipe is not waited for.
 		_ = control.SetReadDeadline(time.Now().Add(lastWords))
 		talk.Wait()
@@ -102,11 +102,21 @@ func (s start) begin() (*child, error) {
 	return c, nil
 }
 
+// over reports whether the child has ended, though the master may not have heard of it.
+func (c *child) over() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return hasEnded(c.pid)
+	}
+}
+
 // lastWords bounds how long a process that has ended may still be heard.
 const lastWords = 100 * time.Millisecond
 
 // tell writes what the child is to know.
-func (c *child) tell(w *os.File, gone <-chan struct{}) {
+func (c *child) tell(w *os.File) {
 	enc := json.NewEncoder(w)
 	for {
 		select {
@@ -117,7 +127,7 @@ func (c *child) tell(w *os.File, gone <-chan struct{}) {
 			if enc.Encode(m) != nil {
 				return // it has ended, or hangs: its time limits see to it
 			}
-		case <-gone:
+		case <-c.gone:
 			return
 		}
 	}

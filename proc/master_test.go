@@ -3,11 +3,14 @@
 package proc_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -279,6 +282,36 @@ func TestStopBeforeReady(t *testing.T) {
 		m.ends(sig)
 		if n := m.count(`cut off`); n > 0 {
 			t.Errorf("after %v %d workers were cut off", sig, n)
+		}
+	}
+}
+
+// TestDeadBeforeTold: a worker that was killed from outside before the master was told to drain is no worker that it cut
+// off, whichever of the two it hears of first. The master is stopped meanwhile, so that it hears of both at once.
+func TestDeadBeforeTold(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		m := fresh().ready(t)
+		was := m.once()
+		m.signal(syscall.SIGSTOP)
+		if err := syscall.Kill(was.pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for { // until it is a zombie with all its threads, of which nobody takes notice
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", was.pid))
+			threads, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/task", was.pid))
+			if err := errors.Join(err, err2); err != nil {
+				t.Skip(err)
+			}
+			if bytes.Contains(stat, []byte(") Z ")) && len(threads) == 1 {
+				break
+			}
+			runtime.Gosched()
+		}
+		m.signal(syscall.SIGTERM)
+		m.ends(syscall.SIGCONT)
+		if n := m.count(`cut off`); n > 0 {
+			t.Errorf("%d workers were cut off:\n%s", n, m.text())
 		}
 	}
 }

@@ -63,6 +63,18 @@ func reap(ended <-chan os.Signal, quit <-chan struct{}) {
 
 // zombie is a child that has ended and was not waited for; 0: there is none. It stays one.
 func zombie() int {
+	pid, _ := zombieOf(unix.P_ALL, 0)
+	return pid
+}
+
+// hasEnded reports whether a child has ended: it is a zombie, or none any more, since its waiter has just had it.
+func hasEnded(pid int) bool {
+	got, errno := zombieOf(unix.P_PID, pid)
+	return got == pid || errno == unix.ECHILD
+}
+
+// zombieOf asks waitid(2), and takes nothing.
+func zombieOf(kind, id int) (pid int, errno syscall.Errno) {
 	// siginfo_t of SIGCHLD (sigaction(2)): three words of 32 bits, padded to the alignment of a pointer, and then the
 	// process.
 	var info struct {
@@ -71,10 +83,7 @@ func zombie() int {
 		pid int32
 		_   [128]byte
 	}
-	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)),
+	_, _, errno = unix.Syscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id), uintptr(unsafe.Pointer(&info)),
 		unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, 0, 0)
-	if errno != 0 {
-		return 0 // there are no children
-	}
-	return int(info.pid)
+	return int(info.pid), errno // 0: it has not ended, or there is none
 }
