@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 	"unsafe" // for an address to prefetch
 
@@ -32,8 +33,27 @@ type Conn struct {
 	ep    *endpoint
 	msgs  *messages       // nil: its handler is not one of Messages
 	base  context.Context // the handler's task
-	ctx   context.Context // what Context returned; nil: nobody asked
+	asked *askedContext   // nil: nobody asked for Context
+}
+
+// An askedContext is what Context has returned, and what ends it.
+type askedContext struct {
+	ctx   context.Context
 	cause context.CancelCauseFunc
+}
+
+// An aligned is a Conn that begins with a cache line, as objects of that size do: which of its lines a message uses is
+// then known, see prefetch.
+type aligned struct {
+	Conn
+	_ [192 - 168]byte
+}
+
+// newConn is a connection of a stream's handler.
+func newConn(ep *endpoint) *Conn {
+	a := new(aligned)
+	a.ep = ep
+	return &a.Conn
 }
 
 // prefetch has the processor fetch what each message uses of the connection.
@@ -287,6 +307,10 @@ func (c *Conn) LocalAddr() net.Addr {
 // RemoteAddr is the peer's address: a *net.TCPAddr or *net.UnixAddr. Any goroutine may call it.
 func (c *Conn) RemoteAddr() net.Addr { return c.raw.remoteAddr() }
 
+// RemoteAddrPort is the peer's address without a net.Addr's allocations, for programs that look at it often. It is
+// invalid where the peer has none, as over Unix sockets.
+func (c *Conn) RemoteAddrPort() netip.AddrPort { return c.raw.peer }
+
 // SetDeadline sets the read and the write deadline.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, true, true) }
 
@@ -320,17 +344,18 @@ func (c *Conn) Context() context.Context {
 		cancel(err)
 		return ctx
 	}
-	if c.ctx == nil {
+	if c.asked == nil {
 		base := c.base
 		if base == nil {
 			base = c.raw.w.sched.Context()
 		}
-		c.ctx, c.cause = context.WithCancelCause(base)
+		c.asked = new(askedContext)
+		c.asked.ctx, c.asked.cause = context.WithCancelCause(base)
 		if c.raw.is(over | closed) {
-			c.cause(c.reason())
+			c.cancel(c.reason())
 		}
 	}
-	return c.ctx
+	return c.asked.ctx
 }
 
 // reason is why the connection is over.
@@ -343,15 +368,15 @@ func (c *Conn) reason() error {
 
 // cancel ends the context, if anybody has it, since the connection is over.
 func (c *Conn) cancel(cause error) {
-	if c.cause != nil {
-		c.cause(cause)
+	if c.asked != nil {
+		c.asked.cause(cause)
 	}
 }
 
 // dropContext ends the context of a handler that has returned.
 func (c *Conn) dropContext() {
 	c.cancel(ErrReturned)
-	c.base, c.ctx, c.cause = nil, nil, nil
+	c.base, c.asked = nil, nil
 }
 
 // String is the peer's address, for logs. Any goroutine may call it.

@@ -254,7 +254,7 @@ func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	if ep.rest != nil {
 		return ep.rest.accept(ep, w, lc, peer)
 	}
-	c := &Conn{ep: ep}
+	c := newConn(ep)
 	c.raw = w.newStream(lc, peer, accepted)
 	lc.ReadOn() // it is the handler who does not read while it waits to write, if it is written so
 	switch {

@@ -45,7 +45,7 @@ func HeldInput(s *Server) (counted, real int) {
 				if c.raw.in != nil {
 					real += cap(c.raw.in.b)
 				}
-				if m, ok := c.raw.lc.Handler().(*messageEvents); ok {
+				if m, ok := c.raw.lc.Handler().(*messageEvents); ok && m.dec != nil {
 					real += m.dec.Held()
 				}
 			}

@@ -63,7 +63,7 @@ func (s *Server) Listen(addr string) (*Listener, error) {
 
 // accepted takes a connection in, on its loop; nil refuses it.
 func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
-	c := &Conn{ep: ln.ep}
+	c := newConn(ln.ep)
 	c.raw = w.newStream(lc, peer, accepted|givenAway)
 	lc.ReadOn() // the two directions of a net.Conn do not hold each other up
 	sh := newShared(c)

@@ -76,8 +76,27 @@ func (h *messages) check() error {
 // handshake, which has a coroutine of its own, and next reads what TLS makes of what came: see tls_messages.go.
 type messageConn struct {
 	Conn
-	dec frame.Decoder
-	run *messageRun // nil: no coroutine
+	dec *frame.Decoder // nil: it handles turns. Else it lies in the same piece: see decoded
+	run *messageRun    // nil: no coroutine
+}
+
+// A decoded is a connection of messages without a state, with its decoder behind it.
+type decoded struct {
+	messageConn
+	own frame.Decoder
+}
+
+// room makes a connection with room for all that one of its kind has.
+func (h *messages) room() *messageConn {
+	switch {
+	case h.sessions != nil:
+		return h.sessions.room()
+	case h.turn != nil:
+		return new(messageConn)
+	}
+	d := new(decoded)
+	d.dec = &d.own
+	return &d.messageConn
 }
 
 // A messageRun is what there is besides while messages are handled.
@@ -94,15 +113,10 @@ type messageRun struct {
 type messageEvents messageConn
 
 func (h *messages) accept(ep *endpoint, w *worker, lc *loop.Conn, peer netip.AddrPort) loop.Handler {
-	var m *messageConn
-	if h.sessions == nil {
-		m = new(messageConn)
-	} else {
-		m = h.sessions.room()
-	}
+	m := h.room()
 	m.ep, m.msgs = ep, h
 	m.raw = w.newStream(lc, peer, accepted)
-	if h.turn == nil {
+	if m.dec != nil {
 		m.raw.above |= messaging
 		if err := m.dec.Reset(h.codec); err != nil {
 			panic(err) // check has passed it
@@ -224,7 +238,7 @@ func (e *messageEvents) drain() {
 	if m.leaves() {
 		return
 	}
-	if m.Conn.drain(m.run == nil && m.raw.in == nil && m.dec.Buffered() == 0) && !m.is(unshaken) {
+	if m.Conn.drain(m.run == nil && m.raw.in == nil && (m.dec == nil || m.dec.Buffered() == 0)) && !m.is(unshaken) {
 		m.because(ErrServerClosed)
 		m.conclude()
 	}
@@ -248,7 +262,7 @@ func (e *messageEvents) tooSlow() {
 func (e *messageEvents) describe(info *ConnInfo) { e.Conn.describe(info) }
 
 func (e *messageEvents) dropPart() {
-	if e.run == nil && e.msgs.turn == nil {
+	if e.run == nil && e.dec != nil {
 		_ = e.dec.Reset(e.msgs.codec) // check has passed it
 	}
 }
@@ -335,7 +349,7 @@ func (m *messageConn) settle(err error) {
 		reason = os.ErrDeadlineExceeded
 	default:
 		s.dropWaits()
-		m.incomplete(&m.dec)
+		m.incomplete(m.dec)
 		return
 	}
 	m.cease(reason)
@@ -351,7 +365,9 @@ func (m *messageConn) cease(reason error) {
 	if m.tls != nil {
 		m.tls.drop()
 	}
-	_ = m.dec.End() // gives its buffer back; what is wrong with it was said
+	if m.dec != nil {
+		_ = m.dec.End() // gives its buffer back; what is wrong with it was said
+	}
 	s.w.forget(s)
 	m.because(reason)
 	m.conclude()
@@ -362,9 +378,11 @@ func (m *messageConn) streamEnded(end error) error {
 	if end != io.EOF {
 		end = m.tls.wrap("read", end)
 		m.raw.w.log.Debug("a connection of messages ended", "peer", m.raw.String(), "err", end)
-	} else if err := m.dec.End(); err != nil {
-		m.badFrame(err)
-		return err
+	} else if m.dec != nil {
+		if err := m.dec.End(); err != nil {
+			m.badFrame(err)
+			return err
+		}
 	}
 	m.shut()
 	return end

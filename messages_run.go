@@ -92,9 +92,9 @@ func (m *messageConn) handle(ctx context.Context) error {
 
 // endContext ends the context of a message or a turn. That of a session goes on.
 func (m *messageConn) endContext() {
-	if m.ctx != nil && m.msgs.sessions == nil {
-		m.cause(ErrReturned)
-		m.ctx, m.cause = nil, nil
+	if m.asked != nil && m.msgs.sessions == nil {
+		m.cancel(ErrReturned)
+		m.asked = nil
 	}
 }
 

@@ -113,15 +113,12 @@ func (h *messages) withContext(c *Conn, f func() error) error {
 	if h.sessions != nil {
 		return f()
 	}
-	ctx, cause := c.ctx, c.cause // of the handler that called ServeConn, if it asked for one
-	c.ctx, c.cause = nil, nil
+	was := c.asked // of the handler that called ServeConn, if it asked for one
+	c.asked = nil
 	defer func() {
-		if c.cause != nil {
-			c.cause(ErrReturned)
-		}
-		c.ctx, c.cause = ctx, cause
-		if cause != nil && c.raw.is(over|closed) {
-			cause(c.reason()) // it ended meanwhile
+		c.cancel(ErrReturned)
+		if c.asked = was; c.raw.is(over | closed) {
+			c.cancel(c.reason()) // it ended meanwhile
 		}
 	}()
 	return f()

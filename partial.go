@@ -97,7 +97,10 @@ func (w *worker) whole(s *stream) {
 // incomplete is for a connection that waits for more of a message: it says what is held of it.
 func (c *Conn) incomplete(dec *frame.Decoder) {
 	s := &c.raw
-	h := heldInput{frame: dec.Held()}
+	var h heldInput
+	if dec != nil {
+		h.frame = dec.Held()
+	}
 	if c.tls != nil {
 		h.record = c.tls.partial()
 	}

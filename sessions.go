@@ -103,6 +103,13 @@ func (h Sessions[S]) rests() *messages {
 	state := func(c *Conn) *S { return &(*stated[S])(unsafe.Pointer(c)).state }
 	m := h.handler(func(c *Conn) S { return *state(c) })
 	m.sessions.room = func() *messageConn { return &new(stated[S]).messageConn }
+	if h.Turn == nil {
+		m.sessions.room = func() *messageConn {
+			d := new(statedDecoded[S])
+			d.dec = &d.own
+			return &d.messageConn
+		}
+	}
 	m.sessions.open = func(c *Conn) (err error) {
 		if h.Open != nil {
 			*state(c), err = h.Open(c)
@@ -150,16 +157,22 @@ type stated[S any] struct {
 	state S
 }
 
+// A statedDecoded is one of messages, with its decoder.
+type statedDecoded[S any] struct {
+	stated[S]
+	own frame.Decoder
+}
+
 // A session is a connection of Sessions, without the state, whose type is the user's.
 //
 //	unopened ──Open──▶ opened ──conclude──▶ concluded, and Closed is called
 //	    └──the end, an error of Open──────────▶ concluded
 type session struct {
 	messageConn
-	stage  sessionStage
 	reason error // why it ends, the first that was found
 }
 
+// sessionStage is kept in the stream, where there is room for it.
 type sessionStage uint8
 
 const (
@@ -178,7 +191,7 @@ func (m *messageConn) session() *session {
 
 // open has Open called, behind which what has come is handled.
 func (m *messageConn) open() {
-	if m.session().stage == unopened && !m.raw.is(closed|over) {
+	if m.raw.stage == unopened && !m.raw.is(closed|over) {
 		m.run = m.raw.w.getRun()
 		m.start()
 	}
@@ -186,14 +199,13 @@ func (m *messageConn) open() {
 
 // beginSession is the beginning of handle for a session. It reports whether there is something to handle.
 func (m *messageConn) beginSession() (more bool, err error) {
-	s := m.session()
-	if s.stage != unopened {
+	if m.raw.stage != unopened {
 		return true, nil
 	}
 	if err := m.msgs.sessions.open(&m.Conn); err != nil {
 		return false, err
 	}
-	s.stage = opened
+	m.raw.stage = opened
 	return m.next(), nil
 }
 
@@ -208,19 +220,19 @@ func (m *messageConn) because(reason error) {
 // leaves tells a session of Shutdown, and reports whether it ends by itself.
 func (m *messageConn) leaves() bool {
 	s := m.session()
-	return s != nil && s.stage == opened && !m.raw.is(closed|over|givenAway) && m.ep.rest.sessions.leave != nil &&
+	return s != nil && s.raw.stage == opened && !m.raw.is(closed|over|givenAway) && m.ep.rest.sessions.leave != nil &&
 		m.ep.rest.sessions.leave(&m.Conn)
 }
 
 // conclude ends a session, once: nothing of its is handled any more.
 func (m *messageConn) conclude() {
 	s := m.session()
-	if s == nil || s.stage == concluded {
+	if s == nil || s.raw.stage == concluded {
 		return
 	}
-	told := s.stage == opened && m.ep.rest.sessions.closed != nil
-	s.stage = concluded
-	s.ctx, s.cause = nil, nil
+	told := s.raw.stage == opened && m.ep.rest.sessions.closed != nil
+	s.raw.stage = concluded
+	s.asked = nil
 	if told {
 		s.tell(m.ep.rest.sessions.closed)
 	}

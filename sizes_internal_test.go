@@ -15,8 +15,11 @@ func TestSizes(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"Conn", unsafe.Sizeof(Conn{}), 192}, // three cache lines, and begins with one
-		{"messageConn", unsafe.Sizeof(messageConn{}), 288},
+		{"aligned", unsafe.Sizeof(aligned{}), 192}, // three cache lines, and begins with one
+		{"messageConn", unsafe.Sizeof(messageConn{}), 192},
+		{"decoded", unsafe.Sizeof(decoded{}), 272},
+		{"stated", unsafe.Sizeof(stated[*int]{}), 208},
+		{"statedDecoded", unsafe.Sizeof(statedDecoded[*int]{}), 288},
 		{"waits", unsafe.Sizeof(waits{}), 128},
 		{"Outbox", unsafe.Sizeof(Outbox{}), 288},
 		{"secured", unsafe.Sizeof(secured{}), 96},

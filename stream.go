@@ -28,6 +28,7 @@ type stream struct {
 	waits   *waits  // nil: nobody waits for anything else, and no deadline is set
 	flags   streamFlags
 	above   connFlags
+	stage   sessionStage
 	tick    uint32 // worker.tick when a byte last came; while awaited, silence.tick when it began
 	sent    uint32 // worker.tick when a byte was last written, or waiting ones moved
 	at      int32  // place in worker.conns, or in silence.conns while awaited

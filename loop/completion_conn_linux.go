@@ -6,7 +6,6 @@ import (
 	"syscall"
 
 	"github.com/plexor-go/plexor/selector"
-	"github.com/plexor-go/plexor/sock"
 	"github.com/plexor-go/plexor/uring"
 	"golang.org/x/sys/unix"
 )
@@ -65,8 +64,8 @@ func (d *completion) update(c *Conn) {
 	s := d.slots[c.slot]
 	c.lendSoon()
 	if c.wantsRead() {
-		if s.ops&opReceive == 0 && !s.queued && (!c.is(lending) || s.held != nil || s.ending != nil) {
-			if s.held != nil || s.ending != nil {
+		if s.ops&opReceive == 0 && !s.queued && (!c.is(lending) || s.held != nil || s.ends) {
+			if s.held != nil || s.ends {
 				d.later(s) // not here: this may be inside a handler's call
 			} else if d.hungry.none() {
 				d.receive(s)
@@ -131,7 +130,8 @@ func (d *completion) arrived(s *slot, p []byte) {
 // ended is the end of what comes: at once, or behind what is held.
 func (d *completion) ended(s *slot, why error) {
 	if s.held != nil {
-		s.ending = why
+		s.ends = true
+		d.endings[s.number] = why
 		d.later(s)
 		return
 	}
@@ -139,7 +139,10 @@ func (d *completion) ended(s *slot, why error) {
 }
 
 func (d *completion) end(s *slot, why error) {
-	s.ending = nil
+	if s.ends {
+		s.ends = false
+		delete(d.endings, s.number)
+	}
 	if why == io.EOF {
 		s.conn.receivedEOF()
 	} else {
@@ -156,8 +159,8 @@ func (d *completion) resume(s *slot) {
 	if s.conn == nil {
 		return // released, and what was held with it, or so as soon as possible
 	}
-	if s.held == nil && s.ending != nil && s.conn.wantsRead() {
-		d.end(s, s.ending)
+	if s.held == nil && s.ends && s.conn.wantsRead() {
+		d.end(s, d.endings[s.number])
 	}
 	if s.conn != nil && s.held == nil {
 		d.update(s.conn)
@@ -241,7 +244,7 @@ func (d *completion) sent(s *slot, n int32, errno syscall.Errno) {
 
 // writable: there is room, or a connect has ended.
 func (d *completion) writable(s *slot, cqe *uring.CQE) {
-	if s.watch != nil {
+	if s.watch() != nil {
 		d.watched(s, selector.Write, cqe)
 		return
 	}
@@ -259,17 +262,16 @@ func (d *completion) writable(s *slot, cqe *uring.CQE) {
 // holds is true for all while completions are handed out: whose they are is not looked at.
 func (d *completion) holds(c *Conn) bool {
 	s := d.slots[c.slot]
-	return s.held != nil || s.ending != nil || len(d.ready) > 0
+	return s.held != nil || s.ends || len(d.ready) > 0
 }
 
 func (d *completion) forget(c *Conn) bool {
 	s := d.slots[c.slot]
-	if s.ops != 0 || s.held != nil || s.ending != nil {
+	if s.ops != 0 || s.held != nil || s.ends {
 		d.cancel(s, s.ops&(opReceive|opPollHangup)) // a send ends by itself
 		return false
 	}
-	*s = slot{number: s.number, sock: sock.None, queued: s.queued}
-	d.free = append(d.free, s.number)
+	d.clear(s)
 	return true
 }
 

@@ -33,6 +33,7 @@ type completion struct {
 	ring    *uring.Ring
 	bufs    *uring.BufRing
 	slots   []*slot
+	endings map[uint32]error // of slots that hold bytes: io.EOF, or why the connection broke
 	free    []uint32
 	arenas  []*sendArena
 	arena   *sendArena
@@ -117,7 +118,8 @@ func newCompletion(l *Loop) (driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &completion{loop: l, opt: &l.opt, ring: ring, limit: leastReceive, most: size.receive}
+	d := &completion{loop: l, opt: &l.opt, ring: ring, limit: leastReceive, most: size.receive,
+		endings: make(map[uint32]error)}
 	if err := d.makeBuffers(); err != nil {
 		_ = ring.Close() // err is the one to tell
 		return nil, err
@@ -263,9 +265,9 @@ func (d *completion) dispatch() {
 // lookAt does for s what was put off.
 func (d *completion) lookAt(s *slot) {
 	switch {
-	case s.listener != nil:
+	case s.listener() != nil:
 		d.acceptOn(s)
-	case s.packet != nil:
+	case s.packet() != nil:
 		d.refusals(s)
 	default:
 		d.resume(s)
@@ -310,7 +312,7 @@ func (d *completion) complete(c *uring.CQE) {
 	case opPollOut:
 		d.writable(s, c)
 	case opPollIn:
-		if s.listener != nil {
+		if s.listener() != nil {
 			d.comes(s)
 			break
 		}

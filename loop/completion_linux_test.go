@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/plexor-go/plexor/sock"
 )
@@ -123,5 +124,12 @@ func TestBuffersAreShared(t *testing.T) {
 	// It was 13 for each connection, of which 8 pieces came.
 	if failed > 6*conns {
 		t.Errorf("%d receives found no buffer: want at most 6 a connection, %d", failed, 6*conns)
+	}
+}
+
+// TestSlotSize: each connection has a slot, and it is no more than a cache line.
+func TestSlotSize(t *testing.T) {
+	if size := unsafe.Sizeof(slot{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 64 {
+		t.Errorf("a slot has %d bytes, of 64", size)
 	}
 }

@@ -25,7 +25,7 @@ const lookAfter = 5 * time.Millisecond
 
 func (d *completion) addListener(l *Listener) error {
 	s := d.slotFor(l.sock)
-	s.listener = l
+	s.other = &otherEnd{listener: l}
 	l.slot = s.number
 	d.updateListener(l)
 	return nil
@@ -53,14 +53,14 @@ func (d *completion) updateListener(l *Listener) {
 
 // pollShared polls a shared socket, unless it is being polled or a look is due, after which it is polled again.
 func (d *completion) pollShared(s *slot) {
-	if l := s.listener; s.ops&opPollIn == 0 && (l.look == nil || l.look.at == 0) {
+	if l := s.listener(); s.ops&opPollIn == 0 && (l.look == nil || l.look.at == 0) {
 		d.submission(s, opPollIn).PollAdd(s.sock.FD(), unix.POLLIN)
 	}
 }
 
 // comes is the end of a poll of a shared socket: a connection has come, for somebody.
 func (d *completion) comes(s *slot) {
-	l := s.listener
+	l := s.listener()
 	if l.paused {
 		return // stepForward polls again
 	}
@@ -94,7 +94,7 @@ func (d *completion) foresee(cqes []uring.CQE) {
 // the turn's budget wait in the listener, and while they do no more are asked for. One that comes while its listener
 // steps back is as good as any.
 func (d *completion) accepted(s *slot, c *uring.CQE) {
-	l := s.listener
+	l := s.listener()
 	switch {
 	case c.Res >= 0 && l == nil:
 		d.loop.arrived(sock.Socket(c.Res))
@@ -109,33 +109,35 @@ func (d *completion) accepted(s *slot, c *uring.CQE) {
 	case l != nil && c.Errno() != unix.ECANCELED:
 		l.refused(c.Errno())
 	}
-	if s.listener != nil && !c.More() {
-		d.updateListener(s.listener)
-		s.listener.left()
+	if l = s.listener(); l != nil && !c.More() { // it may have been closed meanwhile
+		d.updateListener(l)
+		l.left()
 	}
 }
 
 // mayAccept counts the turn's connections against AcceptBudget.
 func (d *completion) mayAccept(s *slot) bool {
-	if s.turn != d.turn {
-		s.turn, s.taken = d.turn, 0
+	o := s.other
+	if o.turn != d.turn {
+		o.turn, o.taken = d.turn, 0
 	}
-	if len(s.listener.early) > 0 || int(s.taken) >= d.opt.AcceptBudget {
+	if len(o.listener.early) > 0 || int(o.taken) >= d.opt.AcceptBudget {
 		return false
 	}
-	s.taken++
+	o.taken++
 	return true
 }
 
 // acceptOn takes in a turn's worth of those that were accepted before they could be.
 func (d *completion) acceptOn(s *slot) {
-	s.turn, s.taken = d.turn, 0
-	l := s.listener
-	for len(l.early) > 0 && int(s.taken) < d.opt.AcceptBudget {
-		s.taken++
+	o := s.other
+	o.turn, o.taken = d.turn, 0
+	l := o.listener
+	for len(l.early) > 0 && int(o.taken) < d.opt.AcceptBudget {
+		o.taken++
 		l.accepted(l.nextEarly())
 	}
-	if s.listener == l {
+	if s.listener() == l {
 		d.updateListener(l)
 	}
 }

@@ -23,11 +23,11 @@ func (d *completion) addPacket(p *PacketConn) error {
 		}
 	}
 	s := d.slotFor(p.sock)
-	s.packet = p
+	s.other = &otherEnd{packet: p}
 	p.slot = s.number
 	// sock sets it; one that was inherited may not have it
 	v, err := unix.GetsockoptInt(s.sock.FD(), unix.IPPROTO_IP, unix.IP_RECVERR)
-	s.queues = err == nil && v != 0
+	s.other.queues = err == nil && v != 0
 	d.receivePackets(s)
 	d.pollError(s)
 	return nil
@@ -72,7 +72,7 @@ func (d *completion) receivePackets(s *slot) {
 		return
 	}
 	e := d.submission(s, opReceiveMessage)
-	e.RecvmsgMultishot(s.sock.FD(), packetGroup, d.messageOf(s.packet), 0)
+	e.RecvmsgMultishot(s.sock.FD(), packetGroup, d.messageOf(s.packet()), 0)
 }
 
 // messageOf says what the kernel tells of a datagram beside its bytes.
@@ -91,7 +91,7 @@ func (d *completion) pollError(s *slot) {
 
 // refusedPacket is such a refusal, or the end of that wait.
 func (d *completion) refusedPacket(s *slot, c *uring.CQE) {
-	if s.packet == nil {
+	if s.packet() == nil {
 		return
 	}
 	d.refusals(s)
@@ -102,14 +102,14 @@ func (d *completion) refusedPacket(s *slot, c *uring.CQE) {
 
 // refusals reads what there is of them, in portions, until there are none, for the poll tells of new ones only.
 func (d *completion) refusals(s *slot) {
-	if d.pio.refusals(s.packet) {
+	if d.pio.refusals(s.packet()) {
 		d.later(s)
 	}
 }
 
 // receivedPacket is a datagram, or a sign that one was refused.
 func (d *completion) receivedPacket(s *slot, c *uring.CQE) {
-	p := s.packet
+	p := s.packet()
 	if c.HasBuffer() {
 		data := d.group.Data(c)
 		if p != nil {
@@ -117,7 +117,7 @@ func (d *completion) receivedPacket(s *slot, c *uring.CQE) {
 		}
 		d.group.Release(c.BufferID())
 	}
-	if s.packet == nil {
+	if s.packet() == nil {
 		return
 	}
 	switch errno := c.Errno(); errno {
@@ -126,7 +126,7 @@ func (d *completion) receivedPacket(s *slot, c *uring.CQE) {
 		p.end(fmt.Errorf("loop: datagram socket: receive: %w", errno))
 		return
 	default:
-		if !s.queues { // else the queue has it, and the poll tells
+		if !s.other.queues { // else the queue has it, and the poll tells
 			p.refused(netip.AddrPort{}, errno)
 		}
 	}

@@ -121,7 +121,7 @@ func (d *completion) feed() {
 		h.queue[h.first] = nil
 		h.first++
 		s.queued = false
-		if c := s.conn; c == nil || s.held != nil || s.ending != nil {
+		if c := s.conn; c == nil || s.held != nil || s.ends {
 			d.lookAt(s)
 		} else if c.wantsRead() && s.ops&opReceive == 0 && !c.is(lending) {
 			d.receive(s)

@@ -5,28 +5,49 @@ import (
 	"github.com/plexor-go/plexor/uring"
 )
 
-// A slot is what the driver knows of an endpoint.
+// A slot is what the driver knows of an endpoint. For a connection that waits it is all that there is of it here, and
+// has the size of a cache line.
 type slot struct {
 	conn     *Conn
-	listener *Listener
-	packet   *PacketConn
-	watch    *Watch
-	held     *output // bytes that came while the connection did not want to read
+	other    *otherEnd // nil: it is a connection's, or nobody's any more
+	held     *output   // bytes that came while the connection did not want to read
 	arena    *sendArena
-	from, to int32 // what is being sent of it
 	sock     sock.Socket
+	from, to int32 // what is being sent of the arena
 	number   uint32
-	turn     uint32 // of taken
-	taken    int32  // connections accepted in that turn
-	ops      opSet  // under way
-	cancels  opSet  // under way, and to be cancelled
-	ending   error  // after held: io.EOF, or why the connection broke
-	queues   bool   // the system queues the datagrams that were refused
+	ops      opSet // under way
+	cancels  opSet // under way, and to be cancelled
+	ends     bool  // after held, as completion.endings has it
 	reset    bool
 	released bool
 	queued   bool // in again or hungry
 	unheard  bool // was readable when the driver last looked, and nothing has completed since: see sweep
 }
+
+// An otherEnd is an endpoint that is no connection: one of the three is set.
+type otherEnd struct {
+	listener *Listener
+	packet   *PacketConn
+	watch    *Watch
+
+	turn   uint32 // of taken
+	taken  int32  // connections accepted in that turn
+	queues bool   // the system queues the datagrams that were refused
+}
+
+// nobody is what a slot's other is read as when it has none.
+var nobody otherEnd
+
+func (s *slot) otherwise() *otherEnd {
+	if s.other == nil {
+		return &nobody
+	}
+	return s.other
+}
+
+func (s *slot) listener() *Listener { return s.otherwise().listener }
+func (s *slot) packet() *PacketConn { return s.otherwise().packet }
+func (s *slot) watch() *Watch       { return s.otherwise().watch }
 
 // The operations, each of which a slot has under way at most once.
 type opSet uint16
@@ -85,7 +106,7 @@ func (d *completion) cancel(s *slot, ops opSet) {
 
 // drop is the end of a slot's endpoint: at once if nothing is under way, else with the last completion.
 func (d *completion) drop(s *slot, reset bool) {
-	s.conn, s.listener, s.packet, s.watch = nil, nil, nil, nil
+	s.conn, s.other = nil, nil
 	s.released, s.reset = true, reset
 	if s.ops == 0 {
 		d.gone(s)
@@ -104,7 +125,15 @@ func (d *completion) gone(s *slot) {
 	} else {
 		_ = s.sock.Close()
 	}
+	d.clear(s)
+	d.loop.starved.fed()
+}
+
+// clear has a slot wait for the next endpoint.
+func (d *completion) clear(s *slot) {
+	if s.ends {
+		delete(d.endings, s.number)
+	}
 	*s = slot{number: s.number, sock: sock.None, queued: s.queued}
 	d.free = append(d.free, s.number)
-	d.loop.starved.fed()
 }

@@ -12,7 +12,7 @@ import (
 
 func (d *completion) addWatch(w *Watch) error {
 	s := d.slotFor(w.sock)
-	s.watch = w
+	s.other = &otherEnd{watch: w}
 	w.slot = s.number
 	return nil
 }
@@ -29,7 +29,7 @@ func (d *completion) updateWatch(w *Watch) {
 
 // watched is the end of a poll. A hang-up and an error end both.
 func (d *completion) watched(s *slot, e selector.Events, c *uring.CQE) {
-	switch w, err := s.watch, c.Errno(); {
+	switch w, err := s.watch(), c.Errno(); {
 	case w == nil: // released
 	case err != 0:
 		w.end(fmt.Errorf("loop: watch: %w", err))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -233,6 +234,9 @@ func (k *conn) Waits() bool { return k.away.Load() == 0 && k.c.Pending() > 0 }
 
 // RemoteAddr is the client's address.
 func (k *conn) RemoteAddr() net.Addr { return k.c.RemoteAddr() }
+
+// RemoteAddrPort is for http1, which tells it with each request.
+func (k *conn) RemoteAddrPort() netip.AddrPort { return k.c.RemoteAddrPort() }
 
 // LocalAddr is this end's. Any goroutine may ask.
 func (k *conn) LocalAddr() (a net.Addr) {

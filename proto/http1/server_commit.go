@@ -322,7 +322,6 @@ func (x *response) change() error {
 		return errors.New("http: Switch: no Protocol")
 	}
 	c.more = &connMore{proto: p}
-	c.remote = "" // no request needs it any more
 	return nil
 }
 

@@ -18,13 +18,13 @@ import (
 //	Turn: bytes ──▶ a head is whole ──▶ the handler ──▶ the answer ──▶ the next head, …, rest
 //	          └──▶ a part of one: it is kept, in as much memory as it needs
 type ServerConn struct {
-	srv    *Server
-	nc     net.Conn
-	in     *input   // nil: between two turns
-	part   *partial // nil: no head has begun
-	more   *connMore
-	remote string
+	srv  *Server
+	nc   net.Conn
+	in   *input   // nil: between two turns
+	part *partial // nil: no head has begun
+	more *connMore
 
+	asked    bool // a request has come
 	timed    bool // a read deadline is set
 	closes   bool // it is this side that closes it: the client may be sending still
 	prefaced bool // it has spoken HTTP/1
@@ -39,16 +39,24 @@ type partial struct {
 
 // connMore is what few connections have.
 type connMore struct {
-	base  context.Context // of ConnContext
-	tls   *tls.ConnectionState
-	proto Protocol // in place of HTTP; nil: none
+	proto   Protocol // in place of HTTP; nil: none
+	request *requestMore
 }
 
-func (c *ServerConn) getMore() *connMore {
+// requestMore is what its requests have besides.
+type requestMore struct {
+	base context.Context // of ConnContext
+	tls  *tls.ConnectionState
+}
+
+func (c *ServerConn) getMore() *requestMore {
 	if c.more == nil {
 		c.more = new(connMore)
 	}
-	return c.more
+	if c.more.request == nil {
+		c.more.request = new(requestMore)
+	}
+	return c.more.request
 }
 
 // Init makes c a connection of s, as NewConn does, in memory of the caller's.
@@ -68,7 +76,8 @@ type input struct {
 	fields, body []byte
 	out          []byte // of answers, not written yet
 	x            *response
-	failed       error // of a write: nothing is written any more
+	failed       error  // of a write: nothing is written any more
+	peer         string // the client's address; "": nobody asked in this turn
 
 	lost bool // somebody who reads a body still has it: it is not used again
 }
@@ -107,6 +116,7 @@ func putInput(in *input) {
 	}
 	in.r, in.w = 0, 0
 	in.fields, in.body, in.out, in.x, in.failed = in.fields[:0], in.body[:0], in.out[:0], nil, nil
+	in.peer = ""
 	inputs.Put(in)
 }
 
@@ -339,8 +349,8 @@ func (c *ServerConn) Closed(reason error) {
 
 // baseContext is what those of its requests derive from.
 func (c *ServerConn) baseContext() context.Context {
-	if c.more != nil && c.more.base != nil {
-		return c.more.base
+	if c.more != nil && c.more.request != nil && c.more.request.base != nil {
+		return c.more.request.base
 	}
 	base := c.srv.Context
 	if base == nil {

@@ -2,7 +2,9 @@ package http1
 
 import (
 	"crypto/tls"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"net/url"
 	"strings"
@@ -69,15 +71,28 @@ func (x *response) parse(h *Head, raw []byte) error {
 		r.Header["Cache-Control"] = []string{"no-cache"}
 	}
 	r.Close, x.closes, x.keep = h.Close, h.Close, h.Minor == 0 && !h.Close
-	if c.remote == "" {
-		c.remote = c.nc.RemoteAddr().String()
+	if !c.asked {
+		c.asked = true
 		x.secure()
 	}
-	r.RemoteAddr = c.remote
-	if c.more != nil {
-		r.TLS = c.more.tls
+	r.RemoteAddr = c.in.remote(c.nc)
+	if c.more != nil && c.more.request != nil {
+		r.TLS = c.more.request.tls
 	}
 	return x.parseBody(h, r)
+}
+
+// remote is the client's address, as http.Request has it. It is made anew in each turn: a connection that rests keeps
+// none.
+func (in *input) remote(nc net.Conn) string {
+	if in.peer == "" {
+		if a, ok := nc.(interface{ RemoteAddrPort() netip.AddrPort }); ok && a.RemoteAddrPort().IsValid() {
+			in.peer = a.RemoteAddrPort().String()
+		} else {
+			in.peer = nc.RemoteAddr().String()
+		}
+	}
+	return in.peer
 }
 
 // secure notes what TLS has agreed on.
