@@ -286,28 +286,36 @@ func TestStopBeforeReady(t *testing.T) {
 	}
 }
 
-// TestDeadBeforeTold: a worker that was killed from outside before the master was told to drain is no worker that it cut
-// off, whichever of the two it hears of first. The master is stopped meanwhile, so that it hears of both at once.
+// TestDeadBeforeTold: a worker that was killed from outside before the master was told to drain is no worker that it
+// cut off, whichever of the two it hears of first. The master is stopped meanwhile, so that it hears of both at once.
 func TestDeadBeforeTold(t *testing.T) {
 	t.Parallel()
+	if _, err := os.Stat("/proc/self/task"); err != nil {
+		t.Skip(err)
+	}
+	// is waits until a process has that state, with so many threads; 0: any.
+	is := func(pid int, state string, threads int) {
+		for {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			tasks, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+			if err := errors.Join(err, err2); err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(stat, []byte(") "+state+" ")) && (threads == 0 || len(tasks) == threads) {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
 	for range 5 {
 		m := fresh().ready(t)
 		was := m.once()
 		m.signal(syscall.SIGSTOP)
+		is(m.cmd.Process.Pid, "T", 0)
 		if err := syscall.Kill(was.pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		for { // until it is a zombie with all its threads, of which nobody takes notice
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", was.pid))
-			threads, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/task", was.pid))
-			if err := errors.Join(err, err2); err != nil {
-				t.Skip(err)
-			}
-			if bytes.Contains(stat, []byte(") Z ")) && len(threads) == 1 {
-				break
-			}
-			runtime.Gosched()
-		}
+		is(was.pid, "Z", 1)
 		m.signal(syscall.SIGTERM)
 		m.ends(syscall.SIGCONT)
 		if n := m.count(`cut off`); n > 0 {

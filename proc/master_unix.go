@@ -373,8 +373,8 @@ func (m *master) startLater(s *slot, n int) {
 	})
 }
 
-// leave tells a worker to end, in the given way; a later call can be a quicker one. One that has ended before it was told
-// is a death as any other: workerEnded will hear of it.
+// leave tells a worker to end, in the given way; a later call can be a quicker one. One that has ended before it was
+// told is a death as any other: workerEnded will hear of it.
 func (m *master) leave(c *child, how Mode) {
 	if c == nil || !c.leaving && c.over() {
 		return
