@@ -28,7 +28,7 @@ type serveCmd struct {
 	Workers   int           `placeholder:"N" help:"Serve by N processes that share the sockets; this one is then their master: HUP reloads, TTIN and TTOU are one more and one fewer, USR2 upgrades, TERM drains, INT is quick. Default: serve in this process. With --model=processes, how many of these there are for each address (default 16)."`
 	Model     *string       `placeholder:"NAME" help:"Serve by one of the textbook's ways to wait, and not by the engine: to try and to read. The names stand above."`
 	PIDFile   string        `name:"pid-file" placeholder:"FILE" help:"Where the master of --workers writes its process id."`
-	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo, upper or http; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells); for http root=DIR with list=yes, access=common or combined, metrics=/PATH. Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
+	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo, upper, http or ftp; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells); for http root=DIR with list=yes, access=common or combined, metrics=/PATH; for ftp root=DIR with user=NAME:PASSWORD,… or users=FILE with one a line (they read and write), anonymous=yes (reads; so without any user), passive=FIRST-LAST, public=ADDRESS, require=tls,resume; tls is then TLS from the first byte, and tcp has AUTH TLS. Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
 
 // Run serves until a signal.
@@ -120,6 +120,9 @@ func closeSites(offers []offer) {
 		if o.site != nil {
 			o.site.close()
 		}
+		if o.ftp != nil {
+			o.ftp.close()
+		}
 	}
 }
 
@@ -144,6 +147,9 @@ func listen(srv *plexor.Server, offers []offer, inStreams bool, c *console) erro
 		line := fmt.Sprintf("%s %s driver=%s loops=%d", o.name, addrs[i], driver, loops)
 		if o.ownCertificate() {
 			_, fingerprint := srv.SelfSigned()
+			if o.ftp != nil {
+				fingerprint = o.ftp.fingerprint
+			}
 			line += " fingerprint=" + fingerprint
 		}
 		c.status(green, "listening", "%s", line)

@@ -36,33 +36,57 @@ func upper(p []byte) []byte {
 type offer struct {
 	name    string
 	service service
-	site    *site // of http
+	site    *site    // of http
+	ftp     *ftpSite // of ftp
 	target
+}
+
+// address is that of the target, where the service has no other.
+func (o offer) address() string {
+	if o.ftp != nil {
+		return o.ftp.address(o.target)
+	}
+	return o.target.address()
+}
+
+// ownCertificate reports whether a certificate has to be made for it.
+func (o offer) ownCertificate() bool {
+	if o.ftp != nil {
+		return o.ftp.cert == nil
+	}
+	return o.target.ownCertificate()
 }
 
 // parseOffer reads one, all of it, so that nothing is listening yet when something is wrong.
 func parseOffer(arg string) (offer, error) {
 	name, address, ok := strings.Cut(arg, "=")
-	known := strings.Join(append(slices.Sorted(maps.Keys(services)), httpService), ", ")
+	known := strings.Join(append(slices.Sorted(maps.Keys(services)), ftpService, httpService), ", ")
 	if !ok {
 		return offer{}, usagef("%q: want SERVICE=ADDRESS, such as echo=tcp://127.0.0.1:9000", arg)
 	}
 	o := offer{name: name, service: services[name]}
 	var own []string
+	pair := []string{"cert", "key"}
 	switch {
 	case name == httpService:
 		own = httpOptions
+	case name == ftpService:
+		own, pair = ftpOptions, nil
 	case o.service == nil:
 		return offer{}, usagef("%q: unknown service %q; there are %s", arg, name, known)
 	}
 	var err error
-	if o.target, err = parseTargetWith(address, own, "cert", "key"); err != nil {
+	if o.target, err = parseTargetWith(address, own, pair...); err != nil {
 		return offer{}, usagef("%q: %w", arg, err)
 	}
-	if name == httpService {
-		if o.site, err = o.parseSite(); err != nil {
-			return offer{}, usagef("%q: %w", arg, err)
-		}
+	switch name {
+	case httpService:
+		o.site, err = o.parseSite()
+	case ftpService:
+		o.ftp, err = o.parseFTP()
+	}
+	if err != nil {
+		return offer{}, usagef("%q: %w", arg, err)
 	}
 	return o, nil
 }
@@ -72,6 +96,8 @@ func (o offer) open(srv *plexor.Server, inStreams bool) (string, error) {
 	var a net.Addr
 	var err error
 	switch {
+	case o.ftp != nil:
+		return o.ftp.open(srv, o)
 	case o.site != nil:
 		h, options := o.site.handler(srv.Log)
 		a, err = srv.Open(o.address(), web.Handler(h, options))

@@ -68,6 +68,13 @@ type Blocker interface {
 	Block(f func()) bool
 }
 
+// A Rester is a control connection whose owner sees to it himself that a session does not wait for too long: Rest is
+// called at the end of Open and of each Turn, and if nothing has come by then he calls Expire and closes. Other
+// connections get a read deadline.
+type Rester interface {
+	Rest(by time.Time)
+}
+
 // errAbandoned is a Blocker that has given up.
 var errAbandoned = errors.New("ftp: the connection is over, and a command goes on")
 
@@ -148,7 +155,7 @@ func (c *Session) Turn() error {
 		}
 		err = c.lines()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = c.tooLate()
+		err = c.Expire()
 	case err == nil:
 		err = io.ErrNoProgress
 	}
@@ -321,8 +328,9 @@ func (c *Session) farewell(code int, lines ...string) error {
 	return io.EOF
 }
 
-// tooLate ends a session that was silent for too long.
-func (c *Session) tooLate() error {
+// Expire says farewell to a client that was silent for too long, between two turns. It returns io.EOF, or why it could
+// not.
+func (c *Session) Expire() error {
 	c.srv.stats.timedOut.Add(1)
 	return c.farewell(421, "You were silent for too long.")
 }
@@ -415,7 +423,12 @@ func (c *Session) await() {
 			}
 		}
 	}
-	if !c.by.IsZero() {
+	if c.by.IsZero() {
+		return
+	}
+	if r, ok := c.nc.(Rester); ok {
+		r.Rest(c.by)
+	} else {
 		_ = c.nc.SetReadDeadline(c.by) // a connection that is over says so at the read
 		c.flags |= timed
 	}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plexor-go/plexor/proto/ftp"
+)
+
+// ftpTool runs a program, or skips the test where it is not installed.
+func ftpTool(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("%s is not installed", name)
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Errorf("%s %q: %v, %s", name, args, err, stderr.Bytes())
+	}
+	return string(out)
+}
+
+// TestServeFTP: files of a root, by FTP, by AUTH TLS, and by FTP over TLS from the first byte, with clients that nobody
+// here wrote.
+func TestServeFTP(t *testing.T) {
+	dir := t.TempDir()
+	large := strings.Repeat("0123456789abcdef", 1<<16)
+	if err := os.WriteFile(filepath.Join(dir, "large"), []byte(large), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("joe:secret\nann:other\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	forEachDriver(t, func(t *testing.T, driver string) {
+		s := serve(t, 3, command("serve", "--driver="+driver, "--loops=1",
+			"ftp=tcp://127.0.0.1:0?root="+dir+"&users="+users,
+			"ftp=tls://127.0.0.1:0?root="+dir+"&user=joe:secret&require=tls,resume", "ftp=tcp://127.0.0.1:0?root="+dir))
+		t.Run("curl", func(t *testing.T) {
+			for url, args := range map[string][]string{
+				"ftp://" + s.host(0) + "/large":  {"-u", "joe:secret"},
+				"ftps://" + s.host(1) + "/large": {"-u", "joe:secret", "-k"},
+				"ftp://" + s.host(2) + "/large":  nil,
+			} {
+				if got := ftpTool(t, "curl", append(args, "-sS", url)...); got != large {
+					t.Errorf("%s: %d bytes", url, len(got))
+				}
+			}
+			got := ftpTool(t, "curl", "-sS", "-k", "--ssl-reqd", "-u", "ann:other", "ftp://"+s.host(0)+"/")
+			if !strings.Contains(got, " large\n") {
+				t.Errorf("by AUTH TLS: %q", got)
+			}
+		})
+		t.Run("lftp", func(t *testing.T) {
+			up := filepath.Join(t.TempDir(), "up"+driver)
+			if err := os.WriteFile(up, []byte("from lftp"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ftpTool(t, "lftp", "-c", "set ssl:verify-certificate no; set net:max-retries 1; "+
+				"open -u joe,secret ftps://"+s.host(1)+"; put "+up)
+			if b, err := os.ReadFile(filepath.Join(dir, filepath.Base(up))); string(b) != "from lftp" {
+				t.Errorf("lftp has stored %q, %v", b, err)
+			}
+		})
+		_, err := ftp.Dial(t.Context(), s.host(1), ftp.ClientOptions{Security: ftp.Implicit})
+		if err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("a client that knows no such authority: %v", err)
+		}
+	})
+}
+
+// TestFTPOptions are command lines that are refused.
+func TestFTPOptions(t *testing.T) {
+	dir := t.TempDir()
+	at := "ftp=tcp://127.0.0.1:0?root=" + dir
+	for arg, want := range map[string]string{
+		"ftp=tcp://127.0.0.1:0":             "option root",
+		"ftp=udp://127.0.0.1:0?root=" + dir: "tcp and tls",
+		"ftp=unix:///tmp/x?root=" + dir:     "tcp and tls",
+		at + "/nothing":                     "option root",
+		at + "&user=joe":                    "NAME:PASSWORD",
+		at + "&users=/nothing":              "option users",
+		at + "&anonymous=maybe":             "yes or no",
+		at + "&anonymous=no":                "nobody may log in",
+		at + "&passive=1":                   "option passive",
+		at + "&passive=5-4":                 "option passive",
+		at + "&public=host":                 "option public",
+		at + "&require=all":                 "option require",
+		at + "&cert=/nothing":               "option cert",
+		at + "&key=/nothing":                "option key",
+		at + "&frame=line":                  "option frame",
+		at + "&list=yes":                    "unknown option",
+	} {
+		_, err := parseOffer(arg)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", arg, err, want)
+		}
+	}
+}

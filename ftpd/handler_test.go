@@ -1,0 +1,246 @@
+package ftpd_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/ftpd"
+	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/proto/ftp"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+const patience = 20 * time.Second
+
+// drivers runs f on each that works here.
+func drivers(t *testing.T, f func(t *testing.T, driver string)) {
+	for _, d := range loop.Drivers() {
+		if d.Err != nil {
+			continue
+		}
+		t.Run(d.Name, func(t *testing.T) {
+			t.Parallel()
+			f(t, d.Name)
+		})
+	}
+}
+
+// serve serves s, with the files of a folder for joe, and returns the address and the folder.
+func serve(t *testing.T, s *ftp.Server, srv *plexor.Server) (addr, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	users, _ := s.Users.(*ftp.Accounts)
+	if users == nil {
+		users = new(ftp.Accounts)
+	}
+	users.Add("joe", "secret", &ftp.User{Name: "joe", FS: ftp.Dir(root)})
+	s.Users, s.Log = users, slog.New(slog.DiscardHandler)
+	a, err := srv.Open("tcp://127.0.0.1:0", ftpd.Handler(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
+	return a.String(), dir
+}
+
+// TestServe: transfers in both directions, plain and over TLS, on every driver.
+func TestServe(t *testing.T) {
+	cert, _, err := plexor.NewSelfSigned("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(leaf)
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	drivers(t, func(t *testing.T, driver string) {
+		for name, s := range map[string]*ftp.Server{"plain": {}, "explicit": {TLS: cfg, Binding: ftp.BindRequire},
+			"implicit": {TLS: cfg, Binding: ftp.BindRequire, Implicit: true}} {
+			o := ftp.ClientOptions{User: "joe", Password: "secret", TLS: &tls.Config{RootCAs: pool, ServerName: "localhost"}}
+			switch {
+			case s.Implicit:
+				o.Security = ftp.Implicit
+			case s.TLS != nil:
+				o.Security = ftp.Explicit
+			}
+			addr, dir := serve(t, s, &plexor.Server{Driver: driver, Loops: 2})
+			c, err := ftp.Dial(t.Context(), addr, o)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for range 2 {
+				if _, err := c.Stor(t.Context(), "big", 0, bytes.NewReader(big)); err != nil {
+					t.Fatalf("%s: Stor: %v", name, err)
+				}
+				if got, err := os.ReadFile(filepath.Join(dir, "big")); !bytes.Equal(got, big) {
+					t.Fatalf("%s: stored %d bytes, %v", name, len(got), err)
+				}
+				var b bytes.Buffer
+				if _, err := c.Retr(t.Context(), "big", 5, &b); err != nil || !bytes.Equal(b.Bytes(), big[5:]) {
+					t.Fatalf("%s: Retr: %d bytes, %v", name, b.Len(), err)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err = c.Retr(ctx, "big", 0, writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil }))
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: aborted: %v", name, err)
+			}
+			if all, err := c.ReadDir(t.Context(), "/"); err != nil || len(all) != 1 {
+				t.Errorf("%s: ReadDir behind the abort: %v, %v", name, all, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// A talk is a control connection.
+type talk struct {
+	t  *testing.T
+	nc net.Conn
+	r  *bufio.Reader
+}
+
+func dial(t *testing.T, addr string) *talk {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	return &talk{t, nc, bufio.NewReader(nc)}
+}
+
+func (c *talk) want(code string) string {
+	c.t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, code) {
+		c.t.Fatalf("the reply is %q, %v, want %s", line, err, code)
+	}
+	return line
+}
+
+func (c *talk) do(line, code string) string {
+	c.t.Helper()
+	if _, err := io.WriteString(c.nc, line+"\r\n"); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.want(code)
+}
+
+// TestTooLate: who is silent for too long is told so.
+func TestTooLate(t *testing.T) {
+	drivers(t, func(t *testing.T, driver string) {
+		s := &ftp.Server{Limits: ftp.Limits{LoginTime: 100 * time.Millisecond}}
+		addr, _ := serve(t, s, &plexor.Server{Driver: driver, Loops: 1})
+		c := dial(t, addr)
+		c.want("220")
+		c.do("USER joe", "331")
+		c.want("421")
+		if _, err := c.r.ReadByte(); err != io.EOF {
+			t.Errorf("behind 421: %v", err)
+		}
+		if n := s.Stats().TimedOut; n != 1 {
+			t.Errorf("TimedOut = %d", n)
+		}
+	})
+}
+
+// TestShutdown has sessions that rest, that transfer, and whose command is stuck in the file system when the server
+// ends: nothing of theirs is left behind, and nothing is touched twice.
+func TestShutdown(t *testing.T) {
+	drivers(t, func(t *testing.T, driver string) {
+		stuck, fsys := make(chan struct{}), make(chan struct{})
+		users := new(ftp.Accounts)
+		users.Add("stuck", "x", &ftp.User{Name: "stuck", FS: stuckFS{entered: fsys, free: stuck}})
+		s := &ftp.Server{Users: users}
+		log := new(bytes.Buffer)
+		srv := &plexor.Server{Driver: driver, Loops: 1, Log: slog.New(slog.NewTextHandler(log, nil))}
+		addr, dir := serve(t, s, srv)
+		if err := os.WriteFile(filepath.Join(dir, "big"), make([]byte, 64<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var talks []*talk
+		for _, user := range []string{"joe", "joe", "stuck"} {
+			c := dial(t, addr)
+			c.want("220")
+			c.do("USER "+user, "331")
+			c.do("PASS "+map[string]string{"joe": "secret", "stuck": "x"}[user], "230")
+			talks = append(talks, c)
+		}
+		var port int
+		line := talks[1].do("EPSV", "229")
+		if _, err := fmt.Sscanf(line[strings.Index(line, "(")+1:], "|||%d|", &port); err != nil {
+			t.Fatal(err)
+		}
+		data, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer data.Close()
+		talks[1].do("TYPE I", "200")
+		talks[1].do("RETR big", "150")
+		if _, err := io.WriteString(talks[2].nc, "SIZE x\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-fsys
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+		close(stuck)
+		for end := time.Now().Add(patience); s.Stats().Sessions != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("sessions are left: %+v", s.Stats())
+			}
+		}
+		if _, err := io.Copy(io.Discard, data); err == nil {
+			t.Error("the transfer has ended as if it were whole")
+		}
+		if log.Len() > 0 {
+			t.Errorf("the log has %s", log)
+		}
+	})
+}
+
+// A stuckFS stands still in Stat.
+type stuckFS struct {
+	ftp.FileSystem
+	entered, free chan struct{}
+}
+
+func (s stuckFS) Stat(string) (os.FileInfo, error) {
+	close(s.entered)
+	<-s.free
+	return nil, os.ErrNotExist
+}
