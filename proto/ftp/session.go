@@ -146,8 +146,7 @@ func (c *Session) Turn() error {
 	}
 	c.flags &^= commanded
 	c.takeInput()
-	n, err := c.nc.Read(c.in.room())
-	c.in.w += n
+	n, err := c.read(c.in.room())
 	switch {
 	case n > 0:
 		if c.flags&timed != 0 {
@@ -167,6 +166,21 @@ func (c *Session) Turn() error {
 	}
 	c.putInput()
 	return err
+}
+
+// read reads what has come into room, which is the end of c.in. n is 0 if nothing has.
+func (c *Session) read(room []byte) (n int, err error) {
+	n, err = c.nc.Read(room)
+	in := c.in
+	if n > 0 && c.flags&skipLF != 0 {
+		c.flags &^= skipLF
+		if room[0] == '\n' { // it was put there already: see cutSynch
+			in.w += copy(room, room[1:n])
+			return n, err
+		}
+	}
+	in.w += n
+	return n, err
 }
 
 // lines does the commands that are whole.
@@ -194,12 +208,6 @@ func (c *Session) lines() error {
 // next is the next line of what has come.
 func (c *Session) next() (l Line, ok bool, err error) {
 	in := c.in
-	if c.flags&skipLF != 0 && in.r < in.w {
-		c.flags &^= skipLF
-		if in.b[in.r] == '\n' {
-			in.r++
-		}
-	}
 	l, n, err := ScanLine(in.unread(), c.srv.limits.Line)
 	if err == nil && n == 0 && c.cutSynch() {
 		l, n, err = ScanLine(in.unread(), c.srv.limits.Line)

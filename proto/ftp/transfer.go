@@ -105,8 +105,7 @@ func (c *Session) attend(t *transfer) (gone error) {
 		if len(room) == 0 {
 			break // what waits is what this session may have
 		}
-		n, err := c.nc.Read(room)
-		c.in.w += n
+		n, err := c.read(room)
 		if n > 0 {
 			err = c.meanwhile(t)
 		} else if err == nil {
