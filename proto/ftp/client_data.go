@@ -173,6 +173,7 @@ func (c *Client) transfer(ctx context.Context, typ byte, name, arg string, offse
 		}
 		return c.abort(name, d, err)
 	}
+	d.close() // over TLS some servers wait for close_notify before they reply
 	return c.watched(ctx, func() error {
 		r, err := c.reply()
 		if err == nil && r.Class() != 2 {
@@ -297,11 +298,36 @@ func (c *Client) store(ctx context.Context, name, path string, offset int64, r i
 	err = c.transfer(ctx, c.dataType(), name, path, offset, func(nc net.Conn) error {
 		n, err = io.CopyBuffer(c.stall(ctx, nc), struct{ io.Reader }{r}, make([]byte, copyBuffer))
 		if err == nil {
-			err = nc.Close() // over TLS with close_notify, without which it would not count
+			err = c.finish(ctx, nc)
 		}
 		return err
 	})
 	return n, err
+}
+
+// mostAfter bounds what a server may send on the data connection of an upload: tickets of TLS.
+const mostAfter = 1 << 20
+
+// finish ends an upload: over TLS with close_notify, without which it would not count. There it reads what the server
+// has sent, and waits for its end: to close with a ticket unread would reset the connection, and the server might lose
+// the end of the file.
+func (c *Client) finish(ctx context.Context, nc net.Conn) error {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || c.tls == nil {
+		return nc.Close()
+	}
+	if err := half.CloseWrite(); err != nil {
+		return err
+	}
+	if tc, ok := nc.(*tls.Conn); ok {
+		if e, ok := tc.NetConn().(*endConn); ok {
+			if half, ok := e.Conn.(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite() // a server that closes at close_notify may have done so
+			}
+		}
+	}
+	_, _ = io.CopyN(io.Discard, c.stall(ctx, nc), mostAfter) // how it ends is for the reply to say
+	return nc.Close()
 }
 
 // Resume stores what r has under path, of which the server may have the beginning already: that many bytes are passed

@@ -169,10 +169,12 @@ func keep(e Entry, err error) func(each func(Entry) error) error {
 	}
 }
 
-// Names are those that NLST has, as the server writes them.
+// Names are those that NLST has, as the server writes them: with the folder in front or without.
 func (c *Client) Names(ctx context.Context, path string) (names []string, err error) {
 	err = c.list(ctx, "NLST", path, func(line string) error {
-		names = append(names, line)
+		if line != "." && line != ".." {
+			names = append(names, line)
+		}
 		return nil
 	})
 	return names, err

@@ -8,7 +8,8 @@ import (
 )
 
 // Binding is what a data connection over TLS has to show so that it is known to be of its control connection. A client
-// shows it by resuming the control connection's TLS session, or that of a data connection before.
+// shows it by resuming the control connection's TLS session, or that of a data connection before. Package crypto/tls
+// resumes by tickets alone: a client that asks for none, as curl does with TLS 1.2, can't show it.
 type Binding uint8
 
 const (
