@@ -300,3 +300,8 @@ func newCert(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	pool.AddCert(leaf)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
 }
+
+// usersFunc is Users as a function.
+type usersFunc func(Login) (*User, error)
+
+func (f usersFunc) Login(_ context.Context, l Login) (*User, error) { return f(l) }
