@@ -260,7 +260,10 @@ func TestHost(t *testing.T) {
 	}
 	c.do("HOST ftp.example", 220)
 	c.do("USER joe", 331)
-	c.do("HOST ftp.example", 503)
+	c.do("HOST other", 504)
+	c.do("PASS secret", 503)
+	c.do("HOST ftp.example", 220)
+	c.do("USER joe", 331)
 	c.do("PASS secret", 230)
 	c.do("HOST ftp.example", 503)
 	if last.Host != "ftp.example" {

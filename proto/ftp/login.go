@@ -98,9 +98,10 @@ func (c *Session) doHOST(arg string) answer {
 	if c.srv.Hosts == nil {
 		return c.notHere(arg)
 	}
-	if c.user != nil || c.name != "" {
-		return say(503, "HOST comes before USER.")
+	if c.user != nil {
+		return say(503, "HOST comes before the login.")
 	}
+	c.host, c.name = "", "" // as if nothing had been said before (RFC 7151, section 3.3)
 	name, ok := hostName(arg)
 	if !ok {
 		return say(501, "Want the name of a host, an address, or one of IPv6 in brackets, without a port.")
