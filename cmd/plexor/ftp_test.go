@@ -106,3 +106,46 @@ func TestFTPOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestGetFTP: files and a folder, in the three ways to connect, beside what fails; nothing is left of that.
+func TestGetFTP(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"a b": "hello", "long": strings.Repeat("x", 1000)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, 2, command("serve", "--loops=1", "ftp=tcp://127.0.0.1:0?root="+dir+"&user=joe:secret&anonymous=yes",
+		"ftp=tls://127.0.0.1:0?root="+dir+"&user=joe:secret&require=tls,resume"))
+	for url, want := range map[string]string{
+		"ftp://" + s.host(0) + "/a%20b": "hello", "ftpes://joe:secret@" + s.host(0) + "/a%20b": "hello",
+		"ftps://joe:secret@" + s.host(1) + "/a%20b": "hello", "ftp://" + s.host(0) + "/d/": "",
+	} {
+		if code, stdout, stderr := got(t, "--insecure", "-o", "-", url); code != 0 || stdout != want {
+			t.Errorf("%s: exit %d, %q, %s", url, code, stdout, stderr)
+		}
+	}
+	if code, stdout, _ := got(t, "-o", "-", "ftp://"+s.host(0)+"/"); code != 0 || !strings.Contains(stdout, "d/\n") ||
+		!strings.Contains(stdout, "a b\n") {
+		t.Errorf("the folder: exit %d, %q", code, stdout)
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	code, stdout, _ := got(t, "-o", out, "--most-body", "999", "ftp://"+s.host(0)+"/a%20b", "ftp://"+s.host(0)+"/long",
+		"ftp://"+s.host(0)+"/nothing", "ftp://joe:wrong@"+s.host(0)+"/a%20b", "ftps://"+s.host(1)+"/a%20b")
+	files, err := os.ReadDir(out)
+	if code != 1 || err != nil || len(files) != 1 || strings.Contains(stdout, "wrong") {
+		t.Errorf("exit %d, %v, %v, %s", code, files, err, stdout)
+	}
+	for _, args := range [][]string{{"-X", "PUT"}, {"--body", "x"}, {"-H", "a: b"}} {
+		code, _, stderr := got(t, append(args, "ftp://"+s.host(0)+"/a")...)
+		if code != 2 || !strings.Contains(stderr, "HTTP") {
+			t.Errorf("%q: exit %d, %s", args, code, stderr)
+		}
+	}
+	if code, _, _ := got(t, "ftp://"+s.host(0)+"/a%0d%0aDELE%20long"); code != 2 {
+		t.Errorf("a line end in a name: exit %d", code)
+	}
+}

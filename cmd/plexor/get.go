@@ -37,7 +37,7 @@ type getCmd struct {
 	H1       bool          `name:"h1" help:"Speak HTTP/1.1 alone; otherwise HTTP/2 where a server over TLS has it, which is net/http's and costs goroutines."`
 	Driver   string        `default:"auto" placeholder:"NAME" help:"What the loop waits on: auto, or one that 'plexor drivers' lists."`
 	Quiet    bool          `short:"q" help:"Show no progress."`
-	URL      []string      `arg:"" help:"http:// or https:// addresses. The environment's proxies are used (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."`
+	URL      []string      `arg:"" help:"http:// or https:// addresses, or those of FTP: ftp:// in plain text, ftpes:// with AUTH TLS, ftps:// with TLS from the first byte; a path that ends with a slash lists a folder. The environment's proxies are used (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."`
 }
 
 // Run fetches the URLs on one thread, and fails if one had no answer, or one of status 400 or above. The first SIGINT
@@ -125,15 +125,19 @@ func (r *getRun) parse() error {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // the line has the URL already
 		}
-		if !strings.Contains(s, "://") || err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			err = errors.New("want http://host/path or https://host/path")
+		f := &getFetch{URL: s}
+		switch {
+		case err == nil && u.Host != "" && ftpSchemes[u.Scheme].port != "":
+			f, err = r.parseFTP(u)
+		case !strings.Contains(s, "://") || err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == ""):
+			err = errors.New("want http://host/path or https://host/path, or ftp, ftps or ftpes in that place")
 		}
 		if err != nil {
 			return usagef("%q: %w", s, err)
 		}
-		r.fetches = append(r.fetches, &getFetch{URL: s})
+		r.fetches = append(r.fetches, f)
 	}
-	if _, err := http.NewRequest(g.Method, g.URL[0], nil); err != nil {
+	if _, err := http.NewRequest(g.Method, "http://a/", nil); err != nil {
 		return usagef("--method=%s: %w", g.Method, err)
 	}
 	return nil
@@ -177,6 +181,9 @@ func (r *getRun) fetch(ctx context.Context, f *getFetch) {
 			var cancel context.CancelFunc
 			ctx, cancel = coro.WithTimeout(ctx, r.cmd.Timeout)
 			defer cancel()
+		}
+		if f.ftp != nil {
+			return r.fetchFTP(ctx, f)
 		}
 		ctx = httptrace.WithClientTrace(ctx, f.trace())
 		var body io.Reader

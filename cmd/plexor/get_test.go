@@ -96,7 +96,7 @@ func TestGetUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"ftp://a/"}, "want http://"}, {[]string{"a.example"}, "want http://"},
+		{[]string{"gopher://a/"}, "want http://"}, {[]string{"a.example"}, "want http://"},
 		{[]string{"http://"}, "want http://"}, {[]string{"127.0.0.1:80"}, "want http://"},
 		{[]string{"http://a b/"}, `"http://a b/": invalid character`},
 		{[]string{"-H", "a", "http://a/"}, "want NAME: VALUE"}, {[]string{"-H", "a b: c", "http://a/"}, "want NAME: VALUE"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,8 @@ type getFetch struct {
 	FirstByte float64 `json:"first_byte_ms"` // from when the request was sent
 	Body      float64 `json:"body_ms"`
 	Total     float64 `json:"total_ms"`
+
+	ftp *url.URL // of FTP; nil: HTTP
 
 	mu    sync.Mutex // with HTTP/2 the hooks are called by goroutines
 	zero  time.Time  // the command began
