@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord",
 		"internal/conformance"},
-	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "proto/ftp", "internal/leak"},
+	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "proto/ftp", "proto/smtp", "internal/leak"},
 	{"frame", "proto/websocket", "lab/ip"},
 	{"frame/frametest", "frame/resp", "frame/memcache"},
 	{"loop"},
