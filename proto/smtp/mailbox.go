@@ -28,7 +28,7 @@ func (m Mailbox) IsNull() bool { return m == Mailbox{} }
 // IsASCII reports whether m can be sent without SMTPUTF8.
 func (m Mailbox) IsASCII() bool { return isASCII(m.Local) && isASCII(m.Domain) }
 
-func isASCII(s string) bool {
+func isASCII[S string | []byte](s S) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false

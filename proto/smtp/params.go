@@ -118,8 +118,8 @@ func parseBody(value string) Body {
 }
 
 func (o *RcptOptions) parse(s string, utf8 bool) error {
-	return eachParam(s, func(keyword, value string, has bool) error {
-		ok := has
+	return eachParam(s, func(keyword, value string, _ bool) error {
+		var ok bool
 		switch keyword {
 		case "NOTIFY":
 			o.Notify, ok = parseNotify(value)

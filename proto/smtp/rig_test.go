@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -265,3 +266,5 @@ func hello(t testing.TB, addr string) *talker {
 	k.say("EHLO client.example", "250-")
 	return k
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
