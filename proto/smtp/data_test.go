@@ -64,8 +64,8 @@ var dataCases = []struct {
 	{"the end with eighth bits", "a\x8d\x8a.\x8d\x8a.\r\n", "a\x8d\x8a.\x8d\x8a.\r\n", false, nil},
 }
 
-// TestDataEnd: a message ends at CR LF . CR LF and nowhere else, however the bytes are cut: once, twice, and into single
-// ones.
+// TestDataEnd: a message ends at CR LF . CR LF and nowhere else, however the bytes are cut: once, twice, and into
+// single ones.
 func TestDataEnd(t *testing.T) {
 	for _, row := range dataCases {
 		t.Run(row.name, func(t *testing.T) {

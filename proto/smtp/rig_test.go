@@ -223,8 +223,11 @@ func (k *talker) send(text string) {
 // line reads one; "" is the end.
 func (k *talker) line() string {
 	line, err := k.r.ReadString('\n')
-	if err != nil && line == "" {
+	if err == io.EOF && line == "" {
 		return ""
+	}
+	if err != nil {
+		return line + " " + err.Error()
 	}
 	return strings.TrimSuffix(line, "\r\n")
 }

@@ -52,11 +52,9 @@ const (
 	opened        connFlags = 1 << iota
 	extended                // EHLO, or LHLO
 	authenticated           // the client has logged in
-	secured                 // STARTTLS has succeeded
 	closes                  // it is this side that closes: the client may be sending still
 	over                    // Closed was called
 	expects                 // DATA was answered, and the message is to come
-	timed                   // a read deadline is set
 )
 
 func (c *ServerConn) is(f connFlags) bool { return c.flags&f != 0 }

@@ -53,15 +53,15 @@ var smuggled = []struct {
 }{
 	{"\n.\n", false}, {"\n.\r\n", false}, {"\r\n.\n", false}, {"\r.\r", false}, {"\r.\r\n", false}, {"\r\n.\r", false},
 	{"\r.\n", false}, {"\n.\r", false}, {"\r\r\n.\r\n", false}, {"\r\n.\r\r\n", false}, {"\n\r.\r\n", false},
-	{"\r\n\x00.\r\n", false}, {"\r\n.\x00\r\n", false}, {"\r\x00\n.\r\n", false}, {"\r\n.\r\x00\n", false}, {"\n\n.\n\n", false},
-	{"\r\n\r.\r\n", false}, {"\r\n\n.\r\n", false}, {"\x00", false},
+	{"\r\n\x00.\r\n", false}, {"\r\n.\x00\r\n", false}, {"\r\x00\n.\r\n", false}, {"\r\n.\r\x00\n", false},
+	{"\n\n.\n\n", false}, {"\r\n\r.\r\n", false}, {"\r\n\n.\r\n", false}, {"\x00", false},
 	{"\r\n .\r\n", true}, {"\r\n. \r\n", true}, {"\r\n..\r\n", true}, {"\r\n.\t\r\n", true}, {"\r\n.\x1a\r\n", true},
 	{"\r\n.\x0b\r\n", true}, {"\x85.\x85", true}, {"\xe2\x80\xa8.\xe2\x80\xa8", true}, {"\x8d\x8a.\x8d\x8a", true},
 	{"\r\n=2E\r\n", true}, {"\\r\\n.\\r\\n", true},
 }
 
-// TestSmuggling: a message with commands in it behind something like an end is refused with 550, and the connection closed,
-// or it is one message with the commands as its text. At each cut into two packets, and byte by byte.
+// TestSmuggling: a message with commands in it behind something like an end is refused with 550, and the connection
+// closed, or it is one message with the commands as its text. At each cut into two packets, and byte by byte.
 func TestSmuggling(t *testing.T) {
 	t.Parallel()
 	for _, row := range smuggled {
@@ -87,15 +87,16 @@ func smuggle(t *testing.T, end string, legal bool, pieces ...string) {
 	switch {
 	case legal && (len(letters) != 1 || letters[0].err != nil || !strings.Contains(letters[0].text, "evil")):
 		t.Errorf("%q in %d pieces: it got %+v", end, len(pieces), letters)
-	case !legal && (!strings.HasPrefix(last, "550 5.6.0 ") || len(letters) > 1 || len(letters) == 1 && letters[0].err == nil):
+	case !legal && (!strings.HasPrefix(last, "550 5.6.0 ") || len(letters) > 1 ||
+		len(letters) == 1 && letters[0].err == nil):
 		t.Errorf("%q in %d pieces: it got %+v, and the last answer is %q", end, len(pieces), letters, last)
 	case !legal && srv.Stats().LineEnds != 1:
 		t.Errorf("%q: the stats are %+v", end, srv.Stats())
 	}
 }
 
-// TestSmugglingByChunks: what BDAT has is as long as it says, and its lines end in CR LF, or the client is told 550 and the
-// connection closed: who sends the message on by DATA would be deceived. BINARYMIME says that it is no text.
+// TestSmugglingByChunks: what BDAT has is as long as it says, and its lines end in CR LF, or the client is told 550 and
+// the connection closed: who sends the message on by DATA would be deceived. BINARYMIME says that it is no text.
 func TestSmugglingByChunks(t *testing.T) {
 	t.Parallel()
 	for _, row := range smuggled {
@@ -108,7 +109,8 @@ func TestSmugglingByChunks(t *testing.T) {
 			letters, said := st.got()
 			if strings.Contains(said, "evil") || len(letters) != 1 || legal != (letters[0].err == nil) ||
 				legal && letters[0].text != text || legal == strings.Contains(answers, "\r\n550 ") {
-				t.Fatalf("%q cut at %d: the calls are %s, the letters %+v, the answers %q", row.end, cut, said, letters, answers)
+				t.Fatalf("%q cut at %d: the calls are %s, the letters %+v, the answers %q", row.end, cut, said, letters,
+					answers)
 			}
 		}
 		st := new(store)
