@@ -31,8 +31,8 @@ func (c *Client) during(ctx context.Context, f func() error) error {
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	err := f()
 	if !stop() {
-		c.breaks(context.Cause(ctx))
-		return context.Cause(ctx)
+		c.broken = context.Cause(ctx)
+		return c.broken
 	}
 	return err
 }
@@ -57,9 +57,10 @@ func (c *Client) ask(line string, d time.Duration) (Reply, error) {
 // write writes b. Before, nothing may have come that was not read: a reply to nothing would be taken for that to b.
 func (c *Client) write(b []byte, d time.Duration) error {
 	if c.r != c.w {
-		r, err := c.reply(d)
-		if err == nil && r.Code == 421 {
-			return c.breaks(r.err())
+		if _, done, err := c.parser.Parse(c.in[c.r:c.w]); err == nil && done {
+			if r := c.parser.Reply(); r.Code == 421 {
+				return c.breaks(r.err())
+			}
 		}
 		return c.breaks(ErrUnasked)
 	}
