@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"coro"},
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
-	{"ipc/shm", "web", "ftpd"},
+	{"ipc/shm", "web", "mail", "ftpd"},
 	{"ipc"},
 	{"proc"},
 	{"load", "models"},

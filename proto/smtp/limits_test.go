@@ -314,8 +314,7 @@ func TestLeave(t *testing.T) {
 			srv.Drain()
 			k.say("RCPT TO:<a@x.example>", "250")
 			k.say("DATA", "354")
-			k.say(".", "250")
-			k.say("MAIL FROM:<>", "421 4.3.2", "")
+			k.say(".", "250", "421 4.3.2", "")
 		})
 	})
 }

@@ -94,7 +94,7 @@ func (s *Server) name() string {
 }
 
 // Drain has each session from now on end with 421 in place of its next command, unless a message is under way, which is
-// taken first. Whoever has connections that wait tells them, by ServerConn.Leave or the context of Serve.
+// taken first. Whoever has connections that wait tells them, by ServerConn.Farewell or the context of Serve.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // lingerTime is how long Serve waits for the client to take the last answer and close, when it closes the connection: a

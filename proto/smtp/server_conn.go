@@ -17,14 +17,7 @@ import (
 // bytes have come, until one of them returns an error; then Closed. Between two turns it holds no buffer, but for the
 // beginning of a line. Its methods are for one goroutine, or coroutine, at a time.
 //
-//	plexor.Sessions[*smtp.ServerConn]{
-//		Open: func(c *plexor.Conn) (*smtp.ServerConn, error) {
-//			k := srv.NewConn(c)
-//			return k, k.Open(c.Context())
-//		},
-//		Turn:   func(c *plexor.Conn, k *smtp.ServerConn) error { return k.Turn(c.Context()) },
-//		Closed: func(k *smtp.ServerConn, reason error) { k.Closed(reason) },
-//	}
+// Package mail has the sessions of package plexor that do so.
 type ServerConn struct {
 	srv     *Server
 	nc      net.Conn
@@ -182,6 +175,9 @@ func (c *ServerConn) newSession(ctx context.Context) error {
 // a QUIT or when the client has hung up; an *[Error] that the client was told; [ErrHangUp]; or why reading or writing
 // failed. The contexts of the Session's methods are ctx. A message is taken within one turn.
 func (c *ServerConn) Turn(ctx context.Context) error {
+	if c.end != nil {
+		return c.end // Farewell was told, and the client goes on all the same
+	}
 	c.get()
 	defer c.put()
 	return c.guard(func() error {
@@ -235,7 +231,7 @@ func (c *ServerConn) finish() error {
 	if err := c.flush(); err != nil {
 		return c.ends(err)
 	}
-	if c.left.Load() && c.tx == nil {
+	if (c.left.Load() || c.srv.draining.Load()) && c.tx == nil {
 		return c.farewell(ErrLeaving)
 	}
 	if c.by.IsZero() { // else it is the time of a line that has begun
@@ -299,18 +295,28 @@ func (c *ServerConn) ends(err error) error {
 	return err
 }
 
+// Busy reports whether whoever shuts down has to leave the connection to itself: a message is under way, and is to be
+// taken, or the connection is being closed.
+func (c *ServerConn) Busy() bool { return c.end != nil || c.carrying() }
+
 // Idle is for whoever has the connection and finds that the client has been silent for Limits.CommandTime, between two
 // turns: it tells the client so (421), and the connection is to be closed.
-func (c *ServerConn) Idle() error { return c.between(ErrTooSlow) }
-
-// Leave is for whoever has the connection and is to end it, between two turns, since the server shuts down: it tells
-// the client so (421), and the connection is to be closed.
-func (c *ServerConn) Leave() error { return c.between(ErrLeaving) }
-
-func (c *ServerConn) between(e *Error) error {
+func (c *ServerConn) Idle() error {
 	c.get()
 	defer c.put()
-	return c.farewell(e)
+	return c.farewell(ErrTooSlow)
+}
+
+// Farewell is for whoever has the connection and ends it, between two turns, since the server shuts down: it returns
+// what is to be written before the connection is closed (421), and does not wait. It is nil while a turn runs or a
+// message is under way, and when it was told before.
+func (c *ServerConn) Farewell() []byte {
+	if c.in != nil || c.end != nil || !c.is(opened) || c.carrying() {
+		return nil
+	}
+	c.srv.stats.count(ErrLeaving)
+	_ = c.ends(ErrLeaving) // which Closed is told
+	return AppendReply(nil, ErrLeaving.Code, ErrLeaving.Enhanced, ErrLeaving.Text)
 }
 
 // Closed ends the Session, and is to be called once, when the connection has ended. reason is why; what Turn has
