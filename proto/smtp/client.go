@@ -78,14 +78,14 @@ func NewClient(ctx context.Context, nc net.Conn, o ClientOptions) (*Client, erro
 	c := &Client{o: o, limits: o.Limits.WithDefaults(), nc: nc, in: make([]byte, clientInput)}
 	c.parser = ReplyParser{Line: min(c.limits.ReplyLine, clientInput), Lines: c.limits.ReplyLines}
 	err := c.during(ctx, func() error {
-		if !isDomain(o.Name, true) {
+		if !isDomain(o.Name, true) || !isASCII(o.Name) {
 			return fmt.Errorf("%w: the name %q", ErrAddress, o.Name)
 		}
 		r, err := c.reply(c.limits.GreetTime)
 		if err != nil {
 			return err
 		}
-		if r.Code != 220 {
+		if r.Code/100 != 2 { // the first digit is what counts: RFC 5321, section 4.2
 			return r.err()
 		}
 		return c.greet()
@@ -108,7 +108,7 @@ func (c *Client) greet() error {
 	if err != nil {
 		return err
 	}
-	if r.Code == 250 {
+	if r.Code/100 == 2 {
 		c.learn(r.Lines[1:])
 		return nil
 	}
@@ -118,7 +118,7 @@ func (c *Client) greet() error {
 	if r, err = c.ask("HELO "+c.o.Name, c.limits.CommandTime); err != nil { // RFC 5321, section 3.2
 		return err
 	}
-	if r.Code != 250 {
+	if r.Code/100 != 2 {
 		return r.err()
 	}
 	return nil
@@ -182,7 +182,7 @@ func (c *Client) StartTLS(ctx context.Context, cfg *tls.Config) error {
 		if err != nil {
 			return err
 		}
-		if r.Code != 220 {
+		if r.Code/100 != 2 {
 			return r.err()
 		}
 		if c.r != c.w {
@@ -239,14 +239,14 @@ func (c *Client) login(who Credential, line string, initial []byte) error {
 		switch {
 		case err != nil:
 			return err
-		case r.Code == 235 && failed == nil:
+		case r.Code/100 == 2 && failed == nil:
 			if failed = who.Done(); failed != nil {
 				return c.breaks(failed)
 			}
 			return nil
 		case failed != nil:
 			return failed
-		case r.Code != 334:
+		case r.Code/100 != 3:
 			return r.err()
 		}
 		challenge, err := base64.StdEncoding.Strict().DecodeString(r.Text())

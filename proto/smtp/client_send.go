@@ -75,7 +75,7 @@ func (s *sending) send() error {
 		return err
 	}
 	if none := s.nobody(); none != nil {
-		if r.Code == 354 { // a message without recipients is to be ended, too: RFC 2920, section 3.1
+		if r.Code/100 == 3 { // a message without recipients is to be ended, too: RFC 2920, section 3.1
 			if err := s.c.put([]byte(".\r\n"), s.c.limits.BlockTime); err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (s *sending) send() error {
 			return err
 		}
 	}
-	if r.Code != 354 {
+	if r.Code/100 != 3 {
 		return s.refused(r)
 	}
 	if err := s.data(); err != nil {

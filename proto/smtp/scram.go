@@ -39,7 +39,10 @@ type ScramSecret struct {
 	ServerKey  []byte
 }
 
-// NewScramSecret makes what is kept of a password, with a salt of its own.
+// errScramASCII is a name or password that SCRAM would have to prepare.
+var errScramASCII = errors.New("smtp: a name or password for SCRAM has other characters than ASCII")
+
+// NewScramSecret makes what is kept of a password, with a salt of its own. The password is of ASCII.
 func NewScramSecret(password string, iterations int) (ScramSecret, error) {
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // it never fails
@@ -47,6 +50,9 @@ func NewScramSecret(password string, iterations int) (ScramSecret, error) {
 }
 
 func scramSecret(password string, salt []byte, iterations int) (ScramSecret, error) {
+	if !isASCII(password) {
+		return ScramSecret{}, errScramASCII
+	}
 	if iterations < leastIterations {
 		return ScramSecret{}, fmt.Errorf("smtp: %d iterations of SCRAM, of %d at least", iterations, leastIterations)
 	}
@@ -128,7 +134,7 @@ func (x *scramServer) first(ctx context.Context, message string) ([]byte, error)
 	}
 	user, ok := scramUnescape(parts[0][2:])
 	nonce := parts[1][2:]
-	if !ok || user == "" || !isNonce(nonce) {
+	if !ok || user == "" || !isNonce(nonce) || !isASCII(message) {
 		return nil, errScram
 	}
 	var err error
@@ -180,6 +186,9 @@ type scramClient struct {
 }
 
 func (x *scramClient) Start(bool) (string, []byte, error) {
+	if !isASCII(x.identity + x.user + x.password) {
+		return ScramName, nil, errScramASCII
+	}
 	x.gs2 = "n,,"
 	if x.identity != "" {
 		x.gs2 = "n,a=" + scramEscape(x.identity) + ","

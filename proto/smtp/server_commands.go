@@ -80,7 +80,7 @@ func (c *ServerConn) command(ctx context.Context, line []byte) error {
 		return c.wrong(err)
 	}
 	if c.refused != nil && cmd.Verb != "QUIT" {
-		if c.refused.Code == 421 {
+		if c.refused.Code == 421 || cmd.Verb == "BDAT" { // whose bytes would be commands
 			return c.farewell(c.refused)
 		}
 		return c.wrong(ErrSequence)
@@ -88,6 +88,21 @@ func (c *ServerConn) command(ctx context.Context, line []byte) error {
 	if (c.srv.draining.Load() || c.left.Load()) && (c.tx == nil || c.tx.body == nil && !carries(cmd.Verb)) {
 		return c.farewell(ErrLeaving)
 	}
+	if err := c.obey(ctx, cmd); err != nil {
+		return err
+	}
+	switch cmd.Verb {
+	case "MAIL", "RCPT", "RSET", "BDAT":
+		return nil
+	}
+	if err := c.flush(); err != nil { // RFC 2920, section 3.2: these are not held, whatever comes behind
+		return c.ends(err)
+	}
+	return nil
+}
+
+// obey is command for one that may come now.
+func (c *ServerConn) obey(ctx context.Context, cmd Command) error {
 	switch cmd.Verb {
 	case "MAIL":
 		return c.mail(ctx, cmd.Arg)
@@ -202,6 +217,9 @@ func (c *ServerConn) extensions() []string {
 	return append(all, limits)
 }
 
+// utf8Word is the parameter of VRFY that allows for UTF-8 in the answer (RFC 6531, section 3.7.4.2).
+const utf8Word = " SMTPUTF8"
+
 // verify is VRFY (RFC 5321, section 3.5).
 func (c *ServerConn) verify(ctx context.Context, who string) error {
 	if who == "" {
@@ -212,9 +230,17 @@ func (c *ServerConn) verify(ctx context.Context, who string) error {
 		c.reply(252, Enhanced{2, 1, 5}, "that is not told here; send the mail and see")
 		return nil
 	}
+	utf8 := false
+	if l := len(who) - len(utf8Word); c.srv.UTF8 && l > 0 && strings.EqualFold(who[l:], utf8Word) {
+		who, utf8 = strings.TrimRight(who[:l], " "), true
+	}
 	name, m, err := v.Verify(ctx, who)
 	if err != nil {
 		return c.refuse(err)
+	}
+	if !utf8 && (!isASCII(name) || !m.IsASCII()) { // RFC 6531, section 3.7.4.2
+		c.reply(252, Enhanced{2, 6, 8}, "that can be told with SMTPUTF8 alone")
+		return nil
 	}
 	text := "<" + m.String() + ">"
 	if name != "" {

@@ -129,12 +129,8 @@ func (c *ServerConn) Open(ctx context.Context) error {
 		if err := c.newSession(ctx); err != nil {
 			return err
 		}
-		if c.refused != nil {
-			c.answer(c.refused)
-			if c.refused.Code == 421 {
-				return c.ends(c.refused)
-			}
-		} else {
+		switch {
+		case c.refused == nil:
 			kind := " ESMTP "
 			if c.srv.LMTP {
 				kind = " LMTP "
@@ -144,6 +140,10 @@ func (c *ServerConn) Open(ctx context.Context) error {
 				banner = "ready"
 			}
 			c.reply(220, Enhanced{}, c.srv.name()+kind+banner)
+		case c.refused.Code == 421:
+			return c.farewell(c.refused)
+		default: // RFC 5321, section 3.1: the client is to say QUIT
+			c.answer(c.refused)
 		}
 		return c.finish()
 	})

@@ -1,0 +1,281 @@
+package smtp
+
+import (
+	"testing"
+
+	"github.com/plexor-go/plexor/internal/conformance"
+)
+
+// A rule is a MUST of an RFC, in the order of the text.
+type rule struct {
+	section string
+	what    string
+	tests   string // their names, with blanks between
+	why     string // where there is no test: whose it is
+}
+
+const (
+	ofTheBackend = "the Backend's, which stores, relays or reports"
+	ofTheCaller  = "the caller's, who makes the connection, the message or the choice"
+	ofTheQueue   = "for who relays and keeps mail to be tried again"
+	ofGateways   = "a gateway's, and this is none"
+	notHere      = "that is not offered"
+)
+
+// rfc5321 are the MUSTs of SMTP.
+var rfc5321 = []rule{
+	{"2.1", "a server that answers 250 is responsible for the message", "", ofTheBackend},
+	{"2.2.1", "EHLO is known, and HELO still", "TestSession TestSessions", ""},
+	{"2.2.2", "no keyword is offered that is not registered", "TestSession TestStartTLS", ""},
+	{"2.3.5", "names are whole domains, or an address", "TestSessions TestMailboxes", ""},
+	{"2.3.5", "Postmaster without a domain is taken", "TestSessions TestPaths", ""},
+	{"2.3.8", "CR and LF stand nowhere alone: a server", "TestSmuggling TestCommandLineEnds TestDataEnd", ""},
+	{"2.3.8", "and a client sends none", "TestNeverSent TestEncoder", ""},
+	{"2.3.11", "what stands before the @ is nobody's but the last host's", "TestMailboxes", ""},
+	{"2.4", "verbs in any case", "TestSessions", ""},
+	{"2.4", "the case of local parts is kept", "TestMailboxes TestSessions", ""},
+	{"2.4", "no 8-bit data without 8BITMIME", "TestNotOffered TestEightBitUnseen", ""},
+	{"3.1", "a server that refuses with 554 waits for QUIT", "TestRefusedAtOnce", ""},
+	{"3.2", "HELO has no answer of EHLO's form", "TestSessions TestPeer", ""},
+	{"3.2", "a client that is told that there is no EHLO uses HELO", "TestHELO", ""},
+	{"3.3", "an answer to MAIL says whether it will change", "TestBackendRefuses TestSessions", ""},
+	{"3.3", "source routes are taken, and dropped", "TestSessions TestPaths", ""},
+	{"3.3", "a client needs no more than EHLO said", "TestNotOffered", ""},
+	{"3.3", "RCPT before MAIL: 503", "TestSessions", ""},
+	{"3.3", "no message without 354", "TestRefusedWhole TestHELO", ""},
+	{"3.3", "a message is not refused for its header alone", "TestSession TestThereAndBack", ""},
+	{"3.3", "the commands come in their order", "TestSessions TestSession", ""},
+	{"3.4", "251 and 551 change nothing by themselves", "TestUnknownCodes", ""},
+	{"3.5.1", "VRFY has a mailbox in its answer", "TestVerify", ""},
+	{"3.5.1", "EXPN tells the members", "", notHere},
+	{"3.5.2", "the mailbox stands in angle brackets", "TestVerify", ""},
+	{"3.5.2", "paths are none of the answer", "TestVerify", ""},
+	{"3.5.2", "EXPN that is supported is offered", "TestSession TestSessions", ""},
+	{"3.5.3", "no 250 for what was not verified: 252", "TestSessions TestVerify", ""},
+	{"3.6.2", "a relay reports what it can't deliver, from <>", "", ofTheQueue},
+	{"3.6.3", "a relay does not look into the message", "TestSession TestThereAndBack", ""},
+	{"3.7", "gateways", "", ofGateways},
+	{"3.8", "the server closes behind QUIT and 221, or 421, and not before",
+		"TestSession TestLimits TestTimes TestLeave", ""},
+	{"3.9", "lists", "", ofTheBackend},
+	{"4.1.1", "a client sends no parameter that was not offered", "TestHELO TestNotOffered", ""},
+	{"4.1.1.1", "a client says EHLO or HELO first", "TestHELO TestSend", ""},
+	{"4.1.1.1", "keywords in any case", "TestParameters TestSend", ""},
+	{"4.1.1.2", "a client sends parameters of what was offered alone", "TestHELO TestNotOffered", ""},
+	{"4.1.1.3", "host names of a source route are none of the sender", "TestPaths", ""},
+	{"4.1.1.3", "parameters of what was offered alone", "TestHELO", ""},
+	{"4.1.1.4", "no CR LF more than there are", "TestEncoder TestThereAndBack", ""},
+	{"4.1.1.4", "a message without a last line end is refused or gets one", "TestEncoder TestSend", ""},
+	{"4.1.1.4", "LF . LF is no end", "TestSmuggling TestDataEnd", ""},
+	{"4.1.1.4", "the answer says whether the message was taken", "TestSession TestBackendRefuses TestLimits", ""},
+	{"4.1.1.4", "what fails later is reported", "", ofTheBackend},
+	{"4.1.1.5", "RSET forgets sender, recipients and message, and is answered with 250", "TestSessions", ""},
+	{"4.1.1.5", "RSET does not close the connection", "TestSessions", ""},
+	{"4.1.1.10", "QUIT is answered with 221, and nothing closes before", "TestSession TestPipelining", ""},
+	{"4.1.1.10", "a connection that breaks cancels the message that is not whole", "TestHangUp", ""},
+	{"4.1.1.11", "parameters that are not known: 555", "TestSessions", ""},
+	{"4.1.2", "quoted local parts are the same as others", "TestMailboxes", ""},
+	{"4.1.2", "no control characters in commands", "TestSessions TestCommandLineEnds TestNeverSent", ""},
+	{"4.1.2", "domains with other characters: 501", "TestSessions TestMailboxes", ""},
+	{"4.1.3", "addresses in brackets", "TestMailboxes TestSessions", ""},
+	{"4.1.4", "EHLO comes before a message", "TestSessions", ""},
+	{"4.1.4", "another EHLO resets, if it is taken", "TestSessions", ""},
+	{"4.1.4", "a refused EHLO changes nothing", "TestSessions", ""},
+	{"4.1.4", "a client tells a name that is its own", "TestHELO", ""},
+	{"4.1.4", "no mail is refused for a name that could not be verified", "TestSessions", ""},
+	{"4.1.4", "MAIL in a message: 503, which changes nothing", "TestSessions", ""},
+	{"4.1.4", "wrong parameters: 501, which change nothing", "TestSessions", ""},
+	{"4.1.4", "the last command is QUIT", "TestSend TestClientStartTLSInjection", ""},
+	{"4.1.5", "private commands begin with X", "TestSession TestSessions", ""},
+	{"4.2", "one reply for each command", "TestPipelining TestSessions", ""},
+	{"4.2", "a client goes by the code and not by the text", "TestUnknownCodes", ""},
+	{"4.2", "a reply without text is one", "TestUnknownCodes TestHELO", ""},
+	{"4.2", "codes that are not known count by their first digit", "TestUnknownCodes", ""},
+	{"4.2", "no first digits but 2 to 5", "TestBackendRefuses TestBadReplies", ""},
+	{"4.2.1", "all lines of a reply have the same code", "TestBadReplies TestBackendRefuses FuzzReply", ""},
+	{"4.2.4", "what is not there is not offered", "TestSession TestSessions", ""},
+	{"4.2.5", "the message is the server's from its 250 on", "", ofTheBackend},
+	{"4.3.1", "a client waits for the greeting", "TestClientTimes TestHELO", ""},
+	{"4.3.2", "codes and their order", "TestSessions TestUnknownCodes", ""},
+	{"4.4", "a Received field is put in front, of the form that it has", "TestReceived TestPeer", ""},
+	{"4.4", "FOR has one path", "TestReceived", ""},
+	{"4.4", "other Received fields are left alone", "TestSession TestThereAndBack", ""},
+	{"4.4", "Return-Path", "", ofTheBackend},
+	{"4.4", "the null reverse-path for reports", "TestPipelining TestSend", ""},
+	{"4.4", "four digits for a year", "TestReceived", ""},
+	{"4.5.1", "the least that there is: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY", "TestSessions", ""},
+	{"4.5.1", "Postmaster is a mailbox, in any case", "TestSessions TestPaths", ""},
+	{"4.5.2", "dots are doubled, and taken out", "TestThereAndBack TestDataEnd FuzzData", ""},
+	{"4.5.2", "what a system changes can be undone", "TestThereAndBack", ""},
+	{"4.5.3.1", "lengths of this standard are taken", "TestLimitsOfParameters TestLineLimits", ""},
+	{"4.5.3.1.7", "messages of 64 KiB at least", "TestSend", ""},
+	{"4.5.3.1.8", "100 recipients at least", "TestSend TestSession", ""},
+	{"4.5.3.1.10", "too many recipients: 452, and the others get the message", "TestLimits TestSomeRecipients", ""},
+	{"4.5.3.2", "a client has a time for each command", "TestClientTimes", ""},
+	{"4.5.4", "queues, and when they try again", "", ofTheQueue},
+	{"5", "finding a server by MX", "", ofTheQueue},
+	{"6.1", "no message is lost for frivolous reasons", "", ofTheBackend},
+	{"6.1", "the answer to a message comes soon", "TestSession", ""},
+	{"6.3", "loops are found", "TestReceived", ""},
+	{"6.4", "no repairs by a server that is none of submission", "TestSession TestThereAndBack", ""},
+	{"7.3", "252 where nothing is told", "TestSessions", ""},
+	{"7.8", "refusals say why", "TestBackendRefuses TestLimits", ""},
+	{"B", "trace fields of gateways", "", ofGateways},
+	{"C", "source routes", "TestPaths TestSessions", ""},
+	{"D.2", "EHLO by clients", "TestSend TestHELO", ""},
+	{"D.3", "years", "TestReceived", ""},
+	{"F", "SEND, SOML, SAML, TURN", "TestSessions", ""},
+}
+
+// extensions are the MUSTs of the other RFCs.
+var extensions = map[string][]rule{
+	"1870 SIZE": {
+		{"3", "a message that is too large: 552", "TestLimits TestSessions", ""},
+		{"4", "the parameter has digits, 20 of them at most", "TestSessions", ""},
+		{"6", "a client does not send what is too large", "TestNotOffered", ""},
+		{"6.1", "SIZE does not tell where the message ends", "TestSession TestSmuggling", ""},
+	},
+	"2033 LMTP": {
+		{"4.1", "HELO and EHLO are none", "TestSessions", ""},
+		{"4.2", "DATA without recipients: 503", "TestSessions", ""},
+		{"4.2", "an answer for each recipient, in their order", "TestLMTP TestLMTPAll", ""},
+		{"4.2", "a message that was taken is not lost", "", ofTheBackend},
+		{"4.3", "BDAT LAST likewise; none without recipients", "TestLMTP", ""},
+		{"5", "not on port 25", "", ofTheCaller},
+		{"5", "PIPELINING and ENHANCEDSTATUSCODES are there", "TestSession TestLMTP", ""},
+		{"5", "a client takes the answers that came before the end", "TestLMTPCut", ""},
+	},
+	"2034 ENHANCEDSTATUSCODES": {
+		{"3", "a code in front of the text of 2xx, 4xx and 5xx, of the same class, but for EHLO and the greeting",
+			"TestSession TestBackendRefuses", ""},
+		{"4", "each line of a reply has it", "TestBackendRefuses", ""},
+	},
+	"2920 PIPELINING": {
+		{"3.1", "a client checks each answer", "TestSomeRecipients TestUnknownCodes", ""},
+		{"3.1", "DATA that was taken without recipients is ended", "TestNobodyAnd354", ""},
+		{"3.1", "answers are counted, and may have many lines", "TestUnknownCodes TestAllInOne", ""},
+		{"3.1", "a client does not mix answers up", "TestUnasked TestSomeRecipients", ""},
+		{"3.1", "what is sent at once fits, or is read meanwhile", "TestSend", ""},
+		{"3.2", "1: answers come in the order of the commands", "TestPipelining", ""},
+		{"3.2", "4: a message that was asked for is taken, and is not the next commands", "TestSessions TestSmuggling", ""},
+		{"3.2", "5, 6: answers that are not held", "TestNotHeld", ""},
+		{"3.2", "7: all are sent when there is nothing to read", "TestSession TestSessions", ""},
+		{"3.2", "8: nothing is supposed of commands to come", "TestSmuggling TestHalves", ""},
+		{"3.2", "9: no input is lost", "TestPipelining TestHalves", ""},
+	},
+	"3030 CHUNKING, BINARYMIME": {
+		{"2", "DATA is still there", "TestSession", ""},
+		{"2", "DATA behind BDAT: 503", "TestSessions", ""},
+		{"2", "RSET clears", "TestSessions TestRefusedWhole", ""},
+		{"2", "250 for each chunk", "TestSessions", ""},
+		{"2", "a chunk that is refused is read", "TestLimits TestSessions", ""},
+		{"2", "a client stops behind a refusal, with RSET", "TestRefusedWhole TestSomeRecipients", ""},
+		{"2", "what comes behind a refusal is read, too", "TestLimits", ""},
+		{"2", "a wrong order: 503", "TestSessions", ""},
+		{"2", "text has lines that end in CR LF", "TestSmugglingByChunks TestNeverSent", ""},
+		{"2", "lines that are too long are refused, not cut", "TestLimits", ""},
+		{"3", "binary bytes stay as they are", "TestSmugglingByChunks", ""},
+		{"3", "BINARYMIME by DATA: 503", "TestSessions", ""},
+		{"3", "the parameter is BODY=BINARYMIME", "TestBinary TestSessions", ""},
+		{"3", "no binary message to a server that does not offer it", "TestNotOffered", ""},
+		{"3", "conversions lose nothing", "", notHere + ": it is refused"},
+		{"3", "text in a binary message is in its canonical form", "", ofTheCaller},
+	},
+	"3207 STARTTLS": {
+		{"4", "a public server does not need it", "TestSession", ""},
+		{"4", "the handshake comes right behind 220", "TestStartTLS TestClientStartTLSInjection", ""},
+		{"4.1", "both decide whether what was agreed on is good enough", "TestRequireTLS", ""},
+		{"4.2", "the server forgets", "TestStartTLS", ""},
+		{"4.2", "the client forgets", "TestClientStartTLSInjection", ""},
+		{"4.2", "both know whether there is TLS", "TestStartTLS TestImplicitTLS", ""},
+		{"4.2", "not twice, and not offered twice", "TestStartTLS TestImplicitTLS", ""},
+		{"6", "who is in the middle can't take it away from those who want it", "TestNotOffered TestStartTLS", ""},
+		{"6", "nothing that was said before is used behind", "TestStartTLSInjection TestClientStartTLSInjection", ""},
+	},
+	"3461 DSN": {
+		{"4.1", "NOTIFY has values, and NEVER stands alone", "TestSessions TestNeverSent", ""},
+		{"4.2", "ORCPT has a type and an address of printable characters", "TestSessions TestParameters", ""},
+		{"4.3", "RET has FULL or HDRS", "TestSessions", ""},
+		{"4.4", "ENVID has a value of 100 characters at most", "TestSessions TestNeverSent", ""},
+		{"4.5", "none is there twice", "TestSessions", ""},
+		{"5.1", "what is wrong: 501; nothing is refused for what it asks", "TestSessions TestParameters", ""},
+		{"5.2.1", "a client passes on what came, letter by letter", "TestParametersAreEncoded", ""},
+		{"5.2.2", "and nothing to a server that does not offer it, of which it tells", "TestHELO", ""},
+		{"5.2.3", "reports", "", ofTheBackend},
+		{"5.3", "limits on what a header may have", "", ofTheBackend},
+		{"5.4", "lengths that are taken", "TestLimitsOfParameters", ""},
+		{"6", "the form of reports", "", ofTheBackend},
+	},
+	"4954 AUTH": {
+		{"4", "an initial response is base64, or =", "TestAuth", ""},
+		{"4", "another AUTH behind success: 503", "TestAuth", ""},
+		{"4", "AUTH in a message: 503", "TestAuth", ""},
+		{"4", "334 has base64 alone", "TestAuth", ""},
+		{"4", "* is answered with 501", "TestAuth", ""},
+		{"4", "a server asks for the initial response that it needs", "TestAuth", ""},
+		{"4", "a client sends no initial response that is too long", "TestLongToken", ""},
+		{"4", "an empty one is =", "TestEmptyResponse", ""},
+		{"4", "one that the mechanism has not: 501", "", notHere + ": LOGIN takes the name so, as clients want"},
+		{"4", "no base64: 501, and a client cancels", "TestAuth TestBadChallenge", ""},
+		{"4", "nothing in base64 is skipped", "TestAuth", ""},
+		{"4", "lines of 12288 bytes", "TestAuth TestLongToken", ""},
+		{"4", "an empty identity fails", "TestAuth", ""},
+		{"4", "security layers", "", notHere},
+		{"4", "passwords over TLS alone, unless it is told otherwise", "TestStartTLS TestLogins", ""},
+		{"4", "PLAIN over TLS is there", "TestLogins", ""},
+		{"4", "AUTH is the last of a group", "TestLogins TestNotHeld", ""},
+		{"5", "the AUTH parameter is taken, also by who has not logged in, and then counts for <>",
+			"TestAuthParam TestParameters", ""},
+		{"5", "it is a mailbox, and goes on as it came, or as <>", "TestParametersAreEncoded", ""},
+		{"7", "ESMTPA in Received", "TestAuthParam", ""},
+		{"9", "what is learnt without protection is forgotten behind it", "TestStartTLS", ""},
+		{"14", "a client checks the certificate against the name that it dialled", "TestLogins TestWrongName", ""},
+	},
+	"5802, 7677 SCRAM-SHA-256": {
+		{"2.2", "names and passwords of other characters than ASCII are prepared, or refused", "TestScramASCII", ""},
+		{"5", "the server proves itself, or the client fails", "TestScramServerLies TestLogins", ""},
+		{"5.1", "n= comes first, and m= fails", "TestAuth TestScramServerLies", ""},
+		{"5.1", "commas and equals signs are escaped, others fail", "TestScramEscapes TestAuth", ""},
+		{"5.1", "the nonce begins with the client's, and the server gets its own back", "TestScramServerLies TestAuth", ""},
+		{"5.1", "c= is what was sent first", "TestAuth TestScramExample", ""},
+		{"5.1", "optional extensions that are not known are skipped", "TestScramExtensions", ""},
+		{"6", "a channel binding that is not offered fails", "TestAuth", ""},
+		{"7677 4", "4096 iterations at least", "TestScramServerLies", ""},
+	},
+	"6152 8BITMIME": {
+		{"2", "a client sends bytes over 127 to a server that offers it alone", "TestNotOffered TestEightBitUnseen", ""},
+		{"3", "all bits come", "TestDataEnd TestParametersAreEncoded", ""},
+		{"3", "the body is as BODY says", "TestSession TestParameters", ""},
+	},
+	"6531 SMTPUTF8": {
+		{"3.1", "the keyword has no parameters, and a client ignores those", "TestUTF8Offered", ""},
+		{"3.1", "8BITMIME comes with it", "TestSession", ""},
+		{"3.2", "a client sends no such address to who does not offer it", "TestNotOffered", ""},
+		{"3.3", "addresses are UTF-8", "TestMailboxes TestSessions", ""},
+		{"3.4", "the parameter on MAIL has no value", "TestSessions TestParametersAreEncoded", ""},
+		{"3.5", "no such address without it", "TestSessions", ""},
+		{"3.7.1", "names of EHLO are ASCII", "TestSessions TestNeverSent", ""},
+		{"3.7.4", "no UTF-8 in answers to who does not say that it wants it", "TestVerify", ""},
+	},
+	"8689 REQUIRETLS": {
+		{"2", "the keyword is offered over TLS alone", "TestStartTLS", ""},
+		{"2", "the parameter is for a session with TLS", "TestStartTLS TestRequireTLS", ""},
+		{"2", "the certificate was verified", "TestRequireTLS", ""},
+		{"3", "the field TLS-Required", "", ofTheBackend},
+		{"4.1", "a message has the tag that it came with", "TestStartTLS", ""},
+		{"4.2.1", "a client sends it where all that is so, and not otherwise", "TestRequireTLS", ""},
+		{"5", "reports", "", ofTheBackend},
+	},
+}
+
+func TestMusts(t *testing.T) {
+	table := conformance.New(t)
+	for _, r := range rfc5321 {
+		table.Row("5321 "+r.section+" ("+r.what+")", r.tests, r.why)
+	}
+	for name, rules := range extensions {
+		for _, r := range rules {
+			table.Row(name+" "+r.section+" ("+r.what+")", r.tests, r.why)
+		}
+	}
+}
