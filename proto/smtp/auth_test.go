@@ -133,7 +133,7 @@ func TestScramExample(t *testing.T) {
 			"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 		proof = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 	)
-	c := &scramClient{user: "user", password: "pencil", nonce: nonce}
+	c := &scramClient{user: "user", password: "pencil", random: func() string { return nonce }}
 	name, got, err := c.Start(true)
 	if name != ScramName || string(got) != first || err != nil {
 		t.Errorf("Start: %s, %q, %v", name, got, err)
@@ -174,14 +174,14 @@ func TestScramServerLies(t *testing.T) {
 		"r=nonceX,s=AAAA,i=100000000", // as many as keep a client busy
 		"r=nonceX,s=A,i=4096", "r=nonceX,i=4096,s=AAAA", "r=nonceX,s=AAAA", "m=x,r=nonceX,s=AAAA,i=4096", "", "e=other-error",
 	} {
-		c := &scramClient{user: "u", password: "p", nonce: "nonce"}
+		c := &scramClient{user: "u", password: "p", random: func() string { return "nonce" }}
 		_, _, _ = c.Start(false)
 		if got, err := c.Next([]byte(challenge)); err == nil {
 			t.Errorf("%q is answered with %q", challenge, got)
 		}
 	}
 	for _, proof := range []string{"v=AAAA", "", "e=invalid-proof", "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="} {
-		c := &scramClient{user: "u", password: "p", nonce: "nonce"}
+		c := &scramClient{user: "u", password: "p", random: func() string { return "nonce" }}
 		_, _, _ = c.Start(false)
 		if _, err := c.Next([]byte("r=nonceX,s=AAAA,i=4096")); err != nil {
 			t.Fatal(err)

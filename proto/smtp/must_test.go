@@ -198,7 +198,7 @@ func TestScramExtensions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &scramClient{user: "u", password: "p", nonce: "A"}
+	c := &scramClient{user: "u", password: "p", random: func() string { return "A" }}
 	_, _, _ = c.Start(false)
 	if _, err := c.Next(append(challenge, ",y=more"...)); err != nil {
 		t.Errorf("the client: %v", err)

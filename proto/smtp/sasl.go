@@ -95,7 +95,7 @@ func (x *xoauth2Server) Next(ctx context.Context, response []byte) ([]byte, bool
 	return []byte(`{"status":"401","schemes":"bearer"}`), false, nil
 }
 
-// A Credential is the client's side of one authentication. It is for one.
+// A Credential is the client's side of an authentication. It may be used again, for one at a time.
 type Credential interface {
 	// Start returns the mechanism's name, and the first response; nil: the server speaks first. plain is that passwords
 	// would go over the network as they are: an error ends it before anything is sent.
@@ -123,8 +123,7 @@ func Login(user, password string) Credential {
 	return &passwords{name: "LOGIN", next: [][]byte{[]byte(user), []byte(password)}}
 }
 
-// XOAuth2 is a name and a token, sent by XOAUTH2, over TLS alone. What the server says of a token that it refuses is in
-// the error.
+// XOAuth2 is a name and a token, sent by XOAUTH2, over TLS alone.
 func XOAuth2(user, token string) Credential {
 	return &passwords{name: "XOAUTH2", first: []byte("user=" + user + "\x01auth=Bearer " + token + "\x01\x01"),
 		next: [][]byte{{}}}
@@ -142,24 +141,23 @@ type passwords struct {
 	name  string
 	first []byte
 	next  [][]byte // answers to challenges
-	said  []byte   // the server's last challenge
+	at    int      // the next one
 }
 
 func (p *passwords) Start(plain bool) (string, []byte, error) {
 	if plain {
 		return p.name, nil, ErrPlainPassword
 	}
+	p.at = 0
 	return p.name, p.first, nil
 }
 
 func (p *passwords) Next(challenge []byte) ([]byte, error) {
-	if len(p.next) == 0 {
+	if p.at == len(p.next) {
 		return nil, fmt.Errorf("%w: %q", errChallenge, challenge)
 	}
-	p.said = bytes.Clone(challenge)
-	answer := p.next[0]
-	p.next = p.next[1:]
-	return answer, nil
+	p.at++
+	return p.next[p.at-1], nil
 }
 
 func (p *passwords) Done() error { return nil }

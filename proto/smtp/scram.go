@@ -173,11 +173,12 @@ func (x *scramServer) final(message string) ([]byte, error) {
 // Scram is a name and a password, of which the server learns only whether they are right. identity is as whom to act;
 // empty: as user.
 func Scram(identity, user, password string) Credential {
-	return &scramClient{identity: identity, user: user, password: password, nonce: newNonce()}
+	return &scramClient{identity: identity, user: user, password: password, random: newNonce}
 }
 
 type scramClient struct {
 	identity, user, password string
+	random                   func() string
 	nonce                    string
 	step                     int
 	gs2, bare                string
@@ -189,6 +190,7 @@ func (x *scramClient) Start(bool) (string, []byte, error) {
 	if !isASCII(x.identity + x.user + x.password) {
 		return ScramName, nil, errScramASCII
 	}
+	x.nonce, x.step, x.proved = x.random(), 0, false
 	x.gs2 = "n,,"
 	if x.identity != "" {
 		x.gs2 = "n,a=" + scramEscape(x.identity) + ","
