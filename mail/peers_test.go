@@ -26,7 +26,7 @@ type door struct{ b *box }
 type doorSession struct{ session }
 
 func (d door) NewSession(context.Context, smtp.Peer) (smtp.Session, error) {
-	return doorSession{session{d.b}}, nil
+	return doorSession{session(d)}, nil
 }
 
 func (doorSession) Mechanisms() []string { return loginNames }
