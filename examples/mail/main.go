@@ -1,8 +1,7 @@
 // Command mail takes mail and prints who wrote to whom, what about, and how much.
 //
 //	go run ./examples/mail                         # on tcp://127.0.0.1:2525; stop it with Ctrl-C
-//	swaks --server 127.0.0.1:2525 --to you@x.example
-//	curl --mail-from me@x.example --mail-rcpt you@x.example -T message smtp://127.0.0.1:2525
+//	curl -sS --crlf --mail-from me@x.example --mail-rcpt you@x.example -T go.mod smtp://127.0.0.1:2525/x.example
 //
 // smtp.Server speaks with the client, and mail.Handler has thousands of clients do so on one thread: one that is logged
 // in and says nothing costs neither a stack nor a buffer. What takes the mail is a smtp.Backend, with a session for
@@ -65,6 +64,7 @@ func (s *session) Reset() { s.to = nil }
 func (s *session) Close(error) {}
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	count := new(atomic.Int64)
 	backend := smtp.BackendFunc(func(context.Context, smtp.Peer) (smtp.Session, error) {
 		return &session{count: count}, nil
@@ -77,7 +77,6 @@ func main() {
 		log.Fatal(err)
 	}
 	log.Printf("listening on %s://%s", addr.Network(), addr)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
