@@ -27,8 +27,8 @@ var layers = [][]string{
 	{"coro"},
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
-	{"ipc/shm", "web", "mail", "ftpd"},
-	{"ipc"},
+	{"ipc/shm", "web", "mail", "ftpd", "internal/letter"},
+	{"ipc", "internal/mailcatch"},
 	{"proc"},
 	{"load", "models"},
 	{"compare"},

@@ -1,0 +1,289 @@
+package mailcatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/plexor-go/plexor/internal/letter"
+)
+
+// headBytes is how much of a mail is looked at for the list, in bytes: a mail that is shorter is read, written by one
+// call, and has all of its attachments counted.
+const headBytes = 64 << 10
+
+// heads are buffers of who delivers. A waiting client has none: one is taken when its mail comes.
+var heads = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, headBytes+4<<10)) }}
+
+// Deliver keeps a mail, which is read from r to its end, and returns what the list has of it. When it returns without
+// an error the mail is in the directory, and on the disk unless Options.NoSync is set. An error of r, or the end of
+// ctx between two reads, leaves nothing behind. ErrFull, ErrTooLarge and ErrClosed are found by errors.Is.
+func (s *Store) Deliver(ctx context.Context, e Envelope, r io.Reader) (Mail, error) {
+	m, err := s.deliver(ctx, e, r)
+	s.mu.Lock()
+	switch {
+	case err == nil:
+		s.count.Caught++
+	case errors.Is(err, ErrFull):
+		s.count.Full++
+	case errors.Is(err, ErrTooLarge):
+		s.count.TooLarge++
+	default:
+		s.count.Failed++
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return Mail{}, err
+	}
+	s.tell()
+	return m, nil
+}
+
+func (s *Store) deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, error) {
+	d := &delivery{s: s, now: time.Now()}
+	d.base = s.unique(d.now)
+	d.head = heads.Get().(*bytes.Buffer)
+	d.head.Write(env.appendTrace(d.head.AvailableBuffer(), idOf(d.base), d.now))
+	d.trace = int64(d.head.Len())
+	_, readErr := io.CopyN(d.head, r, headBytes)
+	whole := readErr == io.EOF
+	err := readErr
+	if whole || err == nil {
+		err = d.block(func() error {
+			if err := d.begin(); err != nil || !whole {
+				return err
+			}
+			return d.end(env)
+		})
+	}
+	if err == nil && !whole {
+		if err = d.copy(ctx, r); err == nil {
+			err = d.block(func() error { return d.end(env) })
+		}
+	}
+	if errors.Is(err, errAbandoned) {
+		go d.over(err) // when what still runs has ended
+		return Mail{}, fmt.Errorf("mailcatch: %w", err)
+	}
+	m := d.mail
+	d.over(err) // which waits for a disk only if it failed
+	if err != nil {
+		return Mail{}, fmt.Errorf("mailcatch: %w", err)
+	}
+	return m, nil
+}
+
+// errAbandoned is that Options.Block has not waited.
+var errAbandoned = errors.New("the delivery was broken off")
+
+// block runs what may wait for the disk.
+func (d *delivery) block(f func() error) error {
+	if d.s.options.Block == nil {
+		return f()
+	}
+	var err error
+	if !d.s.options.Block(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.given {
+			err = f()
+		}
+	}) {
+		return errAbandoned
+	}
+	return err
+}
+
+// A delivery is a mail that is being written.
+type delivery struct {
+	s     *Store
+	base  string // of the file
+	now   time.Time
+	head  *bytes.Buffer // how the file begins
+	trace int64         // its length in bytes
+
+	mu    sync.Mutex // held by what waits for the disk, unless that is who delivers
+	file  *os.File   // nil: there is none, or not any more
+	size  int64      // of the file, by now
+	begun bool       // claims are made, and stand
+	given bool       // over was called
+	mail  Mail
+}
+
+// claim asks for room. What was claimed is given back when the mail is in the index, or failed.
+func (s *Store) claim(mails int, bytes int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	var victims []*entry
+	for len(s.index.order)+s.claims+mails > s.limits.Messages || s.index.bytes+s.claimed+bytes > s.limits.Bytes {
+		e := s.index.oldest(func(e *entry) bool { return e.ours })
+		if !s.options.DropOldest || e == nil {
+			return ErrFull
+		}
+		s.index.remove(e)
+		s.count.Dropped++
+		victims = append(victims, e)
+	}
+	s.claims += mails
+	s.claimed += bytes
+	for _, e := range victims { // with the lock held, for these are as many as come
+		_ = s.root.Remove(e.path()) // one that somebody else has deleted takes no room either
+	}
+	return nil
+}
+
+// begin makes the file, and writes its head.
+func (d *delivery) begin() (err error) {
+	if err := d.s.claim(1, 0); err != nil {
+		return err
+	}
+	d.begun = true
+	if err := d.grow(d.head.Len()); err != nil {
+		return err
+	}
+	d.file, err = d.s.root.OpenFile(tmpDir+"/"+d.base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		_, err = d.file.Write(d.head.Bytes())
+	}
+	return err
+}
+
+// copy writes what follows the head.
+func (d *delivery) copy(ctx context.Context, r io.Reader) error {
+	buf := make([]byte, headBytes)
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n, readErr := r.Read(buf)
+		var err error
+		if n > 0 {
+			err = d.block(func() error {
+				err := d.grow(n)
+				if err == nil {
+					_, err = d.file.Write(buf[:n])
+				}
+				return err
+			})
+		}
+		switch {
+		case err != nil:
+			return err
+		case readErr == io.EOF:
+			return nil
+		case readErr != nil:
+			return fmt.Errorf("read: %w", readErr)
+		}
+	}
+}
+
+// grow claims room for n more bytes of the file.
+func (d *delivery) grow(n int) error {
+	if d.size+int64(n)-d.trace > d.s.limits.MessageBytes {
+		return ErrTooLarge
+	}
+	if err := d.s.claim(0, int64(n)); err != nil {
+		return err
+	}
+	d.size += int64(n)
+	return nil
+}
+
+// end puts the file into its place, and the mail into the index.
+func (d *delivery) end(env Envelope) error {
+	s, sync := d.s, !d.s.options.NoSync
+	var err error
+	if sync {
+		err = d.file.Sync()
+	}
+	err = errors.Join(err, d.file.Close())
+	d.file = nil
+	if err == nil {
+		err = s.root.Rename(tmpDir+"/"+d.base, newDir+"/"+d.base)
+	}
+	if err == nil && sync {
+		if err = s.dirs.sync(); err != nil { // the sender tries again
+			err = errors.Join(err, s.root.Remove(newDir+"/"+d.base))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	e := &entry{base: d.base, dir: newDir, prefix: d.trace, file: d.size, ours: true}
+	e.Mail = summarize(d.head.Bytes()[d.trace:], s.limits.Letter)
+	e.envelope(env)
+	e.ID, e.Received, e.Unread = idOf(d.base), d.now.Truncate(time.Millisecond), true
+	e.Size = d.size - d.trace
+	d.mail = s.keep(e, d)
+	return nil
+}
+
+// over ends what is left of the claims, and leaves nothing of what failed. What was abandoned is over when what it
+// waits for is.
+func (d *delivery) over(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.given {
+		return
+	}
+	d.given = true
+	if d.file != nil {
+		_ = d.file.Close() // it is removed
+	}
+	if err != nil && d.mail.ID == "" {
+		_ = d.s.root.Remove(tmpDir + "/" + d.base) // it may not be there
+	}
+	d.s.mu.Lock()
+	if d.begun {
+		d.s.claims--
+		d.s.claimed -= d.size
+	}
+	d.s.mu.Unlock()
+	if d.head.Cap() <= 4*headBytes { // a thousand recipients have made it larger
+		d.head.Reset()
+		heads.Put(d.head)
+	}
+}
+
+// keep puts a mail into the index in the place of its claims, and gives it to those who wait for it.
+func (s *Store) keep(e *entry, d *delivery) Mail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims--
+	s.claimed -= d.size
+	d.begun = false
+	if was := s.index.byID[e.ID]; was != nil { // a look at the directory has found it first
+		return was.Mail
+	}
+	s.index.add(e)
+	s.hand(e)
+	return e.Mail
+}
+
+// summarize is what a list shows of a mail, of which b is the head.
+func summarize(b []byte, l letter.Limits) Mail {
+	m := letter.Read(b, l)
+	var s Mail
+	s.Subject = letter.Clip(letter.Words(m.Header.Get("Subject")), mostSubject)
+	if from := letter.Addresses(m.Header.Get("From")); len(from) > 0 {
+		s.From = clipAddress(from[0])
+	}
+	s.To, s.Cc = clipAddresses(m.Header.Get("To")), clipAddresses(m.Header.Get("Cc"))
+	s.Date = letter.Clip(letter.Words(m.Header.Get("Date")), mostDate)
+	s.MessageID = letter.Clip(letter.Words(m.Header.Get("Message-ID")), mostSubject)
+	s.Snippet = letter.Line(m.Said(4*mostSnippet), mostSnippet)
+	for i := range m.Parts {
+		if m.Attached(i) {
+			s.Attachments++
+		}
+	}
+	return s
+}
