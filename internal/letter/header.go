@@ -12,7 +12,10 @@ import (
 )
 
 // A Field is one of a header. The value has its line ends taken out, and is not decoded.
-type Field struct{ Name, Value string }
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // A Header are the fields in their order.
 type Header []Field
@@ -59,7 +62,7 @@ func (m *Letter) header(b []byte) (h Header, body []byte) {
 			m.met("HeaderBytes")
 			value = value[:room]
 		}
-		h = append(h, Field{string(bytes.TrimRight(name, " \t")), unfold(value)})
+		h = append(h, Field{Name: string(bytes.TrimRight(name, " \t")), Value: unfold(value)})
 		at = end
 	}
 	return h, nil

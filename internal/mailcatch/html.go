@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ func (p *Page) html(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Security-Policy", htmlPolicy)
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, `<!DOCTYPE html><base target="_blank">`) // a client that has gone needs none
-		_, _ = io.WriteString(w, withImages(l))                           // likewise
+		_, _ = io.WriteString(w, withImages(l, tamed(l.HTML())))          // likewise
 		return nil
 	})
 	if err != nil {
@@ -36,10 +37,18 @@ func (p *Page) html(w http.ResponseWriter, r *http.Request) {
 // imageTypes are those of images in HTML, which browsers show and do nothing else with.
 var imageTypes = []string{"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"}
 
-// withImages is the HTML with each cid: that names an image of the mail (RFC 2392) replaced by that image, up to a
-// bound of all together.
-func withImages(l *letter.Letter) string {
-	s := l.HTML()
+// wild are elements that a Content-Security-Policy does not hold, or not in time: Chromium connects for <link
+// rel=preconnect>, and to where a frame is to lead before it asks whether it may. By a connection a server learns that
+// the mail is read, even if no request follows. <meta http-equiv=refresh> and <base> are held; this is a second wall.
+var wild = regexp.MustCompile(`(?i)<(/?)(link|meta|base|iframe|frame|object|embed|applet|portal|fencedframe)`)
+
+// tamed gives them names of elements that there are not. There is no other way to write the begin of a tag than by
+// these letters, so that nothing has to be parsed, and what is no tag is text that looks a little different.
+func tamed(s string) string { return wild.ReplaceAllString(s, "<${1}x-$2") }
+
+// withImages is s, the HTML of l, with each cid: that names an image of the mail (RFC 2392) replaced by that image,
+// up to a bound of all together.
+func withImages(l *letter.Letter, s string) string {
 	images := make(map[string]*letter.Part)
 	for i := range l.Parts {
 		p := &l.Parts[i]

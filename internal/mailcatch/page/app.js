@@ -73,7 +73,7 @@ function item(m) {
 	const a = make("a", "", null,
 		make("div", "row", null, make("span", "who", who), make("span", "when", when(m.received))),
 		make("div", "row", null, make("span", "subject", m.subject || "(no subject)"),
-			make("span", "clip", m.attachments ? "📎 " + m.attachments : "")),
+			make("span", "clip", m.attachments ? m.attachments + (m.attachments > 1 ? " files" : " file") : "")),
 		make("div", "snippet", m.snippet || "\u00a0"))
 	a.href = "#" + m.id
 	a.title = "To: " + m.recipients.slice(0, 10).join(", ")
@@ -86,7 +86,7 @@ function drawList() {
 	list.replaceChildren(...state.mails.map(item))
 	list.scrollTop = top
 	choose()
-	$("count").textContent = state.unread ? `${state.unread} unread of ${state.total}` : `${state.total} mails`
+	$("count").textContent = state.unread ? `${state.unread} unread of ${state.total}` : state.total === 1 ? "1 mail" : `${state.total} mails`
 	document.title = (state.unread ? `(${state.unread}) ` : "") + "Mail"
 	list.hidden = !state.mails.length
 	$("empty").hidden = !list.hidden
@@ -151,7 +151,7 @@ function draw(m) {
 	$("fields").replaceChildren(...fields)
 	$("files").hidden = !m.files.length
 	$("files").replaceChildren(...m.files.map(f => {
-		const a = make("a", "button", null, make("span", "", "📎 " + f.name), make("span", "size", size(f.size)))
+		const a = make("a", "button", null, make("span", "", "↓ " + f.name), make("span", "size", size(f.size)))
 		a.href = `${api}/${m.id}/parts/${f.part}`
 		a.title = f.type
 		return a
