@@ -74,7 +74,7 @@ func defaults(t *testing.T) map[string]string {
 }
 
 // port is a port as pages write them: behind an address, or behind a word that says so.
-var port = regexp.MustCompile(`\b(?:8080|8088|8443|900\d|63[78]\d|11311)\b`)
+var port = regexp.MustCompile(`\b(?:2525|8025|8080|8088|8443|900\d|63[78]\d|11311)\b`)
 
 // A yard is where commands are run: with programs that are built already, and a command go that takes those.
 type yard struct {

@@ -28,7 +28,7 @@ type serveCmd struct {
 	Workers   int           `placeholder:"N" help:"Serve by N processes that share the sockets; this one is then their master: HUP reloads, TTIN and TTOU are one more and one fewer, USR2 upgrades, TERM drains, INT is quick. Default: serve in this process. With --model=processes, how many of these there are for each address (default 16)."`
 	Model     *string       `placeholder:"NAME" help:"Serve by one of the textbook's ways to wait, and not by the engine: to try and to read. The names stand above."`
 	PIDFile   string        `name:"pid-file" placeholder:"FILE" help:"Where the master of --workers writes its process id."`
-	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo, upper, http or ftp; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells); for http root=DIR with list=yes, access=common or combined, metrics=/PATH; for ftp root=DIR with user=NAME:PASSWORD,… or users=FILE with one a line (they read and write), anonymous=yes (reads; so without any user), passive=FIRST-LAST, public=ADDRESS, require=tls,resume; tls is then TLS from the first byte, and tcp has AUTH TLS. Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
+	Offers    []string      `arg:"" optional:"" name:"SERVICE=ADDRESS" help:"SERVICE is echo, upper, http, ftp or smtp; ADDRESS is tcp://host:port, tls://host:port, udp://host:port or unix:///path, with options as a query: frame=SPEC for messages, cert=FILE and key=FILE for tls (default: a self-signed pair made at start, whose fingerprint the log tells); for http root=DIR with list=yes, access=common or combined, metrics=/PATH; for ftp root=DIR with user=NAME:PASSWORD,… or users=FILE with one a line (they read and write), anonymous=yes (reads; so without any user), passive=FIRST-LAST, public=ADDRESS, require=tls,resume; tls is then TLS from the first byte, and tcp has AUTH TLS; for smtp, which catches mail, maildir=DIR with http=ADDRESS for a page and REST, fault=RULE|RULE, keep=N, sync=no, token=FILE, host=NAME (docs/mail.md). Port 0 takes a free one. Default: upper=tcp://127.0.0.1:8088 echo=tcp://127.0.0.1:9000 echo=udp://127.0.0.1:9000"`
 }
 
 // Run serves until a signal.
@@ -95,7 +95,7 @@ func (s *serveCmd) Run(c *console) error {
 		srv.Log.Warn("sockets were handed over that no address is for; they are closed", "how many", n)
 	}
 	tellManager(srv, "READY=1", fmt.Sprintf("MAINPID=%d", os.Getpid()))
-	return s.untilSignal(srv, signals, c)
+	return s.untilSignal(srv, offers, signals, c)
 }
 
 // offers are those of the command line, or the default ones.
@@ -122,6 +122,9 @@ func closeSites(offers []offer) {
 		}
 		if o.ftp != nil {
 			o.ftp.close()
+		}
+		if o.mail != nil {
+			o.mail.close()
 		}
 	}
 }
@@ -150,15 +153,26 @@ func listen(srv *plexor.Server, offers []offer, inStreams bool, c *console) erro
 			if o.ftp != nil {
 				fingerprint = o.ftp.fingerprint
 			}
+			if o.mail != nil && !o.secure {
+				fingerprint = o.mail.fingerprint
+			}
 			line += " fingerprint=" + fingerprint
 		}
 		c.status(green, "listening", "%s", line)
+		if o.mail != nil && o.mail.page != nil {
+			line := fmt.Sprintf("%s %s driver=%s loops=%d", mailPage, o.mail.pageAddr, driver, loops)
+			if o.mail.page.ownCertificate() {
+				_, fingerprint := srv.SelfSigned()
+				line += " fingerprint=" + fingerprint
+			}
+			c.status(green, "listening", "%s", line)
+		}
 	}
 	return nil
 }
 
 // untilSignal waits for the first signal and drains, or for the server to fail.
-func (s *serveCmd) untilSignal(srv *plexor.Server, signals <-chan os.Signal, c *console) error {
+func (s *serveCmd) untilSignal(srv *plexor.Server, offers []offer, signals <-chan os.Signal, c *console) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Wait() }()
 	select {
@@ -167,6 +181,11 @@ func (s *serveCmd) untilSignal(srv *plexor.Server, signals <-chan os.Signal, c *
 	case sig := <-signals:
 		tellManager(srv, "STOPPING=1")
 		c.status(yellow, "draining", "after %v; %v at most, a second signal ends at once", sig, s.Drain)
+		for _, o := range offers {
+			if o.mail != nil {
+				o.mail.leave()
+			}
+		}
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), s.Drain, fmt.Errorf("--drain=%v is over", s.Drain))
 	defer cancel()

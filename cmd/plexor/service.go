@@ -36,8 +36,9 @@ func upper(p []byte) []byte {
 type offer struct {
 	name    string
 	service service
-	site    *site    // of http
-	ftp     *ftpSite // of ftp
+	site    *site     // of http
+	ftp     *ftpSite  // of ftp
+	mail    *mailSite // of smtp
 	target
 }
 
@@ -54,13 +55,16 @@ func (o offer) ownCertificate() bool {
 	if o.ftp != nil {
 		return o.ftp.cert == nil
 	}
+	if o.mail != nil && !o.secure {
+		return o.mail.fingerprint != ""
+	}
 	return o.target.ownCertificate()
 }
 
 // parseOffer reads one, all of it, so that nothing is listening yet when something is wrong.
 func parseOffer(arg string) (offer, error) {
 	name, address, ok := strings.Cut(arg, "=")
-	known := strings.Join(append(slices.Sorted(maps.Keys(services)), ftpService, httpService), ", ")
+	known := strings.Join(append(slices.Sorted(maps.Keys(services)), ftpService, httpService, smtpService), ", ")
 	if !ok {
 		return offer{}, usagef("%q: want SERVICE=ADDRESS, such as echo=tcp://127.0.0.1:9000", arg)
 	}
@@ -72,6 +76,8 @@ func parseOffer(arg string) (offer, error) {
 		own = httpOptions
 	case name == ftpService:
 		own, pair = ftpOptions, nil
+	case name == smtpService:
+		own = smtpOwn(address)
 	case o.service == nil:
 		return offer{}, usagef("%q: unknown service %q; there are %s", arg, name, known)
 	}
@@ -84,6 +90,8 @@ func parseOffer(arg string) (offer, error) {
 		o.site, err = o.parseSite()
 	case ftpService:
 		o.ftp, err = o.parseFTP()
+	case smtpService:
+		o.mail, err = o.parseSMTP()
 	}
 	if err != nil {
 		return offer{}, usagef("%q: %w", arg, err)
@@ -98,6 +106,8 @@ func (o offer) open(srv *plexor.Server, inStreams bool) (string, error) {
 	switch {
 	case o.ftp != nil:
 		return o.ftp.open(srv, o)
+	case o.mail != nil:
+		return o.mail.open(srv, o)
 	case o.site != nil:
 		h, options := o.site.handler(srv.Log)
 		a, err = srv.Open(o.address(), web.Handler(h, options))

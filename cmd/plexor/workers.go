@@ -59,6 +59,11 @@ type common struct{ Cert, Key []byte } // in DER, PKCS #8: of tls:// addresses t
 
 // runMaster serves by worker processes.
 func (s *serveCmd) runMaster(offers []offer, c *console) error {
+	for _, o := range offers {
+		if o.mail != nil {
+			return usagef("--workers: smtp= catches mail in one process, whose page shows it: leave --workers out")
+		}
+	}
 	if l, err := loop.New(loop.Options{Driver: s.Driver}); errors.Is(err, loop.ErrUnknownDriver) {
 		return usagef("--driver=%s: %w", s.Driver, err)
 	} else if err != nil {

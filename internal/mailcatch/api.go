@@ -35,6 +35,7 @@ func (p *Page) info(w http.ResponseWriter, r *http.Request) {
 	limits := p.store.Limits()
 	answer(w, http.StatusOK, map[string]any{
 		"smtp": p.options.SMTP, "total": l.Total, "unread": l.Unread, "counts": p.store.Counts(),
+		"waiting": p.store.Waiting(),
 		"limits": map[string]int64{
 			"messages": int64(limits.Messages), "bytes": limits.Bytes, "messageBytes": limits.MessageBytes,
 		},
@@ -210,6 +211,8 @@ func (p *Page) wait(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer context.AfterFunc(p.left, func() { leave(ErrClosed) })()
 	m, err := p.store.Wait(ctx, want)
 	if errors.Is(err, context.DeadlineExceeded) && r.Context().Err() == nil {
 		fail(w, http.StatusNotFound, fmt.Sprintf("no such mail has come within %v", timeout))

@@ -54,7 +54,7 @@ func (s *Store) deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, e
 	whole := readErr == io.EOF
 	err := readErr
 	if whole || err == nil {
-		err = d.block(func() error {
+		err = d.block(ctx, func() error {
 			if err := d.begin(); err != nil || !whole {
 				return err
 			}
@@ -63,7 +63,7 @@ func (s *Store) deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, e
 	}
 	if err == nil && !whole {
 		if err = d.copy(ctx, r); err == nil {
-			err = d.block(func() error { return d.end(env) })
+			err = d.block(ctx, func() error { return d.end(env) })
 		}
 	}
 	if errors.Is(err, errAbandoned) {
@@ -82,12 +82,12 @@ func (s *Store) deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, e
 var errAbandoned = errors.New("the delivery was broken off")
 
 // block runs what may wait for the disk.
-func (d *delivery) block(f func() error) error {
+func (d *delivery) block(ctx context.Context, f func() error) error {
 	if d.s.options.Block == nil {
 		return f()
 	}
 	var err error
-	if !d.s.options.Block(func() {
+	if !d.s.options.Block(ctx, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if !d.given {
@@ -166,7 +166,7 @@ func (d *delivery) copy(ctx context.Context, r io.Reader) error {
 		n, readErr := r.Read(buf)
 		var err error
 		if n > 0 {
-			err = d.block(func() error {
+			err = d.block(ctx, func() error {
 				err := d.grow(n)
 				if err == nil {
 					_, err = d.file.Write(buf[:n])

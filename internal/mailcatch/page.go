@@ -1,6 +1,7 @@
 package mailcatch
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"embed"
@@ -46,6 +47,8 @@ type Page struct {
 	session string // the cookie's value
 	feed    web.Events
 	cancel  func()
+	left    context.Context // done when nobody is to wait any more
+	leave   context.CancelFunc
 
 	mu      sync.Mutex
 	pending *time.Timer // of news that are not told yet
@@ -61,6 +64,7 @@ const newsEvery = 100 * time.Millisecond
 // NewPage makes a page of a store and of the rules that its server asks.
 func NewPage(s *Store, f *Faults, o PageOptions) *Page {
 	p := &Page{store: s, faults: f, options: o}
+	p.left, p.leave = context.WithCancel(context.Background())
 	log := o.Log
 	if log == nil {
 		log = slog.Default()
@@ -96,8 +100,12 @@ func NewPage(s *Store, f *Faults, o PageOptions) *Page {
 	return p
 }
 
-// Close ends the streams of news. The store is its owner's to close.
+// Leave lets all go who wait for mail, with 503, and those who would: for a server that shuts down.
+func (p *Page) Leave() { p.leave() }
+
+// Close is Leave, and ends the streams of news. The store is its owner's to close.
 func (p *Page) Close() {
+	p.leave()
 	p.cancel()
 	p.mu.Lock()
 	p.closed = true

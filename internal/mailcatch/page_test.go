@@ -243,7 +243,7 @@ func TestRESTWait(t *testing.T) {
 	if f := <-got; f.Subject != "hello" || f.Text != "code 1234\n" {
 		t.Errorf("got %+v", f)
 	}
-	closed := make(chan string, 1)
+	closed := make(chan string, 2)
 	go func() { closed <- get[map[string]string](s, 503, "GET", "/api/v1/wait?to=z%40y", "")["error"] }()
 	until(t, waits)
 	if err := s.store.Close(); err != nil {
@@ -251,6 +251,17 @@ func TestRESTWait(t *testing.T) {
 	}
 	if why := <-closed; !strings.Contains(why, "closed") {
 		t.Errorf("it says %q", why)
+	}
+	s = newSite(t, Options{}, PageOptions{})
+	go func() { closed <- get[map[string]string](s, 503, "GET", "/api/v1/wait?to=z%40y", "")["error"] }()
+	until(t, func() bool {
+		s.store.mu.Lock()
+		defer s.store.mu.Unlock()
+		return len(s.store.waiters) == 1
+	})
+	s.page.Leave()
+	if why := <-closed; !strings.Contains(why, "closed") {
+		t.Errorf("at Leave it says %q", why)
 	}
 }
 

@@ -7,6 +7,7 @@
 package mailcatch
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -78,7 +79,7 @@ type Options struct {
 	// Block, if set, runs what may wait for the disk in a Deliver, and returns true when that has returned, as coro.Await
 	// can on a coroutine of a loop. false breaks the delivery off, whether f has begun, will, or not. The other methods do
 	// not use it.
-	Block func(f func()) bool
+	Block func(ctx context.Context, f func()) bool
 	// Rescan is how often the directory is looked at for what others have put there (default 2 s; negative: never).
 	Rescan time.Duration
 	// Log gets what goes wrong with the directory (default slog.Default()).

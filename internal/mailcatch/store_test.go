@@ -76,7 +76,7 @@ func TestDeliverFails(t *testing.T) {
 		dir := t.TempDir()
 		o := Options{Limits: Limits{MessageBytes: most, Bytes: 2 * most, Messages: 3}}
 		if blocks {
-			o.Block = func(f func()) bool { f(); return true }
+			o.Block = func(_ context.Context, f func()) bool { f(); return true }
 		}
 		s := openStore(t, dir, o)
 		half := strings.NewReader
@@ -138,7 +138,7 @@ func TestDeliverAbandoned(t *testing.T) {
 		dir := t.TempDir()
 		var behind sync.WaitGroup
 		n := 0
-		s := openStore(t, dir, Options{Block: func(f func()) bool {
+		s := openStore(t, dir, Options{Block: func(_ context.Context, f func()) bool {
 			if n++; n < 2 { // the head is written, the rest is not
 				f()
 				return true

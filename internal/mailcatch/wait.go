@@ -68,6 +68,13 @@ func (s *Store) Wait(ctx context.Context, want Want) (Mail, error) {
 	return Mail{}, context.Cause(ctx)
 }
 
+// Waiting is how many wait.
+func (s *Store) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiters)
+}
+
 // hand gives a mail to all who wait for it. The store's lock is held.
 func (s *Store) hand(e *entry) {
 	for w := range s.waiters {
