@@ -97,9 +97,15 @@ func fieldName(name []byte) bool {
 	return true
 }
 
+var lineEnds = strings.NewReplacer("\r\n", "", "\n", "")
+
 // unfold takes the line ends out (RFC 5322, section 2.2.3).
 func unfold(b []byte) string {
-	return strings.TrimSpace(strings.NewReplacer("\r\n", "", "\n", "").Replace(string(b)))
+	s := strings.TrimSpace(string(b))
+	if strings.IndexByte(s, '\n') < 0 {
+		return s
+	}
+	return lineEnds.Replace(s)
 }
 
 // mostDecoded is how much of a value is decoded, in bytes: longer than any that a person reads.

@@ -48,6 +48,9 @@ func (b *Backend) ServerFor(s *smtp.Server) *smtp.Server {
 	if s.Limits.TextLine == 0 {
 		s.Limits.TextLine = -1 // long lines are a mistake that somebody wants to see here, and no attack
 	}
+	if s.Limits.Messages == 0 {
+		s.Limits.Messages = 1 << 20 // the store has a bound
+	}
 	if s.Limits.Recipients == 0 {
 		s.Limits.Recipients = 1000
 	}
