@@ -97,7 +97,10 @@ s.quit()`, port}, ""},
 			return err
 		}
 		defer c.Close()
-		if err := errors.Join(c.Mail("a@x.example"), c.Rcpt("go@x.example")); err != nil {
+		if err := c.Mail("a@x.example"); err != nil {
+			return err
+		}
+		if err := c.Rcpt("go@x.example"); err != nil {
 			return err
 		}
 		w, err := c.Data()
