@@ -149,7 +149,7 @@ func (d *delivery) begin() (err error) {
 	if err := d.grow(d.head.Len()); err != nil {
 		return err
 	}
-	d.file, err = d.s.root.OpenFile(tmpDir+"/"+d.base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	d.file, err = d.s.folders.create(d.base)
 	if err == nil {
 		_, err = d.file.Write(d.head.Bytes())
 	}
@@ -207,7 +207,7 @@ func (d *delivery) end(env Envelope) error {
 	err = errors.Join(err, d.file.Close())
 	d.file = nil
 	if err == nil {
-		err = s.root.Rename(tmpDir+"/"+d.base, newDir+"/"+d.base)
+		err = s.folders.publish(d.base)
 	}
 	if err == nil && sync {
 		if err = s.dirs.sync(); err != nil { // the sender tries again

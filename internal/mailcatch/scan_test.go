@@ -154,6 +154,33 @@ func TestEscape(t *testing.T) {
 	}
 }
 
+// TestReplaced: folders that somebody has deleted and made again are found again.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir, Options{})
+	for _, name := range []string{tmpDir, newDir} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if name == tmpDir {
+			if _, err := s.Deliver(t.Context(), someone("a@b"), strings.NewReader("x")); err == nil {
+				t.Error("a mail was taken without a folder")
+			}
+		}
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		id := deliver(t, s, someone("a@b"), text(name, "")).ID
+		if got := content(t, s, id); got != text(name, "") {
+			t.Errorf("%q came back", got)
+		}
+		if n, err := s.Delete(id); n != 1 || err != nil {
+			t.Errorf("deleted %d, %v", n, err)
+		}
+	}
+}
+
 // TestTmp: what was left in tmp long ago is removed; what may be another's work is not.
 func TestTmp(t *testing.T) {
 	t.Parallel()

@@ -127,6 +127,7 @@ type Store struct {
 	host    string // for names of files
 	readers chan struct{}
 	dirs    dirSync
+	folders folders
 	stop    chan struct{}
 	done    chan struct{}
 
@@ -196,11 +197,15 @@ func (s *Store) begin() error {
 	}
 	s.host = safeHost(host)
 	s.sweep()
-	if err := s.rescan(); err != nil {
-		_ = dir.Close() // it was read alone
-		return err
+	if err = s.folders.open(s.root); err == nil {
+		if err = s.rescan(); err != nil {
+			_ = s.folders.close() // nothing was written
+		}
 	}
-	return nil
+	if err != nil {
+		_ = dir.Close() // it was read alone
+	}
+	return err
 }
 
 // safeHost is a host's name as part of a file's name.
@@ -244,7 +249,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.done
-	return errors.Join(s.dirs.close(), s.root.Close())
+	return errors.Join(s.dirs.close(), s.folders.close(), s.root.Close())
 }
 
 // Counts returns the totals.
