@@ -28,7 +28,7 @@ const (
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Serve   serveCmd   `cmd:"" help:"Serve echo, upper, http or smtp on one or more addresses, until SIGINT or SIGTERM."`
+	Serve   serveCmd   `cmd:"" help:"Serve echo, upper, http, ftp or smtp on one or more addresses, until SIGINT or SIGTERM."`
 	Dial    dialCmd    `cmd:"" help:"Connect standard input and output to an address, as nc does."`
 	Bench   benchCmd   `cmd:"" help:"Put load on an address, check what comes back, and report rates and latencies."`
 	Get     getCmd     `cmd:"" help:"Fetch many URLs at once, on one thread, and show where the time went."`
