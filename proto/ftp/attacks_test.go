@@ -327,3 +327,19 @@ func TestClientArguments(t *testing.T) {
 		t.Errorf("Dial: %v", err)
 	}
 }
+
+// TestCrowd logs a user in too often.
+func TestCrowd(t *testing.T) {
+	r := newRig(t, &Server{Limits: Limits{UserSessions: 2}})
+	c := r.in()
+	r.in()
+	d := r.talk()
+	d.do("USER joe", 331)
+	d.do("PASS secret", 421)
+	d.ended()
+	c.do("REIN", 220) // one logs out
+	r.in()
+	if n := r.srv.Stats().Crowded; n != 1 {
+		t.Errorf("Crowded = %d, want 1", n)
+	}
+}

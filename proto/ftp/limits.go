@@ -18,7 +18,8 @@ type Limits struct {
 	// Errors is how many commands in a row may be none (default 20) before the session ends with 421: who speaks another
 	// protocol here is not served for ever.
 	Errors int
-	// UserSessions is how many sessions a user has at once (default 256). The next login is 421.
+	// UserSessions is how many sessions a user has at once (default: as many as there are connections, for everybody may
+	// be the same anonymous one). The next login is 421.
 	UserSessions int
 
 	// LoginTime is how long a client may take to log in (default 1 minute), handshake included.
@@ -40,21 +41,20 @@ type Limits struct {
 
 // The defaults.
 const (
-	defaultLine         = 2048
-	defaultPath         = 1024
-	defaultDepth        = 64
-	defaultEntries      = 1_000_000
-	defaultStatEntries  = 1000
-	defaultTries        = 3
-	defaultErrors       = 20
-	defaultUserSessions = 256
-	defaultLoginTime    = time.Minute
-	defaultIdleTime     = 5 * time.Minute
-	defaultDataWait     = 30 * time.Second
-	defaultStallTime    = time.Minute
-	defaultLeastRate    = 64
-	defaultWriteTime    = 30 * time.Second
-	defaultFailDelay    = time.Second
+	defaultLine        = 2048
+	defaultPath        = 1024
+	defaultDepth       = 64
+	defaultEntries     = 1_000_000
+	defaultStatEntries = 1000
+	defaultTries       = 3
+	defaultErrors      = 20
+	defaultLoginTime   = time.Minute
+	defaultIdleTime    = 5 * time.Minute
+	defaultDataWait    = 30 * time.Second
+	defaultStallTime   = time.Minute
+	defaultLeastRate   = 64
+	defaultWriteTime   = 30 * time.Second
+	defaultFailDelay   = time.Second
 )
 
 // WithDefaults is l with its zero fields filled, and those that are negative 0 where that means none.
@@ -65,7 +65,6 @@ func (l Limits) WithDefaults() Limits {
 	}{
 		{&l.Line, defaultLine}, {&l.Path, defaultPath}, {&l.Depth, defaultDepth}, {&l.Entries, defaultEntries},
 		{&l.StatEntries, defaultStatEntries}, {&l.Tries, defaultTries}, {&l.Errors, defaultErrors},
-		{&l.UserSessions, defaultUserSessions},
 	} {
 		if *f.v <= 0 {
 			*f.v = f.d

@@ -159,7 +159,7 @@ func (c *Session) linger() {
 func (s *Server) enter(user string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sessions[user] >= s.limits.UserSessions {
+	if most := s.limits.UserSessions; most > 0 && s.sessions[user] >= most {
 		return false
 	}
 	s.sessions[user]++
