@@ -29,7 +29,7 @@ func Handler(s *ftp.Server) plexor.Handler {
 	if h.log == nil {
 		h.log = slog.Default()
 	}
-	return plexor.Sessions[*conn]{Open: h.open, Turn: h.turn, Closed: h.closed}
+	return plexor.Sessions[*conn]{Open: h.open, Turn: h.turn, Leave: h.leave, Closed: h.closed}
 }
 
 type handler struct {
@@ -54,11 +54,31 @@ func (h *handler) turn(c *plexor.Conn, k *conn) error {
 	k.inTurn = true
 	err := k.session.Turn()
 	k.inTurn = false
+	if err == nil && k.leaves {
+		err = k.session.Leave()
+	}
 	if err != nil && err != io.EOF {
 		h.log.Debug("a session of FTP ended", "peer", c.String(), "err", err)
 		return io.EOF
 	}
 	return err
+}
+
+// leave has a session say farewell when the server shuts down: now, or behind the transfer that goes on.
+func (h *handler) leave(c *plexor.Conn, k *conn) bool {
+	if k.leaves {
+		return true
+	}
+	if k.leaves = true; !k.inTurn {
+		coro.On(c.Loop()).Go(context.Background(), "ftp: farewell", func(context.Context) error {
+			if k.inTurn || k.over {
+				return nil
+			}
+			_ = k.session.Leave() // a client that is gone needs no reply
+			return c.Close()
+		})
+	}
+	return true
 }
 
 func (h *handler) closed(k *conn, _ error) {
@@ -89,6 +109,7 @@ type conn struct {
 	finished chan struct{} // closed when f has returned; nil: none runs
 	timer    *loop.Timer   // ends a session that rests for too long; nil: none is set
 	inTurn   bool
+	leaves   bool // the server shuts down
 	over     bool
 }
 

@@ -244,3 +244,50 @@ func (s stuckFS) Stat(string) (os.FileInfo, error) {
 	<-s.free
 	return nil, os.ErrNotExist
 }
+
+// TestDrain: at Shutdown who waits is told so, and a transfer goes on to its end, behind which its client is told.
+func TestDrain(t *testing.T) {
+	drivers(t, func(t *testing.T, driver string) {
+		srv := &plexor.Server{Driver: driver, Loops: 1}
+		addr, dir := serve(t, new(ftp.Server), srv)
+		const size = 16 << 20
+		if err := os.WriteFile(filepath.Join(dir, "big"), make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		waits, new := dial(t, addr), dial(t, addr)
+		new.want("220")
+		waits.want("220")
+		waits.do("USER joe", "331")
+		waits.do("PASS secret", "230")
+		c := dial(t, addr)
+		c.want("220")
+		c.do("USER joe", "331")
+		c.do("PASS secret", "230")
+		c.do("TYPE I", "200")
+		var port int
+		line := c.do("EPSV", "229")
+		if _, err := fmt.Sscanf(line[strings.Index(line, "(")+1:], "|||%d|", &port); err != nil {
+			t.Fatal(err)
+		}
+		data, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer data.Close()
+		c.do("RETR big", "150")
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- srv.Shutdown(ctx) }()
+		waits.want("421")
+		new.want("421")
+		if n, err := io.Copy(io.Discard, data); n != size || err != nil {
+			t.Errorf("got %d bytes, %v", n, err)
+		}
+		c.want("226")
+		c.want("421")
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -343,6 +343,9 @@ func (c *Session) Expire() error {
 	return c.farewell(421, "You were silent for too long.")
 }
 
+// Leave says farewell because the server shuts down, between two turns. It returns io.EOF, or why it could not.
+func (c *Session) Leave() error { return c.farewell(421, "This server shuts down.") }
+
 // startTLS makes the handshake on the control connection, of which nothing was read ahead.
 func (c *Session) startTLS() error {
 	c.bind = newBinding()
