@@ -146,23 +146,6 @@ func (k *conn) Block(f func()) bool {
 	return true
 }
 
-// across does f on the loop, as a coroutine, and waits for it, unless the caller is there already.
-func (k *conn) across(f func()) {
-	l := k.c.Loop()
-	if l.OnLoop() {
-		f()
-		return
-	}
-	done := make(chan struct{})
-	err := l.Post(func() {
-		coro.On(l).Start(context.Background(), "ftp", func(context.Context) error { f(); return nil }).
-			OnEnd(func(error) { close(done) })
-	})
-	if err == nil {
-		<-done
-	}
-}
-
 // Read is of net.Conn, as those behind it.
 func (k *conn) Read(p []byte) (int, error)  { return k.c.Read(p) }
 func (k *conn) Write(p []byte) (int, error) { return k.c.Write(p) }
@@ -170,7 +153,7 @@ func (k *conn) Close() error                { return k.c.Close() }
 func (k *conn) RemoteAddr() net.Addr        { return k.c.RemoteAddr() }
 
 func (k *conn) LocalAddr() (a net.Addr) {
-	k.across(func() { a = k.c.LocalAddr() })
+	across(k.c, func() { a = k.c.LocalAddr() })
 	return a
 }
 
@@ -181,7 +164,7 @@ func (k *conn) SetDeadline(t time.Time) error {
 // SetReadDeadline wakes a Read that waits.
 func (k *conn) SetReadDeadline(t time.Time) (err error) {
 	err = net.ErrClosed
-	k.across(func() {
+	across(k.c, func() {
 		if !k.over {
 			err = k.c.SetReadDeadline(t)
 		}

@@ -291,3 +291,64 @@ func TestDrain(t *testing.T) {
 		}
 	})
 }
+
+// TestDial is a client of coroutines: it fetches, stores, and is cancelled in the midst of both, with the whole on one
+// loop beside its server.
+func TestDial(t *testing.T) {
+	cert, _, err := plexor.NewSelfSigned("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<19)
+	drivers(t, func(t *testing.T, driver string) {
+		for name, security := range map[string]ftp.Security{"plain": ftp.PlainText, "explicit": ftp.Explicit,
+			"implicit": ftp.Implicit} {
+			s := &ftp.Server{TLS: cfg, Implicit: security == ftp.Implicit, Binding: ftp.BindRequire}
+			addr, dir := serve(t, s, &plexor.Server{Driver: driver, Loops: 1})
+			err := plexor.RunOn(t.Context(), loop.Options{Driver: driver}, func(ctx context.Context) error {
+				c, err := ftp.Dial(ctx, addr, ftp.ClientOptions{User: "joe", Password: "secret", Security: security,
+					TLS: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}, Dial: ftpd.Dial})
+				if err != nil {
+					return err
+				}
+				defer c.Close()
+				for range 2 {
+					if _, err := c.Stor(ctx, "big", 0, bytes.NewReader(big)); err != nil {
+						return fmt.Errorf("Stor: %w", err)
+					}
+					var b bytes.Buffer
+					if _, err := c.Retr(ctx, "big", 0, &b); err != nil || !bytes.Equal(b.Bytes(), big) {
+						return fmt.Errorf("Retr: %d bytes, %w", b.Len(), err)
+					}
+				}
+				ended, cancel := context.WithCancel(ctx)
+				_, err = c.Retr(ended, "big", 0, writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil }))
+				if !errors.Is(err, context.Canceled) {
+					return fmt.Errorf("Retr, cancelled: %w", err)
+				}
+				mine := errors.New("mine")
+				_, err = c.Stor(ctx, "part", 0, io.MultiReader(strings.NewReader("part"), failing{mine}))
+				if !errors.Is(err, mine) {
+					return fmt.Errorf("Stor, broken off: %w", err)
+				}
+				_, err = c.ReadDir(ctx, "/")
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if st := s.Stats(); st.Transfers != 5 {
+				t.Errorf("%s: %+v", name, st)
+			}
+			if b, err := os.ReadFile(filepath.Join(dir, "part")); len(b) > 4 || err != nil {
+				t.Errorf("%s: the part is %q, %v", name, b, err)
+			}
+		}
+	})
+}
+
+// failing is a Reader.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -38,7 +38,10 @@ type ClientOptions struct {
 	// client's own, so that data connections resume the session of their control connection, as servers want it.
 	TLS *tls.Config
 
-	// Dial makes all connections (default: package net's).
+	// Dial makes all connections (default: package net's). Their deadlines are set by other goroutines too, when a context
+	// ends, as net.Conn allows; a connection of a loop's coroutine needs a wrapper for that (see package ftpd's Dial). One
+	// that has StartTLS(*tls.Config) error is asked for TLS by that, and one that has Abort() error to end without
+	// close_notify by that.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Listen, if set, makes data connections active: the server connects. It is called with this end's address of the
 	// control connection, and port 0.

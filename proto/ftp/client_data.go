@@ -217,10 +217,11 @@ func (c *Client) abort(name string, d *dataConn, err error) error {
 		_ = c.broken(e)
 		return err
 	}
-	if d.nc != nil {
-		if tc, ok := d.nc.(*tls.Conn); ok { // without close_notify, or an upload would count
-			_ = tc.NetConn().Close()
-		}
+	switch nc := d.nc.(type) { // without close_notify, or an upload would count
+	case *tls.Conn:
+		_ = nc.NetConn().Close()
+	case interface{ Abort() error }:
+		_ = nc.Abort()
 	}
 	d.close()
 	for range 2 {
