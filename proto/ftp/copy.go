@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -12,47 +13,66 @@ import (
 const (
 	// copyBuffer is what a transfer reads at once, in bytes.
 	copyBuffer = 64 << 10
-	// leastPiece and mostPiece are between how many bytes a download checks its deadline: a piece that took less than
-	// pieceTime makes the next one twice as long.
-	leastPiece = 64 << 10
-	mostPiece  = 8 << 20
-	pieceTime  = 100 * time.Millisecond
+	// mostPiece is after how many bytes a download looks at its clock, at the latest.
+	mostPiece = 8 << 20
+	// mostWrite is how much is written with one deadline where nobody tells how much of it has left: a record of TLS.
+	mostWrite = 16 << 10
 )
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
-// send is a download of f, from where it stands.
-func (t *transfer) send(nc net.Conn, f File) error {
-	b := copyBuffers.Get().(*[copyBuffer]byte)
-	defer copyBuffers.Put(b)
-	piece := int64(leastPiece)
-	if t.user.Rate > 0 {
-		piece = min(piece, max(t.user.Rate/10, 512))
+// send is a download of f, from offset on, where it stands.
+func (t *transfer) send(nc net.Conn, f File, offset int64) error {
+	if _, ok := nc.(io.ReaderFrom); !ok || t.user.Rate > 0 {
+		return t.sendPieces(nc, f)
 	}
+	// By sendfile(2) where nc and f can. What has left is known when the deadline passes, so a piece may be large.
 	src := io.LimitedReader{R: f}
 	for {
-		_ = nc.SetWriteDeadline(t.deadline(piece)) // a connection that is over says so at the write
+		_ = nc.SetWriteDeadline(t.deadline(0)) // a connection that is over says so at the write
 		if t.ctx.Err() != nil {
 			return context.Cause(t.ctx) // it may have moved the deadline before
 		}
-		begin := time.Now()
-		src.N = piece
-		n, err := io.CopyBuffer(nc, &src, b[:]) // by sendfile(2) where nc and f can
+		src.N = mostPiece
+		n, err := io.Copy(nc, &src)
 		t.moved.Add(n)
+		switch {
+		case err == nil && n < mostPiece:
+			return nil
+		case n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && t.ctx.Err() == nil: // it is slow, and not still
+			if !t.late() {
+				_, err = f.Seek(offset+t.moved.Load(), io.SeekStart) // what was read of it may not have left
+			}
+		}
 		if err != nil {
 			return err
 		}
-		if n < piece {
-			return nil
+	}
+}
+
+// sendPieces is send by copies, and at the user's rate.
+func (t *transfer) sendPieces(nc net.Conn, f File) error {
+	b := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(b)
+	room := b[:]
+	if t.user.Rate > 0 {
+		room = room[:min(int64(len(room)), max(t.user.Rate/10, 512))]
+	}
+	for {
+		n, err := f.Read(room)
+		if n > 0 {
+			if err := t.put(nc, room[:n]); err != nil {
+				return err
+			}
+			if err := t.slow(); err != nil {
+				return err
+			}
 		}
 		switch {
-		case t.user.Rate > 0:
-			err = t.slow()
-		case time.Since(begin) < pieceTime:
-			piece = min(2*piece, mostPiece)
-		}
-		if err != nil {
-			return err
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return localError{err}
 		}
 	}
 }
@@ -85,13 +105,20 @@ func (t *transfer) sendText(nc net.Conn, f io.Reader) error {
 
 // put writes p.
 func (t *transfer) put(nc net.Conn, p []byte) error {
-	_ = nc.SetWriteDeadline(t.deadline(int64(len(p)))) // a connection that is over says so at the write
-	if t.ctx.Err() != nil {
-		return context.Cause(t.ctx)
+	for len(p) > 0 {
+		piece := p[:min(len(p), mostWrite)]
+		_ = nc.SetWriteDeadline(t.deadline(len(piece))) // a connection that is over says so at the write
+		if t.ctx.Err() != nil {
+			return context.Cause(t.ctx)
+		}
+		n, err := nc.Write(piece)
+		t.moved.Add(int64(n))
+		if err != nil {
+			return err
+		}
+		p = p[n:]
 	}
-	n, err := nc.Write(p)
-	t.moved.Add(int64(n))
-	return err
+	return nil
 }
 
 // slow waits as long as the user's rate wants it.

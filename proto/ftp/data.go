@@ -258,20 +258,32 @@ func (t *transfer) open(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// deadline is until when piece bytes more have to have moved.
-func (t *transfer) deadline(piece int64) time.Time {
+// deadline is until when something has to have moved, or all of piece bytes that are written at once.
+func (t *transfer) deadline(piece int) time.Time {
 	l := &t.srv.limits
 	if l.StallTime == 0 {
 		return time.Time{}
 	}
 	by := time.Now().Add(l.StallTime)
-	if l.LeastRate > 0 {
-		rate := float64(l.LeastRate)
-		by = by.Add(time.Duration(float64(piece) / rate * float64(time.Second)))
-		all := t.began.Add(l.StallTime + time.Duration(float64(t.moved.Load()+piece)/rate*float64(time.Second)))
-		if all.Before(by) {
-			by = all
-		}
+	if l.LeastRate == 0 {
+		return by
+	}
+	by = by.Add(atRate(int64(piece), l.LeastRate))
+	if all := t.due().Add(atRate(int64(piece), l.LeastRate)); all.Before(by) {
+		by = all
 	}
 	return by
+}
+
+// due is until when what has moved should have, at the least rate.
+func (t *transfer) due() time.Time {
+	return t.began.Add(t.srv.limits.StallTime + atRate(t.moved.Load(), t.srv.limits.LeastRate))
+}
+
+// late reports whether the transfer has been slower than the least rate.
+func (t *transfer) late() bool { return t.srv.limits.LeastRate > 0 && time.Now().After(t.due()) }
+
+// atRate is how long n bytes take.
+func atRate(n int64, rate int) time.Duration {
+	return time.Duration(float64(n) / float64(rate) * float64(time.Second))
 }

@@ -30,7 +30,7 @@ type Limits struct {
 	// DataWait is how long a transfer waits for its data connection and its handshake (default 30 s).
 	DataWait time.Duration
 	// StallTime is how long a data connection may stand still (default 1 minute), and LeastRate how many bytes a second
-	// it moves at least once it moves (default 64; negative: none). Else the transfer is 426.
+	// it has to have moved in all (default 512; negative: none). Else the transfer is 426.
 	StallTime time.Duration
 	LeastRate int
 	// WriteTime is how long a reply may wait for the client to take it (default 30 s).
@@ -52,7 +52,7 @@ const (
 	defaultIdleTime    = 5 * time.Minute
 	defaultDataWait    = 30 * time.Second
 	defaultStallTime   = time.Minute
-	defaultLeastRate   = 64
+	defaultLeastRate   = 512
 	defaultWriteTime   = 30 * time.Second
 	defaultFailDelay   = time.Second
 )

@@ -206,6 +206,44 @@ func TestStalled(t *testing.T) {
 	r.has("up", "x")
 }
 
+// TestSlowReader has a client that takes a little now and then, for longer than a connection may stand still: it gets
+// all. One that takes nothing any more does not hold the transfer up for longer than that.
+func TestSlowReader(t *testing.T) {
+	r := newRig(t, &Server{Limits: Limits{StallTime: 150 * time.Millisecond}})
+	text := strings.Repeat("0123456789abcdef", 1<<19) // more than the sockets take
+	r.file("big", text)
+	c := r.in()
+	data := c.passive()
+	_ = data.(*net.TCPConn).SetReadBuffer(64 << 10) // so that it shows
+	c.do("RETR big", 150)
+	begin := time.Now()
+	var got strings.Builder
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		if _, err := io.CopyN(&got, data, 128<<10); err != nil {
+			if err != io.EOF {
+				t.Error(err)
+			}
+			tick.Stop()
+			break
+		}
+	}
+	if d := time.Since(begin); got.String() != text || d < 300*time.Millisecond {
+		t.Errorf("got %d bytes in %v", got.Len(), d)
+	}
+	c.want(226)
+	r.sparse("big", bigger)
+	data = c.passive()
+	c.do("RETR big", 150)
+	if _, err := io.CopyN(io.Discard, data, 1<<20); err != nil {
+		t.Error(err)
+	}
+	begin = time.Now()
+	c.want(426)
+	if d := time.Since(begin); d > 5*time.Second {
+		t.Errorf("a client that takes nothing holds it up for %v", d)
+	}
+}
+
 // TestLeastRate has a client that sends a byte now and then: the time that this takes in all is bounded.
 func TestLeastRate(t *testing.T) {
 	r := newRig(t, &Server{Limits: Limits{StallTime: 300 * time.Millisecond, LeastRate: 1 << 20}})

@@ -38,12 +38,12 @@ func (c *Session) doRETR(arg string) answer {
 		}
 		return c.failed("RETR", err)
 	}
-	text := c.flags&asciiType != 0
+	text, offset := c.flags&asciiType != 0, c.offset
 	t := c.begin("RETR", abs, func(t *transfer, nc net.Conn) error {
 		if text {
 			return t.sendText(nc, f)
 		}
-		return t.send(nc, f)
+		return t.send(nc, f, offset)
 	}, func() error {
 		_ = f.Close() // it was read alone
 		return nil
