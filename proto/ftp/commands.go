@@ -313,6 +313,8 @@ func (c *Session) failed(op string, err error) answer {
 		return say(550, "There is one of that name already.")
 	case errors.Is(err, ErrNotRegular):
 		return say(550, "That is no regular file.")
+	case errors.Is(err, errBusy):
+		return say(450, "That file is being written.")
 	case errors.Is(err, fs.ErrInvalid):
 		return say(550, "That can't be done with it.")
 	case noSpace(err):

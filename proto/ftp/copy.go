@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"sync"
@@ -144,8 +145,9 @@ func (t *transfer) slow() error {
 // An upload is where bytes that come are put.
 type upload struct {
 	f     File
-	at    int64 // where the next byte goes
-	size  int64 // of the file
+	info  fs.FileInfo // of it, as it was
+	at    int64       // where the next byte goes
+	size  int64       // of the file
 	text  bool
 	held  bool // a CR is
 	quota *Quota

@@ -61,16 +61,10 @@ func (c *Session) doDELE(arg string) answer {
 	if bad != nil {
 		return *bad
 	}
-	var size int64
-	if q := c.user.Quota; q != nil {
-		if info, err := c.user.FS.Stat(name); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
-	}
-	if err := c.user.FS.Remove(name); err != nil {
+	err := c.user.Quota.free(c.user.FS, name, func() error { return c.user.FS.Remove(name) })
+	if err != nil {
 		return c.failed("DELE", err)
 	}
-	c.user.Quota.Add(-size)
 	return say(250, "It is removed.")
 }
 
@@ -100,7 +94,11 @@ func (c *Session) doRNTO(arg string) answer {
 	case name == ".":
 		return say(550, "That is the root.")
 	}
-	if err := c.user.FS.Rename(c.rename[1:], name); err != nil {
+	if name == c.rename[1:] {
+		return say(250, "It has that name.")
+	}
+	err := c.user.Quota.free(c.user.FS, name, func() error { return c.user.FS.Rename(c.rename[1:], name) })
+	if err != nil {
 		return c.failed("RNTO", err)
 	}
 	return say(250, "It is renamed.")

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"sync/atomic"
 )
 
 // A FileSystem is what a user sees. Names are as [fs.ValidPath] wants them, without a slash in front; "." is the
@@ -137,6 +136,9 @@ func (d dir) open(name string, flag int) (File, error) {
 	return f, nil
 }
 
+// Lstat does not follow a link.
+func (d dir) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
+
 func (d dir) Mkdir(name string) error { return d.root.Mkdir(name, 0o777) }
 
 func (d dir) Remove(name string) error {
@@ -158,28 +160,6 @@ func (d dir) RemoveDir(name string) error {
 }
 
 func (d dir) Rename(from, to string) error { return d.root.Rename(from, to) }
-
-// A Quota bounds the bytes that one or several users store. What is there already is the caller's to count, by the
-// first Add. Any goroutine may call its methods.
-type Quota struct {
-	Most int64 // in bytes
-	used atomic.Int64
-}
-
-// Used is how many bytes are stored, as far as it was told.
-func (q *Quota) Used() int64 { return q.used.Load() }
-
-// Add counts n bytes more, or fewer if n is negative; false, and nothing is counted, if more are not allowed.
-func (q *Quota) Add(n int64) bool {
-	if q == nil {
-		return true
-	}
-	if q.used.Add(n) > q.Most && n > 0 {
-		q.used.Add(-n)
-		return false
-	}
-	return true
-}
 
 // Measure counts what is in fsys below name, and returns it.
 func Measure(fsys FileSystem, name string) (n int64, err error) {

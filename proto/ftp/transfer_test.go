@@ -325,6 +325,49 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// TestQuotaCheats has a file written, replaced, removed and renamed over by two sessions at once, so that more is
+// counted as free than was counted as stored.
+func TestQuotaCheats(t *testing.T) {
+	r := newRig(t, &Server{})
+	q := &Quota{Most: 1000}
+	r.user.Quota = q
+	c, d := r.in(), r.in()
+	c.put("STOR x", strings.Repeat("x", 100), 226)
+	data := c.passive()
+	c.do("STOR a", 150)
+	write(t, data, strings.Repeat("x", 60))
+	for !strings.Contains(c.do("STAT", 213).Lines[0], ": 60 bytes") {
+	}
+	for _, line := range []string{"STOR a", "APPE a"} {
+		d.passive()
+		d.do(line, 450)
+	}
+	d.do("DELE a", 450)
+	d.do("RNFR x", 350)
+	d.do("RNTO a", 450)
+	d.do("RNFR a", 350)
+	d.do("RNTO b", 250) // it is the same file
+	d.do("DELE b", 450)
+	data.Close()
+	c.want(226)
+	if n := q.Used(); n != 160 {
+		t.Errorf("Used = %d, want 160", n)
+	}
+	d.do("RNFR x", 350)
+	d.do("RNTO b", 250) // 60 bytes are gone
+	d.do("RNFR b", 350)
+	d.do("RNTO b", 250)
+	if n := q.Used(); n != 100 {
+		t.Errorf("Used = %d, want 100", n)
+	}
+	if err := os.Symlink("b", filepath.Join(r.dir, "link")); err == nil {
+		d.do("DELE link", 250)
+	}
+	if n, err := Measure(r.user.FS, "."); n != q.Used() || n != 100 || err != nil {
+		t.Errorf("Used = %d, Measure = %d, %v", q.Used(), n, err)
+	}
+}
+
 // TestText is TYPE A in both directions.
 func TestText(t *testing.T) {
 	r := newRig(t, &Server{})

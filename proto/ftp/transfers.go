@@ -74,17 +74,13 @@ func (c *Session) store(name, arg string, how Creation, atEnd bool) answer {
 	if bad != nil {
 		return *bad
 	}
-	var before int64
-	if c.user.Quota != nil && how == Replace {
-		if info, err := c.user.FS.Stat(file); err == nil && info.Mode().IsRegular() {
-			before = info.Size()
-		}
+	if how == Replace && c.user.Quota != nil { // what it has is counted before it is cut off
+		how = Keep
 	}
 	f, err := c.user.FS.Create(file, how)
 	if err != nil {
 		return c.failed(name, err)
 	}
-	c.user.Quota.Add(-before)
 	u, err := c.upload(f, atEnd)
 	if err != nil {
 		_ = f.Close() // nothing was written
@@ -98,13 +94,21 @@ func (c *Session) store(name, arg string, how Creation, atEnd bool) answer {
 
 // upload goes to where the first byte is to be. What was there behind it is cut off: the file ends where the upload
 // does.
-func (c *Session) upload(f File, atEnd bool) (*upload, error) {
+func (c *Session) upload(f File, atEnd bool) (u *upload, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{f: f, at: c.offset, size: info.Size(), text: c.flags&asciiType != 0, quota: c.user.Quota,
+	u = &upload{f: f, info: info, at: c.offset, size: info.Size(), text: c.flags&asciiType != 0, quota: c.user.Quota,
 		most: c.user.MostFile}
+	if err := u.quota.begin(info); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			c.user.Quota.end(info)
+		}
+	}()
 	switch {
 	case atEnd:
 		u.at = u.size
@@ -125,6 +129,7 @@ func (c *Session) storeTo(name, abs string, u *upload) *transfer {
 	return c.begin(name, abs, func(t *transfer, nc net.Conn) error {
 		return t.receive(nc, u)
 	}, func() error {
+		defer u.quota.end(u.info)
 		if err := u.f.Close(); err != nil {
 			return localError{err}
 		}
