@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -22,8 +23,8 @@ func netAddr(a sock.Addr) net.Addr {
 }
 
 // peerOf is the address at the other end of a tcp connection; invalid for unix sockets.
-func peerOf(s sock.Socket) netip.AddrPort {
-	ap, err := s.RemoteAddrPort()
+func peerOf(lc *loop.Conn) netip.AddrPort {
+	ap, err := lc.RemoteAddrPort()
 	if err != nil {
 		return netip.AddrPort{} // a unix socket, or the peer is gone already
 	}

@@ -40,13 +40,15 @@ import (
 // connections then behave in the bubble as package net's do. A goroutine that waits for one is blocked, and not
 // durably, and its deadlines pass by the system's clock.
 type Client struct {
-	// Dialer holds the choices for each connection. Its Lookup is called by the goroutine that dials; the callbacks of its
-	// TLS run on a loop, as part of the handshake of a tls address, and must not block.
+	// Dialer holds the choices for each connection. Its Lookup is called by the goroutine that dials; the callbacks of
+	// its TLS run on a loop, as part of the handshake of a tls address, and must not block.
 	Dialer Dialer
 	// Driver is what the loops wait on (default "auto", the best that works here), and Loops how many there are (default
 	// one a core).
 	Driver string
 	Loops  int
+	// Network is what the loops stand on in place of the kernel's sockets (default none): see Server.Network.
+	Network loop.Network
 	// Log gets what nobody else is told (default slog.Default()).
 	Log *slog.Logger
 
@@ -96,7 +98,8 @@ func (c *Client) startLocked() error {
 		log = slog.Default()
 	}
 	log, endLog := sample.New(log, nil)
-	g, err := loop.NewGroup(loop.GroupOptions{Loops: c.Loops, Options: loop.Options{Driver: c.Driver, Log: log}})
+	g, err := loop.NewGroup(loop.GroupOptions{Loops: c.Loops,
+		Options: loop.Options{Driver: c.Driver, Network: c.Network, Log: log}})
 	if err != nil {
 		endLog()
 		return err
@@ -196,7 +199,7 @@ func (c *Client) parse(network, address string) (*endpoint, *Dialer, error) {
 // lookUpFamily is the Dialer's Lookup, of which it leaves one family.
 func (c *Client) lookUpFamily(six bool, a sock.Addr) func(context.Context, string) ([]netip.Addr, error) {
 	return func(ctx context.Context, name string) ([]netip.Addr, error) {
-		found, err := c.Dialer.lookUp(ctx, a)
+		found, err := c.lookUp(ctx, &c.Dialer, a)
 		var ips []netip.Addr
 		for _, f := range found {
 			if ap, ok := f.AddrPort(); ok && ap.Addr().Is6() == six {
@@ -207,13 +210,20 @@ func (c *Client) lookUpFamily(six bool, a sock.Addr) func(context.Context, strin
 	}
 }
 
+func (c *Client) lookUp(ctx context.Context, d *Dialer, a sock.Addr) ([]sock.Addr, error) {
+	if _, literal := a.AddrPort(); c.Network != nil && d.Lookup == nil && !literal && a.Scheme != "unix" {
+		return lookUpOn(c.Network, a)
+	}
+	return d.lookUp(ctx, a)
+}
+
 func (c *Client) dial(ctx context.Context, d *Dialer, ep *endpoint) (net.Conn, error) {
 	var failed []error // of the attempts
 	conn, err := func() (net.Conn, error) {
 		if ctx == nil {
 			return nil, errNoContext("Client.Dial")
 		}
-		addrs, err := d.lookUp(ctx, ep.addr) // here, where it may block for as long as it likes
+		addrs, err := c.lookUp(ctx, d, ep.addr) // here, where it may block for as long as it likes
 		if err != nil {
 			return nil, err
 		}

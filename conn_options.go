@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -64,14 +65,39 @@ func (c *Conn) SetTrafficClass(class int) error { return c.option(trafficClass(c
 // judgement as the connection goes on (TCP_QUICKACK, tcp(7)). Linux.
 func (c *Conn) SetQuickAck(on bool) error { return c.option(quickAck(on)) }
 
+// A setting is an option with its value: how it is set of a descriptor, and of a connection on a loop.Network; nil:
+// there is none.
+type setting struct {
+	of func(sock.Socket) error
+	on func(*loop.Conn) error
+}
+
+// virtual reports whether the connection is one on a loop.Network.
+func (s *stream) virtual() bool { return s.lc.Loop().Network() != nil }
+
+// onNetwork sets one of a connection on a loop.Network.
+func (x setting) onNetwork(lc *loop.Conn) error {
+	if x.on == nil {
+		return errNoNetwork
+	}
+	return x.on(lc)
+}
+
+var errNoNetwork error = &sock.OptionError{Option: "of a descriptor",
+	Problem: "a connection of a Network does not have it", Err: errors.ErrUnsupported}
+
 // option sets one, for the handler.
-func (c *Conn) option(set func(sock.Socket) error) error {
+func (c *Conn) option(x setting) error {
 	if err := c.usable("set"); err != nil {
 		return err
 	}
 	err := net.ErrClosed
-	if k := c.raw.lc.Socket(); k != sock.None && !c.raw.is(closed) {
-		err = set(k)
+	if lc := c.raw.lc; !lc.Gone() && !c.raw.is(closed) {
+		if c.raw.virtual() {
+			err = x.onNetwork(lc)
+		} else {
+			err = x.of(lc.Socket())
+		}
 	}
 	if err != nil {
 		return c.optionError(err)
@@ -93,23 +119,39 @@ func (c *Conn) optionError(err error) error {
 var errNoTCP error = &sock.OptionError{Option: "of tcp", Problem: "a unix socket does not have it",
 	Err: errors.ErrUnsupported}
 
-func noDelay(on bool) func(sock.Socket) error {
-	return func(k sock.Socket) error { return k.SetNoDelay(on) }
+func noDelay(on bool) setting {
+	return setting{func(k sock.Socket) error { return k.SetNoDelay(on) }, number(loop.NoDelay, toInt(on))}
 }
 
-func keepAlive(on bool) func(sock.Socket) error {
-	return func(k sock.Socket) error {
+func toInt(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// number is how an option is set on a loop.Network.
+func number(o loop.Option, value int) func(*loop.Conn) error {
+	return func(lc *loop.Conn) error { return lc.SetOption(o, value) }
+}
+
+func keepAlive(on bool) setting {
+	idle := 0
+	if on {
+		idle = int(keepAliveTime / time.Second)
+	}
+	return setting{func(k sock.Socket) error {
 		return ofTCP(k, func() error { return k.SetKeepAlive(sock.KeepAlive{Off: !on}) })
-	}
+	}, number(loop.KeepAlive, idle)}
 }
 
-func keepAlivePeriod(d time.Duration) func(sock.Socket) error {
-	return func(k sock.Socket) error {
+func keepAlivePeriod(d time.Duration) setting {
+	return setting{func(k sock.Socket) error {
 		return ofTCP(k, func() error { return k.SetKeepAlive(sock.KeepAlive{Idle: seconds(d, 0)}) })
-	}
+	}, number(loop.KeepAlive, int(seconds(d, 0)/time.Second))}
 }
 
-func keepAliveConfig(c net.KeepAliveConfig) func(sock.Socket) error {
+func keepAliveConfig(c net.KeepAliveConfig) setting {
 	a := sock.KeepAlive{Off: !c.Enable}
 	if c.Enable {
 		a.Idle, a.Interval = seconds(c.Idle, keepAliveTime), seconds(c.Interval, keepAliveTime)
@@ -117,7 +159,8 @@ func keepAliveConfig(c net.KeepAliveConfig) func(sock.Socket) error {
 			a.Count = keepAliveCount
 		}
 	}
-	return func(k sock.Socket) error { return ofTCP(k, func() error { return k.SetKeepAlive(a) }) }
+	return setting{func(k sock.Socket) error { return ofTCP(k, func() error { return k.SetKeepAlive(a) }) },
+		number(loop.KeepAlive, int(a.Idle/time.Second))}
 }
 
 // ofTCP sets what the system takes of a unix socket too, without effect.
@@ -128,20 +171,22 @@ func ofTCP(k sock.Socket, set func() error) error {
 	return set()
 }
 
-func readBuffer(bytes int) func(sock.Socket) error {
-	return func(k sock.Socket) error { return k.SetRecvBuffer(bytes) }
+func readBuffer(bytes int) setting {
+	return setting{of: func(k sock.Socket) error { return k.SetRecvBuffer(bytes) }}
 }
 
-func writeBuffer(bytes int) func(sock.Socket) error {
-	return func(k sock.Socket) error { return k.SetSendBuffer(bytes) }
+func writeBuffer(bytes int) setting {
+	return setting{of: func(k sock.Socket) error { return k.SetSendBuffer(bytes) }}
 }
 
-func userTimeout(d time.Duration) func(sock.Socket) error {
-	return func(k sock.Socket) error { return k.SetUserTimeout(d) }
+func userTimeout(d time.Duration) setting {
+	return setting{func(k sock.Socket) error { return k.SetUserTimeout(d) },
+		number(loop.UserTimeout, int(d/time.Millisecond))}
 }
 
-func linger(sec int) func(sock.Socket) error {
-	return func(k sock.Socket) error {
+// linger is all the loop's on a Network, where nothing else would do it.
+func linger(sec int) setting {
+	return setting{func(k sock.Socket) error {
 		return ofTCP(k, func() error {
 			switch {
 			case sec > 0:
@@ -151,18 +196,24 @@ func linger(sec int) func(sock.Socket) error {
 			}
 			return k.SetLinger(0)
 		})
-	}
+	}, func(*loop.Conn) error {
+		if sec > 0 {
+			return errLinger
+		}
+		return nil
+	}}
 }
 
 var errLinger error = &sock.OptionError{Option: "linger", Problem: "close would hold its thread: Limits.Linger " +
 	"is for how long the loop sees to delivery", Err: errors.ErrUnsupported}
 
-func trafficClass(class int) func(sock.Socket) error {
-	return func(k sock.Socket) error { return ofTCP(k, func() error { return k.SetTrafficClass(class) }) }
+func trafficClass(class int) setting {
+	return setting{func(k sock.Socket) error { return ofTCP(k, func() error { return k.SetTrafficClass(class) }) },
+		number(loop.TrafficClass, class)}
 }
 
-func quickAck(on bool) func(sock.Socket) error {
-	return func(k sock.Socket) error { return ofTCP(k, func() error { return k.SetQuickAck(on) }) }
+func quickAck(on bool) setting {
+	return setting{of: func(k sock.Socket) error { return ofTCP(k, func() error { return k.SetQuickAck(on) }) }}
 }
 
 // The defaults of net.KeepAliveConfig.

@@ -40,8 +40,9 @@ func Dial(ctx context.Context, address string) (*Conn, error) {
 // A Dialer holds the choices for Dial. The zero value has the defaults. It may be used by any number of coroutines, on
 // any loops.
 type Dialer struct {
-	// Lookup finds the addresses of a name, in the order in which they are to be tried (default the system's, which
-	// sorts by RFC 6724). It is called on a goroutine, where it may block until ctx is done.
+	// Lookup finds the addresses of a name, in the order in which they are to be tried (default the system's, which sorts
+	// by RFC 6724, or the loop's Network's, if it has one). It is called on a goroutine, where it may block until ctx is
+	// done.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Delay is how long an attempt has before the next one begins beside it (default 250 ms).
 	Delay time.Duration
@@ -148,7 +149,20 @@ func (d *Dialer) resolve(ctx context.Context, w *worker, a sock.Addr) ([]sock.Ad
 	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" {
 		return []sock.Addr{a}, nil
 	}
+	if net := w.loop.Network(); net != nil && d.Lookup == nil {
+		return lookUpOn(net, a)
+	}
 	return coro.AwaitIn(ctx, w.lookUps, func() ([]sock.Addr, error) { return d.lookUp(ctx, a) })
+}
+
+// lookUpOn is lookUp by a network's own names, which does not wait.
+func lookUpOn(net loop.Network, a sock.Addr) ([]sock.Addr, error) {
+	names, ok := net.(loop.Resolver)
+	if !ok {
+		return nil, fmt.Errorf("look up %s: the network knows no names: %w", a.Host, errors.ErrUnsupported)
+	}
+	ips, err := names.LookupHost(a.Host)
+	return found(a, ips, err)
 }
 
 // lookUp is resolve for who may block.
@@ -157,19 +171,23 @@ func (d *Dialer) lookUp(ctx context.Context, a sock.Addr) ([]sock.Addr, error) {
 		return a.Resolve(ctx)
 	}
 	ips, err := d.Lookup(ctx, a.Host)
+	return found(a, ips, err)
+}
+
+// found makes the addresses that a look-up of a's host has found.
+func found(a sock.Addr, ips []netip.Addr, err error) (as []sock.Addr, _ error) {
 	if err == nil && len(ips) == 0 {
 		err = errors.New("the name has no address")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", a.Host, err)
 	}
-	var found []sock.Addr
 	for _, ip := range ips {
 		one := a
 		one.Host = ip.Unmap().String()
-		found = append(found, one)
+		as = append(as, one)
 	}
-	return found, nil
+	return as, nil
 }
 
 // How soon, and for how long at most, a unix socket whose backlog is full is tried again:
@@ -229,7 +247,7 @@ func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Con
 func (k *attempt) Opened(lc *loop.Conn) {
 	lc.SetHandler((*events)(k.c))
 	lc.ReadOn() // for the other end may be a server's, which stops reading while it can't write
-	k.c.raw.peer = peerOf(lc.Socket())
+	k.c.raw.peer = peerOf(lc)
 	if w := k.c.raw.w; w.client != nil {
 		w.enlist(k.c)
 	}

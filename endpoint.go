@@ -138,7 +138,7 @@ func (ep *endpoint) bind() ([]sock.Socket, error) {
 // discard closes sockets of bind that are not used after all.
 func (ep *endpoint) discard(sockets []sock.Socket) {
 	if ep.srv.Bind == nil {
-		loop.Discard(sockets...)
+		ep.srv.group.Discard(sockets...)
 		return
 	}
 	for _, s := range sockets {
@@ -160,13 +160,14 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 		ep.local = netAddr(ep.pc.Addr())
 		return nil
 	}
-	at, err := sockets[0].LocalAddr()
+	at, err := g.LocalAddr(sockets[0])
 	if err != nil {
 		ep.discard(sockets)
 		return fmt.Errorf("plexor: %s: %w", ep.text, err)
 	}
 	ep.local = netAddr(at)
-	if others := ep.srv.Bind != nil || ep.foreign; ep.shared != nil && !ep.secure() && borrows && !keepOnLoop {
+	if others := ep.srv.Bind != nil || ep.foreign; ep.shared != nil && !ep.secure() && borrows && !keepOnLoop &&
+		ep.srv.Network == nil {
 		ep.ln, err = g.ListenLent(ep.options, ep.accept, others, sockets...)
 	} else if others {
 		ep.ln, err = g.ListenShared(ep.options, ep.accept, sockets[0])
@@ -193,6 +194,10 @@ func (ep *endpoint) close() {
 
 // inherit listens by a duplicate of ln's descriptor.
 func (ep *endpoint) inherit(ln net.Listener) error {
+	if ep.srv.Network != nil {
+		return fmt.Errorf("plexor: Serve: the server stands on a Network, and %s is the kernel's: %w", ln.Addr(),
+			errors.ErrUnsupported)
+	}
 	f, ok := ln.(interface{ File() (*os.File, error) })
 	if !ok {
 		return fmt.Errorf("plexor: Serve: a %T has no descriptor for the loops to accept from: "+
@@ -241,7 +246,7 @@ func checkServes(s sock.Socket, network string) error {
 // accept is the loop's: it makes a connection of ours, or refuses it by nil.
 func (ep *endpoint) accept(lc *loop.Conn) loop.Handler {
 	w := ep.srv.workers[lc.Loop()]
-	peer := peerOf(lc.Socket())
+	peer := peerOf(lc)
 	ep.came.Add(1)
 	if !ep.srv.admit(peer) {
 		ep.no.Add(1)

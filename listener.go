@@ -67,7 +67,7 @@ func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop
 	c.raw = w.newStream(lc, peer, accepted|givenAway)
 	lc.ReadOn() // the two directions of a net.Conn do not hold each other up
 	sh := newShared(c)
-	sh.borrows = borrows && !keepOnLoop
+	sh.borrows = borrows && !keepOnLoop && ln.ep.srv.Network == nil
 	if !ln.offer(sh) {
 		w.srv.stats.refusedAccepts.Add(1)
 		w.srv.leave(peer)

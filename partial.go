@@ -6,7 +6,6 @@ import (
 
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/loop"
-	"github.com/plexor-go/plexor/sock"
 )
 
 // The input that a loop holds and no handler could use yet: messages of which part has come, and what came for handlers
@@ -130,7 +129,7 @@ func (w *worker) forget(s *stream) {
 func (w *worker) hold(s *stream, h heldInput) {
 	q := &w.input
 	if s.part == 0 {
-		if h.size() == 0 || !s.is(accepted) || s.is(closed|over|givenAway) || s.lc.Socket() == sock.None {
+		if h.size() == 0 || !s.is(accepted) || s.is(closed|over|givenAway) || s.lc.Gone() {
 			return // of the last: it had to go in this turn, and its handler still reads what had come
 		}
 		q.enter(s, w.sinceEpoch())

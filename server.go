@@ -37,6 +37,10 @@ type Server struct {
 	Driver string
 	Loops  int
 	Spread loop.Spread
+	// Network is what the loops stand on in place of the kernel's sockets (default none): a network of one's own, as a
+	// host of package lab is. There are no unix sockets then, no Serve and no Bind, Spread is as it is unless set, and
+	// Loops are one unless set, so that a run does not depend on the machine.
+	Network loop.Network
 	// Bind, if set, gives the sockets to listen on, in place of making them: for a process that shares them with others,
 	// as package proc's workers do. It is called with an address as it was given to one of the methods, and returns a
 	// descriptor of a socket that is bound to it and non-blocking (and listens, unless it is udp), which the server takes
@@ -91,6 +95,9 @@ func (s *Server) start() error {
 	if s.Loops < 0 {
 		return fmt.Errorf("plexor: Server.Loops is %d: it must be at least 1, or 0 for one a core", s.Loops)
 	}
+	if s.Network != nil && s.Bind != nil {
+		return errors.New("plexor: Server.Network and Server.Bind are both set: what Bind gives is the kernel's")
+	}
 	var err error
 	if s.limits, err = s.Limits.withDefaults(); err != nil {
 		return err
@@ -99,8 +106,8 @@ func (s *Server) start() error {
 	g, err := loop.NewGroup(loop.GroupOptions{
 		Loops:  s.Loops,
 		Spread: s.Spread,
-		Options: loop.Options{Driver: s.Driver, HighWater: s.limits.HighWater, Linger: s.limits.Linger, Spin: s.Spin,
-			Stall: s.Stall, OnStall: s.OnStall, Clock: s.Clock, Log: log},
+		Options: loop.Options{Driver: s.Driver, Network: s.Network, HighWater: s.limits.HighWater,
+			Linger: s.limits.Linger, Spin: s.Spin, Stall: s.Stall, OnStall: s.OnStall, Clock: s.Clock, Log: log},
 	})
 	if err != nil {
 		endLog()

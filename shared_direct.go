@@ -269,7 +269,7 @@ func (d *direct) reset() {
 
 // lend has the loop give the descriptor to the goroutines.
 func (s *shared) lend() {
-	if borrows && !keepOnLoop && !s.c.raw.is(closed|over) {
+	if borrows && !keepOnLoop && !s.c.raw.virtual() && !s.c.raw.is(closed|over) {
 		s.borrows = true
 		s.c.raw.lc.Lend()
 	}

@@ -52,16 +52,18 @@ func (s *shared) SetTrafficClass(class int) error { return s.option(trafficClass
 func (s *shared) SetQuickAck(on bool) error { return s.option(quickAck(on)) }
 
 // option sets one, while the loop can't close the descriptor.
-func (s *shared) option(set func(sock.Socket) error) error {
+func (s *shared) option(x setting) error {
 	closed, lent := s.borrowed()
 	err := net.ErrClosed
 	if !closed && lent == nil {
-		if err = s.c.raw.lc.WithSocket(set); errors.Is(err, net.ErrClosed) {
+		if s.c.raw.virtual() {
+			err = x.onNetwork(s.c.raw.lc)
+		} else if err = s.c.raw.lc.WithSocket(x.of); errors.Is(err, net.ErrClosed) {
 			closed, lent = s.borrowed() // it was lent in between
 		}
 	}
 	if !closed && lent != nil {
-		err = lent.control(set)
+		err = lent.control(x.of)
 	}
 	if err != nil {
 		return s.c.optionError(err)
@@ -88,10 +90,10 @@ type rawConn struct{ s *shared }
 // Control is of syscall.RawConn.
 func (r rawConn) Control(f func(fd uintptr)) error {
 	var dup sock.Socket
-	if err := r.s.option(func(k sock.Socket) (err error) {
+	if err := r.s.option(setting{of: func(k sock.Socket) (err error) {
 		dup, err = k.Dup()
 		return err
-	}); err != nil {
+	}}); err != nil {
 		return err
 	}
 	defer dup.Close() // the connection's own is another one

@@ -116,7 +116,7 @@ func (s *stream) acknowledged() bool {
 	if s.lc.Pending() > 0 {
 		return false
 	}
-	n, known := s.lc.Socket().Unacked()
+	n, known := s.lc.Unacked()
 	return n == 0 || !known
 }
 

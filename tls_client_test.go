@@ -27,7 +27,7 @@ type dialling struct {
 
 func (d *dialling) Opened(lc *loop.Conn) {
 	lc.SetHandler((*events)(d.c))
-	d.c.raw.peer = peerOf(lc.Socket())
+	d.c.raw.peer = peerOf(lc)
 	d.ended.Set()
 }
 

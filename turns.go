@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"github.com/plexor-go/plexor/coro"
-	"github.com/plexor-go/plexor/sock"
 )
 
 // Turns is a [Handler] for protocols that are best read by hand, as a stream, and whose connections mostly wait: f is
@@ -56,7 +55,7 @@ var ErrNothingRead = errors.New("plexor: a turn returned nil and had read nothin
 // nextTurn reports whether a turn is to begin, for what has come or for the end of the stream.
 func (m *messageConn) nextTurn() bool {
 	s := &m.raw
-	if s.lc.Socket() == sock.None && !s.is(over) { // aborted in this turn of the loop, which is about to tell
+	if s.lc.Gone() && !s.is(over) { // aborted in this turn of the loop, which is about to tell
 		return false
 	}
 	if m.tls != nil {

@@ -255,7 +255,7 @@ func (d *completion) writable(s *slot, cqe *uring.CQE) {
 	if c.is(connecting) {
 		c.connected(connectError(c))
 	} else if c.out != nil {
-		writeOn(c)
+		writeOn(c, (*Conn).writeNow)
 	}
 }
 

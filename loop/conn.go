@@ -78,38 +78,6 @@ func (c *Conn) SetHandler(h Handler) {
 // Handler is the connection's handler.
 func (c *Conn) Handler() Handler { return c.handler }
 
-// Socket is the descriptor underneath, for its options; the loop keeps it. It is sock.None once it was closed.
-func (c *Conn) Socket() sock.Socket { return c.sock }
-
-// WithSocket calls f with the descriptor, for its options, while nobody can close it, and returns f's error, or
-// ErrClosed once the connection has ended and while it is lent. f must return at once: the loop waits if it has to
-// close something meanwhile. Unlike all other methods it is for any goroutine, once Opened was called.
-func (c *Conn) WithSocket(f func(s sock.Socket) error) error {
-	l := c.loop
-	l.table.Lock()
-	defer l.table.Unlock()
-	if int(c.at) >= len(l.conns) || l.conns[c.at] != c || c.sock == sock.None {
-		return ErrClosed
-	}
-	return f(c.sock)
-}
-
-// LocalAddr and RemoteAddr ask the system for the addresses.
-func (c *Conn) LocalAddr() (sock.Addr, error) {
-	if c.is(ended) {
-		return sock.Addr{}, ErrClosed
-	}
-	return c.sock.LocalAddr()
-}
-
-// RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() (sock.Addr, error) {
-	if c.is(ended) {
-		return sock.Addr{}, ErrClosed
-	}
-	return c.sock.RemoteAddr()
-}
-
 // Write takes all of p, or nothing and returns an error: ErrFull (see Full), ErrWriteClosed after CloseWrite,
 // ErrClosed after Close, a *DeadlineError once the write deadline has passed, or the error that broke the
 // connection, which Closed gets too. p is the caller's again when Write returns. The bytes leave at the end of the
@@ -308,7 +276,7 @@ func (c *Conn) settle() {
 	if c.is(shutWanted) {
 		if !c.is(shutDone|broken) && c.Pending() == 0 {
 			c.state |= shutDone
-			if err := c.sock.CloseWrite(); err != nil {
+			if err := c.loop.sys.closeWrite(c.sock); err != nil {
 				c.breakOutput(c.shutError(err))
 				return
 			}

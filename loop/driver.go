@@ -22,6 +22,8 @@ import (
 //	                      does not want to read (Conn.wantsRead), and at most ReadBudget of them in a turn
 //	Conn.receivedEOF()    the peer closed its half; all that it sent was received before
 //	Conn.hungUp()         it is broken or closed, while Conn.wantsHangup
+//	Conn.acked()          all that was written is acknowledged, the end too. Only virtual tells that; for the others
+//	                      Close looks itself
 //	Conn.sentSome()       some of Conn.out left after write had returned
 //	Conn.fail(err)        the connection is broken
 //	Listener.accept()     connections wait; Listener.accepted(s): one was accepted; Listener.refused(err): none
@@ -118,6 +120,9 @@ func Drivers() []DriverInfo {
 
 // openDriver makes the driver of that name for a loop.
 func openDriver(name string, l *Loop) (driver, error) {
+	if l.sys.network() != nil {
+		return newVirtual(l)
+	}
 	known := []string{"auto", completionName}
 	for _, a := range selector.Available() {
 		known = append(known, a.Name)

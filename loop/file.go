@@ -26,6 +26,9 @@ func (c *Conn) SendFile(file uintptr, off int64, n int) (int, error) {
 	if c.state&(full|shutWanted|closing|ended|connecting|broken|wroteLate) != 0 {
 		return 0, c.refusal()
 	}
+	if c.loop.sys.network() != nil {
+		return 0, fmt.Errorf("loop: sendfile: %w", errors.ErrUnsupported)
+	}
 	if c.corkLen > 0 && c.out == nil && c.flight == 0 { // most often a head
 		p := c.takeCorked()
 		m, err := c.sock.SendMore(p)

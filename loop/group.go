@@ -28,8 +28,8 @@ const (
 // GroupOptions are a group's choices. The zero value means the defaults.
 type GroupOptions struct {
 	Options        // each loop's
-	Loops   int    // how many (default: one a core, runtime.GOMAXPROCS)
-	Spread  Spread // how connections come to them
+	Loops   int    // how many (default: one a core, runtime.GOMAXPROCS; on a Network one, whatever machine runs it)
+	Spread  Spread // how connections come to them; on a Network only SpreadHandover
 }
 
 // A Group is several loops that share their work. Any goroutine may call its methods. On one of its own loops (see
@@ -38,6 +38,7 @@ type GroupOptions struct {
 type Group struct {
 	loops   []*Loop
 	spread  Spread
+	sys     system
 	starved starved
 	ended   []chan struct{} // each loop has
 	errs    []error         // each loop's, read after that
@@ -51,10 +52,16 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	if o.Loops < 0 {
 		return nil, fmt.Errorf("loop: GroupOptions.Loops is %d: it must be at least 1, or 0 for one a core", o.Loops)
 	}
-	if o.Loops == 0 {
-		o.Loops = runtime.GOMAXPROCS(0)
+	if o.Network != nil && o.Spread != SpreadHandover {
+		return nil, errors.New("loop: GroupOptions.Spread with a Network: it has no SO_REUSEPORT")
 	}
-	g := &Group{spread: o.Spread, errs: make([]error, o.Loops)}
+	if o.Loops == 0 {
+		o.Loops = 1
+		if o.Network == nil {
+			o.Loops = runtime.GOMAXPROCS(0)
+		}
+	}
+	g := &Group{spread: o.Spread, sys: systemOf(&o.Options), errs: make([]error, o.Loops)}
 	for range o.Loops {
 		g.ended = append(g.ended, make(chan struct{}))
 	}
@@ -181,7 +188,7 @@ func (g *Group) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*GroupLi
 func (g *Group) Bind(a sock.Addr, o sock.Options) (sockets []sock.Socket, err error) {
 	defer func() {
 		if err != nil {
-			Discard(sockets...)
+			g.Discard(sockets...)
 			sockets = nil
 		}
 	}()
@@ -191,34 +198,37 @@ func (g *Group) Bind(a sock.Addr, o sock.Options) (sockets []sock.Socket, err er
 	}
 	if n > 1 && !o.ReusePort {
 		// With SO_REUSEPORT a port that another server has is no error. So look without it first.
-		probe, err := sock.Listen(a, o)
+		probe, err := g.sys.listen(a, o)
 		if err != nil {
 			return nil, err
 		}
-		a, err = probe.LocalAddr()
-		_ = probe.Close() // it has served its purpose
+		a, err = g.sys.localAddr(probe)
+		_ = g.sys.close(probe) // it has served its purpose
 		if err != nil {
 			return nil, err
 		}
 		o.ReusePort = true
 	}
 	for len(sockets) < n {
-		s, err := sock.Listen(a, o)
+		s, err := g.sys.listen(a, o)
 		if err != nil {
 			return sockets, err
 		}
 		sockets = append(sockets, s)
-		if a, err = s.LocalAddr(); err != nil { // with its port
+		if a, err = g.sys.localAddr(s); err != nil { // with its port
 			return sockets, err
 		}
 	}
 	return sockets, nil
 }
 
+// LocalAddr is the address that a socket of Bind got.
+func (g *Group) LocalAddr(s sock.Socket) (sock.Addr, error) { return g.sys.localAddr(s) }
+
 // Discard closes sockets of Bind that will not be used after all, and removes their files.
-func Discard(sockets ...sock.Socket) {
+func (g *Group) Discard(sockets ...sock.Socket) {
 	for _, s := range sockets {
-		discard(s)
+		discard(g.sys, s)
 	}
 }
 
@@ -226,7 +236,7 @@ func Discard(sockets ...sock.Socket) {
 // they were made with. With one, its connections are handed to all loops; of several, each belongs to a loop.
 func (g *Group) ListenOn(o sock.Options, accept AcceptFunc, sockets ...sock.Socket) (*GroupListener, error) {
 	if len(sockets) == 0 || len(sockets) > len(g.loops) {
-		Discard(sockets...)
+		g.Discard(sockets...)
 		return nil, fmt.Errorf("loop: ListenOn with %d sockets: want 1 to %d, one a loop at most", len(sockets), len(g.loops))
 	}
 	return g.listenOn(o, accept, listening{}, sockets...)
@@ -256,7 +266,7 @@ func (g *Group) listenOn(o sock.Options, accept AcceptFunc, how listening, socke
 	*GroupListener, error) {
 	if err := g.refuse("Listen"); err != nil {
 		for _, s := range sockets {
-			giveUp(s, how.shared)
+			giveUp(g.sys, s, how.shared)
 		}
 		return nil, err
 	}
@@ -271,11 +281,11 @@ func (g *Group) listenOn(o sock.Options, accept AcceptFunc, how listening, socke
 		var ln *Listener
 		var err error
 		if doErr := l.Do(func() { ln, err = l.listenOn(s, o, accept, give, how) }); doErr != nil {
-			giveUp(s, how.shared)
+			giveUp(g.sys, s, how.shared)
 			err = doErr // the loop has ended
 		}
 		if err != nil {
-			Discard(sockets[i+1:]...)
+			g.Discard(sockets[i+1:]...)
 			_ = gl.Close()
 			return nil, err
 		}
@@ -287,7 +297,7 @@ func (g *Group) listenOn(o sock.Options, accept AcceptFunc, how listening, socke
 
 // ListenPacket binds a datagram socket, on one of the loops.
 func (g *Group) ListenPacket(a sock.Addr, o sock.Options, h PacketHandler) (*PacketConn, error) {
-	s, err := bindPacket(a, o)
+	s, err := bindPacket(g.sys, a, o)
 	if err != nil {
 		return nil, err
 	}
@@ -307,12 +317,12 @@ func (g *Group) ListenPacketShared(s sock.Socket, h PacketHandler) (*PacketConn,
 
 func (g *Group) listenPacketOn(s sock.Socket, shared bool, h PacketHandler) (p *PacketConn, err error) {
 	if err := g.refuse("ListenPacket"); err != nil {
-		_ = s.Close() // what led here is told
+		_ = g.sys.close(s) // what led here is told
 		return nil, err
 	}
 	l := g.nextLoop()
 	if doErr := l.Do(func() { p, err = l.listenPacketOn(s, shared, h) }); doErr != nil {
-		_ = s.Close() // the loop has ended
+		_ = g.sys.close(s) // the loop has ended
 		return nil, doErr
 	}
 	return p, err

@@ -23,7 +23,7 @@ func (c *Conn) wantsHangup() bool {
 // closed at once. Over TCP nobody could tell that from a closed half, and so it is none here either: what the peer sent
 // is served to its end, and a write tells. What comes later is the death of a peer that had kept a half open.
 func (c *Conn) lookGone() {
-	if up, failed := c.sock.HungUp(); up && !failed {
+	if up, failed := c.loop.sys.hungUp(c.sock); up && !failed {
 		c.state |= goneAtOnce
 	}
 }

@@ -41,12 +41,12 @@ var errNoBorrower = errors.New("loop: Lend: the connection's handler is no Borro
 // Lend has the descriptor handed to the connection's handler, which must be a [Borrower], as soon as all that was
 // written has left and nothing more is under way: at the end of this turn at best. What arrives until then comes by
 // Data as ever. From then on no method of the connection may be called but Return, CloseWithError, Abort, Loop and
-// Handler.
+// Handler. On a [Network], which has no descriptors, nothing is ever lent, and Lend does nothing.
 func (c *Conn) Lend() {
 	if _, ok := c.handler.(Borrower); !ok {
 		panic(errNoBorrower)
 	}
-	if c.state&(ended|closing|connecting|lending|lent) != 0 {
+	if c.state&(ended|closing|connecting|lending|lent) != 0 || c.loop.sys.network() != nil {
 		return
 	}
 	c.state |= lending
@@ -128,7 +128,7 @@ func (c *Conn) Return(s sock.Socket) {
 	switch {
 	case c.state&(lent|ended) != lent:
 		if s != sock.None {
-			_ = s.Abort() // whoever ended it is told
+			_ = c.loop.sys.abort(s) // whoever ended it is told
 		}
 	case s == sock.None:
 		c.release(nil, false)
@@ -144,7 +144,7 @@ func (c *Conn) failUnknown(err error) {
 	s := c.sock
 	c.state |= lent // to nobody, so that the driver is not asked to release it
 	c.release(err, true)
-	_ = s.Abort() // err is the one to tell
+	_ = c.loop.sys.abort(s) // err is the one to tell
 }
 
 // endLoan is the end of a connection that is lent.
@@ -171,7 +171,7 @@ func (ln *Listener) adoptLent(c *Conn) {
 	}
 	switch {
 	case c.is(ended):
-		_ = s.Abort() // whoever ended it is told
+		_ = c.loop.sys.abort(s) // whoever ended it is told
 	case !c.offerSocket():
 		c.rejoin()
 	}

@@ -18,7 +18,7 @@ type closer struct {
 	step  time.Duration // until the next look
 }
 
-// No event tells that the peer's system has acknowledged all, so it is looked at, ever less often.
+// No event of the kernel's tells that the peer's system has acknowledged all, so it is looked at, ever less often.
 const (
 	firstLook = time.Millisecond
 	lastLook  = 100 * time.Millisecond
@@ -59,7 +59,7 @@ func (c *Conn) CloseBehind(p []byte) error {
 // is in the kernel or in c.out by now.
 func (c *Conn) linger() {
 	l := c.loop
-	unacked, known := c.sock.Unacked()
+	unacked, known := l.sys.unacked(c.sock)
 	left := c.Pending() + unacked
 	allAcked := false
 	if c.is(shutDone) {
@@ -100,16 +100,27 @@ func (c *Conn) linger() {
 	case now >= k.limit:
 		c.release(ErrUndelivered, true)
 	case c.is(shutDone):
-		k.timer.set(min(now+int64(k.step), k.limit))
-		k.step = min(2*k.step, lastLook)
+		look := k.limit
+		if l.sys.network() == nil { // else its driver tells
+			look = min(now+int64(k.step), k.limit)
+			k.step = min(2*k.step, lastLook)
+		}
+		k.timer.set(look)
 	default: // output still waits; sentSome tells
 		k.timer.set(k.limit)
 	}
 }
 
+// acked is told by the driver, where one is told, that the peer's system has acknowledged all that was written.
+func (c *Conn) acked() {
+	if c.state&(closing|shutDone|ended) == closing|shutDone && !c.is(isDirty) {
+		c.linger()
+	}
+}
+
 // sockError is what the system keeps as the socket's error: that the peer has reset it.
 func (c *Conn) sockError() error {
-	err := errors.Unwrap(c.sock.ConnectError())
+	err := errors.Unwrap(c.loop.sys.connectError(c.sock))
 	if errors.Is(err, syscall.EINPROGRESS) { // what it says of a socket that is not connected any more
 		return nil
 	}
@@ -139,6 +150,6 @@ func (c *Conn) Quiet() bool {
 	if c.is(lent) || c.waits() || c.loop.driver.holds(c) {
 		return false
 	}
-	unread, err := c.sock.Unread()
+	unread, err := c.loop.sys.unread(c.sock)
 	return err != nil || unread == 0 || c.is(sawEOF)
 }

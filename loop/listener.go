@@ -76,7 +76,7 @@ func (l *Loop) Listen(a sock.Addr, o sock.Options, accept AcceptFunc) (*Listener
 	if a.Scheme == "udp" {
 		return nil, fmt.Errorf("loop: %s: Listen is for streams; ListenPacket is for datagrams", a)
 	}
-	s, err := sock.Listen(a, o)
+	s, err := l.sys.listen(a, o)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give f
 	*Listener, error) {
 	ln := &Listener{loop: l, choose: accept, give: give, sock: s, options: o, listening: how}
 	var err error
-	if ln.addr, err = s.LocalAddr(); err == nil && !how.shared {
-		ln.file, err = sock.FileOf(s)
+	if ln.addr, err = l.sys.localAddr(s); err == nil && !how.shared {
+		ln.file, err = l.sys.fileOf(s)
 	}
 	if err == nil && accept == nil {
 		err = errNoHandler
@@ -101,7 +101,7 @@ func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give f
 		err = l.driver.addListener(ln)
 	}
 	if err != nil {
-		giveUp(s, how.shared)
+		giveUp(l.sys, s, how.shared)
 		return nil, fmt.Errorf("loop: listen on %s: %w", ln.addr, err)
 	}
 	l.addEndpoint(ln)
@@ -109,20 +109,20 @@ func (l *Loop) listenOn(s sock.Socket, o sock.Options, accept AcceptFunc, give f
 }
 
 // discard gives up a listening socket for an error that is told elsewhere.
-func discard(s sock.Socket) {
-	if file, err := sock.FileOf(s); err == nil {
+func discard(sys system, s sock.Socket) {
+	if file, err := sys.fileOf(s); err == nil {
 		_ = file.Remove()
 	}
-	_ = s.Close()
+	_ = sys.close(s)
 }
 
 // giveUp is discard, but for the file of a shared socket, which is others'.
-func giveUp(s sock.Socket, shared bool) {
+func giveUp(sys system, s sock.Socket, shared bool) {
 	if shared {
-		_ = s.Close() // the error that led here is told
+		_ = sys.close(s) // the error that led here is told
 		return
 	}
-	discard(s)
+	discard(sys, s)
 }
 
 // Addr is the address that the listener got, with its port. Any goroutine may call it.
@@ -151,7 +151,7 @@ func (ln *Listener) end(error) {
 	}
 	ln.loop.starved.remove(ln)
 	for len(ln.early) > 0 {
-		_ = ln.nextEarly().Abort() // as the system does with those in the backlog
+		_ = ln.loop.sys.abort(ln.nextEarly()) // as the system does with those in the backlog
 	}
 	if err := ln.file.Remove(); err != nil {
 		ln.loop.opt.Log.Warn("the listener's file is left behind", "listener", ln.addr.String(), "err", err)
@@ -207,7 +207,7 @@ func (ln *Listener) left() {
 		return
 	}
 	for n := ln.loop.opt.AcceptBudget; n > 0; n-- {
-		s, err := ln.sock.Accept()
+		s, err := ln.loop.sys.accept(ln.sock)
 		if err != nil {
 			break // nobody waits, or there is no room for them here
 		}
@@ -222,7 +222,7 @@ const mostBacklog = 65536
 // accept takes what waits in the backlog, up to the budget; it reports whether there may be more.
 func (ln *Listener) accept() bool {
 	for n := ln.loop.opt.AcceptBudget; n > 0 && !ln.paused; n-- {
-		s, err := ln.sock.Accept()
+		s, err := ln.loop.sys.accept(ln.sock)
 		switch {
 		case err == nil:
 			ln.accepted(s)
@@ -264,20 +264,20 @@ func (ln *Listener) accepted(s sock.Socket) {
 	}
 	if !to.hand(s, func() { ln.adopt(to, s) }) {
 		to.stats.conns.Add(-1)
-		_ = s.Abort() // the loop has ended, or was given up
+		_ = ln.loop.sys.abort(s) // the loop has ended, or was given up
 	}
 }
 
 // adopt makes a connection of s on loop to, whose goroutine this is, and which counts it already.
 func (ln *Listener) adopt(to *Loop, s sock.Socket) {
-	if err := s.Inherit(ln.addr, ln.options); err != nil {
-		_ = s.Abort() // most likely the peer is gone
+	if err := to.sys.inherit(s, ln.addr, ln.options); err != nil {
+		_ = to.sys.abort(s) // most likely the peer is gone
 		to.stats.refused.Add(1)
 		to.stats.conns.Add(-1)
 		return
 	}
 	c := &Conn{loop: to, sock: s}
-	if ln.lends {
+	if ln.lends && to.sys.network() == nil {
 		ln.adoptLent(c)
 		return
 	}
@@ -286,7 +286,7 @@ func (ln *Listener) adopt(to *Loop, s sock.Socket) {
 		to.stats.refused.Add(1)
 		to.delist(c)
 		to.stats.conns.Add(-1)
-		_ = s.Abort()
+		_ = to.sys.abort(s)
 		// The driver has no room (select beyond FD_SETSIZE): those still in the backlog may find some later.
 		// Each try costs one client its connection, so they are far apart, unless a descriptor comes free.
 		step := func() {
@@ -416,7 +416,7 @@ func (l *Loop) Dial(a sock.Addr, o sock.Options, timeout time.Duration, h Handle
 	if _, literal := a.AddrPort(); a.Scheme == "udp" || a.Scheme == "tcp" && !literal {
 		return nil, fmt.Errorf("loop: dial %s: it must be a stream's address, with an IP address and no name", a)
 	}
-	s, _, err := sock.Connect(a, o)
+	s, err := l.sys.connect(a, o)
 	if err != nil {
 		return nil, err
 	}
@@ -428,7 +428,7 @@ func (l *Loop) Dial(a sock.Addr, o sock.Options, timeout time.Duration, h Handle
 	if err := l.driver.add(c); err != nil {
 		l.delist(c)
 		l.stats.conns.Add(-1)
-		_ = s.Close()
+		_ = l.sys.close(s)
 		return nil, fmt.Errorf("loop: dial %s: %w", a, err)
 	}
 	if timeout > 0 {

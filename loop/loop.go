@@ -21,6 +21,7 @@ import (
 type Loop struct {
 	opt    Options
 	driver driver
+	sys    system
 	group  *Group // nil when the loop runs alone
 	// Why "auto" did not take the best driver; nil if it did.
 	fallback error

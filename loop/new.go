@@ -41,6 +41,11 @@ func newLoop(o Options, g *Group, size int) (*Loop, error) {
 	} else {
 		l.starved = new(starved)
 	}
+	if g != nil {
+		l.sys = g.sys
+	} else {
+		l.sys = systemOf(&o)
+	}
 	l.driver, err = openDriver(o.Driver, l)
 	if err != nil {
 		endLog()
@@ -58,6 +63,9 @@ func newLoop(o Options, g *Group, size int) (*Loop, error) {
 	}
 	return l, nil
 }
+
+// Network is Options.Network: what the loop stands on; nil: the kernel. Any goroutine may call it.
+func (l *Loop) Network() Network { return l.opt.Network }
 
 // leastSize is how many steps down there are for a driver that is to do with less memory.
 const leastSize = 2

@@ -11,6 +11,8 @@ type Options struct {
 	// Driver is what the loop waits on: "epoll", "kqueue", "poll", "select", or "auto" (the default), the best
 	// that works here. Drivers lists them.
 	Driver string
+	// Network is what the loop stands on in place of the kernel's sockets (default none). Its driver is "virtual" then.
+	Network Network
 
 	// HighWater is how many bytes of output may wait for one connection (default 256 KiB). From there on Write
 	// refuses with ErrFull, and reading from the connection pauses, until half of them have gone.
@@ -48,11 +50,11 @@ type Options struct {
 	// OnStall gets the report, on a goroutine of its own. The default writes it to Log: "at" is the line that holds the
 	// loop, and the group "stack" has an attribute for each call, from the innermost.
 	OnStall func(Stall)
-	// Clock is where the time comes from (default the system's).
+	// Clock is where the time comes from (default the Network's, if there is one, or else the system's).
 	Clock Clock
-	// Log gets what nobody else is told: that a listener steps back for want of descriptors and goes on again,
-	// and stalls (default slog.Default()). Of lines with the same level and message ten are written at once and then one a
-	// second, by Clock if it is a SteppedClock; the attribute "omitted" says how many before it were not.
+	// Log gets what nobody else is told: that a listener steps back for want of descriptors and goes on again, and stalls
+	// (default slog.Default()). Of lines with the same level and message ten are written at once and then one a second,
+	// by Clock if it is a SteppedClock; the attribute "omitted" says how many before it were not.
 	Log *slog.Logger
 }
 
@@ -115,6 +117,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Stall == 0 {
 		o.Stall = defaultStall
+	}
+	if err := o.checkNetwork(); err != nil {
+		return o, err
+	}
+	if o.Clock == nil && o.Network != nil {
+		o.Clock = o.Network
 	}
 	if o.Clock == nil {
 		o.Clock = systemClock{}

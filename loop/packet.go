@@ -43,27 +43,27 @@ const maxPacket = 65507
 
 // ListenPacket binds a datagram socket to a, a udp address.
 func (l *Loop) ListenPacket(a sock.Addr, o sock.Options, h PacketHandler) (*PacketConn, error) {
-	s, err := bindPacket(a, o)
+	s, err := bindPacket(l.sys, a, o)
 	if err != nil {
 		return nil, err
 	}
 	return l.listenPacketOn(s, false, h)
 }
 
-func bindPacket(a sock.Addr, o sock.Options) (sock.Socket, error) {
+func bindPacket(sys system, a sock.Addr, o sock.Options) (sock.Socket, error) {
 	if a.Scheme != "udp" {
 		return sock.None, fmt.Errorf("loop: %s: ListenPacket is for datagrams (udp://); Listen is for streams", a)
 	}
-	return sock.Listen(a, o)
+	return sys.listen(a, o)
 }
 
 func (l *Loop) listenPacketOn(s sock.Socket, shared bool, h PacketHandler) (*PacketConn, error) {
 	p := &PacketConn{loop: l, handler: h, sock: s, shared: shared}
 	var err error
-	if p.addr, err = s.LocalAddr(); err == nil {
+	if p.addr, err = l.sys.localAddr(s); err == nil {
 		p.bound, _ = p.addr.AddrPort() // it is a literal; a socket of another kind has none
 		if p.bound.Addr().IsUnspecified() {
-			err = s.TellLocal()
+			err = l.sys.tellLocal(s)
 			p.tells = err == nil
 		}
 		switch {
@@ -77,7 +77,7 @@ func (l *Loop) listenPacketOn(s sock.Socket, shared bool, h PacketHandler) (*Pac
 		}
 	}
 	if err != nil {
-		_ = s.Close() // err is the one to tell
+		_ = l.sys.close(s) // err is the one to tell
 		return nil, fmt.Errorf("loop: listen for datagrams: %w", err)
 	}
 	l.addEndpoint(p)

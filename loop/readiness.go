@@ -100,7 +100,7 @@ func (d *readiness) conn(c *Conn, ready selector.Events) {
 		if c.is(connecting) {
 			c.connected(connectError(c))
 		} else {
-			writeOn(c)
+			writeOn(c, (*Conn).writeNow)
 		}
 	}
 	if ready == selector.Hangup {

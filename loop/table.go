@@ -84,14 +84,14 @@ func (l *Loop) breakOff() {
 	defer l.table.Unlock()
 	for _, c := range l.conns {
 		if c.sock != sock.None { // else it is lent
-			_ = c.sock.BreakOff() // it is broken already, then
+			_ = l.sys.breakOff(c.sock) // it is broken already, then
 		}
 		if b, ok := c.handler.(Borrower); ok {
 			b.Revoke(ErrLoopClosed)
 		}
 	}
 	for s := range l.handed {
-		_ = s.BreakOff() // likewise
+		_ = l.sys.breakOff(s) // likewise
 	}
 	for e := range l.socks {
 		e.breakOff()
@@ -105,23 +105,24 @@ func (l *Loop) breakOff() {
 // uses: see Detach. On io_uring an accept is under way, for which the kernel keeps the socket
 // until the loop ends; if it is shared, and the others end before, who connects waits.
 func (ln *Listener) breakOff() {
+	sys := ln.loop.sys
 	if !ln.shared {
-		_ = ln.sock.BreakOff()  // where that is not to be had, Detach is all
-		for range mostBacklog { // of a unix socket they stay until Detach
-			s, err := ln.sock.Accept()
+		_ = sys.breakOff(ln.sock) // where that is not to be had, Detach is all
+		for range mostBacklog {   // of a unix socket they stay until Detach
+			s, err := sys.accept(ln.sock)
 			if err != nil {
 				break
 			}
-			_ = s.Abort()
+			_ = sys.abort(s)
 		}
 	}
-	_ = ln.sock.Detach() // it fails for want of a descriptor, and then what BreakOff did is all
+	_ = sys.detach(ln.sock) // it fails for want of a descriptor, and then what BreakOff did is all
 }
 
 // breakOff likewise. Datagrams that have arrived are dropped.
 func (s *PacketConn) breakOff() {
 	if !s.shared {
-		_ = s.sock.BreakOff()
+		_ = s.loop.sys.breakOff(s.sock)
 	}
-	_ = s.sock.Detach()
+	_ = s.loop.sys.detach(s.sock)
 }

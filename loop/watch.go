@@ -33,7 +33,7 @@ type WatchHandler interface {
 
 // Watch takes over s, a connected or listening socket that nothing else of this loop is using: the Watch closes it at
 // its end, as the loop does when that ends. For a socket that is somebody else's, give a duplicate ([sock.Socket.Dup]).
-// With an error s is closed as well.
+// With an error s is closed as well; on a [Network], whose loops wait for no descriptors, it is errors.ErrUnsupported.
 func (l *Loop) Watch(s sock.Socket, h WatchHandler) (*Watch, error) {
 	w := &Watch{loop: l, handler: h, sock: s}
 	var err error
@@ -42,6 +42,8 @@ func (l *Loop) Watch(s sock.Socket, h WatchHandler) (*Watch, error) {
 		err = errNoHandler
 	case l.closing.Load():
 		err = ErrClosed
+	case l.sys.network() != nil:
+		err = errNoDescriptor
 	default:
 		err = l.driver.addWatch(w)
 	}

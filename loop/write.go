@@ -14,8 +14,8 @@ func connectError(c *Conn) error {
 	return nil
 }
 
-// writeOn writes on where the kernel's buffer was full.
-func writeOn(c *Conn) {
+// writeOn writes on, by a driver's write, where the kernel's buffer was full.
+func writeOn(c *Conn, write func(c *Conn, extra []byte) error) {
 	if c.out.size == 0 { // a file waits for room: see SendFile
 		c.loop.blocks.putQueue(c.out)
 		c.out = nil
@@ -23,7 +23,7 @@ func writeOn(c *Conn) {
 		return
 	}
 	before := c.out.size
-	if err := c.writeNow(nil); err != nil {
+	if err := write(c, nil); err != nil {
 		c.breakOutput(fmt.Errorf("loop: send: %w", err))
 		return
 	}
