@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"coro"},
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
-	{"ipc/shm", "web", "mail", "ftpd", "internal/letter"},
+	{"ipc/shm", "web", "mail", "ftpd", "lab", "internal/letter"},
 	{"ipc", "internal/mailcatch"},
 	{"proc"},
 	{"load", "models"},

@@ -162,7 +162,7 @@ func (s *Socket) Send(now time.Duration, b []byte) error {
 	if !s.remote.IsValid() {
 		return ErrAddress
 	}
-	return s.send(now, s.remote, b)
+	return s.send(now, s.local.Addr(), s.remote, b)
 }
 
 // SendTo sends a datagram. ErrTooLong: it is longer than IP carries, or Whole and longer than the path takes.
@@ -175,11 +175,24 @@ func (s *Socket) SendTo(now time.Duration, to netip.AddrPort, b []byte) error {
 	case s.remote.IsValid() || to.Addr().Is4() != s.local.Addr().Is4() || to.Port() == 0:
 		return ErrAddress
 	}
-	return s.send(now, to, b)
+	return s.send(now, s.local.Addr(), to, b)
 }
 
-func (s *Socket) send(now time.Duration, to netip.AddrPort, b []byte) error {
-	h, src := s.host, s.local.Addr()
+// SendFrom is SendTo from an address of this host, for a socket that is for all of them. ErrAddress: this host does not
+// have it, or the socket has another.
+func (s *Socket) SendFrom(now time.Duration, src netip.Addr, to netip.AddrPort, b []byte) error {
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.remote.IsValid() || to.Addr().Is4() != s.local.Addr().Is4() || to.Port() == 0 ||
+		src.Is4() != to.Addr().Is4() || !s.host.mine(src) || !s.local.Addr().IsUnspecified() && s.local.Addr() != src:
+		return ErrAddress
+	}
+	return s.send(now, src, to, b)
+}
+
+func (s *Socket) send(now time.Duration, src netip.Addr, to netip.AddrPort, b []byte) error {
+	h := s.host
 	if src.IsUnspecified() {
 		var err error
 		if src, err = h.Source(to.Addr()); err != nil {

@@ -41,13 +41,14 @@ type Events uint8
 
 // The events. They are hints: Read and Write say how it is.
 const (
-	Opened   Events = 1 << iota // the handshake is done
-	Readable                    // there is more to read, or the end
-	Writable                    // there is room again after a Write that was cut short
-	Urgent                      // the peer has said that something is urgent (MUST-32)
-	Stalled                     // R1: three retransmissions without an answer (MUST-20, SHLD-9, SHLD-10)
-	Advised                     // the network has said something that ends nothing: Advice says what (MUST-47)
-	Ended                       // the connection is gone; Err says why
+	Opened    Events = 1 << iota // the handshake is done
+	Readable                     // there is more to read, or the end
+	Writable                     // there is room again after a Write that was cut short
+	Urgent                       // the peer has said that something is urgent (MUST-32)
+	Stalled                      // R1: three retransmissions without an answer (MUST-20, SHLD-9, SHLD-10)
+	Delivered                    // CloseWrite: the peer has all that was written, and the end
+	Advised                      // the network has said something that ends nothing: Advice says what (MUST-47)
+	Ended                        // the connection is gone; Err says why
 )
 
 // A Conn is one connection: RFC 9293's transmission control block. It belongs to its stack.
@@ -146,6 +147,9 @@ func (c *Conn) Err() error { return c.err }
 
 // Unacked is how many bytes were written and not acknowledged by the peer.
 func (c *Conn) Unacked() int { return c.outLen }
+
+// Unread is how many bytes Read would give.
+func (c *Conn) Unread() int { return c.inLen }
 
 // SetNoDelay switches Nagle's algorithm off or on (MUST-17; it is on at first).
 func (c *Conn) SetNoDelay(on bool) { c.noDelay = on; c.mark() }

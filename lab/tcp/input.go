@@ -255,9 +255,12 @@ func (c *Conn) gotAck(now time.Duration, g *segment) bool {
 	switch {
 	case c.state == FinWait1 && c.finAcked():
 		c.state = FinWait2
+		c.tell(Delivered)
 	case c.state == Closing && c.finAcked():
 		c.wait(now)
+		c.tell(Delivered)
 	case c.state == LastAck && c.finAcked():
+		c.tell(Delivered)
 		c.end(now, nil)
 		return false
 	}

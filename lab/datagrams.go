@@ -1,0 +1,126 @@
+package lab
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/plexor-go/plexor/lab/ip"
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
+)
+
+// datagrams is a socket of a host: a loop.Datagrams. It has one of the stack's for each family.
+type datagrams struct {
+	host   *Host
+	parts  []*ip.Socket
+	addr   netip.AddrPort
+	notify func(loop.Ready)
+	closed bool
+}
+
+// Bind is of loop.Network.
+func (h *Host) Bind(a sock.Addr, o sock.Options) (loop.Datagrams, error) {
+	if err := refuseOptions(&o); err != nil {
+		return nil, err
+	}
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	addrs, err := h.locals(a, o.V6Only == sock.Yes)
+	if err != nil {
+		return nil, err
+	}
+	d := &datagrams{host: h}
+	if err := h.onPort(a.Port, func(port uint16) error { return d.bind(addrs, port) }); err != nil {
+		return nil, err
+	}
+	for _, s := range d.parts {
+		h.grams[s] = d
+	}
+	return d, nil
+}
+
+func (d *datagrams) bind(addrs []netip.Addr, port uint16) error {
+	for _, addr := range addrs {
+		s, err := d.host.ip.ListenUDP(netip.AddrPortFrom(addr, port))
+		if err != nil {
+			d.closeParts()
+			return errno(err)
+		}
+		d.parts = append(d.parts, s)
+	}
+	d.addr = netip.AddrPortFrom(addrs[0], port)
+	return nil
+}
+
+func (d *datagrams) closeParts() {
+	for _, s := range d.parts {
+		delete(d.host.grams, s)
+		s.Close()
+	}
+	d.parts = nil
+}
+
+// Notify is of loop.Datagrams.
+func (d *datagrams) Notify(f func(loop.Ready)) {
+	d.host.w.mu.Lock()
+	defer d.host.w.mu.Unlock()
+	d.notify = f
+}
+
+// Receive is of loop.Datagrams.
+func (d *datagrams) Receive(m *sock.Datagram) error {
+	d.host.w.mu.Lock()
+	defer d.host.w.mu.Unlock()
+	for _, s := range d.parts {
+		g, ok, err := s.Read()
+		if err != nil {
+			m.Peer = s.Remote()
+			return errno(err)
+		}
+		if ok {
+			m.N = copy(m.Data, g.Data)
+			m.Truncated = m.N < len(g.Data)
+			m.Peer, m.Local = g.From, g.To.Addr()
+			return nil
+		}
+	}
+	if d.closed {
+		return syscall.EBADF
+	}
+	return sock.ErrWouldBlock
+}
+
+// Send is of loop.Datagrams.
+func (d *datagrams) Send(m *sock.Datagram) error {
+	d.host.w.mu.Lock()
+	defer d.host.touched()
+	defer d.host.w.mu.Unlock()
+	peer := netip.AddrPortFrom(m.Peer.Addr().Unmap(), m.Peer.Port())
+	for _, s := range d.parts {
+		if s.Local().Addr().Is4() != peer.Addr().Is4() {
+			continue
+		}
+		now := d.host.w.time()
+		if !m.Local.IsValid() || m.Local.IsUnspecified() {
+			return errno(s.SendTo(now, peer, m.Data))
+		}
+		if m.Local.Unmap().Is4() != peer.Addr().Is4() {
+			return syscall.EINVAL
+		}
+		return errno(s.SendFrom(now, m.Local.Unmap(), peer, m.Data))
+	}
+	return syscall.EAFNOSUPPORT
+}
+
+// Addr is of loop.Datagrams.
+func (d *datagrams) Addr() netip.AddrPort { return d.addr }
+
+// Close is of loop.Datagrams.
+func (d *datagrams) Close() {
+	d.host.w.mu.Lock()
+	defer d.host.w.mu.Unlock()
+	if !d.closed {
+		d.closed = true
+		d.closeParts()
+	}
+}

@@ -1,0 +1,306 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/plexor-go/plexor/lab/ip"
+	"github.com/plexor-go/plexor/lab/link"
+	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/wire"
+	"github.com/plexor-go/plexor/wire/pcapng"
+)
+
+// Options say how a world is. The zero value of each field means its default.
+type Options struct {
+	// Seed is what all chance in the world comes from.
+	Seed uint64
+	// Live says that time is the system's, and moves by itself from New to Close.
+	Live bool
+	// Start is the time at the world's beginning (default 2030-01-01 00:00 UTC; of a live world the system's).
+	Start time.Time
+	// Capture gets all frames that are sent, as pcapng, with what became of them as comments (default: none).
+	Capture io.Writer
+	// Patience is how long, by the system's clock, Run waits for something from outside where nothing in the world has
+	// anything to do and functions are still running (default 5 s).
+	Patience time.Duration
+}
+
+// A World is hosts and cables, and moves their time. Its methods may be called from any goroutine but those of its
+// loops; hosts and cables are not made while Run runs.
+type World struct {
+	opt   Options
+	sched scheduler
+
+	mu      sync.Mutex // of all below, of the hosts' stacks and of the cables
+	hosts   []*Host
+	plugs   []*plug
+	pool    link.Pool
+	heard   []news // what to tell the loops, once mu is free
+	spare   []news
+	capture *pcapng.Writer
+	broken  error // of the capture
+	comment []string
+	sending bool
+	lively  *lively // of a live world
+	tasks   tasks
+	closed  bool
+}
+
+// A plug is a host's end of a cable.
+type plug struct {
+	host *Host
+	i    *ip.Interface
+	card *link.Card
+	peer *Host
+	four netip.Addr
+	six  netip.Addr
+	seen int // its number in the capture
+}
+
+// New makes a world without hosts.
+func New(o Options) *World {
+	if o.Live {
+		o.Start = time.Now()
+	} else if o.Start.IsZero() {
+		o.Start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Second
+	}
+	w := &World{opt: o}
+	w.sched.still.L = &w.sched.mu
+	if o.Live {
+		w.sched.mode, w.sched.begun = live, o.Start
+		w.lively = newLively(w)
+	}
+	if o.Capture != nil {
+		w.capture = pcapng.NewWriter(o.Capture, pcapng.Section{Application: "plexor lab"})
+	}
+	return w
+}
+
+// stream is a stream of the seed's chance, of its own for each name.
+func (w *World) stream(name string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, name) // it never fails
+	return rand.New(rand.NewPCG(w.opt.Seed, h.Sum64()))
+}
+
+// Host makes a host without cables, which reaches itself alone. The name is what others look it up by; a second host of
+// that name panics, and so does one that is made in Run.
+func (w *World) Host(name string) *Host {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mayBuild("Host")
+	for _, h := range w.hosts {
+		if h.name == name {
+			panic(fmt.Sprintf("lab: World.Host: there is a host %q already", name))
+		}
+	}
+	h := newHost(w, name)
+	w.hosts = append(w.hosts, h)
+	return h
+}
+
+func (w *World) mayBuild(what string) {
+	w.sched.mu.Lock()
+	defer w.sched.mu.Unlock()
+	if w.sched.mode == stepped {
+		panic("lab: World." + what + " in Run")
+	}
+}
+
+// mostCables is how many networks of the addresses below there are.
+const mostCables = 1 << 16
+
+// Connect joins two hosts by a cable, with a line of these options in each direction. Each cable is a network of its
+// own: the first is 10.0.0.0/24 and fd00::/64, of which a has .1 and b has .2, the second 10.0.1.0/24 and
+// fd00:0:0:1::/64.
+func (w *World) Connect(a, b *Host, o link.Options) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mayBuild("Connect")
+	n := len(w.plugs) / 2
+	if n == mostCables || a.w != w || b.w != w {
+		panic("lab: World.Connect: there are too many cables, or a host is of another world")
+	}
+	name := fmt.Sprintf("cable %d ", n)
+	ends := [2]*plug{w.plug(a, b, n, 1), w.plug(b, a, n, 2)}
+	lines := [2]link.Line{}
+	for side, p := range ends {
+		lines[side] = link.New(o, func(fault string) *rand.Rand {
+			return w.stream(fmt.Sprint(name, side, " ", fault))
+		}, func(_ time.Duration, f *link.Frame, what link.Fate) { w.fate(p, f, what) })
+	}
+	link.Connect(ends[0].card, ends[1].card, lines[0], lines[1], &w.pool)
+	for _, p := range ends {
+		now := w.time()
+		for _, prefix := range []netip.Prefix{netip.PrefixFrom(p.four, 24), netip.PrefixFrom(p.six, 64)} {
+			if err := p.i.Add(now, prefix); err != nil {
+				panic(fmt.Sprintf("lab: World.Connect: %v: %v", prefix, err)) // it is a new one
+			}
+		}
+	}
+}
+
+// plug makes a host's end of cable n.
+func (w *World) plug(h, peer *Host, n, side int) *plug {
+	name := fmt.Sprintf("eth%d", len(h.plugs))
+	mac := wire.MAC{2, 0, 0, byte(n >> 8), byte(n), byte(side)}
+	p := &plug{host: h, peer: peer, i: h.ip.NewInterface(name, mac, 1500), card: &link.Card{Addr: mac}}
+	p.four = netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), byte(side)})
+	p.six = netip.AddrFrom16([16]byte{0: 0xfd, 6: byte(n >> 8), 7: byte(n), 15: byte(side)})
+	w.plugs = append(w.plugs, p)
+	h.plugs[p.i] = p
+	if w.capture != nil {
+		seen, err := w.capture.Interface(pcapng.Interface{Name: h.name + "-" + name, LinkType: pcapng.Ethernet})
+		p.seen, w.broken = seen, errors.Join(w.broken, err)
+	}
+	return p
+}
+
+// Strays is how often something from outside has woken a loop in Run, as far as that was seen: each may make the next
+// run another one.
+func (w *World) Strays() int {
+	w.sched.mu.Lock()
+	defer w.sched.mu.Unlock()
+	return w.sched.strays
+}
+
+// Now is the world's time.
+func (w *World) Now() time.Time {
+	if w.opt.Live {
+		return time.Now()
+	}
+	return w.opt.Start.Add(w.sched.time())
+}
+
+// time is what the machines take for the time: since the world's beginning, and never back. The caller holds mu.
+func (w *World) time() time.Duration {
+	if w.opt.Live {
+		w.sched.now.Store(int64(time.Since(w.sched.begun)))
+	}
+	return w.sched.time()
+}
+
+// Close ends the loops that Host.Go has made, and the world's goroutine if it is live. Loops and servers of others must
+// have been closed before. The error is the capture's, if it could not be written.
+func (w *World) Close() error {
+	if w.lively != nil {
+		w.lively.stop()
+	}
+	w.mu.Lock()
+	hosts, broken := w.hosts, w.broken
+	w.closed = true
+	w.mu.Unlock()
+	var errs []error
+	for _, h := range hosts {
+		errs = append(errs, h.endLoop())
+	}
+	return errors.Join(append(errs, broken)...)
+}
+
+// off is the time of what never comes.
+const off = time.Duration(1<<63 - 1)
+
+// settle delivers what has arrived by now, does what is due, and sends what there is to be sent. It reports whether
+// anything was done. The caller holds mu, and tells when it has let go of it.
+func (w *World) settle(now time.Duration) (busy bool) {
+	for _, p := range w.plugs {
+		for f := p.card.Receive(now); f != nil; f = p.card.Receive(now) {
+			p.host.ip.Frame(now, p.i, f.Bytes)
+			f.Free()
+			busy = true
+		}
+	}
+	for _, h := range w.hosts {
+		if at, ok := h.ip.Next(); ok && at <= now {
+			h.ip.Advance(now)
+			busy = true
+		}
+		h.ip.Flush(now, h.send)
+		h.pump()
+	}
+	return busy || len(w.heard) > 0
+}
+
+// upcoming is when something is due that is no loop's.
+func (w *World) upcoming() time.Duration {
+	next := off
+	for _, h := range w.hosts {
+		if at, ok := h.ip.Next(); ok {
+			next = min(next, at)
+		}
+	}
+	for _, p := range w.plugs {
+		if at, ok := p.card.Next(); ok {
+			next = min(next, at)
+		}
+	}
+	return next
+}
+
+// transmit puts a frame on the cable, and into the capture.
+func (w *World) transmit(p *plug, b []byte) {
+	w.sending, w.comment = true, w.comment[:0]
+	err := p.card.Send(w.sched.time(), b)
+	w.sending = false
+	if err != nil {
+		w.comment = append(w.comment, err.Error())
+	}
+	w.record(p, b)
+}
+
+// fate is told by the lines what happens to a frame: as it is put there, or later.
+func (w *World) fate(p *plug, f *link.Frame, what link.Fate) {
+	if w.capture == nil {
+		return
+	}
+	w.comment = append(w.comment, what.String())
+	if !w.sending {
+		w.record(p, f.Bytes)
+	}
+}
+
+func (w *World) record(p *plug, b []byte) {
+	if w.capture != nil && w.broken == nil {
+		w.broken = w.capture.Packet(&pcapng.Packet{Interface: p.seen, Time: w.opt.Start.Add(w.sched.time()), Data: b,
+			Comments: w.comment})
+	}
+	w.comment = w.comment[:0]
+}
+
+// A news is what a loop is to be told of something that is ready.
+type news struct {
+	tell func(loop.Ready)
+	what loop.Ready
+}
+
+// tell tells the loops what has happened, in the order in which it has. The caller does not hold mu: who is told may
+// wake a loop, and that one may run at once.
+func (w *World) tell() {
+	for {
+		w.mu.Lock()
+		heard := w.heard
+		w.heard, w.spare = w.spare[:0], nil
+		w.mu.Unlock()
+		for i := range heard {
+			heard[i].tell(heard[i].what)
+			heard[i] = news{}
+		}
+		w.mu.Lock()
+		w.spare = heard[:0]
+		more := len(w.heard) > 0
+		w.mu.Unlock()
+		if !more {
+			return
+		}
+	}
+}
