@@ -21,6 +21,9 @@ type Socket struct {
 	TTL   uint8 // of what is sent; 64 at 0
 	TOS   uint8
 	Whole bool // a datagram may not be cut: one that is longer than the path's MTU is ErrTooLong
+	// Told says that Refusal is to tell what ICMP says of datagrams that a socket for everybody has sent (RFC 1122,
+	// section 4.1.3.3).
+	Told bool
 
 	host   *Host
 	local  netip.AddrPort
@@ -30,9 +33,20 @@ type Socket struct {
 	queue  []Datagram
 	bytes  int
 	err    error
+	failed []Refusal
 	ready  bool
 	closed bool
 }
+
+// A Refusal says why a datagram did not arrive: ErrRefused, ErrUnreachable, ErrExpired, or ErrTooLong where it was
+// Whole.
+type Refusal struct {
+	To  netip.AddrPort
+	Err error
+}
+
+// mostRefusals is how many wait in a socket to be read; one more is dropped.
+const mostRefusals = 64
 
 // sockets are those of a host: by their ports to find them.
 type sockets struct {
@@ -123,7 +137,7 @@ func (s *Socket) Close() {
 		return
 	}
 	h, port := s.host, s.local.Port()
-	s.closed, s.queue, s.bytes = true, nil, 0
+	s.closed, s.queue, s.bytes, s.failed = true, nil, 0, nil
 	is := func(o *Socket) bool { return o == s }
 	h.udp.ready = slices.DeleteFunc(h.udp.ready, is)
 	if h.udp.ports[port] = slices.DeleteFunc(h.udp.ports[port], is); len(h.udp.ports[port]) == 0 {
@@ -132,8 +146,18 @@ func (s *Socket) Close() {
 	h.udp.n--
 }
 
-// failed is what ICMP has said, once.
-func (s *Socket) failed() error {
+// Refusal takes the oldest refusal of a socket that is Told. It is not ok where there is none.
+func (s *Socket) Refusal() (r Refusal, ok bool) {
+	if len(s.failed) == 0 {
+		return r, false
+	}
+	r = s.failed[0]
+	s.failed = slices.Delete(s.failed, 0, 1)
+	return r, true
+}
+
+// failure is what ICMP has said, once.
+func (s *Socket) failure() error {
 	err := s.err
 	s.err = nil
 	if s.closed {
@@ -145,7 +169,7 @@ func (s *Socket) failed() error {
 // Read takes the oldest datagram. It is not ok where there is none. What ICMP has said about what was sent comes first,
 // once; ok is false then.
 func (s *Socket) Read() (d Datagram, ok bool, err error) {
-	if err := s.failed(); err != nil || len(s.queue) == 0 {
+	if err := s.failure(); err != nil || len(s.queue) == 0 {
 		return d, false, err
 	}
 	d = s.queue[0]
@@ -156,7 +180,7 @@ func (s *Socket) Read() (d Datagram, ok bool, err error) {
 
 // Send sends a datagram to the socket's peer. See SendTo for its errors, and Read for what ICMP has said.
 func (s *Socket) Send(now time.Duration, b []byte) error {
-	if err := s.failed(); err != nil {
+	if err := s.failure(); err != nil {
 		return err
 	}
 	if !s.remote.IsValid() {
@@ -264,8 +288,8 @@ func (h *Host) inputUDP(now time.Duration, p *incoming) {
 	s.tell()
 }
 
-// adviseUDP tells a socket what the network says about a datagram from local to remote. Only a socket for one peer is
-// told (RFC 1122, section 4.1.3.3, leaves it open; Linux does the same): to another it would say nothing of which.
+// adviseUDP tells a socket what the network says about a datagram from local to remote. A socket for
+// one peer is told by Read and Send; one for everybody is if it is Told, as Linux has it (IP_RECVERR).
 func (h *Host) adviseUDP(now time.Duration, local, remote netip.AddrPort, a tcp.Advice, mtu int) {
 	s := h.find(nil, local, remote)
 	if s == nil {
@@ -278,8 +302,13 @@ func (h *Host) adviseUDP(now time.Duration, local, remote netip.AddrPort, a tcp.
 			return // the next one is cut: nobody has to know
 		}
 	}
-	if err := failure(a); err != nil && s.remote.IsValid() {
+	switch err := failure(a); {
+	case err == nil:
+	case s.remote.IsValid():
 		s.err = err
+		s.tell()
+	case s.Told && len(s.failed) < mostRefusals:
+		s.failed = append(s.failed, Refusal{remote, err})
 		s.tell()
 	}
 }

@@ -87,6 +87,7 @@ type Conn struct {
 	maxWindow      int
 	out            pages
 	outLen         int
+	mostOut        int // of it
 	records        []record
 	pipe           int // numbers of the records that are on their way
 	cc             congestion
@@ -115,6 +116,7 @@ type Conn struct {
 	edge      Seq // the right edge of the window that was offered: never moved back
 	in        pages
 	inLen     int // bytes to be read, from the left
+	mostIn    int // of them
 	early     ranges
 	finAt     Seq // where the peer's FIN is, once it has come
 	finKnown  bool
@@ -154,6 +156,17 @@ func (c *Conn) Unread() int { return c.inLen }
 // SetNoDelay switches Nagle's algorithm off or on (MUST-17; it is on at first).
 func (c *Conn) SetNoDelay(on bool) { c.noDelay = on; c.mark() }
 
+// SetBuffers bounds the connection's own buffers, in bytes: no more than the limits', which they are at first, and at 0
+// as they are. A window that was offered stays offered (SHLD-14).
+func (c *Conn) SetBuffers(send, receive int) {
+	if send > 0 {
+		c.mostOut = min(send, c.stack.limits.SendBuffer)
+	}
+	if receive > 0 {
+		c.mostIn = min(receive, c.stack.limits.ReceiveBuffer)
+	}
+}
+
 // SetUserTimeout sets R2, how long what was sent may stay unacknowledged (MUST-21); 0 is the limits'.
 func (c *Conn) SetUserTimeout(d time.Duration) { c.userTimeout = d }
 
@@ -189,7 +202,7 @@ func (c *Conn) Write(now time.Duration, b []byte) (int, error) {
 	case c.fin || !c.state.canSend():
 		return 0, ErrClosed
 	}
-	n := min(len(b), c.stack.limits.SendBuffer-c.outLen)
+	n := min(len(b), c.mostOut-c.outLen)
 	c.short = n < len(b)
 	if n == 0 {
 		return 0, nil
@@ -217,7 +230,7 @@ func (c *Conn) Read(now time.Duration, b []byte) (n int, end bool, err error) {
 		c.in.release(&c.stack.pool)
 	}
 	// The window opens by a step that is worth a segment, or not at all: silly window avoidance (MUST-39).
-	if grown := c.edge.To(c.want.Add(c.room())); grown >= min(c.stack.limits.ReceiveBuffer/2, c.advertised) &&
+	if grown := c.edge.To(c.want.Add(c.room())); grown >= min(c.mostIn/2, c.advertised) &&
 		c.state.takesText() {
 		c.ackNow = true
 		c.mark()
@@ -253,10 +266,11 @@ func (c *Conn) CloseWrite(now time.Duration) error {
 // read, or that comes from now on, is lost, and the peer is told so by a reset (SHLD-3); then what was written and not
 // sent is lost too, as RFC 2525, section 2.17 has it.
 func (c *Conn) Close(now time.Duration) error {
+	c.deaf = true
 	if c.err != nil {
+		c.dropInput()
 		return c.err
 	}
-	c.deaf = true
 	if c.inLen > 0 || len(c.early.list) > 0 {
 		c.Abort(now)
 		return nil
@@ -275,10 +289,17 @@ func (c *Conn) Abort(now time.Duration) {
 		c.stack.reset(c.key, c.next, 0, false)
 	}
 	c.end(now, ErrClosed)
+	c.dropInput() // if it had ended before
+}
+
+// dropInput forgets what nobody will read.
+func (c *Conn) dropInput() {
+	c.in.release(&c.stack.pool)
+	c.inLen, c.early = 0, ranges{}
 }
 
 // room is how much more text can be taken in, as far as the window field can say it.
-func (c *Conn) room() int { return min(c.stack.limits.ReceiveBuffer, 65535<<c.scaleIn) - c.inLen }
+func (c *Conn) room() int { return min(c.mostIn, 65535<<c.scaleIn) - c.inLen }
 
 // finSeq is where this side's FIN is, or will be.
 func (c *Conn) finSeq() Seq { return c.first.Add(c.outLen) }
@@ -331,9 +352,8 @@ func (c *Conn) end(now time.Duration, why error) {
 	}
 	c.out.release(&c.stack.pool)
 	c.outLen, c.records, c.pipe = 0, nil, 0
-	if why != nil { // an orderly end leaves what came for the reader
-		c.in.release(&c.stack.pool)
-		c.inLen, c.early = 0, ranges{}
+	if c.deaf || why == ErrClosed { // else what came is the reader's: the peer had sent it before
+		c.dropInput()
 	}
 	c.stack.forget(c)
 	c.tell(Ended | Readable | Writable)

@@ -353,7 +353,7 @@ func (c *Conn) place(now time.Duration, from Seq, text []byte) {
 	n := c.want.To(end)
 	c.want, c.inLen, c.unacked = end, c.inLen+n, c.unacked+n
 	c.tell(Readable)
-	if holes || c.unacked >= 2*c.advertised || c.unacked >= c.stack.limits.ReceiveBuffer/2 {
+	if holes || c.unacked >= 2*c.advertised || c.unacked >= c.mostIn/2 {
 		c.acknowledge()
 	} else if c.timers[timerDelayedAck] == off {
 		c.set(timerDelayedAck, now+delayedAck)

@@ -232,7 +232,7 @@ func (c *Conn) offer(syn bool) uint16 {
 	if syn {
 		return uint16(min(c.stack.limits.ReceiveBuffer, 65535))
 	}
-	if grown := c.edge.To(c.want.Add(c.room())); grown >= min(c.stack.limits.ReceiveBuffer/2, c.advertised) {
+	if grown := c.edge.To(c.want.Add(c.room())); grown >= min(c.mostIn/2, c.advertised) {
 		c.edge = c.edge.Add(grown)
 	}
 	// Rounded up: rounding down would take back what was offered. The buffer takes the few bytes that this is more.

@@ -82,7 +82,7 @@ func (c *Conn) forward(now time.Duration, g *segment, newly int, limited bool) {
 		}
 	}
 	c.arm(now)
-	if c.short && c.outLen <= c.stack.limits.SendBuffer/2 {
+	if c.short && c.outLen <= c.mostOut/2 {
 		c.short = false
 		c.tell(Writable)
 	}

@@ -171,7 +171,8 @@ func (s *Stack) conn(now time.Duration, key fourTuple, state State) *Conn {
 	if key.remote.Addr().Is6() {
 		headers = 60
 	}
-	c := &Conn{stack: s, key: key, state: state, advertised: s.mtu - headers, mss: s.mtu - headers, heard: now}
+	c := &Conn{stack: s, key: key, state: state, advertised: s.mtu - headers, mss: s.mtu - headers, heard: now,
+		mostOut: s.limits.SendBuffer, mostIn: s.limits.ReceiveBuffer}
 	for t := range c.timers {
 		c.timers[t] = off
 	}

@@ -198,3 +198,90 @@ func TestECNStream(t *testing.T) {
 		t.Error("nothing was marked")
 	}
 }
+
+// What came before a reset is read before it is told; whoever closes does not want it, and its pages go back.
+func TestUnreadAtReset(t *testing.T) {
+	x := newScript(t, Options{}).accept()
+	x.in(wire.ACK, 1, 1, "hello")
+	x.in(wire.RST, 6, 0, "")
+	x.state(Closed, ErrReset)
+	x.read("hello")
+	if n, end, err := x.c.Read(x.now, make([]byte, 9)); n != 0 || end || err != ErrReset {
+		t.Errorf("behind it: %d, %v, %v; want the reset", n, end, err)
+	}
+	y := newScript(t, Options{}).accept()
+	y.in(wire.ACK, 1, 1, "hello")
+	y.in(wire.RST, 6, 0, "")
+	if err := y.c.Close(y.now); err != ErrReset {
+		t.Errorf("Close after the reset: %v", err)
+	}
+	if n, _, err := y.c.Read(y.now, make([]byte, 9)); n != 0 || err != ErrReset || y.s.pool.used != 0 {
+		t.Errorf("after Close: %d, %v, and %d pages are in use", n, err, y.s.pool.used)
+	}
+}
+
+// That the end was acknowledged is told, once, in each state in which it is.
+func TestDeliveredIsTold(t *testing.T) {
+	delivered := func(x *script) (n int) {
+		for c, e := x.s.Event(); c != nil; c, e = x.s.Event() {
+			if e&Delivered != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	closing := func() *script {
+		x := newScript(t, Options{}).accept()
+		x.write("a")
+		if err := x.c.CloseWrite(x.now); err != nil {
+			t.Fatal(err)
+		}
+		x.flush()
+		x.in(wire.ACK, 1, 2, "")
+		if n := delivered(x); n != 0 {
+			t.Errorf("told %d times before the end was acknowledged", n)
+		}
+		return x
+	}
+	for _, row := range []struct {
+		name string
+		segs func(x *script)
+		want State
+	}{
+		{"FIN-WAIT-1", func(x *script) { x.in(wire.ACK, 1, 3, "") }, FinWait2},
+		{"CLOSING", func(x *script) { x.in(wire.ACK|wire.FIN, 1, 2, ""); x.in(wire.ACK, 2, 3, "") }, TimeWait},
+		{"FIN-WAIT-1, with the peer's", func(x *script) { x.in(wire.ACK|wire.FIN, 1, 3, "") }, TimeWait},
+	} {
+		x := closing()
+		row.segs(x)
+		if n := delivered(x); n != 1 || x.c.State() != row.want {
+			t.Errorf("%s: told %d times, in %v; want once, in %v", row.name, n, x.c.State(), row.want)
+		}
+	}
+	x := newScript(t, Options{}).accept()
+	x.in(wire.ACK|wire.FIN, 1, 1, "")
+	if err := x.c.CloseWrite(x.now); err != nil {
+		t.Fatal(err)
+	}
+	x.flush()
+	x.in(wire.ACK, 2, 2, "")
+	if n := delivered(x); n != 1 || x.c.State() != Closed {
+		t.Errorf("LAST-ACK: told %d times, in %v", n, x.c.State())
+	}
+}
+
+// A connection's own buffers are smaller than the limits', and never larger.
+func TestSetBuffers(t *testing.T) {
+	x := newScript(t, Options{Limits: Limits{SendBuffer: 10_000, ReceiveBuffer: 10_000}}).accept()
+	x.c.SetBuffers(100, 50)
+	if n, err := x.c.Write(x.now, make([]byte, 1000)); n != 100 || err != nil {
+		t.Errorf("Write took %d bytes, %v; want 100", n, err)
+	}
+	if n := x.c.room(); n != 50 {
+		t.Errorf("there is room for %d bytes; want 50", n)
+	}
+	x.c.SetBuffers(1<<30, 0)
+	if n, err := x.c.Write(x.now, make([]byte, 20_000)); n != 10_000-100 || err != nil || x.c.room() != 50 {
+		t.Errorf("Write took %d bytes, %v; want what the limits leave", n, err)
+	}
+}
