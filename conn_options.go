@@ -172,11 +172,11 @@ func ofTCP(k sock.Socket, set func() error) error {
 }
 
 func readBuffer(bytes int) setting {
-	return setting{of: func(k sock.Socket) error { return k.SetRecvBuffer(bytes) }}
+	return setting{func(k sock.Socket) error { return k.SetRecvBuffer(bytes) }, number(loop.RecvBuffer, bytes)}
 }
 
 func writeBuffer(bytes int) setting {
-	return setting{of: func(k sock.Socket) error { return k.SetSendBuffer(bytes) }}
+	return setting{func(k sock.Socket) error { return k.SetSendBuffer(bytes) }, number(loop.SendBuffer, bytes)}
 }
 
 func userTimeout(d time.Duration) setting {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"net/netip"
 	"syscall"
 
@@ -46,6 +47,7 @@ func (d *datagrams) bind(addrs []netip.Addr, port uint16) error {
 			d.closeParts()
 			return errno(err)
 		}
+		s.Told = true
 		d.parts = append(d.parts, s)
 	}
 	d.addr = netip.AddrPortFrom(addrs[0], port)
@@ -72,12 +74,11 @@ func (d *datagrams) Receive(m *sock.Datagram) error {
 	d.host.w.mu.Lock()
 	defer d.host.w.mu.Unlock()
 	for _, s := range d.parts {
-		g, ok, err := s.Read()
-		if err != nil {
-			m.Peer = s.Remote()
-			return errno(err)
+		if r, ok := s.Refusal(); ok {
+			m.Peer = r.To
+			return errno(r.Err)
 		}
-		if ok {
+		if g, ok, _ := s.Read(); ok { // it fails for one peer alone
 			m.N = copy(m.Data, g.Data)
 			m.Truncated = m.N < len(g.Data)
 			m.Peer, m.Local = g.From, g.To.Addr()
@@ -107,7 +108,11 @@ func (d *datagrams) Send(m *sock.Datagram) error {
 		if m.Local.Unmap().Is4() != peer.Addr().Is4() {
 			return syscall.EINVAL
 		}
-		return errno(s.SendFrom(now, m.Local.Unmap(), peer, m.Data))
+		err := s.SendFrom(now, m.Local.Unmap(), peer, m.Data)
+		if errors.Is(err, ip.ErrAddress) {
+			return syscall.EINVAL
+		}
+		return errno(err)
 	}
 	return syscall.EAFNOSUPPORT
 }

@@ -16,8 +16,8 @@ import (
 
 // A Host is a machine of a world, and a [loop.Network]: give it to a plexor.Server, a Client, or a loop's Options. It
 // is a [loop.Resolver] too, and knows the world's hosts by their names. There are no unix sockets on it. Of
-// sock.Options it has Backlog, Delay, UserTimeout and V6Only; others are refused, but KeepAlive, whose probes are the
-// stack's.
+// sock.Options it has Backlog, Delay, RecvBuffer, SendBuffer, UserTimeout and V6Only; others are refused, but
+// KeepAlive, whose probes are the stack's.
 type Host struct {
 	w       *World
 	name    string
@@ -82,10 +82,11 @@ func (h *Host) LookupHost(name string) ([]netip.Addr, error) {
 // send is told by the stack what it sends.
 func (h *Host) send(i *ip.Interface, b []byte) { h.w.transmit(h.plugs[i], b) }
 
-// touched is called after each call of a loop's: a live world is to look what there is to be sent.
+// touched is called after each call of a loop's that may have something to send. In a live world it leaves at once, and
+// over a cable without delay it has arrived when the call returns, as on a kernel's loopback.
 func (h *Host) touched() {
 	if h.w.lively != nil {
-		h.w.lively.kick()
+		h.w.lively.touched()
 	}
 }
 
@@ -144,8 +145,8 @@ func refuseOptions(o *sock.Options) error {
 		set  bool
 		name string
 	}{
-		{o.ReusePort, "reuseport"}, {o.RecvBuffer != 0, "rcvbuf"}, {o.SendBuffer != 0, "sndbuf"}, {o.Linger != 0, "linger"},
-		{o.DeferAccept != 0, "deferaccept"}, {o.FastOpen != 0, "fastopen"}, {o.Mode != 0, "mode"},
+		{o.ReusePort, "reuseport"}, {o.Linger != 0, "linger"}, {o.DeferAccept != 0, "deferaccept"},
+		{o.FastOpen != 0, "fastopen"}, {o.Mode != 0, "mode"},
 	} {
 		if row.set {
 			return &sock.OptionError{Option: row.name, Problem: "a host of the lab does not have it", Err: errors.ErrUnsupported}

@@ -2,18 +2,20 @@ package lab
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// lively is what moves the packets of a live world: a goroutine that does what is due, sleeps until something is, and
-// is kicked when a loop has done something.
+// lively is what moves the packets of a live world: whoever calls something does what is due by then, and a goroutine
+// what is due later.
 type lively struct {
 	w      *World
 	kicked chan struct{} // one at most
 	quit   chan struct{}
 	gone   chan struct{}
 	once   sync.Once
-	idle   sync.Cond // no function of Go is left
+	idle   sync.Cond    // no function of Go is left
+	until  atomic.Int64 // when the goroutine looks again, by the world's time
 }
 
 func newLively(w *World) *lively {
@@ -21,13 +23,6 @@ func newLively(w *World) *lively {
 	l.idle.L = &w.mu
 	go l.run()
 	return l
-}
-
-func (l *lively) kick() {
-	select {
-	case l.kicked <- struct{}{}:
-	default: // it is about to look
-	}
 }
 
 func (l *lively) stop() {
@@ -40,10 +35,15 @@ func (l *lively) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		next := l.move()
+		l.until.Store(0) // nobody need kick while it looks
+		next, now := l.move()
+		l.until.Store(int64(next))
+		if again, _ := l.move(); again < next { // somebody has moved in between, and did not kick
+			continue
+		}
 		timer.Stop()
 		if next != off {
-			timer.Reset(next)
+			timer.Reset(next - now)
 		}
 		select {
 		case <-l.kicked:
@@ -54,29 +54,30 @@ func (l *lively) run() {
 	}
 }
 
-// move does all that is due, and returns how long it is until something is; off: nothing.
-func (l *lively) move() time.Duration {
-	w := l.w
-	for {
-		w.mu.Lock()
-		busy := w.settle(w.time())
-		next := w.upcoming()
-		now := w.time()
-		w.mu.Unlock()
-		w.tell()
-		switch {
-		case busy:
-		case next == off:
-			return off
-		case next > now:
-			return next - now
-		}
-		select {
-		case <-l.quit:
-			return off
-		default:
-		}
+// touched does all that is due, and has the goroutine look earlier if something is due earlier than it thinks.
+func (l *lively) touched() {
+	next, _ := l.move()
+	if int64(next) >= l.until.Load() {
+		return
 	}
+	select {
+	case l.kicked <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// move does all that is due by now, and returns when something is, off: nothing.
+func (l *lively) move() (next, now time.Duration) {
+	w := l.w
+	w.mu.Lock()
+	now = w.time()
+	for w.settle(now) {
+		now = w.time()
+	}
+	next = w.upcoming()
+	w.mu.Unlock()
+	w.tell()
+	return next, now
 }
 
 // Wait waits, in a live world, until every function of Host.Go has returned, and returns their errors.

@@ -83,20 +83,16 @@ func (h *Host) start(f func(ctx context.Context) error) error {
 	}
 	return l.Post(func() {
 		s := coro.On(l)
-		s.Go(s.Context(), h.name, func(ctx context.Context) (err error) {
-			returned := false
+		s.Go(s.Context(), h.name, func(ctx context.Context) error {
+			err := errors.New("it did not return: a panic, which the log has, or Goexit")
 			defer func() {
-				if !returned {
-					err = errors.New("it did not return: a panic, which the log has, or Goexit")
-				}
 				if err != nil {
 					err = fmt.Errorf("host %s: %w", h.name, err)
 				}
 				h.w.finished(err)
 			}()
 			err = f(ctx)
-			returned = true
-			return nil
+			return nil // Run tells
 		})
 	})
 }

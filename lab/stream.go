@@ -19,6 +19,7 @@ type stream struct {
 	conn   *tcp.Conn
 	notify func(loop.Ready)
 	eof    bool // Read has told of it
+	shut   bool // CloseWrite
 	closed bool
 	missed loop.Ready // before Notify
 }
@@ -82,10 +83,13 @@ func (s *stream) Notify(f func(loop.Ready)) {
 // Read is of loop.Stream.
 func (s *stream) Read(p []byte) (int, error) {
 	now := s.lock()
-	defer s.changed()
-	switch n, end, err := s.conn.Read(now, p); {
-	case n > 0:
+	n, end, err := s.conn.Read(now, p)
+	if n > 0 {
+		s.changed() // the window may open
 		return n, nil
+	}
+	defer s.unlock()
+	switch {
 	case err != nil:
 		return 0, s.why(err)
 	case end:
@@ -109,9 +113,10 @@ func (s *stream) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// why is an error as the kernel has it: behind the peer's end a reset is EPIPE (tcp(7)).
+// why is an error as the kernel has it: a reset behind the peer's end is EPIPE where this side's half is open
+// (tcp_reset).
 func (s *stream) why(err error) error {
-	if errors.Is(err, tcp.ErrReset) && s.eof {
+	if errors.Is(err, tcp.ErrReset) && s.eof && !s.shut {
 		return syscall.EPIPE
 	}
 	return errno(err)
@@ -121,12 +126,14 @@ func (s *stream) why(err error) error {
 func (s *stream) CloseWrite() error {
 	now := s.lock()
 	defer s.changed()
-	if err := s.conn.CloseWrite(now); err != nil {
+	err := s.conn.CloseWrite(now)
+	if err != nil {
 		if s.conn.Err() == nil {
 			return syscall.ENOTCONN // it has ended in good order
 		}
 		return s.why(err)
 	}
+	s.shut = true
 	return nil
 }
 
@@ -136,6 +143,19 @@ func (s *stream) Err() error {
 	defer s.unlock()
 	if err := s.conn.Err(); err != nil {
 		return s.why(err)
+	}
+	return nil
+}
+
+// connected is how a Dial ended; ErrWouldBlock: it has not.
+func (s *stream) connected() error {
+	s.lock()
+	defer s.unlock()
+	switch err := s.conn.Err(); {
+	case err != nil:
+		return s.why(err)
+	case s.conn.State() == tcp.SynSent || s.conn.State() == tcp.SynReceived:
+		return sock.ErrWouldBlock
 	}
 	return nil
 }
@@ -174,6 +194,10 @@ func (s *stream) SetOption(o loop.Option, value int) error {
 		s.conn.SetNoDelay(value != 0)
 	case loop.UserTimeout:
 		s.conn.SetUserTimeout(time.Duration(value) * time.Millisecond)
+	case loop.SendBuffer:
+		s.conn.SetBuffers(value, 0)
+	case loop.RecvBuffer:
+		s.conn.SetBuffers(0, value)
 	case loop.TrafficClass:
 		s.conn.SetTOS(uint8(value))
 	default:
@@ -218,6 +242,7 @@ func (h *Host) Dial(a sock.Addr, o sock.Options) (loop.Stream, error) {
 	if a.Host == "" {
 		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), to.Port())
 	}
+	defer h.touched() // once mu is free
 	h.w.mu.Lock()
 	defer h.w.mu.Unlock()
 	c, err := h.ip.Dial(h.w.time(), to)
@@ -225,12 +250,12 @@ func (h *Host) Dial(a sock.Addr, o sock.Options) (loop.Stream, error) {
 		return nil, errno(err)
 	}
 	setOptions(c, &o)
-	defer h.touched()
 	return h.newStream(c), nil
 }
 
 func setOptions(c *tcp.Conn, o *sock.Options) {
 	c.SetNoDelay(!o.Delay)
+	c.SetBuffers(o.SendBuffer, o.RecvBuffer)
 	if o.UserTimeout > 0 {
 		c.SetUserTimeout(o.UserTimeout)
 	}

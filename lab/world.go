@@ -25,6 +25,8 @@ type Options struct {
 	Live bool
 	// Start is the time at the world's beginning (default 2030-01-01 00:00 UTC; of a live world the system's).
 	Start time.Time
+	// FirstCable is the number of the first cable, by which it gets its addresses: see Connect.
+	FirstCable int
 	// Capture gets all frames that are sent, as pcapng, with what became of them as comments (default: none).
 	Capture io.Writer
 	// Patience is how long, by the system's clock, Run waits for something from outside where nothing in the world has
@@ -121,14 +123,14 @@ func (w *World) mayBuild(what string) {
 const mostCables = 1 << 16
 
 // Connect joins two hosts by a cable, with a line of these options in each direction. Each cable is a network of its
-// own: the first is 10.0.0.0/24 and fd00::/64, of which a has .1 and b has .2, the second 10.0.1.0/24 and
+// own: number 0 is 10.0.0.0/24 and fd00::/64, of which a has .1 and b has .2, number 1 10.0.1.0/24 and
 // fd00:0:0:1::/64.
 func (w *World) Connect(a, b *Host, o link.Options) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mayBuild("Connect")
-	n := len(w.plugs) / 2
-	if n == mostCables || a.w != w || b.w != w {
+	n := w.opt.FirstCable + len(w.plugs)/2
+	if n < 0 || n >= mostCables || a.w != w || b.w != w {
 		panic("lab: World.Connect: there are too many cables, or a host is of another world")
 	}
 	name := fmt.Sprintf("cable %d ", n)
@@ -213,6 +215,7 @@ const off = time.Duration(1<<63 - 1)
 // settle delivers what has arrived by now, does what is due, and sends what there is to be sent. It reports whether
 // anything was done. The caller holds mu, and tells when it has let go of it.
 func (w *World) settle(now time.Duration) (busy bool) {
+	told := len(w.heard)
 	for _, p := range w.plugs {
 		for f := p.card.Receive(now); f != nil; f = p.card.Receive(now) {
 			p.host.ip.Frame(now, p.i, f.Bytes)
@@ -228,7 +231,7 @@ func (w *World) settle(now time.Duration) (busy bool) {
 		h.ip.Flush(now, h.send)
 		h.pump()
 	}
-	return busy || len(w.heard) > 0
+	return busy || len(w.heard) > told
 }
 
 // upcoming is when something is due that is no loop's.

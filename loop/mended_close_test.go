@@ -4,7 +4,6 @@ package loop_test
 
 import (
 	"errors"
-	"net"
 	"runtime"
 	"syscall"
 	"testing"
@@ -43,15 +42,7 @@ func TestCloseAfterMixedWrites(t *testing.T) {
 func TestDialAbortedWhenReady(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		r := run(t, loop.Options{Driver: driver})
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		a, err := sock.ParseAddr("tcp://" + ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		a := rawListener(t, "tcp").addr
 		const n = 10
 		var conns []*loop.Conn
 		ended := make(chan error, n)
@@ -184,7 +175,7 @@ func TestCloseAfterReset(t *testing.T) {
 		k := r.connect("tcp", sock.Options{}, &watcher{opened: func(c *loop.Conn) { c.Pause() }})
 		k.peer.reset()
 		k.until("the reset arrived", func() bool {
-			_, err := k.c.Socket().RemoteAddr() // ENOTCONN from then on
+			_, err := k.c.RemoteAddr() // ENOTCONN from then on
 			return err != nil
 		})
 		k.do(func() { k.c.Close() })
@@ -197,7 +188,7 @@ func TestCloseOnAnotherThread(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		runtime.LockOSThread() // so that the other goroutine has another
 		defer runtime.UnlockOSThread()
-		l, err := loop.New(loop.Options{Driver: driver})
+		l, err := loop.New(placed(t, loop.Options{Driver: driver}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -113,6 +113,8 @@ const (
 	KeepAlive                  // seconds of silence before the peer is asked; 0: it is never asked
 	UserTimeout                // milliseconds; 0: the network's own time
 	TrafficClass               // 0 to 255
+	SendBuffer                 // bytes; more than the network has is as much as it has
+	RecvBuffer                 // likewise
 )
 
 // A Backlog is connections that wait to be accepted.

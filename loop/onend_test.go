@@ -12,7 +12,7 @@ import (
 // What was given to OnEnd runs once, on the loop, after its connections were reset; what it gives to Soon still runs.
 func TestOnEnd(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
-		l, err := loop.New(loop.Options{Driver: driver})
+		l, err := loop.New(placed(t, loop.Options{Driver: driver}))
 		if err != nil {
 			t.Fatal(err)
 		}

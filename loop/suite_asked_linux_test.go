@@ -151,7 +151,7 @@ func TestWriteFrom(t *testing.T) {
 			}
 			buf := make([]byte, 100)
 			for _, want := range []struct {
-				c    *net.UDPConn
+				c    datagramPeer
 				text string
 				from netip.AddrPort
 			}{{other, "to another", at("127.0.0.1")}, {c, "third", at("127.0.0.3")}, {c, "any", at("127.0.0.1")}} {

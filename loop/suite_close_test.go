@@ -316,7 +316,7 @@ func TestEndFromAnyCall(t *testing.T) {
 					p := &peer{c, t}
 					defer p.Close()
 					p.Write(pattern(100_000)) // may meet a reset
-					p.Conn.(*net.TCPConn).CloseWrite()
+					p.Conn.(interface{ CloseWrite() error }).CloseWrite()
 					if call == "Writable" {
 						<-filled
 						buf := make([]byte, 1<<20)

@@ -335,7 +335,8 @@ func TestGroupClose(t *testing.T) {
 func TestGroupCloseWhileConnecting(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		for range 5 {
-			g, err := loop.NewGroup(loop.GroupOptions{Loops: 3, Options: loop.Options{Driver: driver, Stall: -1, Log: quiet}})
+			g, err := loop.NewGroup(loop.GroupOptions{Loops: 3,
+				Options: placed(t, loop.Options{Driver: driver, Stall: -1, Log: quiet})})
 			if err != nil {
 				t.Fatal(err)
 			}

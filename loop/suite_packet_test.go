@@ -66,8 +66,11 @@ func (r *rig) packets(host string, o sock.Options) *post {
 }
 
 // udpPeer is a socket of Go's own.
-func udpPeer(t testing.TB, host string) *net.UDPConn {
+func udpPeer(t testing.TB, host string) datagramPeer {
 	t.Helper()
+	if onNetwork(t) {
+		return bindVirtual(t, host)
+	}
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})
 	if err != nil {
 		t.Skipf("no datagrams on %s here: %v", host, err)
@@ -77,14 +80,14 @@ func udpPeer(t testing.TB, host string) *net.UDPConn {
 	return c
 }
 
-func addrPort(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }
+func addrPort(c datagramPeer) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 // Datagrams come and go in batches, whole, in order, with their peers; over IPv6 too.
 func TestDatagramEcho(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		t.Run(host, func(t *testing.T) {
 			each(t, func(t *testing.T, driver string) {
-				peers := []*net.UDPConn{udpPeer(t, host), udpPeer(t, host)}
+				peers := []datagramPeer{udpPeer(t, host), udpPeer(t, host)}
 				r := run(t, loop.Options{Driver: driver, PacketBatch: 8})
 				k := r.packets(host, sock.Options{})
 				k.do(func() {

@@ -22,8 +22,12 @@ import (
 // address is one to listen on.
 func address(t testing.TB, network string) sock.Addr {
 	t.Helper()
-	switch network {
-	case "tcp", "udp":
+	switch {
+	case onNetwork(t) && network == "unix":
+		t.Skip("a Network has no unix sockets")
+	case onNetwork(t):
+		return sock.Addr{Scheme: network, Host: stageOf(t.Name()).loopsHost}
+	case network == "tcp", network == "udp":
 		return sock.Addr{Scheme: network, Host: "127.0.0.1"}
 	}
 	dir, err := os.MkdirTemp("", "plx") // t.TempDir's names are longer than a Unix socket's path may be
@@ -67,6 +71,9 @@ func tryDial(a sock.Addr) (net.Conn, error) { return dialer{}.dial(a) }
 type dialer struct{ window int }
 
 func (d dialer) dial(a sock.Addr) (net.Conn, error) {
+	if s := stageOf(a.Host); s != nil {
+		return d.dialVirtual(s, a)
+	}
 	target := a.Path
 	if a.Scheme != "unix" {
 		ap, _ := a.AddrPort()
@@ -113,7 +120,7 @@ func (p *peer) closeWrite() {
 // reset closes the peer's socket so that the other side gets a reset (TCP).
 func (p *peer) reset() {
 	p.t.Helper()
-	if err := p.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+	if err := p.Conn.(interface{ SetLinger(sec int) error }).SetLinger(0); err != nil {
 		p.t.Errorf("SetLinger: %v", err)
 	}
 	p.Close()
@@ -323,6 +330,9 @@ type rawListen struct {
 func rawListener(t testing.TB, network string) *rawListen {
 	t.Helper()
 	a := address(t, network)
+	if onNetwork(t) {
+		return listenVirtual(t)
+	}
 	target := a.Path
 	if network == "tcp" {
 		target = "127.0.0.1:0"
@@ -358,6 +368,7 @@ func group(t testing.TB, o loop.GroupOptions) *loop.Group {
 	if o.Log == nil {
 		o.Log = quiet
 	}
+	o.Options = placed(t, o.Options)
 	g, err := loop.NewGroup(o)
 	if err != nil {
 		t.Fatalf("NewGroup: %v", err)
@@ -448,7 +459,7 @@ const step = 100 * time.Millisecond
 func (k *link) acked() {
 	k.t.Helper()
 	k.until("all is acknowledged", func() bool {
-		n, known := k.c.Socket().Unacked()
+		n, known := k.c.Unacked()
 		return n == 0 || !known
 	})
 }

@@ -39,6 +39,9 @@ func raiseLimit() {
 // driverNames are the drivers that work here; PLEXOR_LOOP_DRIVER narrows them to one.
 func driverNames(t testing.TB) (names []string) {
 	only := os.Getenv("PLEXOR_LOOP_DRIVER")
+	if only == virtualName {
+		t.Skip("it is no test of the virtual driver")
+	}
 	for _, d := range allDrivers() {
 		if d.Err == nil && (only == "" || only == d.Name) {
 			names = append(names, d.Name)
@@ -48,6 +51,17 @@ func driverNames(t testing.TB) (names []string) {
 		t.Fatalf("no driver to test: %v", allDrivers())
 	}
 	return names
+}
+
+// suiteNames are the drivers that the suite runs on: those of driverNames, and the one over a Network.
+func suiteNames(t testing.TB) []string {
+	switch os.Getenv("PLEXOR_LOOP_DRIVER") {
+	case "":
+		return append(driverNames(t), virtualName)
+	case virtualName:
+		return []string{virtualName}
+	}
+	return driverNames(t)
 }
 
 // heavy has the tests that only many rounds make worth it make these. It is so in CI.
@@ -65,8 +79,11 @@ var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
 
 // each runs a test of the contract on every driver, and looks for descriptors that it left open.
 func each(t *testing.T, test func(t *testing.T, driver string)) {
-	for _, name := range driverNames(t) {
+	for _, name := range suiteNames(t) {
 		t.Run(name, func(t *testing.T) {
+			if name == virtualName {
+				enterStage(t)
+			}
 			before := leak.Files()
 			t.Cleanup(func() { // the first to be registered runs last
 				after := leak.Files()
@@ -86,9 +103,12 @@ func each(t *testing.T, test func(t *testing.T, driver string)) {
 // What it leaves open shows at the end of all tests.
 func eachBeside(t *testing.T, test func(t *testing.T, driver string)) {
 	t.Parallel()
-	for _, name := range driverNames(t) {
+	for _, name := range suiteNames(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == virtualName {
+				enterStage(t)
+			}
 			test(t, name)
 		})
 	}
@@ -97,7 +117,12 @@ func eachBeside(t *testing.T, test func(t *testing.T, driver string)) {
 // streams runs a test once over TCP and once over a Unix socket.
 func streams(t *testing.T, test func(t *testing.T, network string)) {
 	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) { test(t, network) })
+		t.Run(network, func(t *testing.T) {
+			if network == "unix" && onNetwork(t) {
+				t.Skip("a Network has no unix sockets")
+			}
+			test(t, network)
+		})
 	}
 }
 
@@ -125,7 +150,7 @@ func unstarted(t testing.TB, o loop.Options) *rig {
 	if o.Log == nil {
 		o.Log = quiet
 	}
-	l, err := loop.New(o)
+	l, err := loop.New(placed(t, o))
 	if err != nil {
 		t.Fatalf("loop.New(%+v): %v", o, err)
 	}

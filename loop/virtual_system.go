@@ -133,10 +133,14 @@ func (v *virtualSystem) remoteAddr(s sock.Socket) (sock.Addr, error) {
 }
 
 func (v *virtualSystem) peer(s sock.Socket) (netip.AddrPort, error) {
-	if e := v.stream(s); e != nil {
-		return e.RemoteAddr(), nil
+	e := v.stream(s)
+	switch {
+	case e == nil:
+		return netip.AddrPort{}, &sock.Error{Op: "remote address", Err: syscall.EBADF}
+	case e.Err() != nil:
+		return netip.AddrPort{}, &sock.Error{Op: "remote address", Err: syscall.ENOTCONN}
 	}
-	return netip.AddrPort{}, &sock.Error{Op: "remote address", Err: syscall.EBADF}
+	return e.RemoteAddr(), nil
 }
 
 func (v *virtualSystem) closeWrite(s sock.Socket) error {
