@@ -22,6 +22,8 @@ import (
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/lab"
+	"github.com/plexor-go/plexor/lab/link"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -40,6 +42,9 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(leak.Main(m))
 }
+
+// virtual is the driver of a server on a host of a lab's world, in the system's time.
+const virtual = "virtual"
 
 // A kind is a way to come to a net.Conn of a server.
 type kind struct {
@@ -176,9 +181,9 @@ func (k kind) address(t *testing.T) string {
 	return "unix://" + filepath.Join(dir, "s")
 }
 
-// dial is the other end, one of package net.
-func (k kind) dial(a net.Addr) (net.Conn, error) {
-	c, err := net.Dial(a.Network(), a.String())
+// dial is the other end, one of package net, or of a lab's host.
+func (k kind) dial(a net.Addr, dial func(network, address string) (net.Conn, error)) (net.Conn, error) {
+	c, err := dial(a.Network(), a.String())
 	if err == nil && (k.scheme == "tls" || strings.HasPrefix(k.name, "crypto")) {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
@@ -187,7 +192,7 @@ func (k kind) dial(a net.Addr) (net.Conn, error) {
 
 // TestConn runs nettest.TestConn on each kind and driver, with ours as either end.
 func TestConn(t *testing.T) {
-	for _, d := range loop.Drivers() {
+	for _, d := range append(loop.Drivers(), loop.DriverInfo{Name: virtual}) {
 		if d.Err != nil {
 			continue
 		}
@@ -196,6 +201,9 @@ func TestConn(t *testing.T) {
 				t.Run(d.Name+"/"+k.name+end, func(t *testing.T) {
 					if k.scheme == "unix" && runtime.GOOS == "windows" {
 						t.Skip("unix sockets are untested on windows")
+					}
+					if k.scheme == "unix" && d.Name == virtual {
+						t.Skip("a Network has no unix sockets")
 					}
 					nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
 						ours, theirs, stop, err := k.pipe(t, d.Name)
@@ -214,12 +222,23 @@ func TestConn(t *testing.T) {
 func (k kind) pipe(t *testing.T, driver string) (ours, theirs net.Conn, stop func(), err error) {
 	before := leak.Take()
 	srv := &plexor.Server{Driver: driver, Loops: 1, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	address, dial := k.address(t), net.Dial
+	var w *lab.World
+	if driver == virtual {
+		w = lab.New(lab.Options{Live: true})
+		client, server := w.Host("client"), w.Host("server")
+		w.Connect(client, server, link.Options{})
+		srv.Network, address = server, k.scheme+"://10.0.0.2:0"
+		dial = func(network, address string) (net.Conn, error) {
+			return client.DialContext(context.Background(), network, address)
+		}
+	}
 	conns := make(chan net.Conn, 1)
-	a, err := k.serve(srv, k.address(t), conns)
+	a, err := k.serve(srv, address, conns)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if theirs, err = k.dial(a); err != nil {
+	if theirs, err = k.dial(a, dial); err != nil {
 		return nil, nil, nil, err
 	}
 	if tc, ok := theirs.(*tls.Conn); ok {
@@ -253,6 +272,11 @@ func (k kind) pipe(t *testing.T, driver string) (ours, theirs net.Conn, stop fun
 		}
 		if err := srv.Close(); err != nil {
 			t.Error(err)
+		}
+		if w != nil {
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 		if left := before.Left(); left != "" {
 			t.Error(left)
