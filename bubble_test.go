@@ -79,7 +79,7 @@ func TestBubbleListener(t *testing.T) {
 		defer close(dials)
 		go func() {
 			for a := range dials {
-				if c, err := net.Dial(a.Network(), a.String()); err == nil {
+				if c, err := dialPeer(a); err == nil {
 					io.WriteString(c, "hello")
 					c.Close()
 				}

@@ -141,7 +141,7 @@ func TestEachFromHandlers(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		seen, misuses := make(chan int, 8), make(chan error, 1)
 		b := p.serve(t, &plexor.Server{Loops: 2}, nil)
-		b.tls = p.addr == tlsAddr
+		b.tls = strings.HasPrefix(p.addr, "tls:")
 		var err error
 		b.addr, err = b.Open(p.addr, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
 			n := 0
@@ -205,7 +205,7 @@ func TestEachOfManyThatChange(t *testing.T) {
 					return
 				default:
 				}
-				if c, err := net.Dial("tcp", b.addr.String()); err == nil {
+				if c, err := dialPeer(b.addr); err == nil {
 					c.Close()
 				}
 			}
@@ -275,7 +275,7 @@ func TestEachOfHeldLoop(t *testing.T) {
 func TestListenerStats(t *testing.T) {
 	eachMessagePlace(t, func(t *testing.T, p place) {
 		b := p.serve(t, &plexor.Server{Limits: plexor.Limits{Conns: 3}}, plexor.Messages(frame.Line{}, answerLine))
-		ln, err := b.Listen("tcp://127.0.0.1:0")
+		ln, err := b.Listen(p.plain(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +283,7 @@ func TestListenerStats(t *testing.T) {
 		b.await("two", func(s plexor.Stats) bool { return s.Listeners[0].Conns == 2 && s.Conns == 2 })
 		third := dial(t, ln.Addr())
 		b.await("a third", func(s plexor.Stats) bool { return s.Conns == 3 })
-		if fourth, err := net.Dial("tcp", ln.Addr().String()); err == nil { // else it was refused at once
+		if fourth, err := dialPeer(ln.Addr()); err == nil { // else it was refused at once
 			defer fourth.Close()
 		}
 		b.await("its refusal", func(s plexor.Stats) bool { return s.Listeners[1].Refused == 1 })

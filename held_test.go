@@ -46,7 +46,7 @@ func TestShutdownOfAHeldLoop(t *testing.T) {
 
 func endHeld(t *testing.T, p place, handler func(turn func(c *plexor.Conn) error) plexor.Handler) {
 	released, holds := make(chan struct{}), make(chan struct{})
-	srv := &plexor.Server{Driver: p.driver, Loops: 1, Stall: -1}
+	srv := &plexor.Server{Driver: p.driver, Network: p.network(t), Loops: 1, Stall: -1}
 	addr, err := srv.Open(p.addr, handler(func(c *plexor.Conn) error {
 		buf := make([]byte, 1)
 		if _, err := c.Read(buf); err != nil {
@@ -62,7 +62,7 @@ func endHeld(t *testing.T, p place, handler func(turn func(c *plexor.Conn) error
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, Server: srv, addr: addr, tls: p.addr == tlsAddr}
+	b := &bench{t: t, Server: srv, addr: addr, tls: strings.HasPrefix(p.addr, "tls:")}
 	other, holder := b.dialMessages(), b.dialMessages()
 	for _, c := range []net.Conn{other, holder} {
 		send(t, c, "x")
@@ -169,7 +169,7 @@ func TestHeldLoopRefuses(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		t.Parallel() // each waits for a second
 		released, holds := make(chan struct{}), make(chan struct{})
-		srv := &plexor.Server{Driver: p.driver, Loops: 2, Stall: -1}
+		srv := &plexor.Server{Driver: p.driver, Network: p.network(t), Loops: 2, Stall: -1}
 		addr, err := srv.Open(p.addr, plexor.HandlerFunc(func(c *plexor.Conn) {
 			buf := make([]byte, 1)
 			if _, err := c.Read(buf); err == nil && buf[0] == '!' {
@@ -197,7 +197,7 @@ func TestHeldLoopRefuses(t *testing.T) {
 				t.Errorf("connection %d waits for a loop that was given up: %v", i, err)
 			}
 		}
-		if c, err := net.Dial(addr.Network(), addr.String()); err == nil {
+		if c, err := dialPeer(addr); err == nil {
 			c.Close()
 			t.Error("who connects to a loop that was given up is not refused")
 		}

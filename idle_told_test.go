@@ -285,7 +285,7 @@ func TestIdleNotTold(t *testing.T) {
 		b := p.serve(t, srv, plexor.Messages(frame.Line{}, func(c *plexor.Conn, msg []byte) error {
 			return awaitClosed(c, waits, release)
 		}))
-		ln, err := srv.Listen("tcp://127.0.0.1:0")
+		ln, err := srv.Listen(p.plain(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
 	{"ipc/shm", "web", "mail", "ftpd", "lab", "internal/letter"},
-	{"ipc", "internal/mailcatch"},
+	{"ipc", "internal/mailcatch", "internal/stage"},
 	{"proc"},
 	{"load", "models"},
 	{"compare"},

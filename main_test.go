@@ -20,6 +20,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -89,6 +90,42 @@ func eachPlaceOf(t *testing.T, kinds []string, f func(t *testing.T, p place)) {
 			}
 		}
 	}
+	eachStage(t, kinds, f)
+}
+
+// eachStage runs f on a lab's hosts, too, with one kind of address, if not everywhere.
+func eachStage(t *testing.T, kinds []string, f func(t *testing.T, p place)) {
+	if onlyDriver != "" && onlyDriver != stage.Driver {
+		return
+	}
+	first := int(crc32.ChecksumIEEE([]byte(t.Name())) >> 1)
+	kinds = slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind == "unix" })
+	for i, kind := range kinds {
+		if everywhere() || first%len(kinds) == i {
+			t.Run(stage.Driver+"/"+kind, func(t *testing.T) {
+				if why := kernels[topOf(t)]; why != "" {
+					t.Skip(why)
+				}
+				f(t, place{stage.Driver, kind + "://" + stage.Enter(t).LoopsNet})
+			})
+		}
+	}
+}
+
+// kernels are tests that are about the kernel's sockets, with the reason; they do not take place in a lab.
+var kernels = map[string]string{
+	"TestServe":          "Serve takes a listener of the kernel's",
+	"TestConnOptions":    "the options are read off the descriptor",
+	"TestSharedOptions":  "the options are read off the descriptor",
+	"TestBubbleListener": "the time of a bubble is not that of a live world",
+	"TestBubbleHeld":     "the time of a bubble is not that of a live world",
+	"TestBubbleRest":     "the time of a bubble is not that of a live world",
+}
+
+// topOf is the name of the test that t is part of.
+func topOf(t *testing.T) string {
+	top, _, _ := strings.Cut(t.Name(), "/")
+	return top
 }
 
 func addrOf(t *testing.T, kind string) string {
@@ -135,7 +172,7 @@ func placesOf(t *testing.T, kinds int) (here func(driver string, kind int) bool)
 
 // firstPlace gives a number by a test's name, and how often it has asked before.
 func firstPlace(t *testing.T) (first, round int) {
-	top, _, _ := strings.Cut(t.Name(), "/")
+	top := topOf(t)
 	asked, _ := placesAsked.LoadOrStore(top, new(atomic.Int64))
 	return int(crc32.ChecksumIEEE([]byte(top)) >> 1), int(asked.(*atomic.Int64).Add(1)) - 1
 }
@@ -165,6 +202,22 @@ func isBeside(t *testing.T) bool {
 	}
 }
 
+// network is the lab's host of a place on a stage, and nil elsewhere.
+func (p place) network(t *testing.T) loop.Network {
+	if p.driver != stage.Driver {
+		return nil
+	}
+	return stage.Of(t.Name()).Loops
+}
+
+// plain is a tcp address at the place.
+func (p place) plain(t *testing.T) string {
+	if p.driver != stage.Driver {
+		return "tcp://127.0.0.1:0"
+	}
+	return "tcp://" + stage.Of(t.Name()).LoopsNet
+}
+
 // A bench is a server under test, and what it logs. When the test ends, the server is closed, and nothing may be left.
 type bench struct {
 	t *testing.T
@@ -184,6 +237,7 @@ func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench 
 	}
 	b := &bench{t: t, Server: srv, log: &logBook{more: make(chan struct{})}}
 	srv.Driver = p.driver
+	srv.Network = p.network(t)
 	if srv.Loops == 0 {
 		srv.Loops = 2
 	}
@@ -212,7 +266,7 @@ func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench 
 		if b.addr, err = srv.Open(p.addr, h); err != nil {
 			t.Fatal(err)
 		}
-		b.tls = p.addr == tlsAddr
+		b.tls = strings.HasPrefix(p.addr, "tls:")
 	}
 	return b
 }
@@ -235,9 +289,21 @@ func (b *bench) dialMessages() net.Conn {
 	return tc
 }
 
+// dialPeer is net.Dial, or that of the peers' host if a is on a stage.
+func dialPeer(a net.Addr) (net.Conn, error) {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		if s := stage.Of(tcp.IP.String()); s != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			return s.Peers.DialContext(ctx, "tcp", a.String())
+		}
+	}
+	return net.Dial(a.Network(), a.String())
+}
+
 func dial(t *testing.T, a net.Addr) net.Conn {
 	t.Helper()
-	c, err := net.Dial(a.Network(), a.String())
+	c, err := dialPeer(a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +373,7 @@ func closeWrite(t *testing.T, c net.Conn) {
 // reset closes a client so that the server's end breaks.
 func reset(t *testing.T, c net.Conn) {
 	t.Helper()
-	if tc, ok := c.(*net.TCPConn); ok {
+	if tc, ok := c.(interface{ SetLinger(sec int) error }); ok {
 		if err := tc.SetLinger(0); err != nil {
 			t.Fatal(err)
 		}

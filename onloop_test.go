@@ -124,7 +124,7 @@ func TestStopListeningFromHandler(t *testing.T) {
 			want(t, client, p)
 		}
 		srv.StopListening() // waits
-		if c, err := net.Dial("tcp", a.String()); err == nil {
+		if c, err := dialPeer(a); err == nil {
 			c.Close()
 			t.Error("it listens still")
 		}

@@ -16,7 +16,7 @@ import (
 // refusedDial is a connection that the server resets.
 func refusedDial(t *testing.T, b *bench) {
 	t.Helper()
-	c, err := net.Dial(b.addr.Network(), b.addr.String())
+	c, err := dialPeer(b.addr)
 	if err != nil {
 		return // the reset was as fast as that
 	}

@@ -87,7 +87,7 @@ func TestServe(t *testing.T) {
 		if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("the listener was not closed: closing it says %v", err)
 		}
-		if c, err := net.Dial(ln.Addr().Network(), ln.Addr().String()); err == nil {
+		if c, err := dialPeer(ln.Addr()); err == nil {
 			c.Close()
 			t.Error("somebody still listens")
 		}
@@ -285,7 +285,7 @@ func TestShutdown(t *testing.T) {
 		wantEnd(t, messages)
 		want(t, reads, "bye true true")
 		wantEnd(t, reads)
-		if c, err := net.Dial(b.addr.Network(), b.addr.String()); err == nil {
+		if c, err := dialPeer(b.addr); err == nil {
 			c.Close()
 			t.Error("it still listens")
 		}

@@ -165,7 +165,7 @@ func TestSessionOpenFails(t *testing.T) {
 			}, func(t *testing.T, p place, v *visits, h plexor.Handler) {
 				b := p.serve(t, &plexor.Server{}, h)
 				if row.name == "a panic" {
-					if c, err := net.Dial(b.addr.Network(), b.addr.String()); err == nil { // it may be reset before this returns
+					if c, err := dialPeer(b.addr); err == nil { // it may be reset before this returns
 						if b.tls {
 							c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 						}
@@ -201,7 +201,7 @@ func TestSessionRefused(t *testing.T) {
 		c := b.dialMessages()
 		send(t, c, "a\n")
 		want(t, c, "a\n")
-		if refused, err := net.Dial(b.addr.Network(), b.addr.String()); err == nil { // it may be reset before this returns
+		if refused, err := dialPeer(b.addr); err == nil { // it may be reset before this returns
 			if n, err := refused.Read(make([]byte, 1)); n != 0 || err == nil {
 				t.Errorf("one too many: %d, %v", n, err)
 			}

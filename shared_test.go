@@ -302,8 +302,7 @@ func TestHTTP(t *testing.T) {
 	})
 	run := func(t *testing.T, b *bench) {
 		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, b.addr.Network(), b.addr.String())
+			return dialPeer(b.addr)
 		}, MaxIdleConnsPerHost: 10}
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport, Timeout: patience}

@@ -173,7 +173,7 @@ func TestTurnsContext(t *testing.T) {
 		}
 		send(t, client, "unread") // so that the end of a unix socket is a reset, too
 		reset(t, raw)
-		if p.addr == "tcp://127.0.0.1:0" || p.addr == tlsAddr {
+		if p.addr == "tcp://127.0.0.1:0" || strings.HasPrefix(p.addr, "tls:") {
 			if err := receive(t, ended, "the end of the wait"); err == nil || errors.Is(err, plexor.ErrReturned) {
 				t.Errorf("the wait ended with %v", err)
 			}

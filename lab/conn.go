@@ -188,6 +188,9 @@ func (c *conn) SetReadBuffer(bytes int) error { return c.s.SetOption(loop.RecvBu
 // SetWriteBuffer is that of net.TCPConn, likewise.
 func (c *conn) SetWriteBuffer(bytes int) error { return c.s.SetOption(loop.SendBuffer, bytes) }
 
+// Unacked is how many bytes the peer's stack has not acknowledged.
+func (c *conn) Unacked() int { return c.s.Unacked() }
+
 // SetLinger is that of net.TCPConn, for 0 and below.
 func (c *conn) SetLinger(sec int) error {
 	if sec > 0 {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -293,7 +294,7 @@ const farFrom = 2000
 
 func dialFar(t testing.TB, a sock.Addr) farPeer {
 	t.Helper()
-	if stageOf(a.Host) != nil {
+	if stage.Of(a.Host) != nil {
 		return farPeer{c: dial(t, a)}
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -68,7 +69,7 @@ func (r *rig) packets(host string, o sock.Options) *post {
 // udpPeer is a socket of Go's own.
 func udpPeer(t testing.TB, host string) datagramPeer {
 	t.Helper()
-	if onNetwork(t) {
+	if stage.On(t) {
 		return bindVirtual(t, host)
 	}
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})

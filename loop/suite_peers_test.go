@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 	"golang.org/x/sys/unix"
@@ -23,10 +24,10 @@ import (
 func address(t testing.TB, network string) sock.Addr {
 	t.Helper()
 	switch {
-	case onNetwork(t) && network == "unix":
+	case stage.On(t) && network == "unix":
 		t.Skip("a Network has no unix sockets")
-	case onNetwork(t):
-		return sock.Addr{Scheme: network, Host: stageOf(t.Name()).loopsHost}
+	case stage.On(t):
+		return sock.Addr{Scheme: network, Host: stage.Of(t.Name()).LoopsIP}
 	case network == "tcp", network == "udp":
 		return sock.Addr{Scheme: network, Host: "127.0.0.1"}
 	}
@@ -71,7 +72,7 @@ func tryDial(a sock.Addr) (net.Conn, error) { return dialer{}.dial(a) }
 type dialer struct{ window int }
 
 func (d dialer) dial(a sock.Addr) (net.Conn, error) {
-	if s := stageOf(a.Host); s != nil {
+	if s := stage.Of(a.Host); s != nil {
 		return d.dialVirtual(s, a)
 	}
 	target := a.Path
@@ -330,7 +331,7 @@ type rawListen struct {
 func rawListener(t testing.TB, network string) *rawListen {
 	t.Helper()
 	a := address(t, network)
-	if onNetwork(t) {
+	if stage.On(t) {
 		return listenVirtual(t)
 	}
 	target := a.Path

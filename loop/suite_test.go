@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -39,7 +40,7 @@ func raiseLimit() {
 // driverNames are the drivers that work here; PLEXOR_LOOP_DRIVER narrows them to one.
 func driverNames(t testing.TB) (names []string) {
 	only := os.Getenv("PLEXOR_LOOP_DRIVER")
-	if only == virtualName {
+	if only == stage.Driver {
 		t.Skip("it is no test of the virtual driver")
 	}
 	for _, d := range allDrivers() {
@@ -57,9 +58,9 @@ func driverNames(t testing.TB) (names []string) {
 func suiteNames(t testing.TB) []string {
 	switch os.Getenv("PLEXOR_LOOP_DRIVER") {
 	case "":
-		return append(driverNames(t), virtualName)
-	case virtualName:
-		return []string{virtualName}
+		return append(driverNames(t), stage.Driver)
+	case stage.Driver:
+		return []string{stage.Driver}
 	}
 	return driverNames(t)
 }
@@ -81,7 +82,7 @@ var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
 func each(t *testing.T, test func(t *testing.T, driver string)) {
 	for _, name := range suiteNames(t) {
 		t.Run(name, func(t *testing.T) {
-			if name == virtualName {
+			if name == stage.Driver {
 				enterStage(t)
 			}
 			before := leak.Files()
@@ -106,7 +107,7 @@ func eachBeside(t *testing.T, test func(t *testing.T, driver string)) {
 	for _, name := range suiteNames(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if name == virtualName {
+			if name == stage.Driver {
 				enterStage(t)
 			}
 			test(t, name)
@@ -118,7 +119,7 @@ func eachBeside(t *testing.T, test func(t *testing.T, driver string)) {
 func streams(t *testing.T, test func(t *testing.T, network string)) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			if network == "unix" && onNetwork(t) {
+			if network == "unix" && stage.On(t) {
 				t.Skip("a Network has no unix sockets")
 			}
 			test(t, network)
