@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,7 +131,7 @@ func (g *Group) StopListening() {
 
 // stopListening takes in what waits and closes all that listens.
 func (l *Loop) stopListening() {
-	for s := range l.socks {
+	for _, s := range slices.Clone(l.socks) { // those that end leave it
 		s.finish()
 	}
 }
@@ -165,7 +166,7 @@ const leaveEvery = time.Millisecond
 
 // leaveListening reports how many are left, that the driver is not done with.
 func (l *Loop) leaveListening() int {
-	for s := range l.socks {
+	for _, s := range slices.Clone(l.socks) { // those that end leave it
 		s.leave()
 	}
 	return len(l.socks)

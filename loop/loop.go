@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +32,8 @@ type Loop struct {
 	start   time.Time
 	now     int64 // nanoseconds since start, read once a turn; never 0
 	timers  timerHeap
-	conns   []*Conn // all that are open; each knows its place
-	socks   map[endpoint]struct{}
+	conns   []*Conn                  // all that are open; each knows its place
+	socks   []endpoint               // in the order in which they came, so that they end in one order
 	handed  map[sock.Socket]struct{} // accepted, and not taken in yet: by other loops, or by the driver in this turn
 	watches map[*Watch]struct{}      // nil until there is one
 	loans   *loanSet                 // likewise
@@ -358,7 +359,7 @@ func (l *Loop) end() {
 		for _, f := range l.posted.close() {
 			f() // they were promised to run
 		}
-		for s := range l.socks {
+		for _, s := range slices.Clone(l.socks) {
 			s.end(ErrLoopClosed)
 		}
 		for w := range l.watches {

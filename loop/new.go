@@ -34,8 +34,7 @@ func newLoop(o Options, g *Group, size int) (*Loop, error) {
 	log, endLog := sample.New(o.Log, o.Clock)
 	o.Log = log
 	l := &Loop{opt: o, size: size, endLog: endLog, label: newLabel(), group: g, done: make(chan struct{}),
-		held:  make(chan struct{}),
-		socks: make(map[endpoint]struct{})}
+		held: make(chan struct{})}
 	if g != nil {
 		l.starved = &g.starved
 	} else {

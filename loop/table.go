@@ -1,6 +1,10 @@
 package loop
 
-import "github.com/plexor-go/plexor/sock"
+import (
+	"slices"
+
+	"github.com/plexor-go/plexor/sock"
+)
 
 // What a loop has is in its table, for who gives up a loop that is held and ends from outside what is in there (see
 // letGo): connections, those that are on their way from another loop or were accepted before their turn, and what
@@ -69,13 +73,13 @@ func (l *Loop) arrived(s sock.Socket) {
 func (l *Loop) addEndpoint(e endpoint) {
 	l.table.Lock()
 	defer l.table.Unlock()
-	l.socks[e] = struct{}{}
+	l.socks = append(l.socks, e)
 }
 
 func (l *Loop) removeEndpoint(e endpoint) {
 	l.table.Lock()
 	defer l.table.Unlock()
-	delete(l.socks, e)
+	l.socks = slices.DeleteFunc(l.socks, func(o endpoint) bool { return o == e })
 }
 
 // breakOff ends from outside what a loop has that is held.
@@ -93,7 +97,7 @@ func (l *Loop) breakOff() {
 	for s := range l.handed {
 		_ = l.sys.breakOff(s) // likewise
 	}
-	for e := range l.socks {
+	for _, e := range l.socks {
 		e.breakOff()
 	}
 }
