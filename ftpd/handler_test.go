@@ -177,6 +177,25 @@ func TestTooLate(t *testing.T) {
 	})
 }
 
+// TestTooLateBehindTLS makes the handshake that comes first, and says nothing.
+func TestTooLateBehindTLS(t *testing.T) {
+	cert, _, err := plexor.NewSelfSigned("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
+	drivers(t, func(t *testing.T, driver string) {
+		s := &ftp.Server{TLS: cfg, Implicit: true, Limits: ftp.Limits{LoginTime: 300 * time.Millisecond}}
+		addr, _ := serve(t, s, &plexor.Server{Driver: driver, Loops: 1})
+		c := dial(t, addr)
+		tc := tls.Client(c.nc, &tls.Config{InsecureSkipVerify: true})
+		c.nc = tc
+		c.r.Reset(tc)
+		c.want("220")
+		c.want("421")
+	})
+}
+
 // TestShutdown has sessions that rest, that transfer, and whose command is stuck in the file system when the server
 // ends: nothing of theirs is left behind, and nothing is touched twice.
 func TestShutdown(t *testing.T) {

@@ -143,6 +143,10 @@ func (c *Session) Turn() error {
 		if err := c.greet(); err != nil {
 			return err
 		}
+		if !c.by.IsZero() { // the Read below waits for the first command
+			_ = c.nc.SetReadDeadline(c.by) // a connection that is over says so at the read
+			c.flags |= timed
+		}
 	}
 	c.flags &^= commanded
 	c.takeInput()

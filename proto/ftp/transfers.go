@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"path"
 	"strings"
 )
 
@@ -172,7 +171,7 @@ func (c *Session) doSTOU(arg string) answer {
 			return c.failed("STOU", err)
 		}
 		t := c.storeTo("STOU", abs, u)
-		t.text = "FILE: " + path.Base(abs)
+		t.text = "FILE: " + abs
 		return answer{transfer: t}
 	}
 	return say(553, "No name was free.")
