@@ -49,8 +49,8 @@ type Server struct {
 	// NoActive refuses PORT and EPRT.
 	NoActive bool
 
-	// Done, if set, is told of each login and transfer when it is over. It is called by the session's goroutine or
-	// coroutine and must not block.
+	// Done, if set, is told of each login and transfer when it is over. For a session it is called once at a time, by any
+	// goroutine, and must not block.
 	Done func(Record)
 	// Log gets panics of FileSystem and Users, and their errors that clients are not told (default slog.Default()). A
 	// client does not set the rate of its lines: of those alike ten are written at once and then one a second.
