@@ -382,7 +382,8 @@ func (c *Client) replyBy(by time.Time) (Reply, error) {
 			}
 			return Reply{}, c.broken(err)
 		}
-		r, done, err := p.Line(strings.TrimRight(string(line), "\r\n"))
+		text := strings.ReplaceAll(strings.TrimRight(string(line), "\r\n"), "\xff\xff", "\xff") // Telnet's
+		r, done, err := p.Line(text)
 		if err != nil {
 			return Reply{}, c.broken(err)
 		}
