@@ -39,6 +39,7 @@ func (s *Store) lookAgain() {
 	timer := time.NewTimer(every)
 	defer timer.Stop()
 	failed := false
+	var l looker
 	for {
 		select {
 		case <-s.stop:
@@ -46,13 +47,43 @@ func (s *Store) lookAgain() {
 		case <-timer.C:
 		}
 		began := time.Now()
-		err := s.rescan()
+		_, err := l.look(s, began)
 		if err != nil && !failed {
 			s.log.Warn("mailcatch: the maildir can't be read; no more is said until it can", "err", err)
 		}
 		failed = err != nil
 		timer.Reset(max(every, scanShare*time.Since(began)))
 	}
+}
+
+// A looker knows what it has seen of the folders.
+type looker struct {
+	times [2]time.Time // when new and cur have changed last
+	at    time.Time    // of the look
+}
+
+// clockSlack is how long before a look a folder must have changed last for its time to tell that nothing has come
+// since: file systems have clocks of up to a second.
+const clockSlack = 2 * time.Second
+
+// look is rescan, unless the folders have not changed. looked tells.
+func (l *looker) look(s *Store, now time.Time) (looked bool, err error) {
+	var times [2]time.Time
+	for i, dir := range []string{newDir, curDir} {
+		info, err := s.root.Lstat(dir)
+		if err != nil {
+			return false, err
+		}
+		times[i] = info.ModTime()
+	}
+	if times == l.times && l.at.Sub(times[0]) > clockSlack && l.at.Sub(times[1]) > clockSlack {
+		return false, nil
+	}
+	if err := s.rescan(); err != nil {
+		return true, err
+	}
+	l.times, l.at = times, now
+	return true, nil
 }
 
 // A found is a file that was seen in the directory.

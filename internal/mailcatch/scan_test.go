@@ -45,6 +45,42 @@ func TestOthers(t *testing.T) {
 	until(t, func() bool { return list(t, s, "") == "two" })
 }
 
+// TestLooker: folders that have not changed for a while are not read.
+func TestLooker(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir, Options{})
+	old := time.Now().Add(-time.Hour)
+	age := func() {
+		for _, name := range []string{newDir, curDir} {
+			if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	age()
+	var l looker
+	for i, row := range []struct {
+		before func()
+		want   bool
+	}{
+		{func() {}, true}, // it has seen nothing yet
+		{func() {}, false},
+		{func() { put(t, dir, "new/1.a", text("one", "")) }, true},
+		{func() {}, true}, // it has changed just now, and may have once more
+		{age, true},
+		{func() {}, false},
+	} {
+		row.before()
+		if looked, err := l.look(s, time.Now()); looked != row.want || err != nil {
+			t.Errorf("%d: looked is %v, %v", i, looked, err)
+		}
+	}
+	if got := list(t, s, ""); got != "one" {
+		t.Errorf("the list is %q", got)
+	}
+}
+
 // TestMoved: a mail is found where another program has put it since the last look; one that is gone is gone.
 func TestMoved(t *testing.T) {
 	t.Parallel()
