@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/letter"
@@ -130,8 +131,19 @@ func (p *Page) delete(w http.ResponseWriter, r *http.Request) {
 	p.deleted(w, r, n, err)
 }
 
+// deleteAll deletes all mails, or with ?q= those that meet a query.
 func (p *Page) deleteAll(w http.ResponseWriter, r *http.Request) {
-	n, err := p.store.DeleteAll()
+	if !r.URL.Query().Has("q") {
+		n, err := p.store.DeleteAll()
+		p.deleted(w, r, n, err)
+		return
+	}
+	q := ParseQuery(r.FormValue("q"))
+	if q.Empty() { // as to:$NOBODY in a script, which is not to mean all
+		fail(w, http.StatusBadRequest, "q: it asks for nothing; leave it out to delete all")
+		return
+	}
+	n, err := p.store.DeleteFound(r.Context(), q)
 	p.deleted(w, r, n, err)
 }
 
@@ -188,7 +200,7 @@ func take(w http.ResponseWriter, r *http.Request, v any) bool {
 
 // wait waits for a mail: ?to=, from=, subject=, after=, timeout=.
 func (p *Page) wait(w http.ResponseWriter, r *http.Request) {
-	want := Want{To: r.FormValue("to"), From: r.FormValue("from"), Subject: r.FormValue("subject")}
+	want := Want{To: address(r, "to"), From: address(r, "from"), Subject: r.FormValue("subject")}
 	timeout := someWait
 	if s := r.FormValue("timeout"); s != "" {
 		var err error
@@ -223,6 +235,11 @@ func (p *Page) wait(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.showMail(w, r, m.ID)
+}
+
+// address is an address of a query. A plus, of which forms make a blank, is one again: no address here has blanks.
+func address(r *http.Request, key string) string {
+	return strings.ReplaceAll(r.FormValue(key), " ", "+")
 }
 
 func (p *Page) getFaults(w http.ResponseWriter, _ *http.Request) {

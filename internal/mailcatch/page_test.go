@@ -200,6 +200,8 @@ func TestREST(t *testing.T) {
 		{"GET", "/api/v1/messages?limit=0", "", 400},
 		{"GET", "/api/v1/messages?limit=1000", "", 400},
 		{"GET", "/api/v1/messages?before=x", "", 400},
+		{"DELETE", "/api/v1/messages?q=", "", 400},
+		{"DELETE", "/api/v1/messages?q=to:", "", 400},
 		{"GET", "/api/v1/wait?timeout=x", "", 400},
 		{"GET", "/api/v1/wait?timeout=1h", "", 400},
 		{"GET", "/api/v1/wait?after=x", "", 400},
@@ -211,6 +213,11 @@ func TestREST(t *testing.T) {
 		if e := get[map[string]string](s, row.status, row.method, row.path, row.body); e["error"] == "" {
 			t.Errorf("%s %s: %v", row.method, row.path, e)
 		}
+	}
+	numbered(t, s.store, 2*mostListed+10)
+	d := get[map[string]int](s, 200, "DELETE", "/api/v1/messages?q=to:to@example.com", "")
+	if d["deleted"] != 2*mostListed+10 {
+		t.Errorf("deleted %v of those found", d)
 	}
 	if d := get[map[string]int](s, 200, "DELETE", "/api/v1/messages", ""); d["deleted"] != 1 {
 		t.Errorf("deleted %v", d)
@@ -241,6 +248,10 @@ func TestRESTWait(t *testing.T) {
 	until(t, waits)
 	deliver(t, s.store, someone("x@y"), text("hello", "code 1234"))
 	if f := <-got; f.Subject != "hello" || f.Text != "code 1234\n" {
+		t.Errorf("got %+v", f)
+	}
+	deliver(t, s.store, someone("tag+x@y"), text("plus", ""))
+	if f := get[full](s, 200, "GET", "/api/v1/wait?to=tag+x@y&timeout=1m", ""); f.Subject != "plus" {
 		t.Errorf("got %+v", f)
 	}
 	closed := make(chan string, 2)

@@ -52,6 +52,9 @@ func ParseQuery(s string) (q Query) {
 	return q
 }
 
+// Empty reports whether every mail meets it.
+func (q Query) Empty() bool { return len(q.terms) == 0 }
+
 // A verdict is what the index alone can say of a term.
 type verdict int
 

@@ -135,6 +135,27 @@ func (s *Store) DeleteAll() (n int, err error) {
 	return s.Delete(ids...)
 }
 
+// DeleteFound deletes the mails that meet a query, as List finds them.
+func (s *Store) DeleteFound(ctx context.Context, q Query) (n int, err error) {
+	for before, more := uint64(0), true; more; {
+		l, err := s.List(ctx, q, before, mostListed)
+		if err != nil {
+			return n, err
+		}
+		ids := make([]string, 0, len(l.Mails))
+		for _, m := range l.Mails {
+			ids = append(ids, m.ID)
+			before = m.Number
+		}
+		deleted, err := s.Delete(ids...)
+		if n += deleted; err != nil {
+			return n, err
+		}
+		more = l.More
+	}
+	return n, nil
+}
+
 // deleteMoved deletes a file that is not where it was known to be. The lock is held.
 func (s *Store) deleteMoved(e *entry) error {
 	for _, dir := range []string{curDir, newDir} {

@@ -96,7 +96,8 @@ function drawList() {
 	$("partial").hidden = !state.partial
 	$("older").disabled = !state.more
 	$("newer").disabled = !state.before.length
-	$("clear").disabled = !state.total
+	$("clear").textContent = state.query ? "Delete found" : "Delete all"
+	$("clear").disabled = !state.mails.length && !state.before.length
 }
 
 function choose() {
@@ -276,8 +277,9 @@ $("newer").onclick = () => {
 	load()
 }
 $("clear").onclick = async () => {
-	if (!confirm(`Delete all ${state.total} mails?`)) return
-	await call(api, {method: "DELETE"})
+	const q = state.query
+	if (!confirm(q ? `Delete all mails that are found by “${q}”?` : `Delete all ${state.total} mails?`)) return
+	await call(api + (q ? "?" + new URLSearchParams({q}) : ""), {method: "DELETE"})
 	location.hash = ""
 	state.before = []
 	load()
