@@ -182,6 +182,17 @@ func (b *browser) open(url string, width, height int) {
 	b.comes("document.readyState", "complete")
 }
 
+// frame waits for the mail's HTML: it is loaded again, so that its end is seen.
+func (b *browser) frame() {
+	b.t.Helper()
+	b.comes(`!!document.querySelector("#pane iframe")`, "true")
+	b.eval(`new Promise(done => {
+		const f = document.querySelector("#pane iframe")
+		f.onload = () => done("loaded")
+		f.src = f.src
+	})`)
+}
+
 // dark turns the browser's preference.
 func (b *browser) dark(is bool) {
 	b.t.Helper()
