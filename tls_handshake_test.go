@@ -193,14 +193,18 @@ func TestTLSSlowHandshake(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
 				b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HandshakeTimeout: 250 * time.Millisecond}}, nil,
 					echoTLS)
-				good := b.connect(nil)
+				good := b.try(b.client())
+				for good.Handshake() != nil { // on a busy machine it may take longer itself
+					good = b.try(b.client())
+				}
+				was := b.Stats().HandshakeTimeouts
 				c := b.dial()
 				send(t, c, row.first)
 				if n, err := c.Read(make([]byte, 1)); err == nil {
 					t.Errorf("the client read %d bytes", n)
 				}
 				b.await("the count", func(s plexor.Stats) bool {
-					return s.HandshakeTimeouts == 1 && s.Conns == 1 && s.Handshaking == 0
+					return s.HandshakeTimeouts == was+1 && s.Conns == 1 && s.Handshaking == 0
 				})
 				send(t, good, "x") // whose time is up no more
 				want(t, good, "x")

@@ -192,8 +192,9 @@ func TestAgreement(t *testing.T) {
 		t.Skip("server and client are of one process: with one processor they wait for Go's scheduler")
 	}
 	s := serve(t, "tcp", echo)
-	const messages, rounds = 2000, 5
-	least := func() float64 {
+	const messages, rounds, most = 2000, 5, 10
+	// least is its median, and whether the machine let it be: others spread what it waits.
+	least := func() (p50 float64, calm bool) {
 		c, err := net.Dial("tcp", strings.TrimPrefix(s.address, "tcp://"))
 		if err != nil {
 			t.Fatal(err)
@@ -212,12 +213,21 @@ func TestAgreement(t *testing.T) {
 			took = append(took, time.Since(begun))
 		}
 		slices.Sort(took)
-		return us(int64(took[messages/2]))
+		return us(int64(took[messages/2])), took[messages*9/10] < 3*took[messages/2]
 	}
 	var ratios []float64
-	for range rounds {
-		theirs := least()
-		ratios = append(ratios, mustRun(t, Options{Address: s.address, Requests: messages}).Latency.P50/theirs)
+	for range most {
+		before, calm := least()
+		ours := mustRun(t, Options{Address: s.address, Requests: messages}).Latency.P50
+		if after, still := least(); calm && still {
+			ratios = append(ratios, ours/max(before, after))
+		}
+		if len(ratios) == rounds {
+			break
+		}
+	}
+	if len(ratios) < rounds {
+		t.Skipf("the machine is too busy: %d of %d rounds were undisturbed", len(ratios), most)
 	}
 	slices.Sort(ratios)
 	if m := ratios[rounds/2]; m < 0.33 || m > 3 {

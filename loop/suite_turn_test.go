@@ -14,6 +14,15 @@ import (
 // sends bytes of its own.
 const several = 80
 
+// crowds are tests with several connections at the same time: few, for with all that run beside each other the numbers
+// of their descriptors would pass those that select can hold.
+var crowds = make(chan struct{}, 2)
+
+func crowd() (over func()) {
+	crowds <- struct{}{}
+	return func() { <-crowds }
+}
+
 func ownBytes(i int) []byte { return []byte(fmt.Sprintf("<the bytes of connection %d>", i)) }
 
 // sameTurn connects the watchers, and has all their peers send while the loop is busy.
@@ -36,6 +45,7 @@ func (r *rig) sameTurn(network string, watchers []*watcher) (ks []*link) {
 func TestPausedByAnother(t *testing.T) {
 	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
+			t.Cleanup(crowd()) // behind the rig's
 			r := run(t, loop.Options{Driver: driver})
 			var (
 				ks      []*link
@@ -100,6 +110,7 @@ func TestPausedByAnother(t *testing.T) {
 func TestAbortedByAnother(t *testing.T) {
 	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
+			t.Cleanup(crowd()) // behind the rig's
 			r := run(t, loop.Options{Driver: driver})
 			var ks []*link
 			ready := make(chan struct{})
@@ -139,6 +150,7 @@ func TestAbortedByAnother(t *testing.T) {
 func TestAbortWhileHeldBytesArrive(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
+			t.Cleanup(crowd()) // behind the rig's
 			r := run(t, loop.Options{Driver: driver})
 			var ks []*link
 			ready := make(chan struct{})
