@@ -24,6 +24,9 @@
 //
 // Before Run, and after it, virtual time stands still: loops run when something is asked of them, and no packet moves.
 //
+// Deadlines of connections are by the world's time too: World.Now, or the loop's, and not time.Now. What Conn.Shared
+// gives out is for goroutines, and keeps to the system's clock.
+//
 // # What makes a run differ
 //
 // Whatever comes from outside: goroutines that post to a loop during Run (coro.Await is one), the system's clock
