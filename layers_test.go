@@ -21,7 +21,7 @@ var layers = [][]string{
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord",
 		"internal/conformance"},
 	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "proto/ftp", "proto/smtp", "internal/leak"},
-	{"frame", "proto/websocket", "lab/ip"},
+	{"frame", "proto/websocket", "proto/smtp/queue", "lab/ip"},
 	{"frame/frametest", "frame/resp", "frame/memcache"},
 	{"loop"},
 	{"coro"},

@@ -1,0 +1,149 @@
+package queue
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/plexor-go/plexor/proto/smtp"
+)
+
+// mostReported is how many bytes of a message a report has at most.
+const mostReported = 64 << 10
+
+// report has the sender told of recipients that are done, if it is to be, before their envelope says so.
+func (q *Queue) report(e *envelope) error {
+	var told, done []*recipient
+	for i := range e.To {
+		r := &e.To[i]
+		if !r.Done || r.Reported {
+			continue
+		}
+		done = append(done, r)
+		if r.Error != nil && (r.Notify == 0 || r.Notify&smtp.NotifyFailure != 0) || r.Error == nil && r.Relayed {
+			told = append(told, r)
+		}
+	}
+	if len(told) > 0 && !e.From.IsNull() { // RFC 5321, section 6.1: no report of a report
+		if err := q.tell(e, told); err != nil {
+			return err
+		}
+	}
+	for _, r := range done {
+		r.Reported = true
+	}
+	return nil
+}
+
+// tell puts a report into the queue.
+func (q *Queue) tell(e *envelope, told []*recipient) error {
+	to := smtp.Recipient{Mailbox: e.From, RcptOptions: smtp.RcptOptions{Notify: smtp.NotifyNever}}
+	options := smtp.MailOptions{UTF8: e.Options.UTF8, RequireTLS: e.Options.RequireTLS} // RFC 8689, section 5
+	text, err := q.reportText(e, told)
+	if err != nil {
+		return err
+	}
+	id, err := q.Submit(Envelope{To: []smtp.Recipient{to}, Options: options}, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	q.o.step("report is made")
+	q.mu.Lock()
+	q.stats.Reports++
+	q.mu.Unlock()
+	q.o.Log.Info("queue: a sender is told", "id", e.ID, "by", id, "sender", e.From.String(), "recipients", len(told))
+	return nil
+}
+
+// reportText is a delivery status notification (RFC 3461, section 6; RFC 3464).
+func (q *Queue) reportText(e *envelope, told []*recipient) ([]byte, error) {
+	boundary := "=_" + rand.Text()
+	b := new(bytes.Buffer)
+	line := func(format string, args ...any) { fmt.Fprintf(b, format+"\r\n", args...) }
+	subject := "Undelivered mail"
+	if told[0].Error == nil {
+		subject = "Mail that was passed on"
+	}
+	now := q.o.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700")
+	line("From: Mail delivery <postmaster@%s>\r\nTo: <%s>\r\nSubject: %s\r\nDate: %s", q.o.Name, e.From, subject, now)
+	line("Message-ID: <%s@%s>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0", lower(rand.Text()), q.o.Name)
+	line("Content-Type: multipart/report; report-type=delivery-status; boundary=\"%s\"\r\n", boundary)
+	line("--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n", boundary)
+	line("This is the mail server %s.\r\n", q.o.Name)
+	for _, r := range told {
+		if r.Error == nil {
+			line("Your mail to <%s> was passed on to a server that does not report delivery.", r.Mailbox)
+		} else {
+			line("Your mail to <%s> could not be delivered:\r\n    %s", r.Mailbox, oneLine(r.Error.Error()))
+		}
+	}
+	line("\r\n--%s\r\nContent-Type: message/delivery-status\r\n", boundary)
+	if e.Options.EnvelopeID != "" {
+		line("Original-Envelope-Id: %s", oneLine(e.Options.EnvelopeID))
+	}
+	line("Reporting-MTA: dns; %s\r\nArrival-Date: %s", q.o.Name, e.Received.Format("Mon, 2 Jan 2006 15:04:05 -0700"))
+	for _, r := range told {
+		line("")
+		if r.Original != "" {
+			line("Original-Recipient: %s; %s", r.OriginalType, oneLine(r.Original))
+		}
+		line("Final-Recipient: rfc822; %s", r.Mailbox)
+		status, action := smtp.Enhanced{2, 0, 0}, "relayed"
+		if r.Error != nil {
+			status, action = r.Error.Enhanced, "failed"
+			if status == (smtp.Enhanced{}) {
+				status = smtp.Enhanced{5, 0, 0}
+			}
+			line("Diagnostic-Code: smtp; %s", oneLine(strings.TrimPrefix(r.Error.Error(), "smtp: ")))
+		}
+		line("Action: %s\r\nStatus: %s", action, status)
+		if r.Server != "" {
+			line("Remote-MTA: dns; %s", oneLine(r.Server))
+		}
+	}
+	// RET=FULL does not count with REQUIRETLS: RFC 8689, section 5.
+	full := e.Options.Return == smtp.ReturnFull && !e.Options.RequireTLS
+	if err := q.original(b, e.ID, boundary, full); err != nil {
+		return nil, err
+	}
+	line("\r\n--%s--", boundary)
+	return b.Bytes(), nil
+}
+
+// original adds the message that the report is about, or its header.
+func (q *Queue) original(b *bytes.Buffer, id, boundary string, full bool) error {
+	f, err := q.spool.open(id)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	kind := "text/rfc822-headers"
+	if full {
+		kind = "message/rfc822"
+	}
+	fmt.Fprintf(b, "\r\n--%s\r\nContent-Type: %s\r\n\r\n", boundary, kind)
+	in := bufio.NewReader(io.LimitReader(f, mostReported))
+	for {
+		l, err := in.ReadString('\n')
+		if err == io.EOF || !full && l == "\r\n" {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b.WriteString(l)
+	}
+}
+
+// oneLine is text for one line.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,238 @@
+package queue
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/plexor-go/plexor/proto/smtp"
+)
+
+// The spool is a folder with three: tmp has what is being written, data the messages, env their envelopes. A message is
+// there when its envelope is, and that is the last to come and the first to go:
+//
+//	add:    tmp/ID.data written, synced ─▶ data/ID, synced
+//	        ─▶ tmp/ID.env written, synced ─▶ env/ID, synced ─▶ Submit returns
+//	update: tmp/ID.env written, synced ─▶ env/ID, synced
+//	remove: env/ID gone, synced ─▶ data/ID gone
+//
+// An end between any two leaves files in tmp, or in data without an envelope: nobody was told that these were taken, or
+// all of their recipients are done, so openSpool removes them.
+
+// An envelope is what stands in env/ID.
+type envelope struct {
+	ID       string
+	From     smtp.Mailbox
+	To       []recipient
+	Options  smtp.MailOptions
+	Received time.Time
+}
+
+// A recipient is one of an envelope, with what became of it.
+type recipient struct {
+	smtp.Recipient
+	Done     bool // delivered, or given up
+	Reported bool // and its sender was told, or is not to be
+	Tries    int
+	Next     time.Time
+	Error    *smtp.Error // of the last try; nil: it was taken
+	Server   string      // that has answered
+	Relayed  bool        // to a server that makes no reports, and its sender wants to know
+}
+
+// next is when the next recipient is due.
+func (e *envelope) next() (t time.Time) {
+	for i := range e.To {
+		if r := &e.To[i]; !r.Done && (t.IsZero() || r.Next.Before(t)) {
+			t = r.Next
+		}
+	}
+	return t
+}
+
+// over reports whether nothing is to be done any more.
+func (e *envelope) over() bool {
+	for i := range e.To {
+		if !e.To[i].Done {
+			return false
+		}
+	}
+	return true
+}
+
+type spool struct {
+	root *os.Root
+	step func(string)
+}
+
+// Folders of the spool, and the end of an envelope that is being written.
+const (
+	tmpFolder  = "tmp"
+	dataFolder = "data"
+	envFolder  = "env"
+)
+
+func openSpool(dir string, step func(string)) (s *spool, all []*envelope, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("queue: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("queue: %w", err)
+	}
+	s = &spool{root, step}
+	for _, folder := range []string{tmpFolder, dataFolder, envFolder} {
+		if err = root.MkdirAll(folder, 0o700); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = s.sync(".")
+	}
+	if err == nil {
+		all, err = s.load()
+	}
+	if err != nil {
+		_ = root.Close() // err is the one to tell
+		return nil, nil, fmt.Errorf("queue: %w", err)
+	}
+	return s, all, nil
+}
+
+func (s *spool) close() error { return s.root.Close() }
+
+// load reads the envelopes, and removes what belongs to none.
+func (s *spool) load() (all []*envelope, err error) {
+	known := make(map[string]bool)
+	names, err := fs.ReadDir(s.root.FS(), envFolder)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range names {
+		b, err := s.root.ReadFile(filepath.Join(envFolder, d.Name()))
+		if err != nil {
+			return nil, err
+		}
+		e := new(envelope)
+		if err := json.Unmarshal(b, e); err != nil || e.ID != d.Name() {
+			return nil, fmt.Errorf("the envelope %s is damaged: %v", d.Name(), err)
+		}
+		known[e.ID] = true
+		all = append(all, e)
+	}
+	for _, folder := range []string{tmpFolder, dataFolder} {
+		names, err := fs.ReadDir(s.root.FS(), folder)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range names {
+			if folder == dataFolder && known[d.Name()] {
+				continue
+			}
+			if err := s.root.Remove(filepath.Join(folder, d.Name())); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// add writes a message, and gives it an ID.
+func (s *spool) add(e *envelope, r io.Reader) error {
+	e.ID = strings.ToLower(rand.Text())
+	tmp, data := filepath.Join(tmpFolder, e.ID+".data"), filepath.Join(dataFolder, e.ID)
+	err := s.write(tmp, "data", func(w *bufio.Writer) error {
+		_, err := io.Copy(w, r)
+		return err
+	})
+	if err == nil {
+		err = s.rename(tmp, data, dataFolder, "data")
+	}
+	if err == nil {
+		err = s.update(e)
+	}
+	if err != nil {
+		_ = s.root.Remove(tmp)  // these are in nobody's way
+		_ = s.root.Remove(data) // likewise
+		if own := new(smtp.Error); errors.As(err, &own) {
+			return err
+		}
+		return fmt.Errorf("queue: %w", err)
+	}
+	return nil
+}
+
+// update writes an envelope anew.
+func (s *spool) update(e *envelope) error {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(tmpFolder, e.ID+".env")
+	err = s.write(tmp, "env", func(w *bufio.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.rename(tmp, filepath.Join(envFolder, e.ID), envFolder, "env")
+}
+
+// write writes a file, to stable storage. what is for the names of the steps.
+func (s *spool) write(name, what string, f func(w *bufio.Writer) error) error {
+	s.step(what + " is made")
+	file, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(file, 32<<10)
+	err = f(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	s.step(what + " is written")
+	if err == nil {
+		err = file.Sync()
+	}
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	s.step(what + " is synced")
+	return err
+}
+
+// rename puts a file where it belongs, for good.
+func (s *spool) rename(from, to, folder, what string) error {
+	if err := s.root.Rename(from, to); err != nil {
+		return err
+	}
+	s.step(what + " is there")
+	err := s.sync(folder)
+	s.step(what + " is there for good")
+	return err
+}
+
+// remove forgets a message.
+func (s *spool) remove(id string) error {
+	if err := s.root.Remove(filepath.Join(envFolder, id)); err != nil {
+		return err
+	}
+	s.step("env is gone")
+	if err := s.sync(envFolder); err != nil {
+		return err
+	}
+	s.step("env is gone for good")
+	return s.root.Remove(filepath.Join(dataFolder, id))
+}
+
+// open opens a message.
+func (s *spool) open(id string) (*os.File, error) { return s.root.Open(filepath.Join(dataFolder, id)) }
