@@ -22,7 +22,7 @@ var layers = [][]string{
 		"internal/conformance"},
 	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "proto/ftp", "proto/smtp", "internal/leak"},
 	{"frame", "proto/websocket", "proto/smtp/queue", "lab/ip"},
-	{"frame/frametest", "frame/resp", "frame/memcache"},
+	{"frame/frametest", "frame/resp", "frame/memcache", "lab/tap"},
 	{"loop"},
 	{"coro"},
 	{"internal/eyeballs"},

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plexor-go/plexor/wire"
+)
+
+// A Device is a TAP device, which only Linux has here.
+type Device struct{ name string }
+
+// Open fails with errors.ErrUnsupported.
+func Open(o Options) (*Device, error) {
+	return nil, fmt.Errorf("tap: %q: %w", o.Name, errors.ErrUnsupported)
+}
+
+func (d *Device) read([]byte, int, func(), func(), func([]byte)) error { return errors.ErrUnsupported }
+func (d *Device) wake(time.Time) error                                 { return errors.ErrUnsupported }
+func (d *Device) write([]byte) error                                   { return errors.ErrUnsupported }
+
+// Name is the interface's.
+func (d *Device) Name() string { return d.name }
+
+// MAC is the link address of the kernel's side.
+func (d *Device) MAC() wire.MAC { return wire.MAC{} }
+
+// MTU is that of both sides, in bytes.
+func (d *Device) MTU() int { return defaultMTU }
+
+// Close ends the device.
+func (d *Device) Close() error { return nil }
