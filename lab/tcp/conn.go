@@ -92,7 +92,8 @@ type Conn struct {
 	pipe           int // numbers of the records that are on their way
 	cc             congestion
 	rtt            rtt
-	backoff        int
+	backoff        int // how often the timeout was doubled since there was a measurement
+	timeouts       int // in a row
 	dups           int // duplicate acknowledgments, where there is no SACK
 	recover        Seq // where recovery ends: what was sent when it began
 	recovering     bool

@@ -43,7 +43,7 @@ func (c *Conn) segment(now time.Duration, g *segment) {
 		}
 	}
 	if c.state == SynReceived && g.has(wire.SYN) && g.seq == c.irs {
-		c.markLost() // the peer's SYN again: it has not seen ours
+		c.synAgain(now, g)
 		return
 	}
 	acceptable := c.acceptable(g)
@@ -87,6 +87,21 @@ func (c *Conn) segment(now time.Duration, g *segment) {
 	} else if c.state.takesText() {
 		c.gotUrgent(g)
 	}
+}
+
+// synAgain takes the peer's SYN once more, while this side's is not acknowledged: from one who has not seen that, or
+// where both opened at once, with the acknowledgment that opens the connection (RFC 9293, figure 8).
+func (c *Conn) synAgain(now time.Duration, g *segment) {
+	if !g.has(wire.ACK) {
+		c.markLost()
+		return
+	}
+	if g.ack != c.next || c.listener != nil {
+		c.acknowledge()
+		return
+	}
+	c.opened(now, g) // the window of a SYN is not scaled: that of the first one counts
+	c.acknowledge()
 }
 
 // gotMarks takes what a segment says of congestion: to this side as a receiver, that is echoed until the peer has heard
@@ -192,6 +207,7 @@ func (c *Conn) agree(now time.Duration, g *segment) {
 // opened is the step to ESTABLISHED.
 func (c *Conn) opened(now time.Duration, g *segment) {
 	c.state = Established
+	c.backoff = 0 // that of the SYN (RFC 6298, 5.7)
 	if c.fin {
 		c.state = FinWait1
 	}

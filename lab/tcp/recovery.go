@@ -65,10 +65,11 @@ func (c *Conn) forward(now time.Duration, g *segment, newly int, limited bool) {
 		c.records[0].from = c.una
 		c.pipe += c.records[0].flying()
 	}
-	if g.o.HasTimestamps && c.timestamps && g.o.Echo != 0 && c.rtt.smooth == 0 {
+	if g.o.HasTimestamps && c.timestamps && g.o.Echo != 0 && (c.rtt.smooth == 0 || c.backoff > 0) {
 		c.rtt.measured(time.Duration(timestamp(now)-g.o.Echo) * time.Millisecond)
+		c.backoff = 0
 	}
-	c.backoff, c.tlp, c.unackedSince = 0, false, now
+	c.timeouts, c.tlp, c.unackedSince = 0, false, now
 	switch {
 	case c.recovering && c.recover.AtMost(c.una):
 		c.recovering, c.dups = false, 0
@@ -93,6 +94,7 @@ func (c *Conn) delivered(now time.Duration, r record) {
 	d := now - r.sent
 	if r.flags&again == 0 {
 		c.rtt.measured(d)
+		c.backoff = 0 // and not before: of what was sent twice nobody knows how long it took (RFC 6298, section 5)
 	} else if d < c.rtt.min {
 		return // the acknowledgment is more likely one of the first time
 	}
@@ -229,7 +231,7 @@ func (c *Conn) arm(now time.Duration) {
 		return
 	}
 	d := c.rtt.after(c.backoff)
-	if c.sack && !c.recovering && !c.tlp && c.backoff == 0 && c.rtt.smooth > 0 {
+	if c.sack && !c.recovering && !c.tlp && c.timeouts == 0 && c.rtt.smooth > 0 {
 		probe := 2 * c.rtt.smooth
 		if len(c.records) == 1 {
 			probe += 200 * time.Millisecond // its acknowledgment may be delayed: RFC 8985's WCDelAckT

@@ -93,7 +93,7 @@ func TestBlackHole(t *testing.T) {
 	x := newScript(t, Options{}).accept()
 	x.write("small")
 	x.wait(20 * time.Second)
-	if x.c.mss != 1000 || x.c.backoff < 2*holeAfter {
-		t.Errorf("the MSS is %d after %d timeouts", x.c.mss, x.c.backoff)
+	if x.c.mss != 1000 || x.c.timeouts < 2*holeAfter {
+		t.Errorf("the MSS is %d after %d timeouts", x.c.mss, x.c.timeouts)
 	}
 }

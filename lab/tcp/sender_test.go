@@ -52,8 +52,13 @@ func TestKarn(t *testing.T) {
 	if x.c.rtt != known {
 		t.Errorf("the estimate was %+v and is %+v", known, x.c.rtt)
 	}
+	if x.c.backoff == 0 {
+		t.Error("the timeout is back without a measurement")
+	}
+	x.write("c")
+	x.in(wire.ACK, 1, 4, "")
 	if x.c.backoff != 0 {
-		t.Error("the timeout is still doubled")
+		t.Error("the timeout is still doubled after one")
 	}
 }
 

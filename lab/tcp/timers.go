@@ -43,15 +43,16 @@ func (c *Conn) timedOut(now time.Duration) {
 		return
 	}
 	last := &c.records[len(c.records)-1]
-	if c.sack && !c.recovering && !c.tlp && c.backoff == 0 && c.rtt.smooth > 0 && c.state.synchronized() &&
+	if c.sack && !c.recovering && !c.tlp && c.timeouts == 0 && c.rtt.smooth > 0 && c.state.synchronized() &&
 		last.flags&(sacked|lost) == 0 && now-last.sent < c.rtt.after(0) {
 		c.tlp = true
 		c.flag(last, last.flags|lost)
 		c.mark()
 		return
 	}
-	first := c.backoff == 0
-	if c.backoff++; c.backoff == stalled {
+	first := c.timeouts == 0
+	c.backoff++
+	if c.timeouts++; c.timeouts == stalled {
 		c.tell(Stalled)
 	}
 	if c.state >= Established {
@@ -78,9 +79,9 @@ func (c *Conn) hole() {
 		return
 	}
 	switch {
-	case c.backoff >= 2*holeAfter && c.mss > leastMSS:
+	case c.timeouts >= 2*holeAfter && c.mss > leastMSS:
 		c.mss = leastMSS
-	case c.backoff >= holeAfter && c.mss > holeMSS:
+	case c.timeouts >= holeAfter && c.mss > holeMSS:
 		c.mss = holeMSS
 	default:
 		return
