@@ -162,7 +162,7 @@ func addAddr(index int, prefix netip.Prefix) error {
 const netlinkTime = 10 * time.Second
 
 // read takes frames for as long as there are some, at most so many, and waits for the first. each gets them, good until
-// it returns. A wait ends with os.ErrDeadlineExceeded at the time that wake has set, and with os.ErrClosed.
+// it returns. A wait ends with os.ErrDeadlineExceeded at the time of SetReadDeadline, and with os.ErrClosed.
 func (d *Device) read(buf []byte, most int, begin, end func(), each func(frame []byte)) error {
 	var failed error
 	err := d.raw.Read(func(fd uintptr) bool {
@@ -193,14 +193,15 @@ func (d *Device) read(buf []byte, most int, begin, end func(), each func(frame [
 	return errors.Join(err, failed)
 }
 
-// wake has a read end at this time, also one that waits already.
-func (d *Device) wake(at time.Time) error { return d.file.SetReadDeadline(at) }
+// Read waits for a frame that the kernel sends, and takes it. Of one that is longer than b the rest is lost. It is for
+// programs that have no Host on the device.
+func (d *Device) Read(b []byte) (int, error) { return d.file.Read(b) }
 
-// write sends a frame to the kernel, which takes it at once.
-func (d *Device) write(frame []byte) error {
-	_, err := d.file.Write(frame)
-	return err
-}
+// SetReadDeadline has a Read fail with os.ErrDeadlineExceeded from t on, also one that waits already.
+func (d *Device) SetReadDeadline(t time.Time) error { return d.file.SetReadDeadline(t) }
+
+// Write sends a frame to the kernel, which takes it at once.
+func (d *Device) Write(frame []byte) (int, error) { return d.file.Write(frame) }
 
 // Name is the interface's, as ip(8) shows it.
 func (d *Device) Name() string { return d.name }

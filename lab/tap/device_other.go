@@ -19,8 +19,15 @@ func Open(o Options) (*Device, error) {
 }
 
 func (d *Device) read([]byte, int, func(), func(), func([]byte)) error { return errors.ErrUnsupported }
-func (d *Device) wake(time.Time) error                                 { return errors.ErrUnsupported }
-func (d *Device) write([]byte) error                                   { return errors.ErrUnsupported }
+
+// Read fails with errors.ErrUnsupported.
+func (d *Device) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// SetReadDeadline fails with errors.ErrUnsupported.
+func (d *Device) SetReadDeadline(time.Time) error { return errors.ErrUnsupported }
+
+// Write fails with errors.ErrUnsupported.
+func (d *Device) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // Name is the interface's.
 func (d *Device) Name() string { return d.name }

@@ -227,7 +227,7 @@ func (h *Host) end() {
 		if h.woken = max(at, h.now+1); at != never {
 			when = h.start.Add(h.woken)
 		}
-		_ = h.dev.wake(when) // it fails where the device was closed: then run ends
+		_ = h.dev.SetReadDeadline(when) // it fails where the device was closed: then run ends
 	}
 }
 
@@ -240,7 +240,7 @@ func (h *Host) send(_ *ip.Interface, b []byte) {
 }
 
 func (h *Host) write(b []byte) {
-	if err := h.dev.write(b); err != nil {
+	if _, err := h.dev.Write(b); err != nil {
 		h.refused++
 	}
 }

@@ -3,6 +3,7 @@ package tcp
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/plexor-go/plexor/wire"
 )
@@ -72,4 +73,23 @@ func TestResetAtTheEnd(t *testing.T) {
 			x.state(Closed, ErrReset)
 		}
 	}
+}
+
+// TestDeserted closes a connection whose writing half has ended already, to a peer that never ends its own.
+func TestDeserted(t *testing.T) {
+	x := newScript(t, Options{}).accept()
+	if err := x.c.CloseWrite(x.now); err != nil {
+		t.Fatal(err)
+	}
+	x.flush()
+	x.in(wire.ACK, 1, 2, "")
+	x.wait(time.Hour)
+	x.state(FinWait2, nil) // the program may read for as long as it likes
+	if err := x.c.Close(x.now); err != nil {
+		t.Fatal(err)
+	}
+	x.wait(time.Minute - 1)
+	x.state(FinWait2, nil)
+	x.wait(1)
+	x.state(Closed, nil)
 }

@@ -277,6 +277,7 @@ func (c *Conn) Close(now time.Duration) error {
 		return nil
 	}
 	if c.fin {
+		c.deserted(now)
 		return nil
 	}
 	return c.CloseWrite(now)

@@ -271,6 +271,7 @@ func (c *Conn) gotAck(now time.Duration, g *segment) bool {
 	switch {
 	case c.state == FinWait1 && c.finAcked():
 		c.state = FinWait2
+		c.deserted(now)
 		c.tell(Delivered)
 	case c.state == Closing && c.finAcked():
 		c.wait(now)
@@ -281,6 +282,14 @@ func (c *Conn) gotAck(now time.Duration, g *segment) bool {
 		return false
 	}
 	return true
+}
+
+// deserted bounds how long a connection that nobody has any more waits in FIN-WAIT-2: a peer that says nothing would
+// else keep it for ever (RFC 9293 has no bound).
+func (c *Conn) deserted(now time.Duration) {
+	if c.deaf && c.state == FinWait2 {
+		c.set(timerTimeWait, now+c.stack.limits.FinWait)
+	}
 }
 
 // wait is the step to TIME-WAIT.

@@ -15,6 +15,7 @@ type Limits struct {
 	UserTimeout   time.Duration // R2: how long data may stay unacknowledged: 100 s, the least of MUST-23 and RFC 1122
 	SynTimeout    time.Duration // R2 of a SYN: 3 minutes (MUST-23)
 	KeepAlive     time.Duration // how long a connection may be silent before it is asked; off at 0, on from 2 h (MUST-28)
+	FinWait       time.Duration // how long a closed connection waits for the peer's end: 60 s, as Linux has it
 	MSL           time.Duration // half of the last time: 30 s, as Linux has it, where RFC 9293 has 2 minutes
 }
 
@@ -37,6 +38,7 @@ func (l Limits) filled() Limits {
 	def(&l.Challenges, 100)
 	dur(&l.UserTimeout, 100*time.Second)
 	dur(&l.SynTimeout, 3*time.Minute)
+	dur(&l.FinWait, 60*time.Second)
 	dur(&l.MSL, 30*time.Second)
 	return l
 }
