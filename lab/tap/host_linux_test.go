@@ -50,19 +50,29 @@ func pair(t testing.TB, h *Host, addrs [2]netip.Prefix, out bool) (ours *Conn, k
 		}
 		accepted <- c
 	}()
+	take := func() (c net.Conn) {
+		select {
+		case c = <-accepted:
+		case <-ctx.Done():
+		}
+		if c == nil {
+			t.Fatal("no connection was accepted")
+		}
+		return c
+	}
 	to := l.Addr().(*net.TCPAddr).AddrPort()
 	if out {
 		if ours, err = h.Dial(ctx, to); err != nil {
 			t.Fatal(err)
 		}
-		kernels, _ = (<-accepted).(*net.TCPConn)
+		kernels = take().(*net.TCPConn)
 	} else {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", to.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		kernels = c.(*net.TCPConn)
-		ours, _ = (<-accepted).(*Conn)
+		ours = take().(*Conn)
 	}
 	t.Cleanup(func() { ours.Close(); kernels.Close() })
 	deadline := time.Now().Add(patience)

@@ -85,6 +85,7 @@ type Conn struct {
 	window         int // the peer's
 	wl1, wl2       Seq // RFC 9293's SND.WL1 and WL2
 	maxWindow      int
+	usualWindow    int // the largest since the last time when only a timer let out what fits into a small one
 	out            pages
 	outLen         int
 	mostOut        int // of it

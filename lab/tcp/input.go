@@ -202,6 +202,7 @@ func (c *Conn) agree(now time.Duration, g *segment) {
 	}
 	c.cc = newCongestion(c.mss, c.stack.cubic)
 	c.window, c.maxWindow, c.wl1, c.wl2 = int(g.Window), int(g.Window), g.seq, g.ack
+	c.usualWindow = c.window
 }
 
 // opened is the step to ESTABLISHED.
@@ -244,7 +245,7 @@ func (c *Conn) gotAck(now time.Duration, g *segment) bool {
 			return false
 		}
 		c.window = int(g.Window) << c.scaleOut
-		c.maxWindow, c.wl1, c.wl2 = c.window, g.seq, g.ack
+		c.maxWindow, c.usualWindow, c.wl1, c.wl2 = c.window, c.window, g.seq, g.ack
 		c.opened(now, g)
 		return c.state != Closed
 	}
@@ -256,6 +257,7 @@ func (c *Conn) gotAck(now time.Duration, g *segment) bool {
 		was := c.window
 		c.window = int(g.Window) << c.scaleOut
 		c.maxWindow, c.wl1, c.wl2 = max(c.maxWindow, c.window), g.seq, g.ack
+		c.usualWindow = max(c.usualWindow, c.window)
 		if c.window != was {
 			c.dups = 0
 			if c.window > 0 {

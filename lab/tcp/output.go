@@ -114,7 +114,7 @@ func (c *Conn) sendNew(now time.Duration, send func(*Segment)) bool {
 	switch {
 	case n == 0 && !fin:
 		return false
-	case n == 0 || n == size || n == left && (idle || c.noDelay || fin) || n >= (c.maxWindow+1)/2:
+	case n == 0 || n == size || n == left && (idle || c.noDelay || fin) || n >= (c.usualWindow+1)/2:
 	case c.small && n > 0:
 	default:
 		return false

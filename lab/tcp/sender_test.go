@@ -99,13 +99,32 @@ func TestSillyWindow(t *testing.T) {
 	x.out = nil
 	x.in(wire.ACK, 1, 1001, "", window(0))
 	x.out = nil
-	x.c.maxWindow = 4000
+	x.c.maxWindow, x.c.usualWindow = 4000, 4000
 	x.in(wire.ACK, 1, x.c.first.To(x.c.next)+1001, "", window(10))
 	for _, h := range x.out {
 		if len(h.Payload) > 0 && len(h.Payload) < 500 {
 			t.Errorf("a segment of %d bytes", len(h.Payload))
 		}
 	}
+}
+
+// TestSmallWindow has a peer whose window was large, and from now on is less than a segment: a timer lets out what fits
+// once (RFC 9293, section 3.8.6.2.1), and then it is known that there is no more to wait for.
+func TestSmallWindow(t *testing.T) {
+	x := newScript(t, Options{}).accept()
+	x.write(times(1000))
+	x.in(wire.ACK, 1, 1001, "", window(600))
+	x.out = nil
+	x.write(times(3000))
+	x.want()
+	x.wait(300 * time.Millisecond)
+	x.want(". 1001:1601 ack 1")
+	x.in(wire.ACK, 1, 1601, "", window(600))
+	x.want(". 1601:2201 ack 1")
+	x.in(wire.ACK, 1, 2201, "", window(100)) // less than half of what it was
+	x.want()
+	x.in(wire.ACK, 1, 2201, "", window(65535))
+	x.want(". 2201:3201 ack 1") // and Nagle keeps the rest
 }
 
 // TestRandom is many exchanges over paths that change by the seed: every byte compared, nothing left behind.

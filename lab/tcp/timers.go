@@ -96,7 +96,9 @@ func (c *Conn) persist(now time.Duration) {
 		return
 	}
 	if c.window > 0 {
-		c.small = true
+		// A peer whose window was large and is less than a segment from now on would else get one of these timeouts for each
+		// window, and all the time between them nothing.
+		c.small, c.usualWindow = true, c.window
 		c.mark()
 		return
 	}
