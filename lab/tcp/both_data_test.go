@@ -228,6 +228,17 @@ func bothShrinkingWindow(x *script) {
 	x.state("ESTABLISHED")
 }
 
+// bothShrunkAck has the peer take its window back over what is on its way: an acknowledgment with a number behind the
+// window would not be looked at.
+func bothShrunkAck(x *script) {
+	x.accept()
+	x.write(times(2000))
+	x.want(". 1:1001 ack 1", ". 1001:2001 ack 1")
+	x.in(wire.ACK, 1, 1, "", window(0))
+	x.in(wire.ACK, 5, 1, "late", window(0))
+	x.want(". 1:1 ack 1")
+}
+
 // bothShrunkToZero has the peer take its window back over what is on its way, and open it after a while.
 func bothShrunkToZero(x *script) {
 	x.accept()

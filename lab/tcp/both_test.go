@@ -53,6 +53,7 @@ var scripts = []both{
 	{"bothZeroWindow", setup{}, bothZeroWindow},
 	{"bothWindowOfOurs", setup{receive: 8192}, bothWindowOfOurs},
 	{"bothShrinkingWindow", setup{}, bothShrinkingWindow},
+	{"bothShrunkAck", setup{}, bothShrunkAck},
 	{"bothShrunkToZero", setup{}, bothShrunkToZero},
 	{"bothWindowScale", setup{}, bothWindowScale},
 	{"bothRetransmission", setup{}, bothRetransmission},

@@ -129,6 +129,7 @@ type Conn struct {
 	recent    uint32        // RFC 7323's TS.Recent
 	recentAt  time.Duration // when it was set
 	lastAck   Seq           // RFC 7323's Last.ACK.sent
+	lastOffer uint16        // the window that went with it
 	heard     time.Duration // when the last segment came
 
 	timers  [timers]time.Duration

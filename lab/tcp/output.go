@@ -28,11 +28,21 @@ func (c *Conn) output(now time.Duration, send func(*Segment)) {
 		c.probe = false
 		c.transmit(now, send, c.una-1, 0, 0, wire.ACK) // a number that is acknowledged already asks for an answer
 	} else if c.ackNow && !sent {
-		c.transmit(now, send, c.next, 0, 0, wire.ACK)
+		c.transmit(now, send, c.ackSeq(), 0, 0, wire.ACK)
 	}
 	if c.outLen > 0 && len(c.records) == 0 && c.timers[timerPersist] == off {
 		c.set(timerPersist, now+c.rtt.after(c.probes)) // the window is shut (MUST-36)
 	}
+}
+
+// ackSeq is the number of an acknowledgment alone. Where the peer has taken its window back over what was sent, that is
+// the window's end: behind it the peer takes nothing, not even an acknowledgment (RFC 9293, section 3.10.7.4), and both
+// sides would send again for ever. Less than a step of its scale is no window taken back.
+func (c *Conn) ackSeq() Seq {
+	if over := c.una.Add(c.window).To(c.next); over >= 1<<c.scaleOut {
+		return c.next.Add(-over)
+	}
+	return c.next
 }
 
 // sendSYN sends the SYN, first or again.
@@ -48,6 +58,7 @@ func (c *Conn) sendSYN(now time.Duration, send func(*Segment)) {
 	case c.records[0].flags&lost != 0:
 		c.records[0].sent = now
 		c.flag(&c.records[0], again)
+		c.stack.Sent.Again++
 	default:
 		return
 	}
@@ -74,6 +85,7 @@ func (c *Conn) resend(now time.Duration, send func(*Segment)) (sent bool) {
 		}
 		r.sent, c.fresh = now, r.from-1
 		c.flag(r, r.flags&^lost|again)
+		c.stack.Sent.Again++
 		c.transmit(now, send, r.from, c.first.To(r.from), text, flags)
 		flight, sent = flight+n, true
 	}
@@ -151,6 +163,7 @@ func (c *Conn) transmit(now time.Duration, send func(*Segment), seq Seq, at, n i
 	h := &s.TCP
 	h.SrcPort, h.DstPort = c.key.local.Port(), c.key.remote.Port()
 	h.Seq, h.Flags = uint32(seq), flags
+	was := c.lastAck
 	if flags&wire.ACK != 0 {
 		h.Ack = uint32(c.want)
 		c.lastAck, c.unacked, c.ackNow = c.want, 0, false
@@ -162,7 +175,15 @@ func (c *Conn) transmit(now time.Duration, send func(*Segment), seq Seq, at, n i
 		h.Urgent = uint16(min(seq.To(c.urgentOut), 65535))
 	}
 	h.Window = c.offer(flags&wire.SYN != 0)
-	o := c.options(now, flags)
+	c.stack.Sent.Segments++
+	if h.Window == 0 {
+		c.stack.Sent.Shut++
+	}
+	if flags == wire.ACK && n == 0 && seq == c.next && was == c.want && c.lastOffer == h.Window && h.Window > 0 {
+		c.stack.Sent.Duplicates++
+	}
+	c.lastOffer = h.Window
+	o := c.options(now, flags, n)
 	var err error
 	if h.Options, err = o.Append(c.stack.options[:0]); err != nil {
 		panic("tcp: options that do not fit: " + err.Error())
@@ -202,8 +223,9 @@ func (c *Conn) marks(s *Segment, seq Seq, n int, flags wire.TCPFlags) {
 	}
 }
 
-// options are those of a segment with these flags.
-func (c *Conn) options(now time.Duration, flags wire.TCPFlags) wire.TCPOptions {
+// options are those of a segment with these flags and n bytes of text. What is sent again may have come before there
+// was anything to acknowledge selectively: then there are as many blocks as fit, so that it is not too long.
+func (c *Conn) options(now time.Duration, flags wire.TCPFlags, n int) wire.TCPOptions {
 	var o wire.TCPOptions
 	syn, reply := flags&wire.SYN != 0, flags&wire.ACK != 0
 	if syn {
@@ -218,7 +240,11 @@ func (c *Conn) options(now time.Duration, flags wire.TCPFlags) wire.TCPOptions {
 		o.HasTimestamps, o.Value, o.Echo = true, timestamp(now), c.recent
 	}
 	if c.sack && !syn {
-		o.SACKs = uint8(min(len(c.early.recent), 3))
+		room := c.mss - n - 4
+		if c.timestamps {
+			room -= 12
+		}
+		o.SACKs = uint8(max(0, min(len(c.early.recent), 3, room/8)))
 		for i := range int(o.SACKs) {
 			o.SACK[i] = wire.SACKBlock{Left: uint32(c.early.recent[i].from), Right: uint32(c.early.recent[i].to)}
 		}

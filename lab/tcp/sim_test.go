@@ -78,6 +78,13 @@ func (s *sim) put(g *Segment) {
 	if err != nil {
 		s.t.Fatalf("%v: %v", &g.TCP, err)
 	}
+	mtu := s.a.mtu
+	if g.Src == addrB {
+		mtu = s.b.mtu
+	}
+	if n := 20 + len(b); n > mtu {
+		s.t.Fatalf("%v: a packet of %d bytes on a link with an MTU of %d", &g.TCP, n, mtu)
+	}
 	if s.drop != nil && s.drop(&g.TCP, g.Src) || s.rnd.Float64() < s.path.loss {
 		return
 	}

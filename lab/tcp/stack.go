@@ -63,6 +63,13 @@ type Stack struct {
 	scratch []byte
 	options [wire.TCPMaxOptions]byte
 
+	// Counters of what was sent.
+	Sent struct {
+		Segments   int
+		Again      int // with text, SYN or FIN that was sent before
+		Duplicates int // acknowledgments that say what the last one did, with the same window
+		Shut       int // with a window of zero, resets left out
+	}
 	// Counters of what was refused.
 	Refused struct {
 		Malformed, Checksum, Challenges, Backlog, Resets, Advice int

@@ -58,7 +58,7 @@ var rules = []rule{
 	{"MUST-33", "ALP can learn if/how much urgent data Q'd", "TestUrgent", "",
 		"no: the kernel tells where the mark is, and not how far it is"},
 	{"MUST-34", "Robust against shrinking window", "TestShrinkingWindow TestShrunkToZero", "",
-		"bothShrinkingWindow bothShrunkToZero"},
+		"bothShrinkingWindow bothShrunkToZero bothShrunkAck"},
 	{"MUST-35", "Use standard probing logic", "TestShrunkToZero", "", "bothShrunkToZero"},
 	{"MUST-36", "Sender probe zero window", "TestZeroWindow", "", "bothZeroWindow"},
 	{"MUST-37", "Allow window stay zero indefinitely", "TestZeroWindow", "", "bothZeroWindow"},
