@@ -193,7 +193,7 @@ func (c *Conn) loop(op string, d *deadline, step func() (done bool, err error)) 
 	defer h.mu.Unlock()
 	for {
 		var done bool
-		err := h.err
+		err, before := h.err, c.changed.times
 		switch {
 		case c.closed:
 			err = net.ErrClosed
@@ -213,6 +213,9 @@ func (c *Conn) loop(op string, d *deadline, step func() (done bool, err error)) 
 		}
 		if done {
 			return nil
+		}
+		if c.changed.times != before {
+			continue // end has taken frames in, and something has come with them
 		}
 		wait, late := c.changed.wait(), d.ch
 		h.mu.Unlock()

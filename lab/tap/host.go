@@ -260,7 +260,10 @@ func (h *Host) events() {
 }
 
 // A signal is what goroutines wait for, under the host's lock.
-type signal struct{ ch chan struct{} }
+type signal struct {
+	ch    chan struct{}
+	times uint // that all was called
+}
 
 // wait is closed at the next all.
 func (s *signal) wait() <-chan struct{} {
@@ -272,6 +275,7 @@ func (s *signal) wait() <-chan struct{} {
 
 // all wakes all who wait.
 func (s *signal) all() {
+	s.times++
 	if s.ch != nil {
 		close(s.ch)
 		s.ch = nil

@@ -126,6 +126,11 @@ func newPlan(seed uint64) plan {
 		p.there, p.back = min(p.there, 1<<20), min(p.back, 1<<20)
 		p.reset = min(p.reset, p.there, p.back)
 	}
+	// What takes long by itself, as each window takes a round trip or one of the kernel's timeouts, is short.
+	if least := min(p.limits.SendBuffer, p.limits.ReceiveBuffer); least < 2*p.mtu || p.faults.Delay > 0 && least < 32_000 {
+		p.there, p.back = min(p.there, 100_000), min(p.back, 100_000)
+		p.reset = min(p.reset, p.there, p.back)
+	}
 	return p
 }
 

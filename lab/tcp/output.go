@@ -182,7 +182,9 @@ func (c *Conn) transmit(now time.Duration, send func(*Segment), seq Seq, at, n i
 	if flags == wire.ACK && n == 0 && seq == c.next && was == c.want && c.lastOffer == h.Window && h.Window > 0 {
 		c.stack.Sent.Duplicates++
 	}
-	c.lastOffer = h.Window
+	if c.lastOffer = h.Window; flags&wire.SYN != 0 {
+		c.lastOffer = 0 // nothing is the duplicate of a SYN
+	}
 	o := c.options(now, flags, n)
 	var err error
 	if h.Options, err = o.Append(c.stack.options[:0]); err != nil {
