@@ -42,6 +42,8 @@ func enter(t *testing.T) bool {
 		t.Errorf("in a network of its own: %v\n%s", err, out.String())
 	case strings.Contains(out.String(), "--- SKIP: "+t.Name()):
 		t.Skipf("in a network of its own:\n%s", out.String())
+	case testing.Verbose():
+		t.Logf("in a network of its own:\n%s", out.String())
 	}
 	return false
 }

@@ -17,11 +17,12 @@ import (
 // A Device is a TAP device: the kernel's card, and this process's end of the cable. It is gone when it is closed. Its
 // methods may be called from any goroutine.
 type Device struct {
-	file *os.File
-	raw  syscall.RawConn
-	name string
-	mac  wire.MAC
-	mtu  int
+	file    *os.File
+	raw     syscall.RawConn
+	name    string
+	mac     wire.MAC
+	mtu     int
+	offload bool
 }
 
 // Open makes a device in the network namespace of the calling thread, gives the kernel's side its addresses, and
@@ -40,14 +41,23 @@ func Open(o Options) (*Device, error) {
 	}
 	req, err := unix.NewIfreq(name)
 	if err == nil {
-		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		if o.Offload {
+			flags |= unix.IFF_VNET_HDR
+		}
+		req.SetUint16(flags)
 		err = os.NewSyscallError("TUNSETIFF", unix.IoctlIfreq(fd, unix.TUNSETIFF, req))
+	}
+	if err == nil && o.Offload {
+		can := unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+		err = os.NewSyscallError("TUNSETOFFLOAD", unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, can))
 	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("tap: %q: %w", name, err)
 	}
-	d := &Device{file: os.NewFile(uintptr(fd), req.Name()), name: req.Name(), mtu: o.MTU}
+	d := &Device{file: os.NewFile(uintptr(fd), req.Name()), name: req.Name(), mtu: o.MTU,
+		offload: o.Offload}
 	if d.mtu == 0 {
 		d.mtu = defaultMTU
 	}

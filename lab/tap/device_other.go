@@ -11,7 +11,10 @@ import (
 )
 
 // A Device is a TAP device, which only Linux has here.
-type Device struct{ name string }
+type Device struct {
+	name    string
+	offload bool
+}
 
 // Open fails with errors.ErrUnsupported.
 func Open(o Options) (*Device, error) {

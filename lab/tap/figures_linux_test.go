@@ -19,8 +19,8 @@ import (
 var figures = flag.String("figures", "", "how long each figure is measured, as 4s; none is where it is empty")
 
 // TestFigures measures, and holds nothing: go test -run TestFigures -figures 4s -v ./lab/tap. First the throughput of
-// the tap and the processor's time for it, of this process and of the kernel on its behalf; then goodput over paths with
-// losses and round trips, of this stack as the sender and of the kernel's (CUBIC), the same losses for both.
+// the tap and the processor's time for it, of this process and of the kernel on its behalf; then goodput over paths
+// with losses and round trips, of this stack as the sender and of the kernel's (CUBIC). The losses come from one seed.
 func TestFigures(t *testing.T) {
 	if *figures != "" {
 		t.Setenv("PLEXOR_TAP_figures", *figures)
@@ -35,15 +35,18 @@ func TestFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ours := range []bool{true, false} {
-		bytes, cpu := measure(t, link.Options{}, ours, d)
-		t.Logf("%s: %.0f MB/s, %.2f ns of processor a byte", sender(ours), bytes/d.Seconds()/1e6, float64(cpu)/bytes)
+	for _, offload := range []bool{false, true} {
+		for _, ours := range []bool{true, false} {
+			bytes, cpu := measure(t, link.Options{}, ours, d, offload)
+			t.Logf("%s, offload=%v: %.0f MB/s, %.2f ns of processor a byte", sender(ours), offload,
+				bytes/d.Seconds()/1e6, float64(cpu)/bytes)
+		}
 	}
 	for _, rtt := range []time.Duration{time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond} {
 		for _, loss := range []float64{0.001, 0.01, 0.03} {
 			line := fmt.Sprintf("RTT %v, loss %.1f %%:", rtt, 100*loss)
 			for _, ours := range []bool{true, false} {
-				bytes, _ := measure(t, link.Options{Delay: rtt / 2, Loss: loss}, ours, d)
+				bytes, _ := measure(t, link.Options{Delay: rtt / 2, Loss: loss}, ours, d, false)
 				line += fmt.Sprintf("  %s %.3f MB/s", sender(ours), bytes/d.Seconds()/1e6)
 			}
 			t.Log(line)
@@ -59,20 +62,22 @@ func sender(ours bool) string {
 }
 
 // measure is transfer as a test of its own, after which its device is gone.
-func measure(t *testing.T, faults link.Options, ours bool, d time.Duration) (total float64, cpu time.Duration) {
-	t.Run(sender(ours), func(t *testing.T) { total, cpu = transfer(t, faults, ours, d) })
+func measure(t *testing.T, faults link.Options, ours bool, d time.Duration, offload bool) (total float64,
+	cpu time.Duration) {
+	t.Run(sender(ours), func(t *testing.T) { total, cpu = transfer(t, faults, ours, d, offload) })
 	return total, cpu
 }
 
 // transfer sends for d, and tells how many bytes the other side has read, and the processor's time.
-func transfer(t *testing.T, faults link.Options, ours bool, d time.Duration) (total float64, cpu time.Duration) {
+func transfer(t *testing.T, faults link.Options, ours bool, d time.Duration, offload bool) (total float64,
+	cpu time.Duration) {
 	const buffer = 8 << 20
 	o := HostOptions{TCP: tcp.Options{Limits: tcp.Limits{SendBuffer: buffer, ReceiveBuffer: buffer}}}
 	var r *rig
 	if faults == (link.Options{}) { // no lines at all
-		r = &rig{host: newHost(t, o), four: [2]netip.Prefix{kernel4, host4}}
+		r = &rig{host: newHostAt(t, o, Options{Offload: offload}), four: [2]netip.Prefix{kernel4, host4}}
 	} else {
-		r = newRig(t, 7, faults, 0, o, nil)
+		r = newRig(t, 7, faults, 0, o, nil, ours)
 	}
 	host, kernel := pair(t, r.host, r.four, true)
 	raw, err := kernel.SyscallConn()

@@ -51,6 +51,7 @@ type Host struct {
 	eth       *ip.Interface
 	in, out   link.Line
 	pool      link.Pool
+	merger    *merger // where the device has offloads
 	most      int
 	conns     map[*tcp.Conn]*Conn
 	listeners map[*Listener]struct{}
@@ -90,6 +91,9 @@ func NewHost(dev *Device, o HostOptions) (*Host, error) {
 		conns: map[*tcp.Conn]*Conn{}, listeners: map[*Listener]struct{}{}}
 	h.ip = ip.New(ip.Options{Limits: o.Limits, Random: random, TCP: o.TCP})
 	h.eth = h.ip.NewInterface(o.Name, o.MAC, dev.MTU())
+	if dev.offload {
+		h.merger = &merger{write: h.put}
+	}
 	var err error
 	h.Do(func(now time.Duration, _ *ip.Host) {
 		for _, a := range o.Addrs {
@@ -139,7 +143,11 @@ func (h *Host) Close() error {
 // run reads frames, and waits for the timers.
 func (h *Host) run() {
 	defer close(h.ended)
-	buf := make([]byte, h.dev.MTU()+wire.EthernetLen+slack)
+	n := h.dev.MTU()
+	if h.merger != nil {
+		n = mostMerged
+	}
+	buf := make([]byte, n+wire.EthernetLen+slack)
 	for {
 		err := h.dev.read(buf, h.most, func() { h.mu.Lock(); h.begin() }, func() { h.end(); h.mu.Unlock() }, h.frame)
 		switch {
@@ -186,6 +194,9 @@ func (h *Host) begin() { h.now = time.Since(h.start) }
 
 // frame takes one from the kernel.
 func (h *Host) frame(b []byte) {
+	if h.merger != nil {
+		b = received(b)
+	}
 	if h.in == nil {
 		h.ip.Frame(h.now, h.eth, b)
 		return
@@ -208,6 +219,9 @@ func (h *Host) end() {
 			h.write(f.Bytes)
 			f.Free()
 		}
+	}
+	if h.merger != nil {
+		h.merger.flush()
 	}
 	h.events()
 	at, ok := h.ip.Next()
@@ -240,6 +254,14 @@ func (h *Host) send(_ *ip.Interface, b []byte) {
 }
 
 func (h *Host) write(b []byte) {
+	if h.merger != nil {
+		h.merger.add(b)
+		return
+	}
+	h.put(b)
+}
+
+func (h *Host) put(b []byte) {
 	if _, err := h.dev.Write(b); err != nil {
 		h.refused++
 	}

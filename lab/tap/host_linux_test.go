@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -105,19 +106,17 @@ func swap(t testing.TB, a, b halfCloser, there, back []byte) {
 	wg.Wait()
 }
 
-// noise is text by chance.
-func noise(seed uint64, n int) []byte {
-	b := make([]byte, n)
-	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)})
-	r.Read(b) // it never fails
-	return b
-}
-
 func TestStreams(t *testing.T) {
 	if !enter(t) {
 		return
 	}
-	h := newHost(t, HostOptions{})
+	for _, offload := range []bool{false, true} {
+		t.Run(fmt.Sprintf("offload=%v", offload), func(t *testing.T) { streams(t, offload) })
+	}
+}
+
+func streams(t *testing.T, offload bool) {
+	h := newHostAt(t, HostOptions{}, Options{Offload: offload})
 	for _, row := range []struct {
 		name  string
 		addrs [2]netip.Prefix
@@ -130,7 +129,7 @@ func TestStreams(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			ours, kernels := pair(t, h, row.addrs, row.out)
-			swap(t, ours, kernels, noise(1, 3<<20), noise(2, 1<<20))
+			swap(t, ours, kernels, noise(1, 3<<20), noise(2, 3<<20))
 		})
 	}
 	if n := h.Refused(); n != 0 {

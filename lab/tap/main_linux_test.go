@@ -40,8 +40,15 @@ func device(t *testing.T, o Options) *Device {
 // newHost is a host at a device of its own.
 func newHost(t *testing.T, o HostOptions) *Host {
 	t.Helper()
+	return newHostAt(t, o, Options{})
+}
+
+// newHostAt is a host at a device of this kind.
+func newHostAt(t *testing.T, o HostOptions, d Options) *Host {
+	t.Helper()
+	d.Addrs = []netip.Prefix{kernel4, kernel6}
 	o.Addrs = append(o.Addrs, host4, host6)
-	h, err := NewHost(device(t, Options{Addrs: []netip.Prefix{kernel4, kernel6}}), o)
+	h, err := NewHost(device(t, d), o)
 	if err != nil {
 		t.Fatal(err)
 	}

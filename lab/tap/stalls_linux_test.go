@@ -73,7 +73,7 @@ func TestStalls(t *testing.T) {
 					t.Parallel()
 					l := &loser{left: row.n, pick: row.pick}
 					l.armed.Store(strings.Contains(row.name, "SYN"))
-					r := newRig(t, 1, link.Options{}, 0, HostOptions{}, l.keep)
+					r := newRig(t, 1, link.Options{}, 0, HostOptions{}, l.keep, false)
 					ours, kernels := pair(t, r.host, r.four, out)
 					l.armed.Store(true)
 					swap(t, ours, kernels, noise(1, text), noise(2, text+chunk))
@@ -100,7 +100,8 @@ func TestZeroWindow(t *testing.T) {
 		}
 		return true
 	}
-	r := newRig(t, 1, link.Options{}, 0, HostOptions{TCP: tcp.Options{Limits: tcp.Limits{ReceiveBuffer: 9000}}}, count)
+	o := HostOptions{TCP: tcp.Options{Limits: tcp.Limits{ReceiveBuffer: 9000}}}
+	r := newRig(t, 1, link.Options{}, 0, o, count, false)
 	ours, kernels := pair(t, r.host, r.four, true)
 	if err := kernels.SetReadBuffer(9000); err != nil {
 		t.Fatal(err)

@@ -99,6 +99,7 @@ type Conn struct {
 	recover        Seq // where recovery ends: what was sent when it began
 	recovering     bool
 	atOnce         bool // the first retransmission of a recovery goes out whatever is in flight
+	limited        bool // at the last Flush all that the congestion window allows was on its way
 	small          bool // a small segment goes out, as the window has not grown for long
 	rack           rack
 	unackedSince   time.Duration // when una last moved, or what is unacknowledged was sent

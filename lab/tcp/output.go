@@ -24,6 +24,8 @@ func (c *Conn) output(now time.Duration, send func(*Segment)) {
 	for len(c.records) < maxRecords && c.sendNew(now, send) {
 		sent = true
 	}
+	// As of now, and not when the acknowledgments come: of several between two Flushes all but the first would find room.
+	c.limited = c.cc.window-c.flight() < c.segmentSize()
 	if c.probe {
 		c.probe = false
 		c.transmit(now, send, c.una-1, 0, 0, wire.ACK) // a number that is acknowledged already asks for an answer

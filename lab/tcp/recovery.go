@@ -20,13 +20,12 @@ type rack struct {
 // acked takes the acknowledgment of a segment: what it acknowledges at once, and what selectively.
 func (c *Conn) acked(now time.Duration, g *segment) {
 	newly := c.una.To(g.ack)
-	limited := c.flight() >= c.cc.window-c.mss
 	delivered := false
 	if c.sack && g.o.SACKs > 0 {
 		delivered = c.gotSACK(now, g.o.SACK[:g.o.SACKs])
 	}
 	if newly > 0 {
-		c.forward(now, g, newly, limited)
+		c.forward(now, g, newly)
 		delivered = true
 	} else if !c.sack && c.dups == dupThreshold && !c.recovering {
 		c.flag(&c.records[0], c.records[0].flags|lost)
@@ -41,7 +40,7 @@ func (c *Conn) acked(now time.Duration, g *segment) {
 }
 
 // forward moves una over newly numbers.
-func (c *Conn) forward(now time.Duration, g *segment, newly int, limited bool) {
+func (c *Conn) forward(now time.Duration, g *segment, newly int) {
 	if n := min(c.first.To(g.ack), c.outLen); n > 0 {
 		c.out.discard(&c.stack.pool, n)
 		c.first, c.outLen = c.first.Add(n), c.outLen-n
@@ -78,7 +77,7 @@ func (c *Conn) forward(now time.Duration, g *segment, newly int, limited bool) {
 		c.dups = max(0, c.dups-newly/c.mss)
 	case !c.recovering:
 		c.dups = 0
-		if limited {
+		if c.limited {
 			c.cc.grew(now, newly, c.mss, c.rtt.smooth)
 		}
 	}

@@ -90,6 +90,22 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
+// TestSlowStartAtOnce has all acknowledgments of a flight come between two Flushes.
+func TestSlowStartAtOnce(t *testing.T) {
+	x := newScript(t, Options{Reno: true}).accept()
+	x.write(times(200000))
+	x.out = nil
+	for n := range 10 {
+		h := wire.TCP{SrcPort: x.peer.Port(), DstPort: x.local.Port(), Seq: peerISN + 1,
+			Ack: uint32(x.iss.Add(1001 + 1000*n)), Flags: wire.ACK, Window: 65535}
+		x.s.Segment(x.now, Envelope{Src: addrB, Dst: addrA}, &h)
+	}
+	x.flush()
+	if len(x.out) != 20 {
+		t.Errorf("the second flight is %d segments", len(x.out))
+	}
+}
+
 // TestSillyWindow sends no small segment because the window is small (MUST-38).
 func TestSillyWindow(t *testing.T) {
 	x := newScript(t, Options{}).accept()
