@@ -60,6 +60,7 @@ var scripts = []both{
 	{"bothKarn", setup{}, bothKarn},
 	{"bothUserTimeout", setup{}, bothUserTimeout},
 	{"bothSlowStart", setup{reno: true}, bothSlowStart},
+	{"bothSlowStartAtOnce", setup{reno: true}, bothSlowStartAtOnce},
 	{"bothFastRetransmit", setup{reno: true}, bothFastRetransmit},
 	{"bothRACK", setup{}, bothRACK},
 	{"bothTailLoss", setup{}, bothTailLoss},

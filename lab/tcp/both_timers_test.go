@@ -68,6 +68,21 @@ func bothSlowStart(x *script) {
 	x.quiet(atRest)
 }
 
+// bothSlowStartAtOnce acknowledges a flight by one segment: the window grows by all of it.
+func bothSlowStartAtOnce(x *script) {
+	x.accept()
+	x.s.noDelay(true)
+	x.write(times(60000))
+	for n := range 10 {
+		x.want(". " + itoa(1000*n+1) + ":" + itoa(1000*n+1001) + " ack 1")
+	}
+	x.in(wire.ACK, 1, 10001, "")
+	for n := range 20 {
+		x.want(". " + itoa(1000*n+10001) + ":" + itoa(1000*n+11001) + " ack 1")
+	}
+	x.quiet(atRest)
+}
+
 // bothFastRetransmit loses the first of five, and has no SACK: three duplicates are a loss (RFC 5681, section 3.2).
 func bothFastRetransmit(x *script) {
 	x.accept()

@@ -36,8 +36,13 @@ func newCongestion(mss int, cubic bool) congestion {
 // grew takes n bytes that were acknowledged while no recovery was going on and the window was in use.
 func (g *congestion) grew(now time.Duration, n, mss int, smooth time.Duration) {
 	if g.window < g.threshold {
-		g.window += min(n, 2*mss) // slow start, RFC 5681 (2) with RFC 3465's limit
-		return
+		// Slow start, RFC 5681 (2), by all that is acknowledged, as Linux has it: RFC 3465's limit of two segments is of a
+		// time when one acknowledgment was for two. Receivers take many segments at once now.
+		rise := min(n, g.threshold-g.window)
+		g.window += rise
+		if n -= rise; n == 0 {
+			return
+		}
 	}
 	if g.cubic {
 		g.cubicGrew(now, n, mss, smooth)

@@ -37,7 +37,7 @@ var rules = []rule{
 	{"MUST-17", "Application can disable Nagle algorithm", "TestNagle", "", "bothNagle"},
 	{"MUST-18", "Karn's algorithm", "TestKarn", "", "bothKarn"},
 	{"MUST-19", "Implement exponential backoff, slow start, and congestion avoidance",
-		"TestRetransmission TestSlowStart", "", "bothRetransmission bothSlowStart"},
+		"TestRetransmission TestSlowStart", "", "bothRetransmission bothSlowStart bothSlowStartAtOnce"},
 	{"MUST-20", "Negative advice to IP on R1 retransmissions / Close connection on R2 retransmissions",
 		"TestUserTimeout TestRetransmission",
 		"", "bothUserTimeout"},
