@@ -20,10 +20,12 @@ var figures = flag.String("figures", "", "how long each figure is measured, as 4
 
 // TestFigures measures, and holds nothing: go test -run TestFigures -figures 4s -v ./lab/tap. First the throughput of
 // the tap and the processor's time for it, of this process and of the kernel on its behalf; then goodput over paths
-// with losses and round trips, of this stack as the sender and of the kernel's (CUBIC). The losses come from one seed.
+// with losses and round trips, of this stack as the sender and of the kernel's (CUBIC). The losses come from -seed.
 func TestFigures(t *testing.T) {
-	if *figures != "" {
-		t.Setenv("PLEXOR_TAP_figures", *figures)
+	for name, value := range map[string]*string{"figures": figures, "seed": firstSeed} {
+		if *value != "" {
+			t.Setenv("PLEXOR_TAP_"+name, *value)
+		}
 	}
 	if os.Getenv("PLEXOR_TAP_figures") == "" {
 		t.Skip("-figures was not given")
@@ -77,7 +79,7 @@ func transfer(t *testing.T, faults link.Options, ours bool, d time.Duration, off
 	if faults == (link.Options{}) { // no lines at all
 		r = &rig{host: newHostAt(t, o, Options{Offload: offload}), four: [2]netip.Prefix{kernel4, host4}}
 	} else {
-		r = newRig(t, 7, faults, 0, o, nil, ours)
+		r = newRig(t, setting(t, "seed", 7), faults, 0, o, nil, ours)
 	}
 	host, kernel := pair(t, r.host, r.four, true)
 	raw, err := kernel.SyscallConn()
