@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -152,21 +153,21 @@ func iperf(t *testing.T, h *Host) {
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		t.Skip(err)
 	}
-	server := exec.CommandContext(t.Context(), "iperf3", "-s", "-B", "127.0.0.1")
+	server := exec.CommandContext(t.Context(), "iperf3", "-s", "-B", "127.0.0.1", "--forceflush")
+	says, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { server.Process.Kill(); server.Wait() }()
-	behind := "127.0.0.1:5201"
-	if !await(func() bool {
-		c, err := net.Dial("tcp", behind)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}) {
-		t.Fatal("iperf3 does not listen")
+	lines := bufio.NewScanner(says) // not a connection that looks whether it listens: it would take that for a client
+	for lines.Scan() && !strings.Contains(lines.Text(), "Server listening") {
 	}
+	read := make(chan struct{})
+	go func() { defer close(read); _, _ = io.Copy(io.Discard, says) }()
+	defer func() { server.Process.Kill(); <-read; server.Wait() }()
+	behind := "127.0.0.1:5201"
 	serve(t, h, 5201, func(c net.Conn) {
 		b, err := net.Dial("tcp", behind)
 		if err != nil {
@@ -187,15 +188,6 @@ func iperf(t *testing.T, h *Host) {
 		}
 		t.Logf("iperf3 %s: %s", way, last)
 	}
-}
-
-func await(f func() bool) bool {
-	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			return false
-		}
-	}
-	return true
 }
 
 // socketStatistics has the kernel say what it has agreed on with the host.
