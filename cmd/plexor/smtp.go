@@ -11,8 +11,8 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/internal/mailcatch"
-	"github.com/plexor-go/plexor/mail"
 	"github.com/plexor-go/plexor/proto/smtp"
+	"github.com/plexor-go/plexor/smtpd"
 	"github.com/plexor-go/plexor/web"
 )
 
@@ -185,7 +185,7 @@ func (s *mailSite) open(srv *plexor.Server, o offer) (string, error) {
 	}
 	b := &mailcatch.Backend{Store: s.store, Faults: &s.faults, Token: s.token, Implicit: o.secure, Coroutines: true}
 	s.server.Log = srv.Log
-	a, err := srv.Open(o.address(), mail.Handler(b.ServerFor(&s.server)))
+	a, err := srv.Open(o.address(), smtpd.Handler(b.ServerFor(&s.server)))
 	if err != nil {
 		return "", err
 	}

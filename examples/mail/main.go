@@ -3,9 +3,9 @@
 //	go run ./examples/mail                         # on tcp://127.0.0.1:2525; stop it with Ctrl-C
 //	curl -sS --crlf --mail-from me@x.example --mail-rcpt you@x.example -T go.mod smtp://127.0.0.1:2525/x.example
 //
-// smtp.Server speaks with the client, and mail.Handler has thousands of clients do so on one thread: one that is logged
-// in and says nothing costs neither a stack nor a buffer. What takes the mail is a smtp.Backend, with a session for
-// each client; a message streams through Data.
+// smtp.Server speaks with the client, and smtpd.Handler has thousands of clients do so on one thread: one that is
+// logged in and says nothing costs neither a stack nor a buffer. What takes the mail is a smtp.Backend, with a session
+// for each client; a message streams through Data.
 package main
 
 import (
@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
-	"github.com/plexor-go/plexor/mail"
 	"github.com/plexor-go/plexor/proto/smtp"
+	"github.com/plexor-go/plexor/smtpd"
 )
 
 // A session is what is known of one client: the message that it is about to send.
@@ -72,7 +72,7 @@ func main() {
 	srv := new(plexor.Server)
 	srv.Limits.ReadIdle = 5 * time.Minute // what a client may be silent for: it is told so, and cut
 	addr, err := srv.Open(append(os.Args, "tcp://127.0.0.1:2525")[1],
-		mail.Handler(&smtp.Server{Backend: backend, UTF8: true, IdleTold: true}))
+		smtpd.Handler(&smtp.Server{Backend: backend, UTF8: true, IdleTold: true}))
 	if err != nil {
 		log.Fatal(err)
 	}

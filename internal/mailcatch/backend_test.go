@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
-	"github.com/plexor-go/plexor/mail"
 	"github.com/plexor-go/plexor/proto/smtp"
+	"github.com/plexor-go/plexor/smtpd"
 )
 
 // A talk is a client's side of a session, line by line.
@@ -30,7 +30,7 @@ func newTalk(t testing.TB, b *Backend, s *smtp.Server) *talk {
 	var err error
 	if b.Coroutines {
 		srv := new(plexor.Server)
-		a, openErr := srv.Open("tcp://127.0.0.1:0", mail.Handler(s))
+		a, openErr := srv.Open("tcp://127.0.0.1:0", smtpd.Handler(s))
 		if openErr != nil {
 			t.Fatal(openErr)
 		}

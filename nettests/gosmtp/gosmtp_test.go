@@ -18,8 +18,8 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/plexor-go/plexor"
-	"github.com/plexor-go/plexor/mail"
 	"github.com/plexor-go/plexor/proto/smtp"
+	"github.com/plexor-go/plexor/smtpd"
 )
 
 // A log has one line for each message, which says all that a server was told.
@@ -191,7 +191,7 @@ func TestTheirClient(t *testing.T) {
 	for _, lmtp := range []bool{false, true} {
 		l := new(log)
 		backend := smtp.BackendFunc(func(context.Context, smtp.Peer) (smtp.Session, error) { return &ours{l: l}, nil })
-		srv := &plexor.Server{Handler: mail.Handler(&smtp.Server{Backend: backend, TLS: cfg, NeedTLS: !lmtp, NeedAuth: !lmtp,
+		srv := &plexor.Server{Handler: smtpd.Handler(&smtp.Server{Backend: backend, TLS: cfg, NeedTLS: !lmtp, NeedAuth: !lmtp,
 			LMTP: lmtp, UTF8: true, DSN: true, Log: slog.New(slog.DiscardHandler)})}
 		addr, err := srv.Open("tcp://127.0.0.1:0", nil)
 		if err != nil {

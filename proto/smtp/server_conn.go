@@ -17,7 +17,7 @@ import (
 // bytes have come, until one of them returns an error; then Closed. Between two turns it holds no buffer, but for the
 // beginning of a line. Its methods are for one goroutine, or coroutine, at a time.
 //
-// Package mail has the sessions of package plexor that do so.
+// Package smtpd has the sessions of package plexor that do so.
 type ServerConn struct {
 	srv     *Server
 	nc      net.Conn

@@ -1,4 +1,4 @@
-package mail_test
+package smtpd_test
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package mail_test
+package smtpd_test
 
 import (
 	"bufio"
@@ -18,8 +18,8 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/internal/certs"
-	"github.com/plexor-go/plexor/mail"
 	"github.com/plexor-go/plexor/proto/smtp"
+	"github.com/plexor-go/plexor/smtpd"
 )
 
 // patience is how long a test waits for what must come.
@@ -82,7 +82,7 @@ func (b *box) why(t *testing.T) error {
 func serve(t *testing.T, srv *plexor.Server, s *smtp.Server, url string) string {
 	t.Helper()
 	s.Log, srv.Log = quiet, quiet
-	srv.Handler = mail.Handler(s)
+	srv.Handler = smtpd.Handler(s)
 	addr, err := srv.Open(url, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
-// Package mail serves SMTP and LMTP on the engine: a [smtp.Server] on the connections of a [plexor.Server], of which
+// Package smtpd serves SMTP and LMTP on the engine: a [smtp.Server] on the connections of a [plexor.Server], of which
 // one that waits for its next command holds neither a stack nor a buffer.
-package mail
+package smtpd
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // Handler serves s on the connections of a plexor.Server. The Backend's methods run on coroutines of the connection's
 // loop: they must not block it (coro.Await), and their context is the connection's.
 //
-//	srv := &plexor.Server{Handler: mail.Handler(&smtp.Server{Backend: backend, Name: "mx.example.org"})}
+//	srv := &plexor.Server{Handler: smtpd.Handler(&smtp.Server{Backend: backend, Name: "mx.example.org"})}
 //	addr, err := srv.Open("tcp://127.0.0.1:2525", nil)
 //
 // At an address of the form tls:// connections begin with TLS. With s.TLS there is STARTTLS, too.
