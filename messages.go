@@ -325,7 +325,8 @@ func (m *messageConn) settle(err error) {
 	var reason error
 	switch {
 	case s.is(givenAway):
-		if reason = ErrGivenAway; err != nil && !m.report(err) {
+		reason = ErrGivenAway
+		if quiet := err == nil || err == io.EOF && m.msgs.turn != nil; !quiet && !m.report(err) {
 			s.w.handlerFailed(&m.Conn, err)
 		}
 	case err != nil && m.report(err):

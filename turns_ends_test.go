@@ -29,6 +29,7 @@ func TestTurnsEnds(t *testing.T) {
 		{"an end inside a line", "a\nbc", "A\n", true, []string{"a handler failed", "unexpected EOF"}, failed},
 		{"an end that is not read", "a\nrest\n", "A\nOFF\n", true, nil, nil},
 		{"io.EOF", "a\nquit\nb\n", "A\nQUIT\n", false, nil, nil},
+		{"io.EOF, given away", "a\nshare\n", "A\nSHARE\nshared\n", false, nil, nil},
 		{"an error", "a\nfail\nb\n", "A\n", false, []string{"a handler failed", "I said so"}, failed},
 		{"an error after a wait", "a\nwait\nfail\nb\n", "A\nWAIT\n", false,
 			[]string{"a handler failed", "I said so"}, failed},
@@ -78,6 +79,10 @@ func TestTurnsEnds(t *testing.T) {
 						return io.EOF
 					case "close":
 						return c.Close()
+					case "share":
+						sh := c.Shared()
+						go func() { _, _ = io.WriteString(sh, "shared\n"); _ = sh.Close() }()
+						return io.EOF
 					}
 					return nil
 				}))
