@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -132,7 +133,11 @@ func TestPeersThatNeverRead(t *testing.T) {
 			if most > high+buffer {
 				t.Errorf("%d bytes waited: want at most HighWater and a read, %d", most, high+buffer)
 			}
-			if limit := conns*(high+2*buffer) + constant; grown > limit {
+			limit := conns*(high+2*buffer) + constant
+			if stage.On(t) { // the system's buffers lie in the heap too: two at each end
+				limit += conns * 4 * 256 << 10
+			}
+			if grown > limit {
 				t.Errorf("the heap grew by %d bytes: want at most %d", grown, limit)
 			}
 			// All comes back once the peers read: the pause ends.

@@ -106,7 +106,7 @@ func TestEventsSlow(t *testing.T) {
 					latest++
 				}
 			}
-			if missed < 10 || latest > 1 {
+			if missed < 10 || latest > 10 { // the system may find room for a few while they are sent, and those are gone
 				t.Errorf("%d are missing, and %d came of what only the latest of is of interest", missed, latest)
 			}
 		})
