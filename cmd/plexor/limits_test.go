@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -23,9 +25,20 @@ func limited(t *testing.T, files int, args ...string) *exec.Cmd {
 // crowd connects n clients at once; each sends a word. Those that the server cannot hold yet wait in its backlog.
 func crowd(t *testing.T, address string, n int) []net.Conn {
 	t.Helper()
-	clients := make([]net.Conn, n)
+	clients, begun := make([]net.Conn, n), time.Now()
 	for i := range clients {
-		clients[i] = dial(t, "tcp", address)
+		c, err := net.Dial("tcp", address)
+		for errors.Is(err, syscall.ECONNRESET) && time.Since(begun) < patience { // refused before it knew of its connection
+			c, err = net.Dial("tcp", address)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() }) // most are closed by then
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		clients[i] = c
 		_, _ = clients[i].Write([]byte("hello")) // one that is refused may be reset by now: who reads finds that
 	}
 	return clients
