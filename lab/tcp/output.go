@@ -39,10 +39,15 @@ func (c *Conn) output(now time.Duration, send func(*Segment)) {
 
 // ackSeq is the number of an acknowledgment alone. Where the peer has taken its window back over what was sent, that is
 // the window's end: behind it the peer takes nothing, not even an acknowledgment (RFC 9293, section 3.10.7.4), and both
-// sides would send again for ever. Less than a step of its scale is no window taken back.
+// sides would send again for ever. Less than a step of its scale is no window taken back. A FIN needs no room, and is
+// sent into a window that is full: then it is the FIN's number, which the peer, when it has all before it, takes though
+// its window is shut.
 func (c *Conn) ackSeq() Seq {
-	if over := c.una.Add(c.window).To(c.next); over >= 1<<c.scaleOut {
+	switch over := c.una.Add(c.window).To(c.next); {
+	case over >= 1<<c.scaleOut:
 		return c.next.Add(-over)
+	case over > 0 && c.fin && c.next == c.finSeq().Add(1):
+		return c.finSeq()
 	}
 	return c.next
 }

@@ -127,6 +127,37 @@ func TestShrunkToZero(t *testing.T) {
 	}
 }
 
+// TestFINBeyondTheWindow: a FIN needs no room, and is sent into a window that is shut. What is acknowledged behind it
+// has its number: a peer whose window is shut takes no other, and would never hear of the room that there is here.
+func TestFINBeyondTheWindow(t *testing.T) {
+	for _, scale := range []uint8{0, 2, 14} {
+		x := newScript(t, Options{})
+		var err error
+		if x.l, err = x.s.Listen(x.local, 0); err != nil {
+			t.Fatal(err)
+		}
+		x.in(wire.SYN, 0, 0, "", func(h *wire.TCP) {
+			o := wire.TCPOptions{HasMSS: true, MSS: 1000, HasScale: true, Scale: scale}
+			h.Options, _ = o.Append(nil) // they fit
+		})
+		x.want("S. 0:1 ack 1")
+		x.in(wire.ACK, 1, 1, "", window(0))
+		x.c = x.l.Accept()
+		if err := x.c.CloseWrite(x.now); err != nil {
+			t.Fatal(err)
+		}
+		x.flush()
+		x.want("F. 1:2 ack 1")
+		x.in(wire.ACK, 1, 1, "abc", window(0))
+		x.wait(50 * time.Millisecond)
+		x.want(". 1:1 ack 4")
+		x.in(wire.ACK, 4, 1, "", window(100)) // it has room: the FIN is within the window again
+		x.in(wire.ACK, 4, 1, "def", window(100))
+		x.wait(50 * time.Millisecond)
+		x.want(". 2:2 ack 7")
+	}
+}
+
 func TestResetWithText(t *testing.T) {
 	x := newScript(t, Options{}).accept()
 	x.in(wire.RST, 1, 0, "why it was reset") // SHLD-2
