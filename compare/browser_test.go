@@ -7,51 +7,33 @@ import (
 	"image/draw"
 	"image/png"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/chromium"
 	"github.com/plexor-go/plexor/models"
 )
 
 // A browser opens files without a window.
-type browser struct {
-	t   *testing.T
-	exe string
-}
-
-func findBrowser(t *testing.T) browser {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if exe, err := exec.LookPath(name); err == nil {
-			return browser{t, exe}
-		}
-	}
-	t.Skip("no chromium here to open the report with")
-	return browser{}
-}
+type browser struct{ t *testing.T }
 
 // run opens a file. It returns what the browser printed, and the complaints of its console.
 func (b browser) run(file string, dark bool, flags ...string) (out string, console []string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
 	defer cancel()
-	args := []string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--user-data-dir=" + b.t.TempDir(), "--enable-logging=stderr",
-	}
+	args := []string{"--enable-logging=stderr"}
 	if dark {
 		args = append(args, "--blink-settings=preferredColorScheme=0")
 	}
-	cmd := exec.CommandContext(ctx, b.exe, append(append(args, flags...), "file://"+file)...)
-	cmd.WaitDelay = 5 * time.Second
+	cmd := chromium.Command(ctx, b.t, b.t.TempDir(), append(append(args, flags...), "file://"+file)...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		b.t.Fatalf("%s: %v\n%s", b.exe, err, stderr.String())
+		b.t.Fatalf("%v: %v\n%s", cmd, err, stderr.String())
 	}
 	return stdout.String(), regexp.MustCompile(`(?m)^.*CONSOLE.*$`).FindAllString(stderr.String(), -1)
 }
@@ -78,7 +60,7 @@ func (b browser) picture(file string, dark bool) (img *image.RGBA, dom string, c
 // TestReportInBrowser: the report opens from disk in a real browser, with each chart in place, in light and in dark.
 func TestReportInBrowser(t *testing.T) {
 	t.Parallel()
-	b := findBrowser(t)
+	chromium.Find(t)
 	dir := t.TempDir()
 	if err := made(t).Write(dir); err != nil {
 		t.Fatal(err)
@@ -95,7 +77,7 @@ func TestReportInBrowser(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			img, dom, console := browser{t, b.exe}.picture(file, row.dark)
+			img, dom, console := browser{t}.picture(file, row.dark)
 			if len(console) > 0 {
 				t.Errorf("the console says %q", console)
 			}
@@ -117,7 +99,7 @@ func TestReportInBrowser(t *testing.T) {
 	}
 	t.Run("chart alone", func(t *testing.T) {
 		t.Parallel()
-		img, _, console := browser{t, b.exe}.picture(filepath.Join(dir, keyRate+".svg"), true)
+		img, _, console := browser{t}.picture(filepath.Join(dir, keyRate+".svg"), true)
 		if len(console) > 0 {
 			t.Errorf("the console says %q", console)
 		}
@@ -130,7 +112,7 @@ func TestReportInBrowser(t *testing.T) {
 // TestBrowserComplains: a page with a mistake would be noticed.
 func TestBrowserComplains(t *testing.T) {
 	t.Parallel()
-	b := findBrowser(t)
+	b := browser{t}
 	file := filepath.Join(t.TempDir(), "bad.html")
 	if err := os.WriteFile(file, []byte(`<!DOCTYPE html><script>console.error("no such chart")</script>`), 0o600); err != nil {
 		t.Fatal(err)

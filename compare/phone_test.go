@@ -50,7 +50,7 @@ addEventListener("load", () => {
 // bar, and the last card ends its row.
 func TestPhone(t *testing.T) {
 	t.Parallel()
-	b := findBrowser(t)
+	b := browser{t}
 	dir := t.TempDir()
 	if err := made(t).Write(dir); err != nil {
 		t.Fatal(err)

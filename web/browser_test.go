@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/chromium"
 	"github.com/plexor-go/plexor/proto/websocket"
 	"github.com/plexor-go/plexor/web"
 )
@@ -93,26 +93,14 @@ func (b *browsed) tell(what string) {
 // EventSource with the last ID that it has seen, for which it gets what it has missed.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
-	exe := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			exe = found
-			break
-		}
-	}
-	if exe == "" {
-		t.Skip("there is no chromium")
-	}
+	chromium.Find(t)
 	b := newBrowsed(t)
 	addr := serve(t, new(plexor.Server), "tcp://127.0.0.1:0", &b.mux, web.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, exe, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
-		"--remote-debugging-port=0", "http://"+addr+"/")
+	cmd := chromium.Command(ctx, t, t.TempDir(), "--remote-debugging-port=0", "http://"+addr+"/")
 	var output bytes.Buffer
 	cmd.Stderr = &output
-	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

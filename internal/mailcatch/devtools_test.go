@@ -2,18 +2,19 @@ package mailcatch
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/chromium"
 	"github.com/plexor-go/plexor/proto/websocket"
 )
 
@@ -35,23 +36,11 @@ func (b *browser) in(t *testing.T) *browser {
 // newBrowser starts Chromium, or skips the test.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
-	exe := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			exe = found
-			break
-		}
-	}
-	if exe == "" {
-		t.Skip("there is no chromium")
-	}
 	b := &browser{t: t, calls: new(int), output: new(bytes.Buffer)}
 	dir := t.TempDir()
-	cmd := exec.Command(exe, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-		"--user-data-dir="+dir, "--remote-debugging-port=0", "about:blank")
+	cmd := chromium.Command(context.Background(), t, dir, "--hide-scrollbars", "--remote-debugging-port=0",
+		"about:blank")
 	cmd.Stderr = b.output
-	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
