@@ -40,6 +40,9 @@ func received(b []byte) []byte {
 			return nil
 		}
 		sum := wire.Sum(0).Bytes(frame[start:]).Checksum()
+		if sum == 0 {
+			sum = 0xffff // the same number; in UDP's header 0 says that there is none, which IPv6 refuses
+		}
 		binary.BigEndian.PutUint16(frame[start+offset:], sum)
 	}
 	return frame

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -31,6 +32,30 @@ func TestReceived(t *testing.T) {
 		if got := received(row.b); got != nil {
 			t.Errorf("%s: a frame of %d bytes", row.name, len(got))
 		}
+	}
+}
+
+// TestReceivedSum completes a checksum that is 0: UDP over IPv6 has no such, and 0xffff is the same number.
+func TestReceivedSum(t *testing.T) {
+	const start = wire.EthernetLen + wire.IPv6Len
+	src, dst := netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd00::2")
+	payload := []byte{0, 0}
+	h := wire.UDP{SrcPort: 1, DstPort: 2, Payload: payload}
+	b, err := h.Append(nil, src, dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(payload, b[6:8]) // text that makes the sum 0
+	pseudo := wire.Pseudo(src, dst, wire.ProtoUDP, len(b))
+	binary.BigEndian.PutUint16(b[6:], ^pseudo.Checksum()) // what the kernel leaves there for the card
+	copy(b[8:], payload)
+	frame := make([]byte, offloadLen+start)
+	frame[0] = needsChecksum
+	native.PutUint16(frame[6:], start)
+	native.PutUint16(frame[8:], 6)
+	got := received(append(frame, b...))[start:]
+	if err := h.Parse(got); err != nil || h.NoChecksum || h.Verify(got, src, dst) != nil {
+		t.Errorf("the checksum is %#04x, %v, %v", h.Checksum, err, h.Verify(got, src, dst))
 	}
 }
 
