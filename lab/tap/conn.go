@@ -324,7 +324,12 @@ func (d *deadline) set(t time.Time) {
 	d.timer, d.ch = nil, nil
 	if !t.IsZero() {
 		ch := make(chan struct{})
-		d.ch, d.timer = ch, time.AfterFunc(time.Until(t), func() { close(ch) })
+		d.ch = ch
+		if left := time.Until(t); left > 0 {
+			d.timer = time.AfterFunc(left, func() { close(ch) })
+		} else {
+			close(ch) // here: a timer's goroutine may come later than the next call
+		}
 	}
 }
 
