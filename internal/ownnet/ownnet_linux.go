@@ -24,7 +24,11 @@ func enter(t *testing.T) bool {
 		}
 		return true
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", fmt.Sprintf("-test.short=%v", testing.Short()))
+	if end, ok := t.Deadline(); ok { // before this process's: what it was at then is in its output
+		left := time.Until(end)
+		cmd.Args = append(cmd.Args, fmt.Sprintf("-test.timeout=%v", left-left/20))
+	}
 	cmd.Env = append(os.Environ(), variable+"="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
 	if os.Geteuid() != 0 { // in a user namespace everybody may have networks, where the system lets them have those
@@ -40,13 +44,16 @@ func enter(t *testing.T) bool {
 	switch err := cmd.Wait(); {
 	case err != nil:
 		t.Errorf("in a network of its own: %v\n%s", err, out.String())
-	case strings.Contains(out.String(), "--- SKIP: "+t.Name()):
+	case skipped(out.String(), t.Name()):
 		t.Skipf("in a network of its own:\n%s", out.String())
 	case testing.Verbose():
 		t.Logf("in a network of its own:\n%s", out.String())
 	}
 	return false
 }
+
+// skipped reports whether the whole test was, and not a part of it alone, by what it has printed.
+func skipped(out, name string) bool { return strings.Contains(out, "--- SKIP: "+name+" (") }
 
 // setUp brings lo up and gives it LinkLocal. Its index is 1 in each network.
 func setUp() error {

@@ -146,7 +146,7 @@ func newPlan(seed uint64) plan {
 
 // TestRandom is exchanges between this stack and the kernel's, of random sizes over paths with random faults.
 func TestRandom(t *testing.T) {
-	// The process in the network of its own has no flags.
+	// The process in the network of its own has no flags of this package.
 	for name, value := range map[string]*string{"exchanges": exchanges, "seed": firstSeed} {
 		if *value != "" {
 			t.Setenv("PLEXOR_TAP_"+name, *value)
