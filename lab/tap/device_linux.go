@@ -128,10 +128,6 @@ func addAddr(index int, prefix netip.Prefix) error {
 		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	timeout := unix.NsecToTimeval(int64(netlinkTime))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-		return os.NewSyscallError("SO_RCVTIMEO", err)
-	}
 	family := byte(unix.AF_INET)
 	if prefix.Addr().Is6() {
 		family = unix.AF_INET6
@@ -155,7 +151,7 @@ func addAddr(index int, prefix netip.Prefix) error {
 		return os.NewSyscallError("sendto", err)
 	}
 	answer := make([]byte, os.Getpagesize())
-	n, _, err := unix.Recvfrom(fd, answer, 0)
+	n, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT) // it is there: sendto has done the work
 	switch {
 	case err != nil:
 		return os.NewSyscallError("recvfrom", err)
@@ -167,9 +163,6 @@ func addAddr(index int, prefix netip.Prefix) error {
 	}
 	return nil
 }
-
-// netlinkTime bounds the wait for the kernel's answer, which is there at once.
-const netlinkTime = 10 * time.Second
 
 // read takes frames for as long as there are some, at most so many, and waits for the first. each gets them, good until
 // it returns. A wait ends with os.ErrDeadlineExceeded at the time of SetReadDeadline, and with os.ErrClosed.

@@ -148,7 +148,8 @@ func curl(t *testing.T, h *Host) {
 	t.Logf("64 MiB fetched in %v, uploaded in %v", fetched, time.Since(began))
 }
 
-// iperf has iperf3 measure through the host, which hands its connections on to iperf3's server behind it.
+// iperf has iperf3 measure through the host, which hands its connections on to iperf3's server behind it. That listens
+// at its usual port on lo: enter has made the network for this test alone, and what it starts is in it.
 func iperf(t *testing.T, h *Host) {
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		t.Skip(err)
