@@ -9,33 +9,6 @@ import (
 	"github.com/plexor-go/plexor/wire"
 )
 
-// options sets the bytes of a segment's options.
-func options(b ...byte) func(h *wire.TCP) { return func(h *wire.TCP) { h.Options = b } }
-
-func TestOptionsAnywhere(t *testing.T) {
-	x := newScript(t, Options{}).accept()
-	x.in(wire.ACK, 1, 1, "a", options(200, 4, 9, 9)) // of a kind that nobody knows (MUST-6)
-	x.in(wire.ACK, 2, 1, "b", options(1, 200, 3, 9)) // not aligned (MUST-64)
-	// Those of a SYN, where they mean nothing (MUST-5).
-	x.in(wire.ACK, 3, 1, "c", options(3, 3, 7, 2, 4, 0, 1, 1, 0, 9, 9, 9))
-	x.read("abc")
-	x.write(times(1500))
-	if got := x.line(x.out[0]); got != ". 1:1001 ack 4" {
-		t.Errorf("the MSS is another now: %s", got)
-	}
-}
-
-// TestSegmentSize has the options of a segment taken off its text (MUST-16).
-func TestSegmentSize(t *testing.T) {
-	x := newScript(t, Options{}).dial()
-	o := wire.TCPOptions{HasMSS: true, MSS: 1000, HasTimestamps: true, Value: 1, Echo: 1}
-	b, _ := o.Append(nil)
-	x.in(wire.SYN|wire.ACK, 0, 1, "", options(b...))
-	x.want(". 1:1 ack 1")
-	x.write(times(2000))
-	x.want(". 1:989 ack 1", ". 989:1977 ack 1")
-}
-
 // TestKarn takes no round trip of a segment that was sent twice (MUST-18).
 func TestKarn(t *testing.T) {
 	x := newScript(t, Options{}).accept()

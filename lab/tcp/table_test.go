@@ -11,29 +11,29 @@ import (
 type rule struct {
 	id    string
 	what  string
-	tests string // their names, with blanks between
+	tests string // their names, with blanks between; a script's where that holds all
 	why   string // where there is no test: whose it is, or for a SHOULD why it is not followed
 	both  string // the scripts that hold it against this TCP and the kernel's; or "no: " and why there is none
 }
 
 // rules are all MUSTs and SHOULDs.
 var rules = []rule{
-	{"MUST-1", "Treat as unsigned number", "TestSeq TestShrinkingWindow", "", "bothSlowStart"},
+	{"MUST-1", "Treat as unsigned number", "TestSeq bothShrinkingWindow", "", "bothSlowStart"},
 	{"MUST-2", "Sender compute checksum", "TestStream", "", "bothClose"},
 	{"MUST-3", "Receiver check checksum", "TestChecksum", "", "bothChecksum"},
 	{"MUST-4", "Support the mandatory option set", "TestMSS", "", "bothMSS"},
-	{"MUST-5", "Receive TCP Option in any segment", "TestOptionsAnywhere", "", "bothOptionsAnywhere"},
-	{"MUST-6", "Ignore unsupported options", "TestOptionsAnywhere", "", "bothOptionsAnywhere"},
+	{"MUST-5", "Receive TCP Option in any segment", "bothOptionsAnywhere", "", "bothOptionsAnywhere"},
+	{"MUST-6", "Ignore unsupported options", "bothOptionsAnywhere", "", "bothOptionsAnywhere"},
 	{"MUST-7", "Cope with illegal option length", "TestIllegalOptionLength", "", "bothIllegalOption"},
 	{"MUST-8", "Include a clock-driven ISN generator component", "TestISN", "", "bothISN"},
 	{"MUST-9", "PRF computable from outside the host", "TestISN", "", "no: nobody outside can tell"},
-	{"MUST-10", "Support simultaneous open attempts", "TestSimultaneousOpen", "", "bothSimultaneousOpen"},
+	{"MUST-10", "Support simultaneous open attempts", "bothSimultaneousOpen", "", "bothSimultaneousOpen"},
 	{"MUST-11", "SYN-RECEIVED remembers last state", "TestBacklogReturnsToListen", "", "bothReturnsToListen"},
 	{"MUST-12", "Inform application of aborted conn", "TestResetInWindow", "", "bothResetInWindow"},
 	{"MUST-13", "In TIME-WAIT state for 2MSL seconds", "TestSimultaneousClose", "", "bothTimeWait"},
 	{"MUST-14", "Implement sending & receiving MSS Option", "TestOptionsOfSYN TestMSS", "", "bothOptionsOfSYN"},
 	{"MUST-15", "IPv4 Send-MSS default is 536 / IPv6 Send-MSS default is 1220", "TestMSS", "", "bothMSSDefault"},
-	{"MUST-16", "Calculate effective send seg size", "TestSegmentSize", "", "bothSegmentSize"},
+	{"MUST-16", "Calculate effective send seg size", "bothSegmentSize", "", "bothSegmentSize"},
 	{"MUST-17", "Application can disable Nagle algorithm", "TestNagle", "", "bothNagle"},
 	{"MUST-18", "Karn's algorithm", "TestKarn", "", "bothKarn"},
 	{"MUST-19", "Implement exponential backoff, slow start, and congestion avoidance",
@@ -57,7 +57,7 @@ var rules = []rule{
 	{"MUST-32", "Inform ALP asynchronously of urgent data", "TestUrgent", "", "bothUrgent"},
 	{"MUST-33", "ALP can learn if/how much urgent data Q'd", "TestUrgent", "",
 		"no: the kernel tells where the mark is, and not how far it is"},
-	{"MUST-34", "Robust against shrinking window", "TestShrinkingWindow TestShrunkToZero", "",
+	{"MUST-34", "Robust against shrinking window", "bothShrinkingWindow TestShrunkToZero", "",
 		"bothShrinkingWindow bothShrunkToZero bothShrunkAck"},
 	{"MUST-35", "Use standard probing logic", "TestShrunkToZero", "", "bothShrunkToZero"},
 	{"MUST-36", "Sender probe zero window", "TestZeroWindow", "", "bothZeroWindow"},
@@ -72,14 +72,14 @@ var rules = []rule{
 		"no: every script's listener has an address"},
 	{"MUST-44", "Ask IP for src address for SYN if necessary", "",
 		"the caller's: a host chooses the address and gives it to Dial", "no: nor is there a test of this package"},
-	{"MUST-45", "Otherwise, use local addr of connection", "TestSimultaneousOpen TestHalfClose", "", "bothSourceOfSYN"},
+	{"MUST-45", "Otherwise, use local addr of connection", "bothSimultaneousOpen bothHalfClose", "", "bothSourceOfSYN"},
 	{"MUST-46", "OPEN to broadcast/ multicast IP address / Reject OPEN call to invalid IP address", "TestGroupAddress",
 		"", "no: calls of a socket alone"},
 	{"MUST-47", "Error Report mechanism", "TestAdvice", "", "no: IP_RECVERR is another face of it"},
 	{"MUST-48", "ALP can specify Diffserv field for sending", "TestTOS", "", "bothTOS"},
 	{"MUST-49", "Configurable TTL", "", "the host's: the TTL is of the IP header",
 		"no: nor is there a test of this package"},
-	{"MUST-50", "Ignore options TCP doesn't understand", "TestOptionsAnywhere", "", "bothOptionsAnywhere"},
+	{"MUST-50", "Ignore options TCP doesn't understand", "bothOptionsAnywhere", "", "bothOptionsAnywhere"},
 	{"MUST-51", "ALP can specify", "TestSourceRoute", "", "no: the kernel refuses source routes"},
 	{"MUST-52", "Overrides src route in datagram", "TestSourceRoute", "", "no: the kernel refuses source routes"},
 	{"MUST-53", "Build return route from src route", "TestSourceRoute", "", "no: the kernel refuses source routes"},
@@ -98,7 +98,7 @@ var rules = []rule{
 		"no: the scripts leave PSH out: where else it stands is the sender's choice"},
 	{"MUST-62", "Pointer indicates first non-urgent octet", "TestUrgent", "", "bothWriteUrgent"},
 	{"MUST-63", "Reject SYN from invalid IP address", "TestGroupAddress", "", "bothGroupAddress"},
-	{"MUST-64", "Process options regardless of word alignment", "TestOptionsAnywhere", "", "bothOptionsAnywhere"},
+	{"MUST-64", "Process options regardless of word alignment", "bothOptionsAnywhere", "", "bothOptionsAnywhere"},
 	{"MUST-65", "MSS not sent on non-SYN segments", "TestMSS", "", "bothMSS"},
 	{"MUST-66", "Process RST and URG even with zero window", "TestZeroWindowOfOurs", "", "bothWindowOfOurs"},
 	{"MUST-67", "MSS value based on MMS_R", "TestOptionsOfSYN", "", "bothOptionsOfSYN"},
@@ -107,7 +107,7 @@ var rules = []rule{
 	{"MUST-69", "Pad with zero", "", "wire's: options are a multiple of 4, padded by NOPs; PadOptions pads with zeros",
 		"no: nor is there a test of this package"},
 	{"SHLD-1", "Secure ISN generator with a PRF component", "TestISN", "", "no: nobody outside can tell"},
-	{"SHLD-2", "RST can contain data", "TestResetWithText", "", "bothResetWithText"},
+	{"SHLD-2", "RST can contain data", "bothResetWithText", "", "bothResetWithText"},
 	{"SHLD-3", "Send RST to indicate data lost", "TestClose", "", "bothCloseUnread bothCloseBeforeText"},
 	{"SHLD-4", "Use Timestamps to reduce TIME-WAIT", "TestTimeWaitAgain", "",
 		"no: the reuse by a later number is bothTimeWait"},
@@ -122,7 +122,7 @@ var rules = []rule{
 	{"SHLD-12", "Send with no data", "TestKeepAlive", "", "bothKeepAlive"},
 	{"SHLD-13", "ALP employ the urgent mechanism", "", "for applications", "no: nor is there a test of this package"},
 	{"SHLD-14", "Shrink window from right", "TestZeroWindowOfOurs", "", "bothWindowOfOurs"},
-	{"SHLD-15", "Send new data when window shrinks", "TestShrinkingWindow", "", "bothShrinkingWindow"},
+	{"SHLD-15", "Send new data when window shrinks", "bothShrinkingWindow", "", "bothShrinkingWindow"},
 	{"SHLD-16", "Retransmit old unacked data within window", "TestShrunkToZero", "", "bothShrunkToZero"},
 	{"SHLD-17", "Time out conn for data past right edge", "TestShrunkToZero", "", "bothShrunkToZero"},
 	{"SHLD-18", "Delayed ACKs", "TestDelayedAck", "", "bothDelayedAck"},
@@ -142,7 +142,7 @@ var rules = []rule{
 	{"SHLD-28", "Send max size segment when possible", "TestMSS", "", "bothMSS"},
 	{"SHLD-29", "First probe after RTO", "TestZeroWindow", "", "bothZeroWindow"},
 	{"SHLD-30", "Exponential backoff", "TestZeroWindow", "", "bothZeroWindow"},
-	{"SHLD-31", "Queue out-of- order segments", "TestOutOfOrder", "", "bothOutOfOrder"},
+	{"SHLD-31", "Queue out-of- order segments", "bothOutOfOrder", "", "bothOutOfOrder"},
 }
 
 // TestRules holds that every MUST and SHOULD has a row, and every row a test that is there, or a reason.

@@ -158,13 +158,6 @@ func TestFINBeyondTheWindow(t *testing.T) {
 	}
 }
 
-func TestResetWithText(t *testing.T) {
-	x := newScript(t, Options{}).accept()
-	x.in(wire.RST, 1, 0, "why it was reset") // SHLD-2
-	x.want()
-	x.state(Closed, ErrReset)
-}
-
 // TestECN goes through RFC 3168, section 6.1: agreed in the handshake, marked, echoed until it was heard, and the
 // window reduced once.
 func TestECN(t *testing.T) {
