@@ -23,6 +23,7 @@ var scripts = []both{
 	{"bothReturnsToListen", setup{}, bothReturnsToListen},
 	{"bothResetInWindow", setup{}, bothResetInWindow},
 	{"bothResetWithText", setup{}, bothResetWithText},
+	{"bothUnreadAtReset", setup{}, bothUnreadAtReset},
 	{"bothChallenge", setup{}, bothChallenge},
 	{"bothRefusedDial", setup{}, bothRefusedDial},
 	{"bothSYNAgain", setup{}, bothSYNAgain},
@@ -214,6 +215,16 @@ func bothResetWithText(x *script) {
 	x.accept()
 	x.in(wire.RST, 1, 0, "why it was reset") // SHLD-2
 	x.quiet(atRest)
+	x.failed(tcp.ErrReset)
+}
+
+// bothUnreadAtReset has a text come before a reset, and be read behind it.
+func bothUnreadAtReset(x *script) {
+	x.accept()
+	x.in(wire.ACK, 1, 1, "hello")
+	x.in(wire.RST, 6, 0, "")
+	x.state("CLOSED")
+	x.read("hello")
 	x.failed(tcp.ErrReset)
 }
 
