@@ -29,7 +29,7 @@ type Host struct {
 		Fragments    int // of datagrams that were refused or did not become whole; datagrams, but for those over a bound
 		Errors       int // ICMP errors that were not sent, as there were too many
 		Echoes       int // echo requests that were not answered, as there were too many
-		Sockets      int // datagrams and replies for which a queue had no room
+		Sockets      int // datagrams, replies and refusals for which a queue had no room
 		Output       int // frames over Limits.Output and packets over Limits.Looped
 		Advice       int // ICMP errors about what this host has not sent
 	}

@@ -63,6 +63,34 @@ func TestPortUnreachable(t *testing.T) {
 	}
 }
 
+// TestTold tells a socket for everybody which of its datagrams were refused, if it wants to know, and keeps so many.
+func TestTold(t *testing.T) {
+	w, a, _ := pair(t, Options{Limits: Limits{Refusals: 3}}, link.Options{})
+	for _, f := range families {
+		s := w.listen(a, netip.AddrPortFrom(f.a, 7).String())
+		for _, told := range []bool{false, true} {
+			s.Told = told
+			was := a.Dropped.Sockets
+			for n := range 5 {
+				if err := s.SendTo(w.now, netip.AddrPortFrom(f.b, uint16(10+n)), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.run(time.Second)
+			for n := 0; told && n < 3; n++ {
+				want := Refusal{netip.AddrPortFrom(f.b, uint16(10+n)), ErrRefused}
+				if r, ok := s.Refusal(); !ok || r != want {
+					t.Errorf("%v, %v; want %v", r, ok, want)
+				}
+			}
+			r, ok := s.Refusal()
+			if n := a.Dropped.Sockets - was; ok || told && n != 2 || !told && n != 0 {
+				t.Errorf("one more, %v, and %d were dropped; told: %v", r, n, told)
+			}
+		}
+	}
+}
+
 func TestSockets(t *testing.T) {
 	w, a, b := pair(t, Options{Limits: Limits{Sockets: 4, Datagrams: 3, Bytes: 1000}}, link.Options{})
 	all, one := w.listen(b, "0.0.0.0:9"), w.listen(b, "[::]:9")

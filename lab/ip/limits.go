@@ -26,6 +26,7 @@ type Limits struct {
 	Datagrams int // that wait in a socket to be read: 256
 	Bytes     int // of them: 208 KiB, as Linux has it
 	Replies   int // echo replies that wait to be read: 64
+	Refusals  int // that wait in a socket that is Told to be read: 64
 
 	Paths   int // destinations whose MTU is known to be below the link's: 256. One more takes the place of the oldest
 	Output  int // frames that wait for the next Flush: 1024. One more is dropped
@@ -40,7 +41,7 @@ func (l Limits) filled() Limits {
 	}{
 		{&l.Neighbors, 512}, {&l.Waiting, 3}, {&l.Assemblies, 64}, {&l.SourceDatagrams, 16}, {&l.AssemblyBytes, 1 << 20},
 		{&l.SourceBytes, 256 << 10}, {&l.Fragments, 128}, {&l.Errors, 100}, {&l.Echoes, 1000}, {&l.Sockets, 1024},
-		{&l.Datagrams, 256}, {&l.Bytes, 208 << 10}, {&l.Replies, 64}, {&l.Paths, 256}, {&l.Output, 1024},
+		{&l.Datagrams, 256}, {&l.Bytes, 208 << 10}, {&l.Replies, 64}, {&l.Refusals, 64}, {&l.Paths, 256}, {&l.Output, 1024},
 		{&l.Looped, 1024}, {&l.Learned, 16},
 	} {
 		if *f.field <= 0 {

@@ -45,9 +45,6 @@ type Refusal struct {
 	Err error
 }
 
-// mostRefusals is how many wait in a socket to be read; one more is dropped.
-const mostRefusals = 64
-
 // sockets are those of a host: by their ports to find them.
 type sockets struct {
 	ports map[uint16][]*Socket
@@ -288,8 +285,8 @@ func (h *Host) inputUDP(now time.Duration, p *incoming) {
 	s.tell()
 }
 
-// adviseUDP tells a socket what the network says about a datagram from local to remote. A socket for
-// one peer is told by Read and Send; one for everybody is if it is Told, as Linux has it (IP_RECVERR).
+// adviseUDP tells a socket what the network says about a datagram from local to remote. A socket for one peer is told
+// by Read and Send; one for everybody by Refusal, if it is Told, as Linux has it (IP_RECVERR).
 func (h *Host) adviseUDP(now time.Duration, local, remote netip.AddrPort, a tcp.Advice, mtu int) {
 	s := h.find(nil, local, remote)
 	if s == nil {
@@ -307,7 +304,10 @@ func (h *Host) adviseUDP(now time.Duration, local, remote netip.AddrPort, a tcp.
 	case s.remote.IsValid():
 		s.err = err
 		s.tell()
-	case s.Told && len(s.failed) < mostRefusals:
+	case !s.Told:
+	case len(s.failed) >= h.limits.Refusals:
+		h.Dropped.Sockets++
+	default:
 		s.failed = append(s.failed, Refusal{remote, err})
 		s.tell()
 	}
