@@ -69,7 +69,7 @@ func random() uint64 {
 	return binary.NativeEndian.Uint64(b[:])
 }
 
-// NewHost runs a host at a device, which is closed with it.
+// NewHost runs a host at a device, which is closed with it. Where NewHost fails, the device stays the caller's.
 func NewHost(dev *Device, o HostOptions) (*Host, error) {
 	if o.Name == "" {
 		o.Name = "eth0"
