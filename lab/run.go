@@ -26,7 +26,8 @@ type task struct {
 var ErrStuck = errors.New("lab: nothing in the world has anything to do any more, and functions are still waiting")
 
 // Go has f run on the host as a coroutine, on a loop of the host's that is made for that: in virtual time from the next
-// Run on, which waits for its end and returns its error. In a live world it runs at once, and [World.Wait] waits.
+// Run on, which waits for its end and returns its error. In a live world it runs at once, and [World.Wait] waits. Any
+// goroutine may call it.
 func (h *Host) Go(f func(ctx context.Context) error) {
 	w := h.w
 	w.mu.Lock()
@@ -40,6 +41,8 @@ func (h *Host) Go(f func(ctx context.Context) error) {
 
 // begin has the functions begin that did not yet, in the order in which they were given.
 func (w *World) begin() {
+	w.starting.Lock()
+	defer w.starting.Unlock()
 	w.mu.Lock()
 	next := w.tasks.next
 	w.tasks.next = nil
@@ -97,9 +100,14 @@ func (h *Host) start(f func(ctx context.Context) error) error {
 	})
 }
 
-// ownLoop is the loop of the functions of Go.
+var errClosed = errors.New("the world is closed")
+
+// ownLoop is the loop of the functions of Go. The caller holds World.starting.
 func (h *Host) ownLoop() (*loop.Loop, error) {
-	if h.loop != nil {
+	switch {
+	case h.w.closed:
+		return nil, errClosed
+	case h.loop != nil:
 		return h.loop, nil
 	}
 	l, err := loop.New(loop.Options{Network: h})
@@ -111,6 +119,7 @@ func (h *Host) ownLoop() (*loop.Loop, error) {
 	return l, nil
 }
 
+// endLoop is for Close, behind which ownLoop makes none.
 func (h *Host) endLoop() error {
 	if h.loop == nil {
 		return nil

@@ -52,7 +52,9 @@ type World struct {
 	sending bool
 	lively  *lively // of a live world
 	tasks   tasks
-	closed  bool
+
+	starting sync.Mutex // of the loops of Host.Go and their ends. It comes before mu
+	closed   bool
 }
 
 // A plug is a host's end of a cable.
@@ -193,14 +195,20 @@ func (w *World) time() time.Duration {
 }
 
 // Close ends the loops that Host.Go has made, and the world's goroutine if it is live. Loops and servers of others must
-// have been closed before. The error is the capture's, if it could not be written.
+// have been closed before. The error is the capture's, if it could not be written. A second call does nothing.
 func (w *World) Close() error {
+	w.starting.Lock()
+	was := w.closed
+	w.closed = true
+	w.starting.Unlock()
+	if was {
+		return nil
+	}
 	if w.lively != nil {
 		w.lively.stop()
 	}
 	w.mu.Lock()
 	hosts, broken := w.hosts, w.broken
-	w.closed = true
 	w.mu.Unlock()
 	var errs []error
 	for _, h := range hosts {
