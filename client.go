@@ -199,7 +199,7 @@ func (c *Client) parse(network, address string) (*endpoint, *Dialer, error) {
 // lookUpFamily is the Dialer's Lookup, of which it leaves one family.
 func (c *Client) lookUpFamily(six bool, a sock.Addr) func(context.Context, string) ([]netip.Addr, error) {
 	return func(ctx context.Context, name string) ([]netip.Addr, error) {
-		found, err := c.lookUp(ctx, &c.Dialer, a)
+		found, err := c.Dialer.lookUp(ctx, c.Network, a)
 		var ips []netip.Addr
 		for _, f := range found {
 			if ap, ok := f.AddrPort(); ok && ap.Addr().Is6() == six {
@@ -210,20 +210,13 @@ func (c *Client) lookUpFamily(six bool, a sock.Addr) func(context.Context, strin
 	}
 }
 
-func (c *Client) lookUp(ctx context.Context, d *Dialer, a sock.Addr) ([]sock.Addr, error) {
-	if _, literal := a.AddrPort(); c.Network != nil && d.Lookup == nil && !literal && a.Scheme != "unix" {
-		return lookUpOn(c.Network, a)
-	}
-	return d.lookUp(ctx, a)
-}
-
 func (c *Client) dial(ctx context.Context, d *Dialer, ep *endpoint) (net.Conn, error) {
 	var failed []error // of the attempts
 	conn, err := func() (net.Conn, error) {
 		if ctx == nil {
 			return nil, errNoContext("Client.Dial")
 		}
-		addrs, err := c.lookUp(ctx, d, ep.addr) // here, where it may block for as long as it likes
+		addrs, err := d.lookUp(ctx, c.Network, ep.addr) // here, where it may block for as long as it likes
 		if err != nil {
 			return nil, err
 		}

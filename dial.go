@@ -149,10 +149,11 @@ func (d *Dialer) resolve(ctx context.Context, w *worker, a sock.Addr) ([]sock.Ad
 	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" {
 		return []sock.Addr{a}, nil
 	}
-	if net := w.loop.Network(); net != nil && d.Lookup == nil {
-		return lookUpOn(net, a)
+	on := w.loop.Network()
+	if on != nil && d.Lookup == nil {
+		return lookUpOn(on, a)
 	}
-	return coro.AwaitIn(ctx, w.lookUps, func() ([]sock.Addr, error) { return d.lookUp(ctx, a) })
+	return coro.AwaitIn(ctx, w.lookUps, func() ([]sock.Addr, error) { return d.lookUp(ctx, on, a) })
 }
 
 // lookUpOn is lookUp by a network's own names, which does not wait.
@@ -165,10 +166,13 @@ func lookUpOn(net loop.Network, a sock.Addr) ([]sock.Addr, error) {
 	return found(a, ips, err)
 }
 
-// lookUp is resolve for who may block.
-func (d *Dialer) lookUp(ctx context.Context, a sock.Addr) ([]sock.Addr, error) {
-	if _, literal := a.AddrPort(); literal || a.Scheme == "unix" || d.Lookup == nil {
+// lookUp is resolve for who may block. on is what the loops stand on; nil: the kernel.
+func (d *Dialer) lookUp(ctx context.Context, on loop.Network, a sock.Addr) ([]sock.Addr, error) {
+	switch _, literal := a.AddrPort(); {
+	case literal || a.Scheme == "unix" || on == nil && d.Lookup == nil:
 		return a.Resolve(ctx)
+	case d.Lookup == nil:
+		return lookUpOn(on, a)
 	}
 	ips, err := d.Lookup(ctx, a.Host)
 	return found(a, ips, err)
