@@ -300,6 +300,10 @@ func (w *World) tell() {
 	for {
 		w.mu.Lock()
 		heard := w.heard
+		if len(heard) == 0 {
+			w.mu.Unlock()
+			return
+		}
 		w.heard, w.spare = w.spare[:0], nil
 		w.mu.Unlock()
 		for i := range heard {
@@ -308,10 +312,6 @@ func (w *World) tell() {
 		}
 		w.mu.Lock()
 		w.spare = heard[:0]
-		more := len(w.heard) > 0
 		w.mu.Unlock()
-		if !more {
-			return
-		}
 	}
 }

@@ -36,14 +36,9 @@ func newLoop(o Options, g *Group, size int) (*Loop, error) {
 	l := &Loop{opt: o, size: size, endLog: endLog, label: newLabel(), group: g, done: make(chan struct{}),
 		held: make(chan struct{})}
 	if g != nil {
-		l.starved = &g.starved
+		l.starved, l.sys = &g.starved, g.sys
 	} else {
-		l.starved = new(starved)
-	}
-	if g != nil {
-		l.sys = g.sys
-	} else {
-		l.sys = systemOf(&o)
+		l.starved, l.sys = new(starved), systemOf(&o)
 	}
 	l.driver, err = openDriver(o.Driver, l)
 	if err != nil {
