@@ -308,7 +308,7 @@ func (c *Conn) LocalAddr() net.Addr {
 func (c *Conn) RemoteAddr() net.Addr { return c.raw.remoteAddr() }
 
 // RemoteAddrPort is the peer's address without a net.Addr's allocations, for programs that look at it often. It is
-// invalid where the peer has none, as over Unix sockets.
+// invalid where the peer has none, as over Unix sockets. Any goroutine may call it.
 func (c *Conn) RemoteAddrPort() netip.AddrPort { return c.raw.peer }
 
 // SetDeadline sets the read and the write deadline.

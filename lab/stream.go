@@ -201,7 +201,7 @@ func (s *stream) SetOption(o loop.Option, value int) error {
 	case loop.TrafficClass:
 		s.conn.SetTOS(uint8(value))
 	default:
-		return &sock.OptionError{Option: "keepalive", Problem: "on a host of the lab it is the stack's",
+		return &sock.OptionError{Option: o.String(), Problem: "on a host of the lab it is the stack's",
 			Err: errors.ErrUnsupported}
 	}
 	return nil

@@ -48,9 +48,13 @@ func (c *Conn) WithSocket(f func(s sock.Socket) error) error {
 	return f(c.sock)
 }
 
-// SetOption sets an option of a connection on a [Network], while it is not ended. Of the kernel's, whose options are
-// set by WithSocket, it is errors.ErrUnsupported. As WithSocket it is for any goroutine.
+// SetOption sets an option of a connection on a [Network], while it is not ended. A value that is negative, or a
+// TrafficClass above 255, is a *[sock.OptionError]. Of the kernel's, whose options are set by WithSocket, it is
+// errors.ErrUnsupported. As WithSocket it is for any goroutine.
 func (c *Conn) SetOption(o Option, value int) error {
+	if value < 0 || o == TrafficClass && value > 255 {
+		return &sock.OptionError{Option: o.String(), Problem: fmt.Sprintf("%d is out of range", value)}
+	}
 	l := c.loop
 	l.table.Lock()
 	defer l.table.Unlock()

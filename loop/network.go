@@ -96,7 +96,7 @@ type Stream interface {
 	LocalAddr() netip.AddrPort
 	RemoteAddr() netip.AddrPort
 	// SetOption sets one of a connection that stands: an error that is errors.ErrUnsupported says that there is none of
-	// that name. The names and values are those of Option.
+	// that name. The names and values are those of Option; no other value comes here by Conn.SetOption.
 	SetOption(o Option, value int) error
 	// Close gives the connection up: both halves end, what was written goes on its way, and what comes is dropped. Abort
 	// does it by a reset. A second call of either, also after the other, changes nothing.
@@ -116,6 +116,15 @@ const (
 	SendBuffer                 // bytes; more than the network has is as much as it has
 	RecvBuffer                 // likewise
 )
+
+// String is the option's name, as that of sock.Options has it.
+func (o Option) String() string {
+	names := [...]string{"nodelay", "keepalive", "usertimeout", "trafficclass", "sndbuf", "rcvbuf"}
+	if int(o) >= len(names) {
+		return fmt.Sprintf("%d", uint8(o))
+	}
+	return names[o]
+}
 
 // A Backlog is connections that wait to be accepted.
 type Backlog interface {
@@ -151,7 +160,7 @@ func systemOf(o *Options) system {
 	if o.Network == nil {
 		return kernel{}
 	}
-	return &virtualSystem{net: o.Network, ends: make(map[sock.Socket]any)}
+	return &virtualSystem{net: o.Network, ends: make(map[sock.Socket]any), last: sock.None}
 }
 
 // checkNetwork refuses what does not go together with a Network.

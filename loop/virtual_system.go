@@ -18,7 +18,7 @@ type virtualSystem struct {
 
 	mu   sync.Mutex
 	ends map[sock.Socket]any
-	last sock.Socket
+	last sock.Socket // that was given, from sock.None on downwards
 }
 
 func (v *virtualSystem) network() *virtualSystem { return v }
@@ -27,9 +27,6 @@ func (v *virtualSystem) put(end any) sock.Socket {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.last--
-	if v.last == sock.None {
-		v.last--
-	}
 	v.ends[v.last] = end
 	return v.last
 }
