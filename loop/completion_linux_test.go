@@ -133,3 +133,17 @@ func TestSlotSize(t *testing.T) {
 		t.Errorf("a slot has %d bytes, of 64", size)
 	}
 }
+
+// TestEndingsAreForgotten: a stream's end that waits behind bytes goes with its connection.
+func TestEndingsAreForgotten(t *testing.T) {
+	s := &slot{held: new(output)}
+	d := &completion{slots: []*slot{s}, endings: make(map[uint32]error)}
+	d.ended(s, io.EOF)
+	if !s.ends || d.endings[s.number] != io.EOF {
+		t.Fatalf("noted: %v, %v", s.ends, d.endings)
+	}
+	d.clear(s)
+	if s.ends || len(d.endings) != 0 {
+		t.Errorf("left: %v, %v", s.ends, d.endings)
+	}
+}

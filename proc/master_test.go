@@ -295,7 +295,10 @@ func TestDeadBeforeTold(t *testing.T) {
 	}
 	// is waits until a process has that state, with so many threads; 0: any.
 	is := func(pid int, state string, threads int) {
-		for {
+		for end := time.Now().Add(patience); ; {
+			if time.Now().After(end) {
+				t.Fatalf("process %d is not in state %s", pid, state)
+			}
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 			tasks, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 			if err := errors.Join(err, err2); err != nil {
