@@ -19,13 +19,13 @@ import (
 type server struct {
 	address  string
 	accepted atomic.Int64
-	bytes    atomic.Int64 // received, where the behaviour counts them
-	times    chan time.Time
-	stop     chan struct{} // closed when the test is over
+	bytes    atomic.Int64   // received, where the behaviour counts them
+	times    chan time.Time // when each was accepted; what is over its capacity is left out
+	stop     chan struct{}  // closed when the test is over
 }
 
 func newServer() *server {
-	return &server{times: make(chan time.Time, 1<<12), stop: make(chan struct{})}
+	return &server{times: make(chan time.Time, 16), stop: make(chan struct{})}
 }
 
 // serve serves streams.
@@ -51,9 +51,17 @@ func serve(t *testing.T, network string, behave func(s *server, c net.Conn)) *se
 				return
 			}
 			s.accepted.Add(1)
-			s.times <- time.Now()
+			select {
+			case s.times <- time.Now():
+			default:
+			}
 			mu.Lock()
-			conns = append(conns, c)
+			select {
+			case <-s.stop: // nobody would close it later
+				c.Close()
+			default:
+				conns = append(conns, c)
+			}
 			mu.Unlock()
 			wg.Go(func() {
 				defer c.Close()
@@ -62,9 +70,9 @@ func serve(t *testing.T, network string, behave func(s *server, c net.Conn)) *se
 		}
 	})
 	t.Cleanup(func() {
-		close(s.stop)
 		ln.Close()
 		mu.Lock()
+		close(s.stop)
 		for _, c := range conns {
 			c.Close()
 		}
