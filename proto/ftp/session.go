@@ -40,8 +40,8 @@ type Session struct {
 
 	flags flags
 	facts Facts
-	tries uint8
-	wrong uint8 // commands in a row that were none
+	tries int32
+	wrong int32 // commands in a row that were none
 }
 
 type flags uint16
