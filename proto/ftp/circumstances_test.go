@@ -1,6 +1,13 @@
 package ftp
 
-import "testing"
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
 
 // TestManyErrors has limits above 255, which are not without end.
 func TestManyErrors(t *testing.T) {
@@ -19,4 +26,68 @@ func TestManyErrors(t *testing.T) {
 	c.do("USER joe", 331)
 	c.do("PASS wrong", 421)
 	c.ended()
+}
+
+// A failFS fails with err wherever a file is looked at, opened or read, or a folder read.
+type failFS struct {
+	FileSystem
+	stat, open, read, list error
+}
+
+func (f failFS) Stat(name string) (fs.FileInfo, error) {
+	if f.stat != nil {
+		return nil, f.stat
+	}
+	return f.FileSystem.Stat(name)
+}
+
+func (f failFS) Open(name string) (File, error) {
+	if f.open != nil {
+		return nil, f.open
+	}
+	file, err := f.FileSystem.Open(name)
+	if err == nil && f.read != nil {
+		file = failFile{file, f.read}
+	}
+	return file, err
+}
+
+func (f failFS) ReadDir(name string, each func(fs.FileInfo) error) error {
+	if f.list != nil {
+		return f.list
+	}
+	return f.FileSystem.ReadDir(name, each)
+}
+
+type failFile struct {
+	File
+	err error
+}
+
+func (f failFile) Read([]byte) (int, error) { return 0, f.err }
+
+// TestPassingErrors has a system without descriptors or memory: the replies say that the same may work later. A client
+// that goes on with an upload does not take them for a file that there is not, and begin anew.
+func TestPassingErrors(t *testing.T) {
+	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN,
+		syscall.EINTR, syscall.EIO} {
+		r := newRig(t, &Server{})
+		r.file("a", "0123456789")
+		files := r.user.FS
+		err := &os.PathError{Op: "openat", Path: "a", Err: errno}
+		r.user.FS = failFS{FileSystem: files, open: err}
+		c := r.in()
+		c.passive()
+		c.do("RETR a", 451)
+		r.user.FS = failFS{FileSystem: files, stat: err}
+		c.do("SIZE a", 451)
+		c.do("CWD /", 451)
+		k := r.client(ClientOptions{})
+		var refused *Error
+		if _, err := k.Resume(t.Context(), "a", strings.NewReader("0123456789abcdef")); !errors.As(err, &refused) ||
+			!refused.Temporary() {
+			t.Errorf("%v: Resume: %v", errno, err)
+		}
+		r.has("a", "0123456789")
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // An answer is what a command comes to.
@@ -319,19 +320,20 @@ func (c *Session) failed(op string, err error) answer {
 		return say(550, "That can't be done with it.")
 	case noSpace(err):
 		return say(452, "There is no space left.")
+	case isAny(err, passing[:]):
+		c.srv.logger.Warn("ftp: a command failed", "command", op, "err", err)
+		return say(451, "An error of this server: it may work later.")
 	}
 	c.srv.logger.Debug("ftp: a command failed", "command", op, "err", err)
 	return say(550, "It failed.")
 }
 
-func noSpace(err error) bool {
-	if errors.Is(err, ErrNoSpace) {
-		return true
-	}
-	for _, e := range errNoSpace {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+// passing are errors of the moment. A client that is told of them by a code from 500 on takes a file for one that there
+// is not, and may begin an upload anew.
+var passing = [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EINTR, syscall.EIO}
+
+func noSpace(err error) bool { return isAny(err, errNoSpace[:]) }
+
+func isAny(err error, list []error) bool {
+	return slices.ContainsFunc(list, func(e error) bool { return errors.Is(err, e) })
 }

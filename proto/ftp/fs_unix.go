@@ -8,4 +8,4 @@ import "syscall"
 const openNonblock = syscall.O_NONBLOCK
 
 // errNoSpace are the errors of a file system that is full, or whose quota is.
-var errNoSpace = [...]error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}
+var errNoSpace = [...]error{ErrNoSpace, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}
