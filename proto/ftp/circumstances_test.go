@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -89,5 +90,31 @@ func TestPassingErrors(t *testing.T) {
 			t.Errorf("%v: Resume: %v", errno, err)
 		}
 		r.has("a", "0123456789")
+	}
+}
+
+// TestFailingFiles has what can't be read once a transfer has begun: it is the server's fault, and no connection's.
+func TestFailingFiles(t *testing.T) {
+	r := newRig(t, &Server{})
+	r.file("a", "x")
+	files, mine := r.user.FS, errors.New("mine")
+	r.user.FS = failFS{FileSystem: files, read: mine}
+	c := r.in()
+	for _, line := range []string{"TYPE I", "TYPE A"} {
+		c.do(line, 200)
+		data := c.passive()
+		c.do("RETR a", 150)
+		c.want(451)
+		if _, err := io.ReadAll(data); err == nil {
+			t.Errorf("%s: the data has ended as if it were whole", line)
+		}
+	}
+	for _, err := range []error{mine, fs.ErrPermission, fs.ErrNotExist} {
+		r.user.FS = failFS{FileSystem: files, list: err}
+		for _, line := range []string{"LIST", "NLST", "MLSD"} {
+			c.passive()
+			c.do(line, 150)
+			c.want(451)
+		}
 	}
 }

@@ -24,10 +24,12 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
 // send is a download of f, from offset on, where it stands.
 func (t *transfer) send(nc net.Conn, f File, offset int64) error {
-	if _, ok := nc.(io.ReaderFrom); !ok || t.user.Rate > 0 {
-		return t.sendPieces(nc, f)
+	_, takes := nc.(io.ReaderFrom)
+	_, gives := f.(*os.File)
+	if !takes || !gives || t.user.Rate > 0 {
+		return t.sendPieces(nc, f) // by which an error of f is known for one
 	}
-	// By sendfile(2) where nc and f can. What has left is known when the deadline passes, so a piece may be large.
+	// By sendfile(2) where nc can. What has left is known when the deadline passes, so a piece may be large.
 	src := io.LimitedReader{R: f}
 	for {
 		_ = nc.SetWriteDeadline(t.deadline(0)) // a connection that is over says so at the write

@@ -19,16 +19,17 @@ type listing struct {
 	t    *transfer
 	nc   net.Conn
 	b    []byte
-	left int // how many entries may come
+	left int   // how many entries may come
+	err  error // of nc
 }
 
 func (l *listing) flush() error {
 	if len(l.b) == 0 {
 		return nil
 	}
-	err := l.t.put(l.nc, l.b)
+	l.err = l.t.put(l.nc, l.b)
 	l.b = l.b[:0]
-	return err
+	return l.err
 }
 
 // add has one entry appended.
@@ -96,10 +97,13 @@ func (c *Session) list(op, arg string, foldersOnly bool, line appendEntry) answe
 			}
 			return l.add(func(b []byte) []byte { return line(b, info, path.Join(prefix, info.Name())) })
 		})
-		if err != nil && err != errEnough {
-			return err
+		switch {
+		case err == nil || err == errEnough:
+			return l.flush()
+		case l.err == nil && t.ctx.Err() == nil:
+			return localError{err}
 		}
-		return l.flush()
+		return err
 	}, nil)}
 }
 

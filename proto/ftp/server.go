@@ -38,8 +38,8 @@ type Server struct {
 	Hosts func(name string) bool
 
 	// Listen listens for passive data connections, and Dial makes active ones, from the local address (default: package
-	// net's). Of what they return, io.ReaderFrom is used where there is one (it has sendfile(2) in package net), and
-	// SetLinger, to reset a connection that has failed. A listener's Close has to end its Accept.
+	// net's). Of what they return, io.ReaderFrom is used for an *os.File where there is one (it has sendfile(2) in package
+	// net), and SetLinger, to reset a connection that has failed. A listener's Close has to end its Accept.
 	Listen func(ctx context.Context, address string) (net.Listener, error)
 	Dial   func(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error)
 	// FirstPort and LastPort are the range of passive ports (default 0 and 0: any that is free).
