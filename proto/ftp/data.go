@@ -264,24 +264,37 @@ func (t *transfer) deadline(piece int) time.Time {
 	if l.StallTime == 0 {
 		return time.Time{}
 	}
-	by := time.Now().Add(l.StallTime)
-	if l.LeastRate == 0 {
+	by, least := time.Now().Add(l.StallTime), t.leastRate()
+	if least == 0 {
 		return by
 	}
-	by = by.Add(atRate(int64(piece), l.LeastRate))
-	if all := t.due().Add(atRate(int64(piece), l.LeastRate)); all.Before(by) {
+	by = by.Add(atRate(int64(piece), least))
+	if all := t.due(least).Add(atRate(int64(piece), least)); all.Before(by) {
 		by = all
 	}
 	return by
 }
 
+// leastRate is Limits.LeastRate, or half of the user's own rate if that is less: then it is not the client that is
+// slow.
+func (t *transfer) leastRate() int {
+	least := t.srv.limits.LeastRate
+	if r := t.user.Rate; r > 0 && least > 0 {
+		least = int(max(min(int64(least), r/2), 1))
+	}
+	return least
+}
+
 // due is until when what has moved should have, at the least rate.
-func (t *transfer) due() time.Time {
-	return t.began.Add(t.srv.limits.StallTime + atRate(t.moved.Load(), t.srv.limits.LeastRate))
+func (t *transfer) due(least int) time.Time {
+	return t.began.Add(t.srv.limits.StallTime + atRate(t.moved.Load(), least))
 }
 
 // late reports whether the transfer has been slower than the least rate.
-func (t *transfer) late() bool { return t.srv.limits.LeastRate > 0 && time.Now().After(t.due()) }
+func (t *transfer) late() bool {
+	least := t.leastRate()
+	return least > 0 && time.Now().After(t.due(least))
+}
 
 // atRate is how long n bytes take.
 func atRate(n int64, rate int) time.Duration {

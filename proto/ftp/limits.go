@@ -30,7 +30,8 @@ type Limits struct {
 	// DataWait is how long a transfer waits for its data connection and its handshake (default 30 s).
 	DataWait time.Duration
 	// StallTime is how long a data connection may stand still (default 1 minute), and LeastRate how many bytes a second
-	// it has to have moved in all (default 512; negative: none). Else the transfer is 426.
+	// it has to have moved in all (default 512; negative: none; half of User.Rate, if that is less). Else the transfer is
+	// 426.
 	StallTime time.Duration
 	LeastRate int
 	// WriteTime is how long a reply may wait for the client to take it (default 30 s).
