@@ -2,11 +2,13 @@ package ftpd
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/loop"
 )
 
 // across does f on c's loop, as a coroutine, and waits for it, unless the caller is there already. If the loop has
@@ -18,12 +20,27 @@ func across(c *plexor.Conn, f func()) {
 		return
 	}
 	done := make(chan struct{})
-	err := l.Post(func() {
+	err := post(l, func() {
 		coro.On(l).Start(context.Background(), "ftp", func(context.Context) error { f(); return nil }).
 			OnEnd(func(error) { close(done) })
 	})
 	if err == nil {
 		<-done
+	}
+}
+
+// retryPost is how long to wait when a loop's queue of posted functions is full.
+const retryPost = time.Millisecond
+
+// post has the loop call f, and waits if its queue is full: it is for goroutines alone. An error means that the loop
+// has ended.
+func post(l *loop.Loop, f func()) error {
+	for {
+		err := l.Post(f)
+		if !errors.Is(err, loop.ErrPostQueueFull) {
+			return err
+		}
+		time.Sleep(retryPost)
 	}
 }
 

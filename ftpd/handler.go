@@ -127,7 +127,7 @@ func (k *conn) Block(f func()) bool {
 	go func() {
 		defer func() {
 			close(finished)
-			_ = l.Post(func() { // it fails when the loop has ended, and its coroutines with it
+			_ = post(l, func() { // it fails when the loop has ended, and its coroutines with it
 				ended = true
 				k.done.Wake()
 			})
