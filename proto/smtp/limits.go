@@ -27,8 +27,8 @@ type Limits struct {
 	Messages   int
 	// Errors is how many commands of a session may be answered with 5xx: 20 (421). It slows down who tries out addresses.
 	Errors int
-	// Junk is how many commands that move no mail (NOOP, RSET, VRFY, HELP, a MAIL without a message …) there may be
-	// between two messages: 100 (421).
+	// Junk is how many commands that move no mail (NOOP, RSET, VRFY, HELP, another EHLO, a MAIL without a message
+	// …) there may be between two messages: 100 (421).
 	Junk int
 	// AuthTries is how many authentications of a session may fail: 3 (421).
 	AuthTries int

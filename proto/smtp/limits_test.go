@@ -64,6 +64,8 @@ func TestLimits(t *testing.T) {
 			func(s Stats) uint64 { return s.Errors }, 1},
 		{"junk", Limits{Junk: 3}, [][]line{many(2, line{"NOOP", "250"}), message, many(3, line{"RSET", "250"}),
 			{{"NOOP", "421"}, {"", ""}}}, func(s Stats) uint64 { return s.Errors }, 1},
+		{"names that it has told before", Limits{Junk: 3}, [][]line{many(3, line{"HELO x.example", "250"}),
+			{{"HELO x.example", "421"}, {"", ""}}}, func(s Stats) uint64 { return s.Errors }, 1},
 		{"messages that never come", Limits{Junk: 5}, [][]line{{{"MAIL FROM:<>", "250"}, {"RSET", "250"},
 			{"MAIL FROM:<>", "250"}, {"RSET", "250"}, {"MAIL FROM:<>", "250"}, {"RSET", "421"}, {"", ""}}},
 			func(s Stats) uint64 { return s.Errors }, 1},

@@ -114,13 +114,17 @@ func (c *ServerConn) obey(ctx context.Context, cmd Command) error {
 		return c.bdat(ctx, cmd.Arg)
 	case "QUIT":
 		return c.quit(cmd.Arg)
-	case "EHLO", "HELO", "LHLO":
+	}
+	greets := cmd.Verb == "EHLO" || cmd.Verb == "HELO" || cmd.Verb == "LHLO"
+	if greets && c.hello == "" {
 		return c.greet(ctx, cmd)
 	}
 	if c.junk++; int(c.junk) > c.srv.limits.Junk {
 		return c.farewell(ErrTooMuchJunk)
 	}
 	switch cmd.Verb {
+	case "EHLO", "HELO", "LHLO":
+		return c.greet(ctx, cmd)
 	case "RSET":
 		if cmd.Arg != "" {
 			return c.wrong(ErrSyntax)
