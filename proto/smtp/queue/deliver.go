@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/plexor-go/plexor/proto/smtp"
@@ -11,6 +12,16 @@ import (
 
 // deliver sends a batch by one connection.
 func (q *Queue) deliver(ctx context.Context, b *batch) {
+	b.items = slices.DeleteFunc(b.items, func(it *item) bool {
+		none := len(q.pending(it.env, b.domain)) == 0
+		if none { // what became of it could not be noted
+			q.settle(it)
+		}
+		return none
+	})
+	if len(b.items) == 0 {
+		return
+	}
 	c, host, failed := q.connect(ctx, b.domain)
 	if failed != nil {
 		for _, it := range b.items {

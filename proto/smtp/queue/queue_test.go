@@ -249,6 +249,28 @@ func TestFull(t *testing.T) {
 	})
 }
 
+// TestNotedLater: where what became of a message could not be noted, that is tried again, and nothing is sent: not to
+// the server of this machine, either, which is that of no name.
+func TestNotedLater(t *testing.T) {
+	s, here := new(office), new(office)
+	w := &town{offices: map[string]*office{"s.example:25": s, ":25": here}}
+	inTown(t, w, Options{Most: 1}, func(t *testing.T, q *Queue) {
+		submit(t, q, letterTo("s@s.example", "x@nowhere.example"), "x\r\n")
+		synctest.Wait()
+		if st := q.Stats(); st.Failed != 1 || st.Queued != 1 || st.Reports != 0 {
+			t.Fatalf("there is no room for a report: %+v", st)
+		}
+		q.mu.Lock()
+		q.o.Most = 2
+		q.mu.Unlock()
+		<-time.After(firstRetry)
+		synctest.Wait()
+		if st := q.Stats(); len(s.got()) != 1 || st.Queued != 0 || here.dials != 0 {
+			t.Errorf("the sender got %+v; %d connections to this machine; %+v", s.got(), here.dials, st)
+		}
+	})
+}
+
 // TestBackend: a server that puts mail into the queue.
 func TestBackend(t *testing.T) {
 	a := new(office)
