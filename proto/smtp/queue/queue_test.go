@@ -2,8 +2,11 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -247,6 +250,37 @@ func TestFull(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHalfNoted: a message whose envelope is there, and not for sure, was not taken; it leaves no envelope without a
+// message behind, which nobody could deliver or report.
+func TestHalfNoted(t *testing.T) {
+	dir, away := t.TempDir(), t.TempDir()
+	env, kept := filepath.Join(dir, envFolder), filepath.Join(away, envFolder)
+	o := Options{Log: quiet, step: func(name string) {
+		if name == "env is there" { // the folder can't be opened from now on: it leads out of the spool
+			if err := errors.Join(os.Rename(env, kept), os.Symlink(kept, env)); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	q, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Submit(letterTo("", "x@a.example"), strings.NewReader("x\r\n")); err == nil {
+		t.Error("the message was taken")
+	}
+	if err := errors.Join(os.Remove(env), os.Rename(kept, env)); err != nil {
+		t.Fatal(err)
+	}
+	got := left(t, q)
+	if len(got) != 2 || filepath.Base(got[0]) != filepath.Base(got[1]) {
+		t.Errorf("%q are left, want an envelope with its message, or neither", got)
+	}
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestNotedLater: where what became of a message could not be noted, that is tried again, and nothing is sent: not to

@@ -160,8 +160,11 @@ func (s *spool) add(e *envelope, r io.Reader) error {
 		err = s.update(e)
 	}
 	if err != nil {
-		_ = s.root.Remove(tmp)  // these are in nobody's way
-		_ = s.root.Remove(data) // likewise
+		_ = s.root.Remove(tmp) // it is in nobody's way
+		// An envelope that can't be removed keeps its message: it would be tried for days, and never be read.
+		if e := s.root.Remove(filepath.Join(envFolder, e.ID)); e == nil || errors.Is(e, fs.ErrNotExist) {
+			_ = s.root.Remove(data) // openSpool does it else
+		}
 		if own := new(smtp.Error); errors.As(err, &own) {
 			return err
 		}
