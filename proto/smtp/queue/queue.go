@@ -48,8 +48,9 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Deliveries is how many connections there are at once (default 8), and Batch how many messages one of them gets
-	// (default 100).
-	Deliveries, Batch int
+	// (default 100). PerDomain is how many of the connections may be to one domain (default: half of them, and one at
+	// least): a domain whose servers are slow, or silent on purpose, does not hold up the others. A smarthost has all.
+	Deliveries, Batch, PerDomain int
 	// Most is how many messages the queue holds (default 100,000): Submit fails beyond. They are listed in memory.
 	Most int
 	// Retry is how long after the nth try the next one is (default: 5 minutes, and twice that each time, up to 4 hours;
@@ -96,6 +97,7 @@ func (o *Options) fill() {
 	}
 	def(&o.Deliveries, defaultDeliveries)
 	def(&o.Batch, defaultBatch)
+	def(&o.PerDomain, max(o.Deliveries/2, 1))
 	def(&o.Most, defaultMost)
 	if o.Name == "" {
 		o.Name = "localhost"
@@ -142,7 +144,8 @@ type Queue struct {
 
 	mu    sync.Mutex
 	items map[string]*item
-	wake  chan struct{} // holds one if there may be something to do
+	under map[string]int // deliveries under way, by domain
+	wake  chan struct{}  // holds one if there may be something to do
 	stats Stats
 }
 
@@ -170,7 +173,8 @@ func Open(dir string, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Queue{o: o, spool: s, items: make(map[string]*item), wake: make(chan struct{}, 1)}
+	q := &Queue{o: o, spool: s, items: make(map[string]*item), under: make(map[string]int),
+		wake: make(chan struct{}, 1)}
 	for _, e := range envelopes {
 		q.items[e.ID] = &item{env: e, next: e.next()}
 	}
@@ -243,6 +247,7 @@ func (q *Queue) Run(ctx context.Context) error {
 		if b != nil {
 			wg.Go(func() {
 				q.deliver(ctx, b)
+				q.leave(b.domain)
 				<-places
 				q.nudge()
 			})
@@ -270,13 +275,14 @@ type batch struct {
 	items  []*item
 }
 
-// take finds what is due: the item that is due first, and others for the same domain. If there is none, wait is how
-// long there is nothing to do.
+// take finds what is due: the item that is due first, and others for the same domain, and counts the delivery until
+// leave. If there is none, wait is how long there is nothing to do.
 func (q *Queue) take() (b *batch, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.o.Now()
 	var first *item
+	domain := ""
 	wait = mostWait
 	for _, it := range q.items {
 		switch {
@@ -284,13 +290,16 @@ func (q *Queue) take() (b *batch, wait time.Duration) {
 		case it.next.After(now):
 			wait = min(wait, it.next.Sub(now))
 		case first == nil || it.next.Before(first.next):
-			first = it
+			if d, ok := q.domainOf(it.env, now); ok {
+				first, domain = it, d
+			}
 		}
 	}
 	if first == nil {
 		return nil, wait
 	}
-	b = &batch{domain: q.domainOf(first.env, now)}
+	b = &batch{domain: domain}
+	q.under[domain]++
 	for _, it := range q.items {
 		if !it.busy && len(b.items) < q.o.Batch && (it == first || q.due(it.env, b.domain, now)) {
 			it.busy = true
@@ -298,6 +307,15 @@ func (q *Queue) take() (b *batch, wait time.Duration) {
 		}
 	}
 	return b, 0
+}
+
+// leave is the end of a delivery.
+func (q *Queue) leave(domain string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.under[domain]--; q.under[domain] == 0 {
+		delete(q.under, domain)
+	}
 }
 
 // route is the domain that decides which server a recipient's mail goes to.
@@ -308,18 +326,23 @@ func (q *Queue) route(m smtp.Mailbox) string {
 	return lower(m.Domain)
 }
 
-// domainOf is that of the recipient who is due first.
-func (q *Queue) domainOf(e *envelope, now time.Time) string {
+// domainOf is that of the recipient who is due first, of those whose domain may have another connection. ok is false if
+// all who are due have to wait for one.
+func (q *Queue) domainOf(e *envelope, now time.Time) (domain string, ok bool) {
 	var first *recipient
+	ok = true
 	for i := range e.To {
-		if r := &e.To[i]; !r.Done && !r.Next.After(now) && (first == nil || r.Next.Before(first.Next)) {
-			first = r
+		r := &e.To[i]
+		if r.Done || r.Next.After(now) {
+			continue
+		}
+		if d := q.route(r.Mailbox); q.o.Smarthost == "" && q.under[d] >= q.o.PerDomain {
+			ok = first != nil
+		} else if first == nil || r.Next.Before(first.Next) {
+			first, domain, ok = r, d, true
 		}
 	}
-	if first == nil {
-		return ""
-	}
-	return q.route(first.Mailbox)
+	return domain, ok
 }
 
 // due reports whether a recipient of the domain is.

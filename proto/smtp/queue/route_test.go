@@ -70,6 +70,39 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
+// TestSlowDomain: a domain whose servers let us wait has a part of the connections and not all of them.
+func TestSlowDomain(t *testing.T) {
+	for _, row := range []struct {
+		o     Options
+		dials int // to the slow one
+	}{{Options{Deliveries: 2}, 1}, {Options{Deliveries: 8}, 4}, {Options{Deliveries: 8, PerDomain: 3}, 3},
+		{Options{Deliveries: 3, Smarthost: "slow.example:25", Security: smtp.NoTLS}, 3}} {
+		var hold chan struct{} // of the bubble
+		slow, quick := new(office), new(office)
+		slow.rcpt = func(string) error { <-hold; return nil }
+		w := &town{offices: map[string]*office{"slow.example:25": slow, "quick.example:25": quick}}
+		inTown(t, w, row.o, func(t *testing.T, q *Queue) {
+			hold = make(chan struct{})
+			for range 10 {
+				submit(t, q, letterTo("", "x@slow.example"), "x\r\n")
+				synctest.Wait() // so that each has a delivery of its own, if there is one
+			}
+			submit(t, q, letterTo("", "x@slow.example", "x@quick.example"), "x\r\n")
+			synctest.Wait()
+			quicker := len(quick.got()) == 1 || row.o.Smarthost != ""
+			if slow.dials != row.dials || !quicker {
+				t.Errorf("%+v: %d connections to the slow domain, want %d; the quick one got %+v", row.o, slow.dials, row.dials,
+					quick.got())
+			}
+			close(hold)
+			synctest.Wait()
+			if n := len(slow.got()); n != 11 && row.o.Smarthost == "" || q.Stats().Queued != 0 || len(q.under) != 0 {
+				t.Errorf("%+v: at last the slow domain got %d messages, %+v, %v", row.o, n, q.Stats(), q.under)
+			}
+		})
+	}
+}
+
 // TestReportFields: a report says what the sender said, and can't be broken out of.
 func TestReportFields(t *testing.T) {
 	s := new(office)
