@@ -123,14 +123,24 @@ func (s *Store) claim(mails int, bytes int64) error {
 		return ErrClosed
 	}
 	var victims []*entry
-	for len(s.index.order)+s.claims+mails > s.limits.Messages || s.index.bytes+s.claimed+bytes > s.limits.Bytes {
-		e := s.index.oldest(func(e *entry) bool { return e.ours })
-		if !s.options.DropOldest || e == nil {
-			return ErrFull
+	moreMails := len(s.index.order) + s.claims + mails - s.limits.Messages
+	moreBytes := s.index.bytes + s.claimed + bytes - s.limits.Bytes
+	for _, e := range s.index.order { // the oldest first
+		if moreMails <= 0 && moreBytes <= 0 || !s.options.DropOldest {
+			break
 		}
+		if e.ours {
+			victims = append(victims, e)
+			moreMails--
+			moreBytes -= e.file
+		}
+	}
+	if moreMails > 0 || moreBytes > 0 {
+		return ErrFull // nothing is dropped for a mail that is refused all the same
+	}
+	for _, e := range victims {
 		s.index.remove(e)
 		s.count.Dropped++
-		victims = append(victims, e)
 	}
 	s.claims += mails
 	s.claimed += bytes

@@ -184,6 +184,16 @@ func TestDropOldest(t *testing.T) {
 	if got := list(t, s, ""); got != "4" || s.Counts().Unlisted != 2 {
 		t.Errorf("with room for one the list is %q, %+v", got, s.Counts())
 	}
+	big := text("big", strings.Repeat("x", 10_000))
+	put(t, dir, "new/2.other", big)
+	s = openStore(t, dir, Options{DropOldest: true, Limits: Limits{Bytes: 12_000}})
+	was, there := list(t, s, ""), len(files(t, dir))
+	if _, err := s.Deliver(t.Context(), someone("a@b"), strings.NewReader(big)); !errors.Is(err, ErrFull) {
+		t.Errorf("what can be dropped is not enough: %v", err)
+	}
+	if got := list(t, s, ""); got != was || len(files(t, dir)) != there || s.Counts().Dropped != 0 {
+		t.Errorf("behind a mail that was refused the list is %q, was %q; %+v", got, was, s.Counts())
+	}
 	none := openStore(t, filepath.Join(dir, "x"), Options{DropOldest: true, Limits: Limits{Bytes: 1}})
 	if _, err := none.Deliver(t.Context(), someone("a@b"), strings.NewReader("xx")); !errors.Is(err, ErrFull) {
 		t.Errorf("nothing to drop: %v", err)
