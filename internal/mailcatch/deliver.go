@@ -23,28 +23,7 @@ var heads = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, h
 // Deliver keeps a mail, which is read from r to its end, and returns what the list has of it. When it returns without
 // an error the mail is in the directory, and on the disk unless Options.NoSync is set. An error of r, or the end of
 // ctx between two reads, leaves nothing behind. ErrFull, ErrTooLarge and ErrClosed are found by errors.Is.
-func (s *Store) Deliver(ctx context.Context, e Envelope, r io.Reader) (Mail, error) {
-	m, err := s.deliver(ctx, e, r)
-	s.mu.Lock()
-	switch {
-	case err == nil:
-		s.count.Caught++
-	case errors.Is(err, ErrFull):
-		s.count.Full++
-	case errors.Is(err, ErrTooLarge):
-		s.count.TooLarge++
-	default:
-		s.count.Failed++
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return Mail{}, err
-	}
-	s.tell()
-	return m, nil
-}
-
-func (s *Store) deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, error) {
+func (s *Store) Deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, error) {
 	d := &delivery{s: s, now: time.Now()}
 	d.base = s.unique(d.now)
 	d.head = heads.Get().(*bytes.Buffer)
@@ -66,12 +45,17 @@ func (s *Store) deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, e
 			err = d.block(ctx, func() error { return d.end(env) })
 		}
 	}
-	if errors.Is(err, errAbandoned) {
-		go d.over(err) // when what still runs has ended
-		return Mail{}, fmt.Errorf("mailcatch: %w", err)
+	var m Mail
+	if err == nil {
+		m = d.mail
 	}
-	m := d.mail
-	d.over(err) // which waits for a disk only if it failed
+	switch block := s.options.Block; {
+	case err == nil || block == nil:
+		d.over(err)
+	case !errors.Is(err, errAbandoned) && block(ctx, func() { d.over(err) }): // it waits for the disk
+	default:
+		go d.over(err) // when what still runs has ended
+	}
 	if err != nil {
 		return Mail{}, fmt.Errorf("mailcatch: %w", err)
 	}
@@ -233,11 +217,12 @@ func (d *delivery) end(env Envelope) error {
 	e.ID, e.Received, e.Unread = idOf(d.base), d.now.Truncate(time.Millisecond), true
 	e.Size = d.size - d.trace
 	d.mail = s.keep(e, d)
+	s.tell()
 	return nil
 }
 
-// over ends what is left of the claims, and leaves nothing of what failed. What was abandoned is over when what it
-// waits for is.
+// over leaves nothing of what failed, its claims neither. What was abandoned is over when what it waits for is. Only if
+// it failed it waits, for the disk and the store's lock, which others hold while they wait for the disk.
 func (d *delivery) over(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -250,16 +235,29 @@ func (d *delivery) over(err error) {
 	}
 	if err != nil && d.mail.ID == "" {
 		_ = d.s.root.Remove(tmpDir + "/" + d.base) // it may not be there
+		d.s.failed(d, err)
 	}
-	d.s.mu.Lock()
-	if d.begun {
-		d.s.claims--
-		d.s.claimed -= d.size
-	}
-	d.s.mu.Unlock()
 	if d.head.Cap() <= 4*headBytes { // a thousand recipients have made it larger
 		d.head.Reset()
 		heads.Put(d.head)
+	}
+}
+
+// failed gives the claims of a delivery back, and counts it.
+func (s *Store) failed(d *delivery, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.begun {
+		s.claims--
+		s.claimed -= d.size
+	}
+	switch {
+	case errors.Is(err, ErrFull):
+		s.count.Full++
+	case errors.Is(err, ErrTooLarge):
+		s.count.TooLarge++
+	default:
+		s.count.Failed++
 	}
 }
 
@@ -270,6 +268,7 @@ func (s *Store) keep(e *entry, d *delivery) Mail {
 	s.claims--
 	s.claimed -= d.size
 	d.begun = false
+	s.count.Caught++
 	if was := s.index.byID[e.ID]; was != nil { // a look at the directory has found it first
 		return was.Mail
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // TestDeliver: what comes is kept byte for byte, in a Maildir that others can read, with its envelope, also by who
@@ -164,6 +165,45 @@ func TestDeliverAbandoned(t *testing.T) {
 		if left := files(t, dir); left != nil {
 			t.Errorf("%s: there is %q", when, left)
 		}
+	}
+}
+
+// TestDeliverWaitsInBlock: who delivers waits for the store's lock in Options.Block alone, for others hold it while
+// they wait for the disk, and a loop would.
+func TestDeliverWaitsInBlock(t *testing.T) {
+	t.Parallel()
+	var s *Store
+	locked := false
+	s = openStore(t, t.TempDir(), Options{Limits: Limits{MessageBytes: 200_000},
+		Block: func(_ context.Context, f func()) bool {
+			if locked {
+				s.mu.Unlock()
+			}
+			f()
+			s.mu.Lock() // somebody else has it all the time but for this
+			locked = true
+			return true
+		}})
+	for name, r := range map[string]io.Reader{"short": strings.NewReader("x"),
+		"broken": brokenReader{strings.NewReader("x")},
+		"long":   strings.NewReader(strings.Repeat("x", 150_000)), "endless": neverEnds{}} {
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Deliver(context.Background(), someone("a@b"), r)
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if (err == nil) != (name == "short" || name == "long") {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%s: it waits for the lock", name)
+		}
+	}
+	s.mu.Unlock()
+	if c := s.Counts(); c.Caught != 2 || c.TooLarge != 1 || c.Failed != 1 || s.claims != 0 || s.claimed != 0 {
+		t.Errorf("counted %+v; %d claims of %d bytes", c, s.claims, s.claimed)
 	}
 }
 
