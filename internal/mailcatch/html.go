@@ -20,18 +20,22 @@ const htmlPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default
 
 // html sends a mail's HTML, to be shown in a frame.
 func (p *Page) html(w http.ResponseWriter, r *http.Request) {
+	var text string
 	err := p.store.Read(r.Context(), r.PathValue("id"), func(_ Mail, b []byte) error {
 		l := letter.Read(b, p.store.limits.Letter)
-		h := w.Header()
-		h.Set("Content-Security-Policy", htmlPolicy)
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, `<!DOCTYPE html><base target="_blank">`) // a client that has gone needs none
-		_, _ = io.WriteString(w, withImages(l, tamed(l.HTML())))          // likewise
+		text = withImages(l, tamed(l.HTML()))
 		return nil
 	})
 	if err != nil {
 		p.failed(w, r, err)
+		return
 	}
+	// Behind Read, for there are few who may read at once, and a client may take its time.
+	h := w.Header()
+	h.Set("Content-Security-Policy", htmlPolicy)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, `<!DOCTYPE html><base target="_blank">`) // a client that has gone needs none
+	_, _ = io.WriteString(w, text)                                    // likewise
 }
 
 // imageTypes are those of images in HTML, which browsers show and do nothing else with.

@@ -453,22 +453,3 @@ func TestImages(t *testing.T) {
 		t.Errorf("a million bytes ten thousand times are %d", len(got))
 	}
 }
-
-// TestSlowReaders: as many mails are in memory as may be, and who has gone gives his place up.
-func TestSlowReaders(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, Options{Limits: Limits{Readers: 1}}, PageOptions{})
-	id := numbered(t, s.store, 1)[0]
-	hold, held := make(chan struct{}), make(chan struct{})
-	go func() {
-		_ = s.store.Read(context.Background(), id, func(Mail, []byte) error { close(held); <-hold; return nil })
-	}()
-	<-held
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := s.store.Read(ctx, id, func(Mail, []byte) error { return nil }); err != context.DeadlineExceeded {
-		t.Errorf("a second one: %v", err)
-	}
-	close(hold)
-	get[full](s, 200, "GET", "/api/v1/messages/"+id, "")
-}
