@@ -76,7 +76,7 @@ func (l *looker) look(s *Store, now time.Time) (looked bool, err error) {
 		}
 		times[i] = info.ModTime()
 	}
-	if times == l.times && l.at.Sub(times[0]) > clockSlack && l.at.Sub(times[1]) > clockSlack {
+	if times == l.times && !s.missed.Load() && l.at.Sub(times[0]) > clockSlack && l.at.Sub(times[1]) > clockSlack {
 		return false, nil
 	}
 	if err := s.rescan(); err != nil {
@@ -94,6 +94,7 @@ func (s *Store) rescan() error {
 	s.mu.Lock()
 	last := s.index.last // what comes later may not be in the lists below
 	s.mu.Unlock()
+	s.missed.Store(false)
 	files := make(map[string]found) // by id
 	for _, dir := range []string{newDir, curDir} {
 		names, err := s.names(dir)
@@ -143,7 +144,7 @@ func (s *Store) compare(files map[string]found, last uint64) (fresh map[string]f
 // there reports whether the file is where it was known to be: it may have been moved while we looked.
 func (s *Store) there(e *entry) bool {
 	_, err := s.root.Lstat(e.path())
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist) // no descriptor is left, say: the next look shows
 }
 
 // moved notes where a file is now. The lock is held.
@@ -193,7 +194,10 @@ func (s *Store) addFound(fresh map[string]found) (added bool) {
 	for _, c := range all[from:] {
 		e, err := s.readFound(c.found, c.id)
 		if err != nil {
-			continue // it is gone, or nobody may read it: it is looked at again
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNoFile) {
+				s.missed.Store(true) // nobody may read it, or no descriptor is left: it is looked at again
+			}
+			continue
 		}
 		s.mu.Lock()
 		if s.index.byID[e.ID] == nil && !s.closed {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,12 @@ func TestLooker(t *testing.T) {
 		}
 	}
 	age()
+	readable := func(is bool) {
+		if err := os.Chmod(filepath.Join(dir, "new/2.b"), map[bool]os.FileMode{true: 0o600}[is]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mayNot := runtime.GOOS != "windows" && os.Geteuid() != 0 // root reads everything
 	var l looker
 	for i, row := range []struct {
 		before func()
@@ -70,13 +77,18 @@ func TestLooker(t *testing.T) {
 		{func() {}, true}, // it has changed just now, and may have once more
 		{age, true},
 		{func() {}, false},
+		{func() { put(t, dir, "new/2.b", text("two", "")); readable(false) }, true},
+		{age, true},
+		{func() {}, mayNot}, // it could not be read, and this may pass without a change of the folder
+		{func() { readable(true) }, mayNot},
+		{func() {}, false},
 	} {
 		row.before()
 		if looked, err := l.look(s, time.Now()); looked != row.want || err != nil {
 			t.Errorf("%d: looked is %v, %v", i, looked, err)
 		}
 	}
-	if got := list(t, s, ""); got != "one" {
+	if got := list(t, s, ""); got != "two one" {
 		t.Errorf("the list is %q", got)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/letter"
@@ -130,6 +131,7 @@ type Store struct {
 	folders folders
 	stop    chan struct{}
 	done    chan struct{}
+	missed  atomic.Bool // the last look found a file that could not be read
 
 	mu       sync.Mutex
 	index    index
