@@ -4,13 +4,13 @@ package proc_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -293,32 +293,39 @@ func TestDeadBeforeTold(t *testing.T) {
 	if _, err := os.Stat("/proc/self/task"); err != nil {
 		t.Skip(err)
 	}
-	// is waits until a process has that state, with so many threads; 0: any.
-	is := func(pid int, state string, threads int) {
-		for end := time.Now().Add(patience); ; {
+	// is waits until all of these files of /proc, each a thread's or process's stat, are as that says.
+	is := func(pattern string, as func(state string, threads string) bool) {
+		for end := time.Now().Add(patience); ; runtime.Gosched() {
 			if time.Now().After(end) {
-				t.Fatalf("process %d is not in state %s", pid, state)
+				t.Fatalf("%s is not as wanted", pattern)
 			}
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			tasks, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-			if err := errors.Join(err, err2); err != nil {
+			files, err := filepath.Glob(pattern)
+			if err != nil {
 				t.Fatal(err)
 			}
-			if bytes.Contains(stat, []byte(") "+state+" ")) && (threads == 0 || len(tasks) == threads) {
+			if !slices.ContainsFunc(files, func(file string) bool {
+				stat, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+				return !as(fields[0], fields[17])
+			}) {
 				return
 			}
-			runtime.Gosched()
 		}
 	}
 	for range 5 {
 		m := fresh().ready(t)
 		was := m.once()
 		m.signal(syscall.SIGSTOP)
-		is(m.cmd.Process.Pid, "T", 0)
+		// All of its threads: one that waits for a worker would still hear of its end.
+		is(fmt.Sprintf("/proc/%d/task/*/stat", m.cmd.Process.Pid), func(state, _ string) bool { return state == "T" })
 		if err := syscall.Kill(was.pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		is(was.pid, "Z", 1)
+		// Its other threads may end after the first, and only then has it ended. The folder task lists them no more earlier.
+		is(fmt.Sprintf("/proc/%d/stat", was.pid), func(state, threads string) bool { return state == "Z" && threads == "1" })
 		m.signal(syscall.SIGTERM)
 		m.ends(syscall.SIGCONT)
 		if n := m.count(`cut off`); n > 0 {
