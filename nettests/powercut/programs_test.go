@@ -19,7 +19,7 @@ import (
 )
 
 // A program is what the power is cut under, as two processes: one writes to a folder on the disk, and prints the name
-// of each thing as soon as it is promised to be safe, until it is killed; the other, after the failure, prints the names
+// of each thing as soon as it is promised to be safe, until it is killed; the other, after the failure, prints those
 // of all that there is.
 type program struct {
 	write, read func(dir string, print func(name string)) error
