@@ -80,7 +80,7 @@ func TestRun(t *testing.T) {
 // checkSample wants figures of a size that can be, on any machine.
 func checkSample(t *testing.T, c *Cell, s *Sample) {
 	t.Helper()
-	if s.Rate < 10 || s.P50 <= 0 || s.P99 < s.P50 {
+	if s.Rate <= 0 || s.P50 <= 0 || s.P99 < s.P50 {
 		t.Errorf("%s × %d: rate %v, p50 %v, p99 %v", c.Model, c.Conns, s.Rate, s.P50, s.P99)
 	}
 	between := func(name string, v *float64, least, most float64) {

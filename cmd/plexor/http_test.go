@@ -147,7 +147,7 @@ func TestBenchWebSocket(t *testing.T) {
 		{[]string{ws + "/x", "--depth=4", "--header=Origin: " + plain.URL, "--protocol=b", "--protocol=a"}, 0,
 			"in frames (websocket)"},
 		{[]string{ws, "--deflate", "--text", "--size=1000"}, 0, "permessage-deflate"},
-		{[]string{wss + "/", "--insecure", "--rate=1000"}, 0, ""},
+		{[]string{wss + "/", "--insecure", "--rate=1000", "--timeout=1m"}, 0, ""},
 		{[]string{ws, "--reconnect", "--conns=2"}, 0, ""},
 		{[]string{ws, "--header=Origin: http://evil.example"}, 1, "status 403"},
 		{[]string{ws, "--frame=line"}, 2, "frame"},
