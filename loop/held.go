@@ -22,27 +22,59 @@ func (e *HeldError) Error() string {
 }
 
 // Close asks every patienceLook whether a loop that is to end has made a turn or closed a connection. One that has done
-// neither for patienceLooks of them, which is a second, is held: no less, for a busy machine may keep a good handler
-// from running. Looks are counted, not time: if all of the process is stopped, none are made.
+// neither for patienceLooks of them, which is a second, is held, unless what it lacks is a processor.
 const (
 	patienceLook  = 20 * time.Millisecond
 	patienceLooks = 50
+	starvedLooks  = 60 * patienceLooks // for one that gets none: a minute
 )
+
+// A patience is how long a loop has done nothing, for who waits for it. Looks are counted, not time: if all of the
+// process is stopped, none are made.
+type patience struct {
+	loop    *Loop
+	looks   int
+	starved starvation
+	ask     int // from how many looks on to ask what holds it, which costs something
+}
+
+func (p *patience) reset() { p.looks, p.starved, p.ask = 0, starvation{}, patienceLooks }
+
+// over is called for each look at a loop that has done nothing since the last. It is true if the loop is held: a
+// machine with more to do than processors may keep a good handler from running, but not one that is blocked.
+func (p *patience) over() bool {
+	p.looks++
+	waited := p.starved.look(p.loop.thread.Load(), patienceLook)
+	if p.looks < p.ask {
+		return false
+	}
+	p.ask = 2 * p.looks
+	if p.looks-int(waited/patienceLook) >= patienceLooks || p.looks >= starvedLooks {
+		return true
+	}
+	h, _ := p.loop.holder()
+	return h.Blocked
+}
 
 // awaitEnd waits for the end of a loop that beginClose was called for, by the system's time: it is not the loop that
 // waits.
 func (l *Loop) awaitEnd() error {
 	looks := wait.NewPulse(patienceLook)
 	defer looks.Stop()
-	turn, conns, same := l.turn.Load(), l.stats.conns.Load(), 0
+	turn, conns, p := l.turn.Load(), l.stats.conns.Load(), patience{loop: l, ask: patienceLooks}
 	for looks.Next(l.done) {
+		if l.handled.Load() { // nothing of it can be held any more
+			<-l.done
+			return nil
+		}
 		if l.holding.Load() != nil { // another Close has given up
 			<-l.held
 			return l.holding.Load()
 		}
 		if t, n := l.turn.Load(), l.stats.conns.Load(); t != turn || n != conns {
-			turn, conns, same = t, n, 0
-		} else if same++; same >= patienceLooks {
+			turn, conns = t, n
+			p.reset()
+		} else if p.over() {
 			return l.letGo()
 		}
 	}
@@ -78,10 +110,12 @@ func (l *Loop) TryDo(f func()) error {
 func (l *Loop) tryFor(d *doing, over <-chan struct{}) {
 	looks := wait.NewPulse(patienceLook)
 	defer looks.Stop()
-	for turn, same := l.turn.Load(), 0; looks.Next(over); {
+	turn, p := l.turn.Load(), patience{loop: l, ask: patienceLooks}
+	for looks.Next(over) {
 		if t := l.turn.Load(); t != turn {
-			turn, same = t, 0
-		} else if same++; same >= patienceLooks {
+			turn = t
+			p.reset()
+		} else if p.over() {
 			h, _ := l.holder()
 			d.end(&HeldError{At: stack.At(h.Stack), Stack: h.Stack})
 			return

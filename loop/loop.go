@@ -58,6 +58,7 @@ type Loop struct {
 	table      sync.Mutex    // held to change conns, socks and handed, and by others than the loop's goroutine to read it
 	held       chan struct{} // closed when Close has given up on a handler that holds the loop
 	holding    atomic.Pointer[HeldError]
+	handled    atomic.Bool // it has ended but for what is its own: no handler runs any more
 	doing      doings
 	parked     atomic.Bool // waiting, or about to: a post must wake
 	posted     postQueue
@@ -376,6 +377,7 @@ func (l *Loop) end() {
 			}
 			l.finishTurn()
 		}
+		l.handled.Store(true)
 		if l.step != nil {
 			l.step()
 		}

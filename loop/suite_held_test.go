@@ -230,3 +230,30 @@ func refuses(t *testing.T, a sock.Addr) {
 		return a.Scheme == "udp" && errors.Is(err, syscall.ECONNREFUSED)
 	})
 }
+
+// A slowEnd is a clock that takes longer to be left than Close waits for a loop that does nothing.
+type slowEnd struct{ *loop.ManualClock }
+
+func (s slowEnd) OnStep(wake func()) func() {
+	cancel := s.ManualClock.OnStep(wake)
+	return func() { <-time.After(1500 * time.Millisecond); cancel() }
+}
+
+// TestCloseWaitsForItsOwn: what is left of the end of a loop when all handlers have run is waited for, however long a
+// busy machine makes it take: no handler holds the loop then.
+func TestCloseWaitsForItsOwn(t *testing.T) {
+	t.Parallel()
+	l, err := loop.New(loop.Options{Driver: "poll", Clock: slowEnd{loop.NewManualClock(time.Now())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go l.Run()
+	if err := l.Do(func() {}); err != nil { // it runs
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- l.Close() }()
+	if err := recv(t, "Close", ended); err != nil {
+		t.Error(err)
+	}
+}
