@@ -78,7 +78,8 @@ func handlers(handler func(o websocket.Options) http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for path, d := range map[string]*websocket.Deflate{"/": nil, "/deflate": {Threshold: 1},
 		"/windows": {Threshold: 1, SendWindow: true, ReceiveWindow: true}} {
-		o := websocket.Options{Deflate: d, Protocols: []string{"chat", "echo"}, CloseWait: time.Minute}
+		o := websocket.Options{Deflate: d, Protocols: []string{"chat", "echo"}, CloseWait: time.Minute,
+			MessageWait: 10 * time.Minute}
 		mux.Handle(path, handler(o))
 	}
 	return mux
