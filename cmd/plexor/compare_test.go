@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -147,7 +148,8 @@ func TestCompareInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(stderr)
+	var said strings.Builder
+	lines := bufio.NewScanner(io.TeeReader(stderr, &said))
 	for lines.Scan() {
 		if strings.HasPrefix(lines.Text(), "1/6") {
 			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
@@ -156,7 +158,7 @@ func TestCompareInterrupted(t *testing.T) {
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("it ended with %v: %s", err, said.String())
 	}
 	if !strings.Contains(stdout.String(), "ended early: ") {
 		t.Errorf("standard output does not say that it ended early:\n%s", stdout.String())
