@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -114,33 +113,6 @@ func TestSmallWindow(t *testing.T) {
 	x.want()
 	x.in(wire.ACK, 1, 2201, "", window(65535))
 	x.want(". 2201:3201 ack 1") // and Nagle keeps the rest
-}
-
-// TestRandom is many exchanges over paths that change by the seed: every byte compared, nothing left behind.
-func TestRandom(t *testing.T) {
-	n := uint64(200)
-	if testing.Short() {
-		n = 20
-	}
-	for seed := range n {
-		rnd := rand.New(rand.NewPCG(seed, 77))
-		p := path{delay: time.Duration(rnd.Int64N(int64(100 * time.Millisecond))),
-			loss:   rnd.Float64() * 0.1 * float64(rnd.IntN(2)),
-			double: rnd.Float64() * 0.1 * float64(rnd.IntN(2)), rate: rnd.IntN(2) * (100000 + rnd.IntN(1e7))}
-		if rnd.IntN(3) == 0 {
-			p.jitter = time.Duration(1 + rnd.Int64N(int64(50*time.Millisecond)))
-		}
-		o := func() Options {
-			return Options{Reno: rnd.IntN(2) == 0, MTU: 576 + rnd.IntN(9000),
-				Limits: Limits{SendBuffer: 1000 + rnd.IntN(300000), ReceiveBuffer: 1000 + rnd.IntN(300000), UserTimeout: time.Hour}}
-		}
-		s := newSim(t, seed, p, o(), o())
-		size := func() int { return 1 + rnd.IntN(1<<rnd.IntN(19)) }
-		exchange(t, s, noise(rnd, size()), noise(rnd, size()), 1+rnd.IntN(100000))
-		if t.Failed() {
-			t.Fatalf("seed %d: %+v", seed, p)
-		}
-	}
 }
 
 // TestReplay holds that a run with the same seed is the same, segment for segment.

@@ -47,6 +47,8 @@ type sim struct {
 	t       testing.TB
 	now     time.Duration
 	a, b    *Stack
+	addrs   [2]netip.Addr // theirs
+	wake    time.Duration // when an application has something to do
 	air     air
 	order   int
 	path    path
@@ -60,7 +62,7 @@ type sim struct {
 }
 
 func newSim(t testing.TB, seed uint64, p path, a, b Options) *sim {
-	s := &sim{t: t, path: p, rnd: rand.New(rand.NewPCG(seed, 1))}
+	s := &sim{t: t, path: p, rnd: rand.New(rand.NewPCG(seed, 1)), addrs: [2]netip.Addr{addrA, addrB}, wake: off}
 	for i, o := range []*Options{&a, &b} {
 		o.Random = rand.New(rand.NewPCG(seed, uint64(2+i))).Uint64
 	}
@@ -74,18 +76,23 @@ func (s *sim) put(g *Segment) {
 	if s.keep {
 		s.seen = append(s.seen, g.Src.String()+" "+g.TCP.String())
 	}
+	dropped := s.drop != nil && s.drop(&g.TCP, g.Src) // which may change it as well
 	b, err := g.TCP.Append(nil, g.Src, g.Dst)
 	if err != nil {
 		s.t.Fatalf("%v: %v", &g.TCP, err)
 	}
 	mtu := s.a.mtu
-	if g.Src == addrB {
+	if g.Src == s.addrs[1] {
 		mtu = s.b.mtu
 	}
-	if n := 20 + len(b); n > mtu {
+	header := 20
+	if g.Src.Is6() {
+		header = 40
+	}
+	if n := header + len(b); n > mtu {
 		s.t.Fatalf("%v: a packet of %d bytes on a link with an MTU of %d", &g.TCP, n, mtu)
 	}
-	if s.drop != nil && s.drop(&g.TCP, g.Src) || s.rnd.Float64() < s.path.loss {
+	if dropped || s.rnd.Float64() < s.path.loss {
 		return
 	}
 	tos := g.TOS
@@ -101,7 +108,7 @@ func (s *sim) put(g *Segment) {
 		leave := s.now
 		if s.path.rate > 0 {
 			i := 0
-			if g.Src == addrB {
+			if g.Src == s.addrs[1] {
 				i = 1
 			}
 			s.free[i] = max(s.free[i], s.now) + time.Duration(len(b)+40)*time.Second/time.Duration(s.path.rate)
@@ -124,7 +131,7 @@ func (s *sim) flush() {
 // step goes on to the next thing that happens. It is false where nothing does, before the time until.
 func (s *sim) step(until time.Duration) bool {
 	s.flush()
-	next := off
+	next := s.wake
 	if len(s.air) > 0 {
 		next = s.air[0].at
 	}
@@ -141,7 +148,7 @@ func (s *sim) step(until time.Duration) bool {
 	for len(s.air) > 0 && s.air[0].at <= s.now {
 		p := heap.Pop(&s.air).(packet)
 		to := s.b
-		if p.dst == addrA {
+		if p.dst == s.addrs[0] {
 			to = s.a
 		}
 		to.Input(s.now, Envelope{Src: p.src, Dst: p.dst, TOS: p.tos}, p.b)
@@ -162,20 +169,35 @@ func (s *sim) run(d time.Duration) {
 // connect opens a connection from a to b.
 func (s *sim) connect() (c, d *Conn) {
 	s.t.Helper()
-	l, err := s.b.Listen(netip.AddrPortFrom(addrB, 80), 0)
+	l, err := s.b.Listen(netip.AddrPortFrom(s.addrs[1], 80), 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if c, err = s.a.Dial(s.now, netip.AddrPortFrom(addrA, 0), netip.AddrPortFrom(addrB, 80)); err != nil {
+	if c, err = s.a.Dial(s.now, netip.AddrPortFrom(s.addrs[0], 0), netip.AddrPortFrom(s.addrs[1], 80)); err != nil {
 		s.t.Fatal(err)
 	}
-	for until := s.now + time.Minute; d == nil && s.step(until); {
+	for until := s.now + time.Hour; d == nil && s.step(until); {
 		d = l.Accept()
 	}
 	if d == nil || c.State() != Established || d.State() != Established {
 		s.t.Fatalf("%v: %v, %v, %v", s.now, c.State(), c.Err(), d)
 	}
 	return c, d
+}
+
+// nothingLeft holds that both stacks are as they were before a connection, and that neither was sent what is not well
+// formed.
+func (s *sim) nothingLeft() {
+	s.t.Helper()
+	for _, k := range []*Stack{s.a, s.b} {
+		if len(k.conns) != 0 || k.pool.used != 0 || len(k.waiting) != 0 || len(k.queue) != 0 {
+			s.t.Errorf("left behind: %d connections, %d pages, %d that wait, %d timers", len(k.conns), k.pool.used,
+				len(k.waiting), len(k.queue))
+		}
+		if k.Refused.Malformed+k.Refused.Checksum != 0 {
+			s.t.Errorf("%+v", k.Refused)
+		}
+	}
 }
 
 // holdPipe holds that what is counted to be in flight is the sum of the records.

@@ -75,15 +75,7 @@ func exchange(t testing.TB, s *sim, toB, toA []byte, read int) {
 		t.Fatal("the bytes are not those that were sent")
 	}
 	s.run(3 * time.Hour)
-	for _, k := range []*Stack{s.a, s.b} {
-		if len(k.conns) != 0 || k.pool.used != 0 || len(k.waiting) != 0 || len(k.queue) != 0 {
-			t.Errorf("left behind: %d connections, %d pages, %d that wait, %d timers", len(k.conns), k.pool.used,
-				len(k.waiting), len(k.queue))
-		}
-		if k.Refused.Malformed+k.Refused.Checksum != 0 {
-			t.Errorf("%+v", k.Refused)
-		}
-	}
+	s.nothingLeft()
 	if c.Err() != nil || d.Err() != nil || c.State() != Closed || d.State() != Closed {
 		t.Errorf("at the end: %v %v, %v %v", c.State(), c.Err(), d.State(), d.Err())
 	}
