@@ -65,6 +65,7 @@ var scripts = []both{
 	{"bothFastRetransmit", setup{reno: true}, bothFastRetransmit},
 	{"bothRACK", setup{}, bothRACK},
 	{"bothTailLoss", setup{}, bothTailLoss},
+	{"bothProbeOverWindow", setup{}, bothProbeOverWindow},
 	{"bothUrgent", setup{}, bothUrgent},
 	{"bothWriteUrgent", setup{}, bothWriteUrgent},
 	{"bothKeepAlive", setup{keepAlive: time.Second}, bothKeepAlive},

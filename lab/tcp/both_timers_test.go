@@ -143,6 +143,29 @@ func bothTailLoss(x *script) {
 	}
 }
 
+// bothProbeOverWindow has congestion told while four segments are on their way, and then silence: the probe of the tail
+// comes though the window that is left allows nothing (RFC 8985, section 7.3).
+func bothProbeOverWindow(x *script) {
+	x.listen()
+	x.in(wire.SYN|wire.ECE|wire.CWR, 0, 0, "", sackOK)
+	x.want("S.E 0:1 ack 1")
+	x.in(wire.ACK, 1, 1, "")
+	x.take()
+	x.s.noDelay(true)
+	for n := range 3 { // so that the round trip is known
+		x.write("x")
+		x.want(". " + itoa(n+1) + ":" + itoa(n+2) + " ack 1 x")
+		x.pass(50 * ms)
+		x.in(wire.ACK, 1, n+2, "")
+	}
+	x.write(times(4000))
+	x.want(". 4:1004 ack 1", ". 1004:2004 ack 1", ". 2004:3004 ack 1", ". 3004:4004 ack 1")
+	x.in(wire.ACK|wire.ECE, 1, 1004, "")
+	x.wantIn(0, 350*ms, ". 3004:4004 ack 1")
+	x.in(wire.ACK, 1, 4004, "")
+	x.state("ESTABLISHED")
+}
+
 func bothKeepAlive(x *script) {
 	x.accept()
 	x.wantIn(time.Second, time.Second, ". 0:0 ack 1")

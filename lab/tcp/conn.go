@@ -98,7 +98,7 @@ type Conn struct {
 	dups           int // duplicate acknowledgments, where there is no SACK
 	recover        Seq // where recovery ends: what was sent when it began
 	recovering     bool
-	atOnce         bool // the first retransmission of a recovery goes out whatever is in flight
+	atOnce         bool // the next retransmission goes out whatever is in flight: of a recovery, or of a probe
 	limited        bool // at the last Flush all that the congestion window allows was on its way
 	small          bool // a small segment goes out, as the window has not grown for long
 	rack           rack

@@ -45,7 +45,7 @@ func (c *Conn) timedOut(now time.Duration) {
 	last := &c.records[len(c.records)-1]
 	if c.sack && !c.recovering && !c.tlp && c.timeouts == 0 && c.rtt.smooth > 0 && c.state.synchronized() &&
 		last.flags&(sacked|lost) == 0 && now-last.sent < c.rtt.after(0) {
-		c.tlp = true
+		c.tlp, c.atOnce = true, true // whatever is in flight: nothing else would come after it (RFC 8985, section 7.3)
 		c.flag(last, last.flags|lost)
 		c.mark()
 		return
