@@ -15,6 +15,10 @@ type Options struct {
 	Random  func() uint64 // ports, identifiers, times that are spread: a stream of the seed, or the system's generator
 	TCP     tcp.Options   // Random is the host's where it is nil
 	Forward bool          // a router: packets to others go on
+	TTL     uint8         // and hop limit, of what this host sends: 64 at 0 (RFC 9293, MUST-49)
+	// SourceRoutes has TCP get segments that have come by a loose or strict source route, whose end is this host, and
+	// answer by the way back (RFC 9293, section 3.9.2.1). RFC 7126 advises against it.
+	SourceRoutes bool
 }
 
 // A Host is a machine with network cards: IP and what stands on it. It is for one goroutine at a time.
@@ -39,6 +43,8 @@ type Host struct {
 	limits     Limits
 	random     func() uint64
 	forward    bool
+	ttl        uint8
+	routed     bool // source routes are taken
 	tcp        *tcp.Stack
 	interfaces []*Interface
 	routes     []Route
@@ -70,7 +76,11 @@ type frame struct {
 
 // New makes a host without interfaces: it reaches itself alone.
 func New(o Options) *Host {
-	h := &Host{limits: o.Limits.filled(), random: o.Random, forward: o.Forward}
+	h := &Host{limits: o.Limits.filled(), random: o.Random, forward: o.Forward, ttl: o.TTL,
+		routed: o.SourceRoutes}
+	if h.ttl == 0 {
+		h.ttl = defaultTTL
+	}
 	if o.TCP.Random == nil {
 		o.TCP.Random = o.Random
 	}

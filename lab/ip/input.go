@@ -16,7 +16,8 @@ type incoming struct {
 	tos, ttl uint8
 	raw      []byte // the packet, or its first fragment: what an ICMP error quotes
 	payload  []byte
-	offset   int  // of payload in raw, where it is not put together
+	offset   int // of payload in raw, where it is not put together
+	via      []netip.Addr
 	group    bool // to more hosts than one, by its address or that of its frame
 }
 
@@ -32,11 +33,12 @@ func (h *Host) input4(now time.Duration, i *Interface, b []byte, group bool) {
 		h.Dropped.Martian++
 		return
 	}
-	if sourceRouted(ip.Options) {
+	via, passed := sourceRouted(ip.Options)
+	if via != nil && !(h.routed && passed && ip.Protocol == wire.ProtoTCP) {
 		h.Dropped.SourceRoutes++
 		return
 	}
-	p := incoming{i: i, src: ip.Src, dst: ip.Dst, protocol: ip.Protocol, tos: ip.TOS, ttl: ip.TTL, raw: b,
+	p := incoming{via: via, i: i, src: ip.Src, dst: ip.Dst, protocol: ip.Protocol, tos: ip.TOS, ttl: ip.TTL, raw: b,
 		payload: ip.Payload, offset: header, group: group}
 	switch {
 	case i != nil && (i.broadcast(ip.Dst) || ip.Dst == allHosts):
@@ -72,13 +74,23 @@ func (h *Host) martian4(i *Interface, ip *wire.IPv4) bool {
 		h.mine(src) || src.As4()[0] == 0 && src != netip.IPv4Unspecified() || ip.Dst.IsUnspecified()
 }
 
-func sourceRouted(o wire.IPv4Options) bool {
+// sourceRouted is the source route of a packet, in the order in which it passes the hosts; nil where it has none.
+// passed says that it has passed all of them. A second one is not looked for: RFC 791, section 3.1 has one at most.
+func sourceRouted(o wire.IPv4Options) (via []netip.Addr, passed bool) {
 	for opt, rest, ok := o.Next(); ok; opt, rest, ok = rest.Next() {
-		if opt.Type == wire.IPv4OptLooseRoute || opt.Type == wire.IPv4OptStrictRoute {
-			return true
+		if opt.Type != wire.IPv4OptLooseRoute && opt.Type != wire.IPv4OptStrictRoute {
+			continue
 		}
+		via = []netip.Addr{}
+		if len(opt.Data) == 0 {
+			return via, false
+		}
+		for rest := opt.Data[1:]; len(rest) >= 4; rest = rest[4:] {
+			via = append(via, netip.AddrFrom4([4]byte(rest)))
+		}
+		return via, int(opt.Data[0]) > len(opt.Data)+2
 	}
-	return false
+	return nil, false
 }
 
 // forward4 sends a packet to another host on, where this host is a router (RFC 1812, section 5).
@@ -121,7 +133,7 @@ func (h *Host) deliver(now time.Duration, p *incoming) {
 	case p.protocol == wire.ProtoTCP && p.group:
 		h.Dropped.Strange++ // MUST-57 of RFC 9293
 	case p.protocol == wire.ProtoTCP:
-		h.tcp.Input(now, tcp.Envelope{Src: p.src, Dst: p.dst, TOS: p.tos}, p.payload)
+		h.tcp.Input(now, tcp.Envelope{Src: p.src, Dst: p.dst, TOS: p.tos, Via: p.via}, p.payload)
 	case p.protocol == wire.ProtoUDP:
 		h.inputUDP(now, p)
 	case p.protocol == wire.ProtoICMPv4 && p.dst.Is4():

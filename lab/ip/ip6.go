@@ -295,6 +295,10 @@ func (h *Host) inputICMP6(now time.Duration, p *incoming) {
 		}
 		h.advised(now, p.src, m.Payload, a, 0)
 	case wire.ICMPv6PacketTooBig:
+		if m.Rest < leastMTU6 { // no link of IPv6 has that: RFC 8201, section 4
+			h.Dropped.Advice++
+			return
+		}
 		h.advised(now, p.src, m.Payload, tcp.TooBig, int(min(m.Rest, 65535)))
 	case wire.ICMPv6TimeExceeded:
 		h.advised(now, p.src, m.Payload, tcp.TimeExceeded, 0)

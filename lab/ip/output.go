@@ -14,7 +14,7 @@ type outgoing struct {
 	src, dst netip.Addr
 	protocol wire.Protocol
 	tos      uint8
-	ttl      uint8 // 0: defaultTTL
+	ttl      uint8 // 0: the host's
 	whole    bool  // it may not be cut
 	payload  []byte
 	segment  *tcp.Segment // in place of payload
@@ -38,7 +38,7 @@ func (o *outgoing) append(b []byte) ([]byte, error) {
 func (h *Host) output(now time.Duration, o *outgoing) error {
 	i, next := o.i, o.dst
 	if o.ttl == 0 {
-		o.ttl = defaultTTL
+		o.ttl = h.ttl
 	}
 	if i == nil {
 		if h.mine(o.dst) {

@@ -79,7 +79,7 @@ func TestQuotes(t *testing.T) {
 	}
 }
 
-// TestLeastPath has a packet too big that tells an MTU of 100.
+// TestLeastPath has a packet too big that tells an MTU of 100, which no link has, and then one of 1280.
 func TestLeastPath(t *testing.T) {
 	m := newMark(t, Limits{}).knows()
 	s, err := m.h.DialUDP(port("[2001:db8::2]:9"))
@@ -91,12 +91,18 @@ func TestLeastPath(t *testing.T) {
 	ip := wire.IPv6{HopLimit: 9, Next: wire.ProtoUDP, Protocol: wire.ProtoUDP, Src: families[1].a, Dst: families[1].b,
 		Payload: data}
 	quote, _ := ip.Append(nil)
-	e := wire.ICMPv6{Type: wire.ICMPv6PacketTooBig, Rest: 100, Payload: quote}
-	b, _ := e.Append(nil, addr("2001:db8::9"), families[1].a)
-	m.ip6(wire.IPv6{Next: wire.ProtoICMPv6, Protocol: wire.ProtoICMPv6, Src: addr("2001:db8::9"), Dst: families[1].a,
-		Payload: b})
-	if mtu := m.h.paths.mtu(families[1].b); mtu != leastMTU6 {
-		t.Errorf("a path has an MTU of %d", mtu)
+	for n, told := range []uint32{100, leastMTU6 - 1, leastMTU6} {
+		e := wire.ICMPv6{Type: wire.ICMPv6PacketTooBig, Rest: told, Payload: quote}
+		b, _ := e.Append(nil, addr("2001:db8::9"), families[1].a)
+		m.ip6(wire.IPv6{Next: wire.ProtoICMPv6, Protocol: wire.ProtoICMPv6, Src: addr("2001:db8::9"), Dst: families[1].a,
+			Payload: b})
+		want := 65535
+		if told == leastMTU6 {
+			want = leastMTU6
+		}
+		if mtu := m.h.paths.mtu(families[1].b); mtu != want || m.h.Dropped.Advice != min(n+1, 2) {
+			t.Errorf("after a message of %d a path has an MTU of %d, and %d were dropped", told, mtu, m.h.Dropped.Advice)
+		}
 	}
 	if err := s.Send(m.now, text(1300)); err != nil {
 		t.Fatal(err)

@@ -65,6 +65,7 @@ func newRig(t *testing.T, seed uint64, faults link.Options, mtu int, o HostOptio
 		o.In, o.Out = line(1), line(0)
 	}
 	o.TCP.Limits.MSL = 50 * time.Millisecond // so that the last wait is over soon
+	o.TCP.Limits.FinWait = 5 * time.Second   // and that for a peer that has reset, if the reset was lost
 	k, h := r.four, r.six
 	o.Addrs = []netip.Prefix{k[1], h[1]}
 	var err error

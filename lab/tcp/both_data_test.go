@@ -32,16 +32,20 @@ func (x *script) equal(got, want string) {
 }
 
 func bothMSS(x *script)        { x.equal(firstSegment(x, mss(1000)), ". 1:1001 ack 1") }
-func bothMSSDefault(x *script) { x.equal(firstSegment(x), ". 1:537 ack 1") } // MUST-15
-func bothMSSLarge(x *script)   { x.equal(firstSegment(x, mss(9000)), ". 1:1461 ack 1") }
+func bothMSSDefault(x *script) { x.equal(firstSegment(x), of(x, ". 1:537 ack 1", ". 1:1221 ack 1")) } // MUST-15
+func bothMSSLarge(x *script) {
+	x.equal(firstSegment(x, mss(9000)), ". 1:"+itoa(x.full()+1)+" ack 1")
+}
 
 func bothMSSTiny(x *script) {
 	got := firstSegment(x, mss(1))
-	x.either("smallest MSS of a peer", func() { x.equal(got, ". 1:89 ack 1") }, func() { x.equal(got, ". 1:49 ack 1") })
+	x.either("smallest MSS of a peer", func() { x.equal(got, ". 1:89 ack 1") },
+		func() { x.equal(got, ". 1:49 ack 1") })
 }
 
 func bothOptionsOfSYN(x *script) {
-	if o := optionsOf(x.dial()); !o.HasMSS || o.MSS != 1460 || !o.HasScale || !o.SACKPermitted || !o.HasTimestamps {
+	o := optionsOf(x.dial())
+	if !o.HasMSS || int(o.MSS) != x.full() || !o.HasScale || !o.SACKPermitted || !o.HasTimestamps {
 		x.t.Errorf("the SYN offers %+v", o) // MUST-14, MUST-67
 	}
 }
@@ -85,14 +89,15 @@ func bothNagle(x *script) {
 
 func bothDelayedAck(x *script) {
 	x.accept()
-	x.in(wire.ACK, 1, 1, times(1460))
-	x.in(wire.ACK, 1461, 1, times(1460))
-	x.want(". 1:1 ack 2921") // every second full segment
-	x.in(wire.ACK, 2921, 1, "ask")
+	n := x.full()
+	x.in(wire.ACK, 1, 1, times(n))
+	x.in(wire.ACK, n+1, 1, times(n))
+	x.want(". 1:1 ack " + itoa(2*n+1)) // every second full segment
+	x.in(wire.ACK, 2*n+1, 1, "ask")
 	x.write("answer")
-	x.want(". 1:7 ack 2924 answer") // it travels with data
-	x.in(wire.ACK, 2924, 7, "one")
-	x.wantIn(40*ms, 40*ms, ". 7:7 ack 2927") // MUST-40
+	x.want(". 1:7 ack " + itoa(2*n+4) + " answer") // it travels with data
+	x.in(wire.ACK, 2*n+4, 7, "one")
+	x.wantIn(40*ms, 40*ms, ". 7:7 ack "+itoa(2*n+7)) // MUST-40
 }
 
 func bothOutOfOrder(x *script) {

@@ -79,6 +79,28 @@ var scripts = []both{
 	{"bothECNAccept", setup{}, bothECNAccept},
 	{"bothECNDial", setup{ecn: true}, bothECNDial},
 	{"bothBlackHole", setup{mtuProbes: true}, bothBlackHole},
+	{"bothOthersISN", setup{}, bothOthersISN},
+	{"bothGivesUpSYN", setup{minutes: true}, bothGivesUpSYN},
+	{"bothGoesOn", setup{minutes: true}, bothGoesOn},
+	{"bothLastWait", setup{minutes: true}, bothLastWait},
+	{"bothTimeWaitStamp", setup{}, bothTimeWaitStamp},
+	{"bothKeepAliveDefault", setup{}, bothKeepAliveDefault},
+	{"bothUrgentLeft", setup{}, bothUrgentLeft},
+	{"bothListenWhileOpening", setup{}, bothListenWhileOpening},
+	{"bothLocalAddress", setup{}, bothLocalAddress},
+	{"bothSourceAddress", setup{}, bothSourceAddress},
+	{"bothDialGroup", setup{}, bothDialGroup},
+	{"bothTTL", setup{ttl: 9}, bothTTL},
+	{"bothStalled", setup{}, bothStalled},
+	{"bothPush", setup{}, bothPush},
+	{"bothOptionsWellFormed", setup{}, bothOptionsWellFormed},
+	{"bothBacklog", setup{backlog: 1}, bothBacklog},
+	{"bothShutAfterClose", setup{late: true}, bothShutAfterClose},
+	{"bothChallengeLimit", setup{late: true}, bothChallengeLimit},
+	{"bothAdviceTold", setup{}, bothAdviceTold},
+	{"bothLeastMTU", setup{}, bothLeastMTU},
+	{"bothRouteBack", setup{only4: true, routes: true}, bothRouteBack},
+	{"bothRouteGiven", setup{only4: true, routes: true}, bothRouteGiven},
 }
 
 func bothResetToNobody(x *script) {
@@ -119,7 +141,7 @@ func bothIllegalOption(x *script) {
 
 func bothGroupAddress(x *script) {
 	x.listen()
-	for _, from := range []string{"224.0.0.1", "255.255.255.255", "0.0.0.0"} {
+	for _, from := range of(x, []string{"224.0.0.1", "255.255.255.255", "0.0.0.0"}, []string{"ff02::1", "::"}) {
 		src := netip.MustParseAddr(from)
 		x.judge.injectFrom(src, x.bytes(src, wire.SYN, 0, 0, ""))
 	}

@@ -54,7 +54,7 @@ func bothUserTimeout(x *script) {
 func bothSlowStart(x *script) {
 	x.accept()
 	x.s.noDelay(true)
-	x.write(times(60000))
+	x.write(times(36000))
 	for n := range 10 { // RFC 6928
 		x.want(". " + itoa(1000*n+1) + ":" + itoa(1000*n+1001) + " ack 1")
 	}
@@ -72,7 +72,7 @@ func bothSlowStart(x *script) {
 func bothSlowStartAtOnce(x *script) {
 	x.accept()
 	x.s.noDelay(true)
-	x.write(times(60000))
+	x.write(times(36000))
 	for n := range 10 {
 		x.want(". " + itoa(1000*n+1) + ":" + itoa(1000*n+1001) + " ack 1")
 	}
@@ -195,24 +195,58 @@ func bothTOS(x *script) {
 	}
 }
 
+// An advice is an ICMP error, in either family.
+type advice struct {
+	kind  wire.ICMPv4Type
+	code  uint8
+	rest  uint32
+	six   wire.ICMPv6Type
+	code6 uint8
+}
+
 // advise brings an ICMP error about the TCP's segment with this number.
-func (x *script) advise(kind wire.ICMPv4Type, code uint8, rest uint32, seq int) {
+func (x *script) advise(a advice, seq int) {
 	x.t.Helper()
 	h := wire.TCP{SrcPort: x.local, DstPort: x.remote, Seq: x.iss + uint32(seq), Flags: wire.ACK}
 	b, err := h.Append(nil, x.judge.addr(), x.judge.peer())
-	if err == nil {
-		p := wire.IPv4{Src: x.judge.addr(), Dst: x.judge.peer(), Protocol: wire.ProtoTCP, TTL: 64, Payload: b}
-		b, err = p.Append(nil)
+	if err != nil {
+		x.t.Fatal(err)
 	}
-	if err == nil {
+	if x.six {
+		p := wire.IPv6{Src: x.judge.addr(), Dst: x.judge.peer(), Next: wire.ProtoTCP, Protocol: wire.ProtoTCP, HopLimit: 64,
+			Payload: b}
+		m := wire.ICMPv6{Type: a.six, Code: a.code6, Rest: a.rest}
+		if m.Payload, err = p.Append(nil); err == nil {
+			b, err = m.Append(nil, x.judge.peer(), x.judge.addr())
+		}
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		x.judge.inject(wire.ProtoICMPv6, 0, b)
+		return
+	}
+	p := wire.IPv4{Src: x.judge.addr(), Dst: x.judge.peer(), Protocol: wire.ProtoTCP, TTL: 64, Payload: b}
+	if b, err = p.Append(nil); err == nil {
 		binary.BigEndian.PutUint16(b[2:], 1500) // it was longer
-		m := wire.ICMPv4{Type: kind, Code: code, Rest: rest, Payload: b}
+		m := wire.ICMPv4{Type: a.kind, Code: a.code, Rest: a.rest, Payload: b}
 		b, err = m.Append(nil)
 	}
 	if err != nil {
 		x.t.Fatal(err)
 	}
 	x.judge.inject(wire.ProtoICMPv4, 0, b)
+}
+
+var (
+	netUnreachable = advice{kind: wire.ICMPv4Unreachable, code: wire.ICMPv4NetUnreachable, six: wire.ICMPv6Unreachable,
+		code6: wire.ICMPv6NoRoute}
+	portUnreachable = advice{kind: wire.ICMPv4Unreachable, code: wire.ICMPv4PortUnreachable, six: wire.ICMPv6Unreachable,
+		code6: wire.ICMPv6PortUnreachable}
+)
+
+func tooBig(mtu uint32) advice {
+	return advice{kind: wire.ICMPv4Unreachable, code: wire.ICMPv4FragmentationNeeded, rest: mtu,
+		six: wire.ICMPv6PacketTooBig}
 }
 
 // bothAdvice says what must not end a connection (MUST-56).
@@ -222,12 +256,33 @@ func bothAdvice(x *script) {
 	x.want(". 1:2 ack 1 a")
 	for code := range uint8(6) {
 		if code != wire.ICMPv4FragmentationNeeded {
-			x.advise(wire.ICMPv4Unreachable, code, 0, 1)
+			x.advise(advice{kind: wire.ICMPv4Unreachable, code: code, six: wire.ICMPv6Unreachable, code6: code}, 1)
 		}
 	}
-	x.advise(wire.ICMPv4TimeExceeded, 0, 0, 1)
-	x.advise(wire.ICMPv4Parameter, 0, 0, 1)
-	x.advise(wire.ICMPv4SourceQuench, 0, 0, 1) // MUST-55
+	x.advise(advice{kind: wire.ICMPv4TimeExceeded, six: wire.ICMPv6TimeExceeded}, 1)
+	x.advise(advice{kind: wire.ICMPv4Parameter, six: wire.ICMPv6Parameter}, 1)
+	if !x.six {
+		x.advise(advice{kind: wire.ICMPv4SourceQuench}, 1) // MUST-55
+	}
+	x.state("ESTABLISHED")
+	x.in(wire.ACK, 1, 2, "go on")
+	x.read("go on") // without an error: nobody has asked for any (SHLD-20)
+}
+
+// bothAdviceTold has a program be told of it that has asked for that, and goes on (MUST-47).
+func bothAdviceTold(x *script) {
+	x.accept()
+	x.s.reports()
+	x.write("a")
+	x.want(". 1:2 ack 1 a")
+	for _, a := range []advice{netUnreachable, portUnreachable, // SHLD-25
+		{kind: wire.ICMPv4TimeExceeded, six: wire.ICMPv6TimeExceeded}} {
+		x.advise(a, 1)
+		if !eventually(x.s.advised) {
+			x.t.Errorf("the program is not told of %+v", a)
+		}
+		x.s.reports()
+	}
 	x.state("ESTABLISHED")
 	x.in(wire.ACK, 1, 2, "go on")
 	x.read("go on")
@@ -235,27 +290,48 @@ func bothAdvice(x *script) {
 
 func bothAdviceOfSYN(x *script) {
 	x.dial()
-	x.advise(wire.ICMPv4Unreachable, wire.ICMPv4PortUnreachable, 0, 7) // a guess
+	x.advise(portUnreachable, 7) // a guess
 	x.state("SYN-SENT")
-	x.advise(wire.ICMPv4Unreachable, wire.ICMPv4NetUnreachable, 0, 0)
+	x.advise(netUnreachable, 0)
 	x.either("net unreachable while a connection opens", func() {
 		x.state("SYN-SENT")
-		x.advise(wire.ICMPv4Unreachable, wire.ICMPv4PortUnreachable, 0, 0)
+		x.advise(portUnreachable, 0)
 	}, func() {})
 	x.failed(tcp.ErrUnreachable)
 }
 
 func bothPathMTU(x *script) {
-	x.accept()
+	most := of(x, 1000, 1400)
+	x.accept(mss(uint16(most)))
 	x.s.noDelay(true)
-	x.write(times(2000))
-	x.want(". 1:1001 ack 1", ". 1001:2001 ack 1")
-	x.advise(wire.ICMPv4Unreachable, wire.ICMPv4FragmentationNeeded, 640, 1)
-	x.want(". 1:601 ack 1")
+	x.write(times(2 * most))
+	x.want(". 1:"+itoa(most+1)+" ack 1", ". "+itoa(most+1)+":"+itoa(2*most+1)+" ack 1")
+	x.advise(tooBig(of[uint32](x, 640, 1300)), 1)
+	n := of(x, 600, 1240)
+	x.want(". 1:" + itoa(n+1) + " ack 1")
 	x.pass(50 * ms)
-	x.in(wire.ACK, 1, 2001, "")
-	x.write(times(1200))
-	x.want(". 2001:2601 ack 1", ". 2601:3201 ack 1")
+	end := 2*most + 1
+	x.in(wire.ACK, 1, end, "")
+	x.write(times(2 * n))
+	x.want(". "+itoa(end)+":"+itoa(end+n)+" ack 1", ". "+itoa(end+n)+":"+itoa(end+2*n)+" ack 1")
+}
+
+// bothLeastMTU says that a path takes next to nothing.
+func bothLeastMTU(x *script) {
+	x.accept(mss(1400))
+	x.s.noDelay(true)
+	x.write(times(1400))
+	x.want(". 1:1401 ack 1")
+	x.advise(tooBig(100), 1)
+	least := 1400 // RFC 8201, section 4
+	if !x.six {
+		x.either("least MTU that a message is believed", func() { least = 536 }, func() { least = 512 })
+		x.want(". 1:" + itoa(least+1) + " ack 1")
+		x.pass(50 * ms)
+	}
+	x.in(wire.ACK, 1, 1401, "")
+	x.write(times(least + 1))
+	x.want(". 1401:" + itoa(1401+least) + " ack 1")
 }
 
 func bothECNAccept(x *script) {
@@ -291,8 +367,8 @@ func bothBlackHole(x *script) {
 	x.dial()
 	x.in(wire.SYN|wire.ACK, 0, 1, "", mss(1460))
 	x.want(". 1:1 ack 1")
-	x.write(times(1460))
-	x.want(". 1:1461 ack 1")
+	x.write(times(x.full()))
+	x.want(". 1:" + itoa(x.full()+1) + " ack 1")
 	for end := x.judge.now() + 8*time.Second; ; {
 		h, ok := x.get(4 * time.Second)
 		if !ok || h.at > end {

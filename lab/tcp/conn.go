@@ -110,6 +110,7 @@ type Conn struct {
 	urgentOut   Seq // SND.UP: the first byte that is not urgent
 	urgentSends bool
 	userTimeout time.Duration
+	keepEvery   time.Duration // the connection's own keep-alive; 0: the limits', off: none
 	tos         uint8
 	advice      Advice
 	route       *route // nil: none
@@ -173,6 +174,24 @@ func (c *Conn) SetBuffers(send, receive int) {
 
 // SetUserTimeout sets R2, how long what was sent may stay unacknowledged (MUST-21); 0 is the limits'.
 func (c *Conn) SetUserTimeout(d time.Duration) { c.userTimeout = d }
+
+// SetKeepAlive has a peer that is silent for that long be asked whether it is there, from now on, or has nobody ask it.
+// At 0 it is Limits.KeepAlive's time, and two hours where that is 0 (MUST-24 to MUST-28).
+func (c *Conn) SetKeepAlive(now time.Duration, on bool, every time.Duration) {
+	switch {
+	case !on:
+		every = off
+	case every <= 0 && c.stack.limits.KeepAlive > 0:
+		every = c.stack.limits.KeepAlive
+	case every <= 0:
+		every = defaultKeepAlive
+	}
+	c.keepEvery = every
+	c.stop(timerKeepAlive)
+	if c.state >= Established {
+		c.keepAlive(now)
+	}
+}
 
 // SetTOS sets the Diffserv field, six bits above two, of what is sent from now on (MUST-48, SHLD-21).
 func (c *Conn) SetTOS(tos uint8) { c.tos = tos }

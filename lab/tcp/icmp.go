@@ -44,18 +44,21 @@ func (s *Stack) Advise(now time.Duration, local, remote netip.AddrPort, seq Seq,
 // Advice is what the network has said last.
 func (c *Conn) Advice() Advice { return c.advice }
 
-// minMTU is what no path is believed to be below: an attacker's message costs no more (RFC 791; RFC 8201, section 4).
+// minMTU4 is what no path of IPv4 is believed to be below: an attacker's message costs no more (RFC 791). minMTU6 is
+// what no link of IPv6 has less than: a message that says so is dropped (RFC 8201, section 4).
 const (
 	minMTU4 = 576
 	minMTU6 = 1280
 )
 
 func (c *Conn) tooBig(mtu int) {
-	least, headers := minMTU4, 40
+	size := max(mtu, minMTU4) - 40
 	if c.key.remote.Addr().Is6() {
-		least, headers = minMTU6, 60
+		if size = mtu - 60; mtu < minMTU6 {
+			c.stack.Refused.Advice++
+			return
+		}
 	}
-	size := max(mtu, least) - headers
 	if size >= c.mss {
 		return
 	}

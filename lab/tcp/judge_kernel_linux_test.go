@@ -1,6 +1,7 @@
 package tcp_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,38 +15,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/plexor-go/plexor/internal/ownnet"
 	"github.com/plexor-go/plexor/lab/tap"
 	"github.com/plexor-go/plexor/lab/tcp"
 	"github.com/plexor-go/plexor/wire"
 )
-
-// TestKernel holds the kernel's TCP against the scripts, each at a TAP device of its own in a network of the test's.
-func TestKernel(t *testing.T) {
-	if !ownnet.Enter(t) {
-		return
-	}
-	for _, s := range [][2]string{
-		{"tcp_invalid_ratelimit", "0"}, // challenges and duplicates are answered each: scripts take some in a row
-		{"tcp_congestion_control", "reno"},
-		{"tcp_mtu_probing", "1"},
-		{"tcp_fin_timeout", "2"},
-		{"tcp_ecn", "1"},
-	} {
-		if err := os.WriteFile("/proc/sys/net/ipv4/"+s[0], []byte(s[1]), 0); err != nil {
-			t.Skipf("the network cannot be set up: %v", err)
-		}
-	}
-	t.Run("scripts", func(t *testing.T) {
-		for _, b := range scripts {
-			t.Run(b.name, func(t *testing.T) {
-				t.Parallel()
-				j := newKernel(t, b.setup)
-				b.run(&script{t: t, judge: j, local: 80, remote: 1024, matters: map[string]bool{}, kernel: true})
-			})
-		}
-	})
-}
 
 // kernel is the kernel's TCP as a judge.
 type kernel struct {
@@ -60,13 +33,11 @@ type kernel struct {
 // networks counts those of the judges: each has another.
 var networks atomic.Int32
 
-func newKernel(t *testing.T, o setup) *kernel {
-	n := byte(networks.Add(1))
-	j := &kernel{setup: o, start: time.Now(), out: make(chan sent, 4096), listener: -1}
-	j.cable = cable{t: t, local: netip.AddrFrom4([4]byte{10, 50, n, 1}), remote: netip.AddrFrom4([4]byte{10, 50, n, 2}),
-		peersMAC: wire.MAC{2, 0, 0, 0, 0, 2}}
+func newKernel(t testing.TB, o setup, six bool) *kernel {
+	j := &kernel{cable: newCable(t, byte(networks.Add(1)), six), setup: o, start: time.Now(), out: make(chan sent, 4096),
+		listener: -1}
 	var err error
-	j.dev, err = tap.Open(tap.Options{Addrs: []netip.Prefix{netip.PrefixFrom(j.local, 24)}})
+	j.dev, err = tap.Open(tap.Options{Addrs: j.prefixes()})
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENODEV) {
 		t.Skipf("no TAP device can be had here: %v", err)
 	}
@@ -100,8 +71,23 @@ func newKernel(t *testing.T, o setup) *kernel {
 		j.dev.Close()
 		<-ended
 	})
-	j.arp(wire.ARPRequest)
+	j.meet()
 	return j
+}
+
+// meet waits until the kernel answers for its address: a new interface's takes some time to be up, for IPv6 above all.
+func (j *kernel) meet() {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		j.hello()
+		late := time.NewTimer(20 * time.Millisecond)
+		select {
+		case <-j.known:
+			late.Stop()
+			return
+		case <-late.C:
+		}
+	}
+	j.t.Fatal("the kernel does not answer for its address")
 }
 
 func (j *kernel) now() time.Duration { return time.Since(j.start) }
@@ -143,7 +129,11 @@ func (j *kernel) must(what string, err error) {
 // socket makes one as the setup has it.
 func (j *kernel) socket() int {
 	j.t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	family := unix.AF_INET
+	if j.local.Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	j.must("socket", err)
 	set := func(level, name, value int) {
 		j.must(fmt.Sprintf("setsockopt %d %d", level, name), unix.SetsockoptInt(fd, level, name, value))
@@ -151,6 +141,11 @@ func (j *kernel) socket() int {
 	set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if j.setup.receive > 0 {
 		set(unix.SOL_SOCKET, unix.SO_RCVBUF, j.setup.receive)
+	}
+	if n := int(j.setup.ttl); n > 0 && j.local.Is6() {
+		set(unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, n)
+	} else if n > 0 {
+		set(unix.IPPROTO_IP, unix.IP_TTL, n)
 	}
 	if d := int(j.setup.keepAlive / time.Second); d > 0 {
 		set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
@@ -161,24 +156,41 @@ func (j *kernel) socket() int {
 	return fd
 }
 
+// at is an address as the system's calls have it.
+func at(a netip.Addr, port uint16) unix.Sockaddr {
+	if a.Is6() {
+		return &unix.SockaddrInet6{Port: int(port), Addr: a.As16()}
+	}
+	return &unix.SockaddrInet4{Port: int(port), Addr: a.As4()}
+}
+
 func (j *kernel) listen(backlog int) {
 	j.t.Helper()
 	if backlog == 0 {
 		backlog = 128
 	}
 	j.listener = j.socket()
-	j.must("bind", unix.Bind(j.listener, &unix.SockaddrInet4{Port: 80, Addr: j.local.As4()}))
+	j.must("bind", unix.Bind(j.listener, at(j.local, 80)))
 	j.must("listen", unix.Listen(j.listener, backlog))
 }
 
 func (j *kernel) inUse() error {
 	fd := j.socket()
 	defer unix.Close(fd)
-	err := unix.Bind(fd, &unix.SockaddrInet4{Port: 80, Addr: j.local.As4()})
+	err := unix.Bind(fd, at(j.local, 80))
 	if err == nil {
 		err = unix.Listen(fd, 1)
 	}
 	return oursOf(err)
+}
+
+func (j *kernel) refused(to netip.Addr) error {
+	fd := j.socket()
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, at(to, 80)); err != unix.EINPROGRESS {
+		return err
+	}
+	return nil
 }
 
 func (j *kernel) accept() socket {
@@ -191,12 +203,16 @@ func (j *kernel) accept() socket {
 	return j.own(fd)
 }
 
-func (j *kernel) dial(port uint16) socket {
+func (j *kernel) dial(from netip.AddrPort, port uint16, via ...netip.Addr) socket {
 	j.t.Helper()
-	fd := j.socket()
-	s := j.own(fd)
-	j.must("bind", unix.Bind(fd, &unix.SockaddrInet4{Addr: j.local.As4()}))
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(port), Addr: j.remote.As4()}); err != unix.EINPROGRESS {
+	s := j.own(j.socket())
+	if from.Addr().IsValid() {
+		j.must("bind", unix.Bind(s.fd, at(from.Addr(), from.Port())))
+	}
+	if len(via) > 0 {
+		s.route(via...)
+	}
+	if err := unix.Connect(s.fd, at(j.remote, port)); err != unix.EINPROGRESS {
 		j.t.Fatal(os.NewSyscallError("connect", err))
 	}
 	return s
@@ -215,13 +231,19 @@ func (j *kernel) own(fd int) *kernelSocket {
 // state looks into the kernel's table, which has connections that no socket has any more.
 func (j *kernel) state(local, remote uint16) string {
 	j.t.Helper()
-	text, err := os.ReadFile("/proc/thread-self/net/tcp")
+	table := "/proc/thread-self/net/tcp"
+	if j.local.Is6() {
+		table += "6"
+	}
+	text, err := os.ReadFile(table)
 	if err != nil {
 		j.t.Fatal(err)
 	}
-	side := func(a netip.Addr, port uint16) string {
-		b := a.As4()
-		return fmt.Sprintf("%02X%02X%02X%02X:%04X", b[3], b[2], b[1], b[0], port)
+	side := func(a netip.Addr, port uint16) (text string) {
+		for b := a.AsSlice(); len(b) > 0; b = b[4:] {
+			text += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(b))
+		}
+		return fmt.Sprintf("%s:%04X", text, port)
 	}
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
@@ -317,7 +339,59 @@ func (s *kernelSocket) noDelay(on bool) {
 	s.set(unix.IPPROTO_TCP, unix.TCP_NODELAY, map[bool]int{true: 1}[on])
 }
 
-func (s *kernelSocket) tos(tos uint8) { s.set(unix.IPPROTO_IP, unix.IP_TOS, int(tos)) }
+func (s *kernelSocket) tos(tos uint8) {
+	if s.j.local.Is6() {
+		s.set(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos))
+		return
+	}
+	s.set(unix.IPPROTO_IP, unix.IP_TOS, int(tos))
+}
+
+// reports has errors that end nothing be told by SO_ERROR.
+func (s *kernelSocket) reports() {
+	if s.j.local.Is6() {
+		s.set(unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
+		return
+	}
+	s.set(unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+}
+
+func (s *kernelSocket) advised() bool { return s.failed() != nil }
+
+func (s *kernelSocket) stalled() bool {
+	info, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	s.j.must("TCP_INFO", err)
+	return info.Retransmits >= 3
+}
+
+func (s *kernelSocket) keepAlive() time.Duration {
+	s.set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	n, err := unix.GetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
+	s.j.must("TCP_KEEPIDLE", err)
+	return time.Duration(n) * time.Second
+}
+
+// urgentLeft is what there is up to the mark, which no read goes over, and the byte at it: the kernel's mark is at the
+// last urgent byte.
+func (s *kernelSocket) urgentLeft() int {
+	s.set(unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
+	at, err := unix.IoctlGetInt(s.fd, unix.SIOCATMARK)
+	s.j.must("SIOCATMARK", err)
+	if at == 1 {
+		return 1
+	}
+	n, _, err := unix.Recvfrom(s.fd, make([]byte, 1<<16), unix.MSG_PEEK)
+	s.j.must("recvfrom", err)
+	return n + 1
+}
+
+func (s *kernelSocket) route(via ...netip.Addr) {
+	o := []byte{byte(wire.IPv4OptLooseRoute), byte(3 + 4*len(via)), 4}
+	for _, a := range via {
+		o = append(o, a.AsSlice()...)
+	}
+	s.j.must("IP_OPTIONS", unix.SetsockoptString(s.fd, unix.IPPROTO_IP, unix.IP_OPTIONS, string(append(o, 0))))
+}
 
 func (s *kernelSocket) userTimeout(d time.Duration) {
 	s.set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d/time.Millisecond))

@@ -9,82 +9,7 @@ import (
 
 	"github.com/plexor-go/plexor/lab/ip"
 	"github.com/plexor-go/plexor/lab/tcp"
-	"github.com/plexor-go/plexor/wire"
 )
-
-// A cable is the script's end of what a judged TCP is connected to: it makes frames of what the peer sends, and reads
-// those of the TCP.
-type cable struct {
-	t                  *testing.T
-	local, remote      netip.Addr
-	localMAC, peersMAC wire.MAC
-	put                func(frame []byte) // to the TCP's side
-}
-
-func (c *cable) addr() netip.Addr { return c.local }
-func (c *cable) peer() netip.Addr { return c.remote }
-
-func (c *cable) inject(protocol wire.Protocol, tos uint8, b []byte) {
-	c.send(c.remote, protocol, tos, b)
-}
-
-func (c *cable) injectFrom(src netip.Addr, b []byte) { c.send(src, wire.ProtoTCP, 0, b) }
-
-func (c *cable) send(src netip.Addr, protocol wire.Protocol, tos uint8, b []byte) {
-	c.t.Helper()
-	packet := wire.IPv4{Src: src, Dst: c.local, Protocol: protocol, TOS: tos, TTL: 64, Payload: b}
-	b, err := packet.Append(nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.frame(c.localMAC, wire.EtherTypeIPv4, b)
-}
-
-func (c *cable) frame(to wire.MAC, kind wire.EtherType, b []byte) {
-	c.t.Helper()
-	e := wire.Ethernet{Dst: to, Src: c.peersMAC, Type: kind, Payload: b}
-	b, err := e.Append(nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.put(b)
-}
-
-// arp says or asks something of the TCP's side, from which that learns where the peer is.
-func (c *cable) arp(op wire.ARPOp) {
-	c.t.Helper()
-	a := wire.ARP{Op: op, SenderMAC: c.peersMAC, SenderIP: c.remote, TargetMAC: c.localMAC, TargetIP: c.local}
-	b, err := a.Append(nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.frame(c.localMAC, wire.EtherTypeARP, b)
-}
-
-// took reads a frame of the TCP's side, and reports whether it is a segment to the peer. It answers questions for the
-// peer's link address.
-func (c *cable) took(b []byte, at time.Duration) (h sent, ok bool) {
-	var e wire.Ethernet
-	var a wire.ARP
-	var p wire.IPv4
-	if e.Parse(b) != nil {
-		return h, false
-	}
-	if e.Type == wire.EtherTypeARP && a.Parse(e.Payload) == nil && a.Op == wire.ARPRequest && a.TargetIP == c.remote {
-		c.arp(wire.ARPReply)
-	}
-	if e.Type != wire.EtherTypeIPv4 || p.Parse(e.Payload) != nil || p.Protocol != wire.ProtoTCP || p.Dst != c.remote {
-		return h, false
-	}
-	if err := h.Parse(p.Payload); err != nil {
-		c.t.Errorf("a segment that is not well formed: %v", err)
-	}
-	if err := h.Verify(p.Payload, p.Src, p.Dst); err != nil {
-		c.t.Errorf("a segment's checksum: %v", err)
-	}
-	h.Payload, h.Options, h.tos, h.at = bytes.Clone(h.Payload), bytes.Clone(h.Options), p.TOS, at
-	return h, true
-}
 
 // ours is this package's TCP as a judge, on a host of lab/ip.
 type ours struct {
@@ -99,22 +24,23 @@ type ours struct {
 	all  []*tcp.Conn
 }
 
-func newOurs(t *testing.T, o setup) *ours {
+func newOurs(t testing.TB, o setup, six bool) *ours {
 	random := rand.New(rand.NewPCG(1, 1))
 	limits := tcp.Limits{ReceiveBuffer: o.receive, KeepAlive: o.keepAlive, FinWait: o.finWait}
 	if o.keepAlive > 0 { // questions are an eighth of the user timeout apart
 		limits.UserTimeout = 8 * o.keepAlive
 	}
-	j := &ours{told: map[*tcp.Conn]tcp.Events{}, h: ip.New(ip.Options{Random: random.Uint64,
-		TCP: tcp.Options{Limits: limits, ECN: o.ecn, Reno: o.reno}})}
-	j.cable = cable{t: t, local: netip.MustParseAddr("10.0.0.1"), remote: netip.MustParseAddr("10.0.0.2"),
-		localMAC: wire.MAC{2, 0, 0, 0, 0, 1}, peersMAC: wire.MAC{2, 0, 0, 0, 0, 2}}
+	j := &ours{cable: newCable(t, 1, six), told: map[*tcp.Conn]tcp.Events{},
+		h: ip.New(ip.Options{Random: random.Uint64, TTL: o.ttl, SourceRoutes: o.routes,
+			TCP: tcp.Options{Limits: limits, ECN: o.ecn, Reno: o.reno}})}
 	j.put = func(frame []byte) { j.h.Frame(j.time, j.i, frame); j.flush() }
 	j.s, j.i = j.h.TCP(), j.h.NewInterface("eth0", j.localMAC, 0)
-	if err := j.i.Add(0, netip.PrefixFrom(j.local, 24)); err != nil {
-		t.Fatal(err)
+	for _, a := range j.prefixes() {
+		if err := j.i.Add(0, a); err != nil {
+			t.Fatal(err)
+		}
 	}
-	j.arp(wire.ARPRequest)
+	j.hello()
 	return j
 }
 
@@ -168,13 +94,30 @@ func (j *ours) accept() socket {
 	return nil
 }
 
-func (j *ours) dial(port uint16) socket {
-	c, err := j.h.Dial(j.time, netip.AddrPortFrom(j.remote, port))
+func (j *ours) dial(from netip.AddrPort, port uint16, via ...netip.Addr) socket {
+	j.t.Helper()
+	var err error
+	src := from.Addr()
+	if !src.IsValid() {
+		src, err = j.h.Source(j.remote)
+	}
+	var c *tcp.Conn
+	if err == nil {
+		c, err = j.s.Dial(j.time, netip.AddrPortFrom(src, from.Port()), netip.AddrPortFrom(j.remote, port))
+	}
+	if err == nil && len(via) > 0 {
+		err = c.SetRoute(via...)
+	}
 	if err != nil {
 		j.t.Fatal(err)
 	}
 	j.flush()
 	return j.socket(c)
+}
+
+func (j *ours) refused(to netip.Addr) error {
+	_, err := j.s.Dial(j.time, netip.AddrPortFrom(j.local, 0), netip.AddrPortFrom(to, 80))
+	return err
 }
 
 func (j *ours) state(local, remote uint16) string {
@@ -228,7 +171,27 @@ func (s *oursSocket) close() {
 
 func (s *oursSocket) abort()                      { s.c.Abort(s.j.time); s.j.flush() }
 func (s *oursSocket) failed() error               { return s.c.Err() }
-func (s *oursSocket) urgent() bool                { s.j.flush(); return s.j.told[s.c]&tcp.Urgent != 0 }
+func (s *oursSocket) urgent() bool                { return s.happened(tcp.Urgent) }
 func (s *oursSocket) noDelay(on bool)             { s.c.SetNoDelay(on); s.j.flush() }
 func (s *oursSocket) tos(tos uint8)               { s.c.SetTOS(tos) }
 func (s *oursSocket) userTimeout(d time.Duration) { s.c.SetUserTimeout(d) }
+func (s *oursSocket) reports()                    { delete(s.j.told, s.c) }
+func (s *oursSocket) advised() bool               { return s.happened(tcp.Advised) }
+func (s *oursSocket) stalled() bool               { return s.happened(tcp.Stalled) }
+func (s *oursSocket) happened(e tcp.Events) bool  { s.j.flush(); return s.j.told[s.c]&e != 0 }
+func (s *oursSocket) urgentLeft() int             { return s.c.UrgentLeft() }
+
+func (s *oursSocket) route(via ...netip.Addr) {
+	if err := s.c.SetRoute(via...); err != nil {
+		s.j.t.Fatal(err)
+	}
+}
+
+func (s *oursSocket) keepAlive() time.Duration {
+	s.c.SetKeepAlive(s.j.time, true, 0)
+	h, ok := s.j.next(24 * time.Hour)
+	if !ok {
+		s.j.t.Fatal("nobody is asked in a day")
+	}
+	return h.at
+}

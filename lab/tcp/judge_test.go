@@ -3,8 +3,6 @@ package tcp_test
 import (
 	"errors"
 	"net/netip"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,17 +14,23 @@ import (
 // A judge is a TCP that scripts are held against: this package's, in virtual time, or the kernel's, in real time. The
 // script plays its only peer. What it calls soon is what a TCP does without a timer.
 type judge interface {
-	addr() netip.Addr // of the TCP that is judged
-	peer() netip.Addr // of the script
+	addr() netip.Addr          // of the TCP that is judged: where what is injected goes
+	other() netip.Addr         // a second one that it has
+	aim(a netip.Addr)          // has addr be this one
+	peer() netip.Addr          // of the script
+	router() netip.Addr        // another one that the script answers for, and so a way to the peer
+	through(via ...netip.Addr) // has what is injected come by this source route
 
 	inject(protocol wire.Protocol, tos uint8, b []byte) // brings a packet of the peer's
 	injectFrom(src netip.Addr, b []byte)                // brings a segment with another source
 	next(within time.Duration) (sent, bool)             // what the TCP sends next; time passes until then
 	now() time.Duration
 
-	listen(backlog int) // at port 80
+	listen(backlog int) // at port 80 of addr
 	accept() socket     // nil where there is no connection
-	dial(port uint16) socket
+	// dial opens a connection from an address, from what is unspecified to what the TCP chooses, and by a route.
+	dial(from netip.AddrPort, port uint16, via ...netip.Addr) socket
+	refused(to netip.Addr) error                  // what a dial to there fails with at once
 	inUse() error                                 // what a second listener at port 80 fails with
 	state(local, remote uint16) string            // of a connection, as RFC 9293 names it; CLOSED where there is none
 	slack(d time.Duration, up bool) time.Duration // a bound of a time, as far as this judge's clock is exact
@@ -40,11 +44,17 @@ type socket interface {
 	closeWrite()
 	close()
 	abort()
-	failed() error // why it ended; nil where it did not
-	urgent() bool  // whether the peer was heard to be urgent
+	failed() error   // why it ended; nil where it did not
+	urgent() bool    // whether the peer was heard to be urgent
+	urgentLeft() int // how much of what is to be read is
 	noDelay(on bool)
 	tos(tos uint8)
 	userTimeout(d time.Duration)
+	keepAlive() time.Duration // switches it on, and says after what time a peer is asked where nobody has said
+	reports()                 // has the program told of what the network says
+	advised() bool            // whether it was, since then
+	stalled() bool            // whether three retransmissions were not answered
+	route(via ...netip.Addr)  // what is sent from now on goes by
 }
 
 // A setup is what a script asks for besides the defaults.
@@ -55,18 +65,26 @@ type setup struct {
 	ecn       bool          // offered too
 	reno      bool
 	mtuProbes bool // black holes are looked for
+	routes    bool // source routes are taken
+	ttl       uint8
+	backlog   int
+	minutes   bool // the script takes minutes: against the kernel it runs where -minutes is given
+	only4     bool // it is of IPv4 alone
+	late      bool // the kernel's network has other parameters than it has for other scripts
 }
 
 // sent is a segment that the judged TCP has sent.
 type sent struct {
 	wire.TCP
-	tos uint8
-	at  time.Duration
+	src      netip.Addr
+	via      []netip.Addr // its source route
+	tos, ttl uint8
+	at       time.Duration
 }
 
 // A script is a judge, and the peer that it plays by hand. Numbers are relative: the peer's begin at 0, the TCP's too.
 type script struct {
-	t       *testing.T
+	t       testing.TB
 	judge   judge
 	s       socket
 	local   uint16
@@ -75,8 +93,21 @@ type script struct {
 	mark    time.Duration
 	third   func(*wire.TCP) // of the third segment of a handshake, where it is another than usual
 	matters map[string]bool // in which the judges differ, as far as the script has come
+	setup   setup
 	kernel  bool
+	six     bool // over IPv6
 }
+
+// of is what holds for the family over which the script runs.
+func of[T any](x *script, four, six T) T {
+	if x.six {
+		return six
+	}
+	return four
+}
+
+// full is the text of a segment of full size on the link, options left out.
+func (x *script) full() int { return of(x, 1460, 1440) }
 
 const (
 	peerISN = 1<<32 - 3 // so that numbers go over the end at once
@@ -212,7 +243,7 @@ func (x *script) ackOf(h *sent, change []func(h *wire.TCP)) (list []func(h *wire
 	return list
 }
 
-func (x *script) listen() { x.judge.listen(0) }
+func (x *script) listen() { x.judge.listen(x.setup.backlog) }
 
 // take accepts the connection.
 func (x *script) take() {
@@ -226,12 +257,18 @@ func (x *script) take() {
 // dial has the TCP open a connection, and takes its SYN.
 func (x *script) dial() *sent {
 	x.t.Helper()
+	return x.dialFrom(netip.AddrPort{})
+}
+
+func (x *script) dialFrom(from netip.AddrPort, via ...netip.Addr) *sent {
+	x.t.Helper()
 	x.mark = x.judge.now()
-	x.s = x.judge.dial(x.remote)
+	x.s = x.judge.dial(from, x.remote, via...)
 	h, ok := x.get(soon)
 	if !ok || h.Flags&^(wire.ECE|wire.CWR) != wire.SYN {
 		x.t.Fatalf("a dial began with %v", h)
 	}
+	x.judge.aim(h.src)
 	return h
 }
 
@@ -345,57 +382,4 @@ type both struct {
 	name  string // that of its function
 	setup setup
 	run   func(x *script)
-}
-
-// TestOurs holds this package's TCP against the scripts, and the page of differences against what they say.
-func TestOurs(t *testing.T) {
-	matters, ran := map[string]string{}, 0
-	for _, b := range scripts {
-		t.Run(b.name, func(t *testing.T) {
-			x := &script{t: t, judge: newOurs(t, b.setup), local: 80, remote: 1024, matters: map[string]bool{}}
-			b.run(x)
-			ran++
-			for m := range x.matters {
-				matters[m] = b.name
-			}
-		})
-	}
-	if t.Failed() || ran < len(scripts) { // -run has left some out
-		return
-	}
-	differs := map[string]string{}
-	page, err := os.ReadFile("DIFFERENCES.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(page)) {
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 5 || strings.HasPrefix(line, "|--") || strings.HasPrefix(line, "| matter") {
-			continue
-		}
-		judged := strings.Fields(strings.Trim(cells[4], " "))
-		if len(judged) == 0 {
-			t.Errorf("%q: what do the judges say?", line)
-			continue
-		}
-		name := strings.Trim(judged[0], "`,")
-		known := slices.ContainsFunc(scripts, func(b both) bool { return b.name == name })
-		switch {
-		case judged[0] == "no:": // and why
-		case !known:
-			t.Errorf("%q: there is no script %q", line, name)
-		case judged[len(judged)-1] == "differs":
-			differs[strings.TrimSpace(cells[0])] = name
-		}
-	}
-	for m, name := range matters {
-		if differs[m] != name {
-			t.Errorf("in %s the judges differ in %q: DIFFERENCES.md says that of %q", name, m, differs[m])
-		}
-	}
-	for m, name := range differs {
-		if matters[m] != name {
-			t.Errorf("DIFFERENCES.md has %q differ by %s, the scripts by %q", m, name, matters[m])
-		}
-	}
 }

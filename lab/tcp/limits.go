@@ -14,7 +14,7 @@ type Limits struct {
 	Challenges    int           // challenge ACKs and resets to nobody a second, on average (RFC 5961, section 7): 100
 	UserTimeout   time.Duration // R2: how long data may stay unacknowledged: 100 s, the least of MUST-23 and RFC 1122
 	SynTimeout    time.Duration // R2 of a SYN: 3 minutes (MUST-23)
-	KeepAlive     time.Duration // how long a connection may be silent before it is asked; off at 0, on from 2 h (MUST-28)
+	KeepAlive     time.Duration // how long any connection may be silent before it is asked: off, but see Conn.SetKeepAlive
 	FinWait       time.Duration // how long a closed connection waits for the peer's end: 60 s, as Linux has it
 	MSL           time.Duration // half of the last time: 30 s, as Linux has it, where RFC 9293 has 2 minutes
 }
@@ -50,6 +50,8 @@ const maxWindow = 65535 << 14
 const (
 	// delayedAck is how long an acknowledgment waits for data to travel with: Linux's least. MUST-40 wants below 500 ms.
 	delayedAck = 40 * time.Millisecond
+	// defaultKeepAlive is how long a connection may be silent that asks for keep-alive and does not say (MUST-28).
+	defaultKeepAlive = 2 * time.Hour
 	// dupThreshold is how many duplicate acknowledgments mean a loss where there is no SACK (RFC 5681, section 3.2).
 	dupThreshold = 3
 	// maxRecords is how many sent segments a connection remembers; with that many in flight nothing new is sent.

@@ -200,13 +200,16 @@ func (s *sim) nothingLeft() {
 	}
 }
 
-// holdPipe holds that what is counted to be in flight is the sum of the records.
+// holdPipe holds that what is counted to be in flight is the sum of the records, and that a timer runs for them.
 func holdPipe(t testing.TB, s *Stack) {
 	t.Helper()
 	for _, c := range s.conns {
 		sum := 0
 		for i := range c.records {
 			sum += c.records[i].flying()
+		}
+		if len(c.records) > 0 && c.timers[timerRetransmit] == off && !c.marked {
+			t.Fatalf("no timer runs for what is on its way: %+v", c)
 		}
 		if c.pipe != sum {
 			t.Fatalf("%d are said to be in flight, the records have %d: %+v", c.pipe, sum, c.records)

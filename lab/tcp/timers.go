@@ -116,10 +116,14 @@ func (c *Conn) persist(now time.Duration) {
 	c.mark()
 }
 
-// keepAlive asks a peer that has been silent for long (MUST-24 to MUST-29). It is off unless the limits have it.
+// keepAlive asks a peer that has been silent for long (MUST-24 to MUST-29). It is off unless the connection or the
+// limits have it.
 func (c *Conn) keepAlive(now time.Duration) {
-	every := c.stack.limits.KeepAlive
-	if every <= 0 || c.state == TimeWait {
+	every := c.keepEvery
+	if every == 0 {
+		every = c.stack.limits.KeepAlive
+	}
+	if every <= 0 || every == off || c.state == TimeWait {
 		return
 	}
 	silent := now - c.heard
