@@ -34,8 +34,11 @@ type Host struct {
 var _ loop.Resolver = (*Host)(nil)
 
 func newHost(w *World, name string) *Host {
-	random := w.stream("host " + name)
-	return &Host{w: w, name: name, ports: w.stream("ports of " + name), ip: ip.New(ip.Options{Random: random.Uint64}),
+	random, ports := w.stream("host "+name), w.stream("ports of "+name)
+	if w.opt.Live {
+		random, ports = rand.New(system{}), rand.New(system{})
+	}
+	return &Host{w: w, name: name, ports: ports, ip: ip.New(ip.Options{Random: random.Uint64}),
 		plugs:   make(map[*ip.Interface]*plug),
 		streams: make(map[*tcp.Conn]*stream), grams: make(map[*ip.Socket]*datagrams)}
 }
@@ -80,7 +83,11 @@ func (h *Host) LookupHost(name string) ([]netip.Addr, error) {
 }
 
 // send is told by the stack what it sends.
-func (h *Host) send(i *ip.Interface, b []byte) { h.w.transmit(h.plugs[i], b) }
+func (h *Host) send(i *ip.Interface, b []byte) {
+	if p := h.plugs[i]; p != nil { // none: it was taken away before it had a cable
+		h.w.transmit(p, b)
+	}
+}
 
 // touched is called after each call of a loop's that may have something to send. In a live world it leaves at once, and
 // over a cable without delay it has arrived when the call returns, as on a kernel's loopback.

@@ -19,7 +19,8 @@ import (
 
 // Options say how a world is. The zero value of each field means its default.
 type Options struct {
-	// Seed is what all chance in the world comes from.
+	// Seed is what all chance in the world comes from. In a live world it is that of the cables alone, and what hosts
+	// choose, as ports and sequence numbers, is the system's.
 	Seed uint64
 	// Live says that time is the system's, and moves by itself from New to Close.
 	Live bool
@@ -43,6 +44,7 @@ type World struct {
 	mu      sync.Mutex // of all below, of the hosts' stacks and of the cables
 	hosts   []*Host
 	plugs   []*plug
+	outside []*outside
 	pool    link.Pool
 	heard   []news // what to tell the loops, once mu is free
 	spare   []news
@@ -131,7 +133,7 @@ func (w *World) Connect(a, b *Host, o link.Options) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mayBuild("Connect")
-	n := w.opt.FirstCable + len(w.plugs)/2
+	n := w.opt.FirstCable + (len(w.plugs)-len(w.outside))/2
 	if n < 0 || n >= mostCables || a.w != w || b.w != w {
 		panic("lab: World.Connect: there are too many cables, or a host is of another world")
 	}
@@ -156,11 +158,16 @@ func (w *World) Connect(a, b *Host, o link.Options) {
 
 // plug makes a host's end of cable n.
 func (w *World) plug(h, peer *Host, n, side int) *plug {
-	name := fmt.Sprintf("eth%d", len(h.plugs))
-	mac := wire.MAC{2, 0, 0, byte(n >> 8), byte(n), byte(side)}
-	p := &plug{host: h, peer: peer, i: h.ip.NewInterface(name, mac, 1500), card: &link.Card{Addr: mac}}
+	p := w.plugAs(h, peer, wire.MAC{2, 0, 0, byte(n >> 8), byte(n), byte(side)})
 	p.four = netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), byte(side)})
 	p.six = netip.AddrFrom16([16]byte{0: 0xfd, 6: byte(n >> 8), 7: byte(n), 15: byte(side)})
+	return p
+}
+
+// plugAs makes an end with this link address; peer is nil where the cable leaves the world.
+func (w *World) plugAs(h, peer *Host, mac wire.MAC) *plug {
+	name := fmt.Sprintf("eth%d", len(h.plugs))
+	p := &plug{host: h, peer: peer, i: h.ip.NewInterface(name, mac, 1500), card: &link.Card{Addr: mac}}
 	w.plugs = append(w.plugs, p)
 	h.plugs[p.i] = p
 	if w.capture != nil {
@@ -194,8 +201,9 @@ func (w *World) time() time.Duration {
 	return w.sched.time()
 }
 
-// Close ends the loops that Host.Go has made, and the world's goroutine if it is live. Loops and servers of others must
-// have been closed before. The error is the capture's, if it could not be written. A second call does nothing.
+// Close ends the loops that Host.Go has made, and the world's goroutine and its cables to the outside if it is live.
+// Loops and servers of others must have been closed before. The errors are those of the capture, if it could not be
+// written, and of what is outside. A second call does nothing.
 func (w *World) Close() error {
 	w.starting.Lock()
 	was := w.closed
@@ -208,9 +216,12 @@ func (w *World) Close() error {
 		w.lively.stop()
 	}
 	w.mu.Lock()
-	hosts, broken := w.hosts, w.broken
+	hosts, broken, out := w.hosts, w.broken, w.outside
 	w.mu.Unlock()
 	var errs []error
+	for _, o := range out {
+		errs = append(errs, o.close())
+	}
 	for _, h := range hosts {
 		errs = append(errs, h.endLoop())
 	}
@@ -239,6 +250,9 @@ func (w *World) settle(now time.Duration) (busy bool) {
 		h.ip.Flush(now, h.send)
 		h.pump()
 	}
+	for _, o := range w.outside {
+		busy = o.deliver(now) || busy
+	}
 	return busy || len(w.heard) > told
 }
 
@@ -252,6 +266,11 @@ func (w *World) upcoming() time.Duration {
 	}
 	for _, p := range w.plugs {
 		if at, ok := p.card.Next(); ok {
+			next = min(next, at)
+		}
+	}
+	for _, o := range w.outside {
+		if at, ok := o.card.Next(); ok {
 			next = min(next, at)
 		}
 	}
