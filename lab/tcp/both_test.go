@@ -24,6 +24,7 @@ var scripts = []both{
 	{"bothResetInWindow", setup{}, bothResetInWindow},
 	{"bothResetWithText", setup{}, bothResetWithText},
 	{"bothUnreadAtReset", setup{}, bothUnreadAtReset},
+	{"bothEndBeforeReset", setup{}, bothEndBeforeReset},
 	{"bothChallenge", setup{}, bothChallenge},
 	{"bothRefusedDial", setup{}, bothRefusedDial},
 	{"bothSYNAgain", setup{}, bothSYNAgain},
@@ -249,6 +250,17 @@ func bothUnreadAtReset(x *script) {
 	x.state("CLOSED")
 	x.read("hello")
 	x.failed(tcp.ErrReset)
+}
+
+// bothEndBeforeReset has the peer's end come before a reset: it is read as the end, whatever came behind it.
+func bothEndBeforeReset(x *script) {
+	x.accept()
+	x.in(wire.ACK|wire.FIN, 1, 1, "hello")
+	x.want(". 1:1 ack 7")
+	x.in(wire.RST, 7, 0, "")
+	x.state("CLOSED")
+	x.read("hello")
+	x.ended()
 }
 
 func bothChallenge(x *script) {

@@ -236,12 +236,12 @@ func (c *Conn) Write(now time.Duration, b []byte) (int, error) {
 	return n, nil
 }
 
-// Read takes what has come, at most len(b) bytes. At the end of the peer's half it is (0, true, nil); where there is
-// nothing yet, (0, false, nil).
+// Read takes what has come, at most len(b) bytes. At the end of the peer's half it is (0, true, nil), also where the
+// connection was reset behind it; where there is nothing yet, (0, false, nil).
 func (c *Conn) Read(now time.Duration, b []byte) (n int, end bool, err error) {
 	n = min(len(b), c.inLen)
 	if n == 0 {
-		if c.err != nil {
+		if c.err != nil && (!c.finTaken || c.err == ErrClosed) {
 			return 0, false, c.err
 		}
 		return 0, c.finTaken, nil
