@@ -14,13 +14,13 @@ import (
 // A Table checks rows: Row is called for each.
 type Table struct {
 	t         testing.TB
-	functions map[string]bool
+	functions map[string]*ast.FuncDecl
 }
 
 // New is a table of the tests in the working directory, which is the package under test.
 func New(t testing.TB) *Table {
 	t.Helper()
-	return &Table{t, functions(t)}
+	return &Table{t, Functions(t)}
 }
 
 // Row checks a row, which is called where in messages: it has tests, whose names stand with blanks between and are
@@ -28,7 +28,7 @@ func New(t testing.TB) *Table {
 func (x *Table) Row(where, tests, why string) {
 	x.t.Helper()
 	for name := range strings.FieldsSeq(tests) {
-		if !x.functions[name] {
+		if x.functions[name] == nil {
 			x.t.Errorf("%s: there is no %s", where, name)
 		}
 	}
@@ -37,22 +37,22 @@ func (x *Table) Row(where, tests, why string) {
 	}
 }
 
-// functions are the names of the functions that the tests have.
-func functions(t testing.TB) map[string]bool {
+// Functions are those that the tests in the working directory have, methods left out, by their names.
+func Functions(t testing.TB) map[string]*ast.FuncDecl {
 	t.Helper()
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	have := make(map[string]bool)
+	have := make(map[string]*ast.FuncDecl)
 	for _, name := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok {
-				have[fn.Name.Name] = true
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil {
+				have[fn.Name.Name] = fn
 			}
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // TestBounce has the server asked to connect to others, and to services (RFC 2577, section 3).
@@ -322,7 +324,8 @@ func TestClientArguments(t *testing.T) {
 		}
 	}
 	r.has("keep", "x")
-	_, err := Dial(ctx, r.addr, ClientOptions{User: "joe\r\nPASS secret", Password: "x"})
+	_, err := Dial(ctx, r.addr, ClientOptions{User: "joe\r\nPASS secret", Password: "x",
+		Dial: stage.DialContext})
 	if !errors.Is(err, ErrBadCharacter) {
 		t.Errorf("Dial: %v", err)
 	}

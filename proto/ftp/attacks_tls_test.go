@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // secureTalk is a control connection that has switched to TLS, and logged joe in.
@@ -138,7 +140,7 @@ func TestTruncatedDownload(t *testing.T) {
 	r.file("a", strings.Repeat("x", 100))
 	c := r.client(ClientOptions{Security: Explicit, TLS: &tls.Config{RootCAs: pool},
 		Dial: func(ctx context.Context, _, address string) (net.Conn, error) {
-			nc, err := new(net.Dialer).DialContext(ctx, "tcp4", address)
+			nc, err := stage.DialContext(ctx, "tcp4", address)
 			return &cutConn{Conn: nc, left: 1 << 30}, err
 		}})
 	var b strings.Builder

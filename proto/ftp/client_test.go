@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // client dials the rig as joe.
@@ -20,7 +22,15 @@ func (r *rig) client(o ClientOptions) *Client {
 		o.User, o.Password = "joe", "secret"
 	}
 	addr := r.addr
-	if o.Security != PlainText {
+	if stage.Of(r.t.Name()) != nil {
+		if o.Dial == nil {
+			o.Dial = stage.DialContext
+		}
+		if o.TLS != nil {
+			o.TLS = o.TLS.Clone()
+			o.TLS.ServerName = "localhost"
+		}
+	} else if o.Security != PlainText {
 		addr = strings.Replace(addr, "127.0.0.1", "localhost", 1)
 		if o.Dial == nil {
 			o.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
@@ -46,13 +56,13 @@ func kinds(t *testing.T, f func(t *testing.T, r *rig, o ClientOptions)) {
 		o    ClientOptions
 	}{
 		{"plain", &Server{}, ClientOptions{}},
-		{"active", &Server{}, ClientOptions{Listen: new(net.ListenConfig).Listen}},
+		{"active", &Server{}, ClientOptions{Listen: stage.ListenAt}},
 		{"explicit", &Server{TLS: cfg, RequireTLS: true, Binding: BindRequire}, ClientOptions{Security: Explicit}},
 		{"explicit, TLS 1.2", &Server{TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12},
 			Binding: BindRequire}, ClientOptions{Security: Explicit}},
 		{"implicit", &Server{TLS: cfg, Implicit: true, Binding: BindRequire}, ClientOptions{Security: Implicit}},
 		{"implicit, active", &Server{TLS: cfg, Implicit: true, Binding: BindRequire},
-			ClientOptions{Security: Implicit, Listen: new(net.ListenConfig).Listen}},
+			ClientOptions{Security: Implicit, Listen: stage.ListenAt}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // dialogs are commands with the codes that they get, one after the other in a session of its own. A line "@name" logs
@@ -281,7 +283,8 @@ func TestHost(t *testing.T) {
 	c.do("HOST ftp.example", 504) // TLS was asked for localhost
 	c.do("HOST localhost", 220)
 	for _, name := range []string{"localhost", "nowhere.example"} {
-		k, err := Dial(t.Context(), r.addr, ClientOptions{User: "joe", Password: "secret", Host: name})
+		k, err := Dial(t.Context(), r.addr, ClientOptions{User: "joe", Password: "secret", Host: name,
+			Dial: stage.DialContext})
 		if (err == nil) != (name == "localhost") {
 			t.Errorf("Dial with %s: %v", name, err)
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // TestNames are names that are unusual, through all that tells or takes one.
@@ -89,7 +91,7 @@ func TestIPv6(t *testing.T) {
 	if got := c.get("RETR a"); got != "x" {
 		t.Errorf("RETR: %q", got)
 	}
-	for _, o := range []ClientOptions{{}, {Listen: new(net.ListenConfig).Listen}} {
+	for _, o := range []ClientOptions{{}, {Listen: stage.ListenAt}} {
 		var b strings.Builder
 		if _, err := r.client(o).Retr(t.Context(), "a", 0, &b); err != nil || b.String() != "x" {
 			t.Errorf("Retr: %q, %v", b.String(), err)
@@ -103,14 +105,14 @@ func TestUntrusted(t *testing.T) {
 	r := newRig(t, &Server{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
 	for name, cfg := range map[string]*tls.Config{"authority": {ServerName: "localhost"},
 		"host": {RootCAs: pool, ServerName: "other"}} {
-		_, err := Dial(t.Context(), r.addr, ClientOptions{Security: Explicit, TLS: cfg})
+		_, err := Dial(t.Context(), r.addr, ClientOptions{Security: Explicit, TLS: cfg, Dial: stage.DialContext})
 		var bad *tls.CertificateVerificationError
 		if !errors.As(err, &bad) {
 			t.Errorf("another %s: %v", name, err)
 		}
 	}
 	plain := newRig(t, &Server{})
-	if _, err := Dial(t.Context(), plain.addr, ClientOptions{Security: Explicit}); err == nil {
+	if _, err := Dial(t.Context(), plain.addr, ClientOptions{Security: Explicit, Dial: stage.DialContext}); err == nil {
 		t.Error("a client that wants TLS goes on without")
 	}
 }

@@ -14,12 +14,15 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // patience is how long what must come may take.
@@ -78,14 +81,21 @@ func newRig(t testing.TB, srv *Server) *rig {
 	if srv.Log == nil {
 		srv.Log = slog.New(slog.NewTextHandler(r.log, nil))
 	}
-	r.addr = serve(t, srv, "127.0.0.1:0")
+	r.addr = serve(t, srv, "")
 	return r
 }
 
-// serve serves srv until the test ends, and returns the address.
+// serve serves srv until the test ends, and returns the address: of loopback or a lab where none is given.
 func serve(t testing.TB, srv *Server, addr string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", addr)
+	var ln net.Listener
+	var err error
+	if addr == "" {
+		ln, err = stage.Listen(t)
+		inLab(t, srv)
+	} else {
+		ln, err = net.Listen("tcp", addr)
+	}
 	if err != nil {
 		t.Skip("no such address here:", err)
 	}
@@ -106,6 +116,26 @@ func serve(t testing.TB, srv *Server, addr string) string {
 		wg.Wait()
 	})
 	return ln.Addr().String()
+}
+
+// A halfCloser is what connections of the kernel and of the lab are.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+	SetLinger(sec int) error
+}
+
+// inLab has a server make its data connections in the lab, where its test takes place in one.
+func inLab(t testing.TB, srv *Server) {
+	if stage.Of(t.Name()) == nil {
+		return
+	}
+	srv.Listen = func(ctx context.Context, address string) (net.Listener, error) {
+		return stage.ListenAt(ctx, "tcp", address)
+	}
+	srv.Dial = func(ctx context.Context, _ netip.Addr, to netip.AddrPort) (net.Conn, error) {
+		return stage.DialContext(ctx, "tcp", to.String())
+	}
 }
 
 // file makes one below the root.
@@ -154,7 +184,7 @@ func (r *rig) talk() *talk {
 
 func dialTalk(t testing.TB, addr string) *talk {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
+	nc, err := stage.Dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +274,7 @@ func (c *talk) passive() net.Conn {
 		c.t.Fatal(err)
 	}
 	host, _, _ := net.SplitHostPort(c.nc.RemoteAddr().String())
-	nc, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+	nc, err := stage.Dial(net.JoinHostPort(host, fmt.Sprint(port)))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -154,12 +154,12 @@ func TestPipelined(t *testing.T) {
 func TestControlLost(t *testing.T) {
 	r := newRig(t, &Server{})
 	r.sparse("big", bigger)
-	for _, lose := range []func(nc *net.TCPConn) error{(*net.TCPConn).Close, (*net.TCPConn).CloseWrite,
-		func(nc *net.TCPConn) error { return errors.Join(nc.SetLinger(0), nc.Close()) }} {
+	for _, lose := range []func(nc halfCloser) error{halfCloser.Close, halfCloser.CloseWrite,
+		func(nc halfCloser) error { return errors.Join(nc.SetLinger(0), nc.Close()) }} {
 		c := r.in()
 		data := c.passive()
 		c.do("RETR big", 150)
-		if err := lose(c.nc.(*net.TCPConn)); err != nil {
+		if err := lose(c.nc.(halfCloser)); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := io.Copy(io.Discard, data); n == bigger || err == nil {
@@ -214,7 +214,7 @@ func TestSlowReader(t *testing.T) {
 	r.file("big", text)
 	c := r.in()
 	data := c.passive()
-	_ = data.(*net.TCPConn).SetReadBuffer(64 << 10) // so that it shows
+	_ = data.(interface{ SetReadBuffer(int) error }).SetReadBuffer(64 << 10) // so that it shows
 	c.do("RETR big", 150)
 	begin := time.Now()
 	var got strings.Builder

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // clientPatience is how long a test waits for what should come soon.
@@ -25,7 +27,7 @@ const clientPatience = 30 * time.Second
 // clientPeer makes a ClientConn whose server is script: it gets the connection, and a reader of it.
 func clientPeer(t *testing.T, cl *Client, script func(nc net.Conn, r *bufio.Reader)) *ClientConn {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := stage.Listen(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,7 @@ func clientPeer(t *testing.T, cl *Client, script func(nc net.Conn, r *bufio.Read
 		_ = nc.SetDeadline(time.Now().Add(clientPatience))
 		script(nc, bufio.NewReader(nc))
 	}()
-	nc, err := net.Dial("tcp", ln.Addr().String())
+	nc, err := stage.Dial(ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func clientSays(text string) func(net.Conn, *bufio.Reader) {
 	return func(nc net.Conn, r *bufio.Reader) {
 		clientReadsHead(r)
 		_, _ = io.WriteString(nc, text)
-		_ = nc.(*net.TCPConn).CloseWrite()
+		_ = nc.(interface{ CloseWrite() error }).CloseWrite()
 		_, _ = io.Copy(io.Discard, r)
 	}
 }
@@ -226,7 +228,7 @@ func TestClientRequests(t *testing.T) {
 				b := make([]byte, len(row.want))
 				n, _ := io.ReadFull(r, b)
 				_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-				_ = nc.(*net.TCPConn).CloseWrite()
+				_ = nc.(interface{ CloseWrite() error }).CloseWrite()
 				rest, _ := io.ReadAll(r)
 				got <- string(b[:n]) + string(rest)
 			})

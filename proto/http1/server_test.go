@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // serve serves h on a listener, with a goroutine for each connection, until the test ends.
 func serve(t *testing.T, s *Server) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := stage.Listen(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func serve(t *testing.T, s *Server) string {
 // ask sends text over one connection, and returns all that comes back until the server closes.
 func ask(t *testing.T, addr, text string) string {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
+	nc, err := stage.Dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,19 +225,19 @@ func TestLogins(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			o := DialOptions{TLS: ccfg, Auth: row.who("q")}
-			_, err := Dial(t.Context(), addr, o)
+			_, err := reach(t.Context(), addr, o)
 			if e, ok := errors.AsType[*Error](err); !ok || e.Code != 535 {
 				t.Errorf("with a wrong password: %v", err)
 			}
 			o.Auth = row.who("p")
-			c, err := Dial(t.Context(), addr, o)
+			c, err := reach(t.Context(), addr, o)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_ = c.Quit(t.Context())
 		})
 	}
-	_, err := Dial(t.Context(), addr, DialOptions{Security: NoTLS, Auth: Plain("", "u", "p")})
+	_, err := reach(t.Context(), addr, DialOptions{Security: NoTLS, Auth: Plain("", "u", "p")})
 	if err != ErrPlainPassword {
 		t.Errorf("without TLS: %v", err)
 	}

@@ -28,16 +28,16 @@ func TestBadReplies(t *testing.T) {
 	} {
 		addr := scripted(t, func(k *talker) {
 			k.send(said)
-			_ = k.nc.(*net.TCPConn).CloseWrite()
+			k.closeWrite()
 			_, _ = io.Copy(io.Discard, k.r)
 		})
-		if _, err := Dial(t.Context(), addr, DialOptions{Security: NoTLS}); !errors.Is(err, want) {
+		if _, err := reach(t.Context(), addr, DialOptions{Security: NoTLS}); !errors.Is(err, want) {
 			t.Errorf("%.20q: %v, want %v", said, err, want)
 		}
 	}
 	for said, code := range map[string]int{"554 go away\r\n": 554, "421-later\r\n421 later\r\n": 421} {
-		addr := scripted(t, func(k *talker) { k.send(said); _ = k.nc.(*net.TCPConn).CloseWrite(); k.heard("") })
-		_, err := Dial(t.Context(), addr, DialOptions{Security: NoTLS})
+		addr := scripted(t, func(k *talker) { k.send(said); k.closeWrite(); k.heard("") })
+		_, err := reach(t.Context(), addr, DialOptions{Security: NoTLS})
 		if e, ok := errors.AsType[*Error](err); !ok || e.Code != code {
 			t.Errorf("%q: %v", said, err)
 		}
@@ -53,7 +53,7 @@ func TestUnasked(t *testing.T) {
 			k.greets()
 			k.heard("NOOP")
 			k.send("250 ok\r\n" + said)
-			_ = k.nc.(*net.TCPConn).CloseWrite()
+			k.closeWrite()
 			k.heard("")
 		})
 		c := connect(t, addr, ClientOptions{})
@@ -97,7 +97,7 @@ func TestClientStartTLSInjection(t *testing.T) {
 			}
 			k.heard("QUIT")
 		})
-		c, err := Dial(t.Context(), addr, DialOptions{TLS: ccfg})
+		c, err := reach(t.Context(), addr, DialOptions{TLS: ccfg})
 		if injected != "" {
 			if err == nil {
 				t.Errorf("%q: it goes on", injected)

@@ -59,7 +59,7 @@ func TestNeverSent(t *testing.T) {
 	if err := c.Noop(t.Context()); err != nil {
 		t.Errorf("behind all that: %v", err)
 	}
-	_, err := Dial(t.Context(), serve(t, new(Server)), DialOptions{ClientOptions: ClientOptions{Name: "x\r\nQUIT"}})
+	_, err := reach(t.Context(), serve(t, new(Server)), DialOptions{ClientOptions: ClientOptions{Name: "x\r\nQUIT"}})
 	if !errors.Is(err, ErrAddress) {
 		t.Errorf("a name with a line end: %v", err)
 	}
@@ -98,11 +98,11 @@ func TestNotOffered(t *testing.T) {
 	if err := c.Auth(t.Context(), Unsafe(Plain("", "u", "p"))); !errors.Is(err, ErrNotOffered) {
 		t.Errorf("AUTH: %v", err)
 	}
-	_, err := Dial(t.Context(), addr, DialOptions{})
+	_, err := reach(t.Context(), addr, DialOptions{})
 	if !errors.Is(err, ErrNotOffered) {
 		t.Errorf("STARTTLS: %v", err)
 	}
-	c, err = Dial(t.Context(), addr, DialOptions{Security: MayStartTLS})
+	c, err = reach(t.Context(), addr, DialOptions{Security: MayStartTLS})
 	if err != nil {
 		t.Fatalf("STARTTLS if it may be: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestRequireTLS(t *testing.T) {
 		{addr, ccfg, Enhanced{}}, {addr, &tls.Config{InsecureSkipVerify: true}, Enhanced{5, 7, 10}},
 		{other, ccfg, Enhanced{5, 7, 30}},
 	} {
-		c, err := Dial(t.Context(), row.addr, DialOptions{TLS: row.cfg})
+		c, err := reach(t.Context(), row.addr, DialOptions{TLS: row.cfg})
 		if err != nil {
 			t.Fatal(err)
 		}

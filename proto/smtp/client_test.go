@@ -4,17 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // scripted is a server that does what a test says, on each connection.
 func scripted(t *testing.T, f func(k *talker)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := stage.Listen(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func (k *talker) greets(extensions ...string) {
 // connect is a client without TLS.
 func connect(t *testing.T, addr string, o ClientOptions) *Client {
 	t.Helper()
-	c, err := Dial(t.Context(), addr, DialOptions{ClientOptions: o, Security: NoTLS})
+	c, err := reach(t.Context(), addr, DialOptions{ClientOptions: o, Security: NoTLS})
 	if err != nil {
 		t.Fatal(err)
 	}

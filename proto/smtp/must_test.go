@@ -159,12 +159,12 @@ func TestWrongName(t *testing.T) {
 	other := ccfg.Clone()
 	other.ServerName = "other.example"
 	for _, security := range []Security{NeedStartTLS, MayStartTLS} {
-		_, err := Dial(t.Context(), addr, DialOptions{Security: security, TLS: other})
+		_, err := reach(t.Context(), addr, DialOptions{Security: security, TLS: other})
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
 			t.Errorf("the name is wrong: %v", err)
 		}
 	}
-	c, err := Dial(t.Context(), addr, DialOptions{Security: MayStartTLS})
+	c, err := reach(t.Context(), addr, DialOptions{Security: MayStartTLS})
 	if err != nil {
 		t.Fatalf("nobody asks whose it is: %v", err)
 	}

@@ -121,7 +121,7 @@ func TestProxyEnds(t *testing.T) {
 	srv := &Server{Backend: new(store), Proxied: func(net.Conn) bool { return true }}
 	k := dial(t, serve(t, srv))
 	k.send("PROXY TCP4")
-	_ = k.nc.(*net.TCPConn).CloseWrite()
+	k.closeWrite()
 	if b, err := io.ReadAll(k.r); len(b) > 0 || err != nil {
 		t.Errorf("it answers %q, %v", b, err)
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // patience is how long a test waits for what must come.
@@ -163,7 +165,7 @@ func serve(t *testing.T, srv *Server) string {
 	if srv.Log == nil {
 		srv.Log = quiet
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := stage.Listen(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +192,18 @@ func serve(t *testing.T, srv *Server) string {
 	return ln.Addr().String()
 }
 
+// reach is Dial to an address of a test's, on loopback or in a lab, whose server has a certificate for 127.0.0.1.
+func reach(ctx context.Context, addr string, o DialOptions) (*Client, error) {
+	if o.Dial == nil {
+		o.Dial = stage.DialContext
+	}
+	if o.TLS != nil && o.TLS.ServerName == "" {
+		o.TLS = o.TLS.Clone()
+		o.TLS.ServerName = "127.0.0.1"
+	}
+	return Dial(ctx, addr, o)
+}
+
 // A talker is a client that says what a test tells it to.
 type talker struct {
 	t  testing.TB
@@ -199,7 +213,7 @@ type talker struct {
 
 func dial(t testing.TB, addr string) *talker {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
+	nc, err := stage.Dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +233,9 @@ func (k *talker) send(text string) {
 		k.t.Logf("sending %q: %v", text, err)
 	}
 }
+
+// closeWrite ends what is sent.
+func (k *talker) closeWrite() { _ = k.nc.(interface{ CloseWrite() error }).CloseWrite() }
 
 // line reads one; "" is the end.
 func (k *talker) line() string {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/internal/certs"
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // testTLS are the configurations of a server at localhost and of a client that trusts it.
@@ -122,10 +123,11 @@ func TestStartTLSInjection(t *testing.T) {
 func TestImplicitTLS(t *testing.T) {
 	t.Parallel()
 	cfg, ccfg := testTLS()
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", cfg)
+	ln, err := stage.Listen(t)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ln = tls.NewListener(ln, cfg)
 	srv := &Server{Backend: new(store), TLS: cfg, Log: quiet}
 	ended := make(chan error, 1)
 	go func() {
@@ -136,7 +138,7 @@ func TestImplicitTLS(t *testing.T) {
 		ended <- err
 	}()
 	defer ln.Close()
-	c, err := Dial(t.Context(), ln.Addr().String(), DialOptions{Security: ImplicitTLS, TLS: ccfg})
+	c, err := reach(t.Context(), ln.Addr().String(), DialOptions{Security: ImplicitTLS, TLS: ccfg})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,17 +14,26 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
-// tcp is a connection over loopback.
-func tcp(t *testing.T) (server, client *net.TCPConn) {
+// A halfCloser is a connection whose sending half can be ended alone, and which can be reset.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+	SetLinger(sec int) error
+}
+
+// tcp is a connection over loopback, or in a lab.
+func tcp(t *testing.T) (server, client halfCloser) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := stage.Listen(t)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	c, err := net.Dial("tcp", ln.Addr().String())
+	c, err := stage.Dial(ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +42,7 @@ func tcp(t *testing.T) (server, client *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close(); c.Close() })
-	return s.(*net.TCPConn), c.(*net.TCPConn)
+	return s.(halfCloser), c.(halfCloser)
 }
 
 // pair are both sides, which have agreed on c.
