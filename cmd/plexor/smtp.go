@@ -89,7 +89,7 @@ func (s *mailSite) parseStore(q url.Values) error {
 	switch q.Get("sync") {
 	case "", "yes":
 	case "no":
-		s.options.NoSync = true
+		s.options.NoSync, s.options.Behind = true, true
 	default:
 		return fmt.Errorf("option sync: want yes or no")
 	}

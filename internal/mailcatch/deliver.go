@@ -21,8 +21,9 @@ const headBytes = 64 << 10
 var heads = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, headBytes+4<<10)) }}
 
 // Deliver keeps a mail, which is read from r to its end, and returns what the list has of it. When it returns without
-// an error the mail is in the directory, and on the disk unless Options.NoSync is set. An error of r, or the end of
-// ctx between two reads, leaves nothing behind. ErrFull, ErrTooLarge and ErrClosed are found by errors.Is.
+// an error the mail is in the directory, and on the disk unless Options.NoSync is set. With Options.Behind it may be in
+// memory alone, and the Mail then has its ID and nothing else; env.To is the store's. An error of r, or the end of ctx
+// between two reads, leaves nothing behind. ErrFull, ErrTooLarge and ErrClosed are found by errors.Is.
 func (s *Store) Deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, error) {
 	d := &delivery{s: s, now: time.Now()}
 	d.base = s.unique(d.now)
@@ -32,7 +33,10 @@ func (s *Store) Deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, e
 	_, readErr := io.CopyN(d.head, r, headBytes)
 	whole := readErr == io.EOF
 	err := readErr
-	if whole || err == nil {
+	switch behind := whole && s.options.Behind; {
+	case behind:
+		err = s.accept(ctx, d, env)
+	case whole || err == nil:
 		err = d.block(ctx, func() error {
 			if err := d.begin(); err != nil || !whole {
 				return err
@@ -101,8 +105,18 @@ type delivery struct {
 
 // claim asks for room. What was claimed is given back when the mail is in the index, or failed.
 func (s *Store) claim(mails int, bytes int64) error {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
+	return s.claimLocked(mails, bytes)
+}
+
+// hasRoom reports whether there is room for so much more. The lock is held.
+func (s *Store) hasRoom(mails int, bytes int64) bool {
+	return len(s.index.order)+s.claims+mails <= s.limits.Messages &&
+		s.index.bytes+s.claimed+bytes <= s.limits.Bytes
+}
+
+func (s *Store) claimLocked(mails int, bytes int64) error {
 	if s.closed {
 		return ErrClosed
 	}
@@ -129,6 +143,10 @@ func (s *Store) claim(mails int, bytes int64) error {
 	s.claims += mails
 	s.claimed += bytes
 	for _, e := range victims { // with the lock held, for these are as many as come
+		if e.behind {
+			s.withdraw(e)
+			continue
+		}
 		_ = s.root.Remove(e.path()) // one that somebody else has deleted takes no room either
 	}
 	return nil
@@ -263,7 +281,7 @@ func (s *Store) failed(d *delivery, err error) {
 
 // keep puts a mail into the index in the place of its claims, and gives it to those who wait for it.
 func (s *Store) keep(e *entry, d *delivery) Mail {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	s.claims--
 	s.claimed -= d.size

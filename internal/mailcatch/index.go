@@ -44,8 +44,8 @@ const (
 	mostSearchHead = 256 << 10
 )
 
-// An entry is a mail of the index. All but said, dir, info and Unread stays as it was; those are changed with the
-// store's lock held.
+// An entry is a mail of the index. All but said, dir, info, behind and Unread stays as it was; those are changed with
+// the store's lock held.
 type entry struct {
 	Mail
 	base   string // the unique part of the file's name
@@ -54,6 +54,7 @@ type entry struct {
 	prefix int64  // length of the trace, in bytes
 	file   int64  // length of the file
 	ours   bool   // the name was made by this package
+	behind bool   // the file is not there yet
 	said   string // the text in lower case, when somebody has searched for one
 }
 

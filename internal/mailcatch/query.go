@@ -123,7 +123,7 @@ func (s *Store) List(ctx context.Context, q Query, before uint64, limit int) (Li
 	}
 	var all []candidate
 	l := List{Mails: []Mail{}}
-	s.mu.Lock()
+	s.lock()
 	l.Total, l.Unread = len(s.index.order), s.index.unread
 	sure := 0 // of those that need no look at the text
 	for _, e := range slices.Backward(s.index.order) {

@@ -13,7 +13,7 @@ import (
 
 // Lookup returns what the list has of a mail, or ErrNoMail.
 func (s *Store) Lookup(id string) (Mail, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	e := s.index.byID[id]
 	if e == nil {
@@ -62,8 +62,17 @@ func (s *Store) load(id string, most int64) (Mail, []byte, error) {
 func (s *Store) MarkRead(read bool, ids ...string) error {
 	var failed error
 	for _, id := range ids {
-		s.mu.Lock()
+		s.lock()
 		if e := s.index.byID[id]; e != nil && e.Unread == read {
+			if err := s.settled(e); err != nil {
+				failed = err
+				s.mu.Unlock()
+				continue
+			}
+			if s.index.byID[id] != e || e.Unread != read { // somebody was here meanwhile
+				s.mu.Unlock()
+				continue
+			}
 			f := found{base: e.base, dir: curDir, info: withSeen(e.info, read)}
 			// With the lock held, so that two who mark it do not rename one after the other.
 			if err := s.root.Rename(e.path(), f.path()); err == nil {
@@ -107,11 +116,16 @@ func (s *Store) Delete(ids ...string) (n int, err error) {
 }
 
 func (s *Store) deleteOne(id string) (was bool, err error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	e := s.index.byID[id]
 	if e == nil {
 		return false, nil
+	}
+	if e.behind {
+		s.withdraw(e)
+		s.index.remove(e)
+		return true, nil
 	}
 	err = s.root.Remove(e.path())
 	if errors.Is(err, fs.ErrNotExist) { // another program has moved it, or deleted it
@@ -126,7 +140,7 @@ func (s *Store) deleteOne(id string) (was bool, err error) {
 
 // DeleteAll deletes all mails that the list has.
 func (s *Store) DeleteAll() (n int, err error) {
-	s.mu.Lock()
+	s.lock()
 	ids := make([]string, 0, len(s.index.order))
 	for _, e := range s.index.order {
 		ids = append(ids, e.ID)
@@ -175,11 +189,15 @@ func (s *Store) deleteMoved(e *entry) error {
 // Raw opens a mail as it was sent, of size bytes. The caller closes it.
 func (s *Store) Raw(id string) (f *os.File, size int64, err error) {
 	for again := false; ; again = true {
-		s.mu.Lock()
+		s.lock()
 		e := s.index.byID[id]
 		if e == nil || s.closed {
 			s.mu.Unlock()
 			return nil, 0, ErrNoMail
+		}
+		if err := s.settled(e); err != nil {
+			s.mu.Unlock()
+			return nil, 0, err
 		}
 		path, prefix := e.path(), e.prefix
 		s.mu.Unlock()

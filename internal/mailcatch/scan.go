@@ -119,7 +119,7 @@ func (s *Store) rescan() error {
 
 // compare takes out of the index what is gone, notes what was moved, and returns what is new.
 func (s *Store) compare(files map[string]found, last uint64) (fresh map[string]found, changed bool) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	for _, e := range slices.Clone(s.index.order) {
 		f, ok := files[e.ID]
@@ -127,14 +127,14 @@ func (s *Store) compare(files map[string]found, last uint64) (fresh map[string]f
 		case ok && (f.dir != e.dir || f.info != e.info):
 			s.moved(e, f)
 			changed = true
-		case !ok && e.Number <= last && !s.there(e):
+		case !ok && e.Number <= last && !e.behind && !s.there(e):
 			s.index.remove(e)
 			changed = true
 		}
 	}
 	fresh = make(map[string]found)
 	for id, f := range files {
-		if s.index.byID[id] == nil {
+		if _, leaving := s.behind.leaving[id]; !leaving && s.index.byID[id] == nil {
 			fresh[id] = f
 		}
 	}

@@ -45,6 +45,10 @@ type Limits struct {
 	SearchBytes int64
 	// TextBytes is how much of the texts stays in memory for the next search (default 32 MiB).
 	TextBytes int64
+	// Behind and BehindBytes are how many mails wait in memory for their files with Options.Behind, and their bytes
+	// (default 4096 and 16 MiB: a second of a busy disk). The next one has its sender wait.
+	Behind      int
+	BehindBytes int64
 	// Letter bounds what is read of one mail.
 	Letter letter.Limits
 }
@@ -58,6 +62,8 @@ func (l Limits) WithDefaults() Limits {
 	orElse(&l.Waiters, 256)
 	orElse(&l.SearchBytes, 64<<20)
 	orElse(&l.TextBytes, 32<<20)
+	orElse(&l.Behind, 4096)
+	orElse(&l.BehindBytes, 16<<20)
 	l.Letter = l.Letter.WithDefaults()
 	return l
 }
@@ -74,6 +80,9 @@ type Options struct {
 	// NoSync leaves out the fsync of each mail: a mail that was taken may be lost when the machine stops, and a test is
 	// done sooner.
 	NoSync bool
+	// Behind has mails of up to 64 KiB taken when they are in memory: a goroutine makes their files, without fsync
+	// whatever NoSync says. What was taken is lost if the process is killed before, which Limits.Behind bounds.
+	Behind bool
 	// DropOldest deletes the oldest mails where there is no room, in place of a refusal. Only what this process has
 	// caught, or who ran before it, is deleted: no file whose name another program has made.
 	DropOldest bool
@@ -97,6 +106,8 @@ var (
 	ErrNoMail = errors.New("mailcatch: there is no such mail")
 	// ErrTooMany means that Limits.Waiters wait already.
 	ErrTooMany = errors.New("mailcatch: too many wait for mail")
+	// ErrLost is that Close could not make the files of mails that were taken before (Options.Behind).
+	ErrLost = errors.New("mailcatch: mails that were taken are lost")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("mailcatch: the store is closed")
 )
@@ -140,6 +151,7 @@ type Store struct {
 	watchers int
 	closed   bool
 	count    Counts
+	behind   behind
 	claimed  int64 // bytes of mails that are being written
 	claims   int   // how many these are
 }
@@ -174,6 +186,11 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := s.begin(); err != nil {
 		_ = root.Close() // nothing was written
 		return nil, fmt.Errorf("mailcatch: maildir %s: %w", dir, err)
+	}
+	s.behind.leaving, s.behind.wake = make(map[string]struct{}), make(chan struct{}, 1)
+	if o.Behind {
+		s.behind.done = make(chan struct{})
+		go s.writeBehind()
 	}
 	go s.lookAgain()
 	return s, nil
@@ -236,7 +253,8 @@ func (s *Store) sweep() {
 	}
 }
 
-// Close ends the waits and the watching. Deliveries that are under way fail or end well.
+// Close ends the waits and the watching, and makes the files of mails that have none yet. Deliveries that are under way
+// fail or end well.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -248,15 +266,27 @@ func (s *Store) Close() error {
 		close(w.got)
 	}
 	clear(s.waiters)
+	s.behindChanged()
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.done
-	return errors.Join(s.dirs.close(), s.folders.close(), s.root.Close())
+	var lost error
+	if s.behind.done != nil {
+		select {
+		case s.behind.wake <- struct{}{}:
+		default:
+		}
+		<-s.behind.done
+		if n := s.behind.mails; n > 0 {
+			lost = fmt.Errorf("%w: %d: %w", ErrLost, n, s.behind.err)
+		}
+	}
+	return errors.Join(lost, s.dirs.close(), s.folders.close(), s.root.Close())
 }
 
 // Counts returns the totals.
 func (s *Store) Counts() Counts {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	return s.count
 }

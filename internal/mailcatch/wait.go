@@ -30,7 +30,7 @@ type waiter struct {
 // ErrTooMany or ErrClosed.
 func (s *Store) Wait(ctx context.Context, want Want) (Mail, error) {
 	w := &waiter{want, make(chan Mail, 1)}
-	s.mu.Lock()
+	s.lock()
 	if s.closed {
 		s.mu.Unlock()
 		return Mail{}, ErrClosed
