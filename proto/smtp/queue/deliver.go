@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
+	"os"
 	"slices"
 	"time"
 
@@ -76,6 +78,10 @@ func (q *Queue) send(ctx context.Context, c *smtp.Client, host, domain string, i
 	}
 	defer f.Close()
 	m := &smtp.Message{From: it.env.From, MailOptions: it.env.Options, Data: f}
+	if fields := it.env.Fields; len(fields) > 0 {
+		// The client looks into a message before it sends it, and so wants one that can be read twice.
+		m.Data = io.NewSectionReader(fieldsAndFile{fields, f}, 0, math.MaxInt64)
+	}
 	for _, i := range to {
 		m.To = append(m.To, it.env.To[i].Recipient)
 	}
@@ -99,6 +105,23 @@ func (q *Queue) send(ctx context.Context, c *smtp.Client, host, domain string, i
 		return err
 	}
 	return nil
+}
+
+// A fieldsAndFile is a message with fields in front.
+type fieldsAndFile struct {
+	fields []byte
+	f      *os.File
+}
+
+// ReadAt is of io.ReaderAt.
+func (m fieldsAndFile) ReadAt(p []byte, at int64) (n int, err error) {
+	if at < int64(len(m.fields)) {
+		if n = copy(p, m.fields[at:]); n == len(p) {
+			return n, nil
+		}
+	}
+	k, err := m.f.ReadAt(p[n:], at+int64(n)-int64(len(m.fields)))
+	return n + k, err
 }
 
 // failAll is a try that failed for all recipients.

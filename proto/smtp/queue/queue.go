@@ -9,9 +9,9 @@
 // recipient, or reported to its sender, whenever the process or the machine ends. A message may come twice where it was
 // ended between the other server's answer and the note of it.
 //
-// What it is not: no filter of spam or viruses, no mailboxes, no IMAP, no aliases or lists, no DKIM signatures (whoever
-// submits signs), no DANE and no MTA-STS. Reports are of failure, and of mail that was relayed to a server that does
-// not report success itself; none of delay.
+// What it is not: no filter of spam or viruses, no mailboxes, no IMAP, no aliases or lists, no DANE and no MTA-STS.
+// DKIM signatures are made by smtpd/dkim, through Options.Sign. Reports are of failure, of delay, and of mail that was
+// relayed to a server that does not report success itself.
 package queue
 
 import (
@@ -31,14 +31,14 @@ import (
 type Options struct {
 	// Name is what the queue calls itself, to servers and in reports: a domain (default "localhost").
 	Name string
-	// Smarthost, if set, is the address (host:port) of the server that gets all mail, in place of those of the recipients'
-	// domains.
+	// Smarthost, if set, is the address (host:port) of the server that gets all mail, in place of those of the
+	// recipients' domains.
 	Smarthost string
 	// Port is that of the servers of domains (default "25").
 	Port string
-	// Security and TLS are for connections (default smtp.MayStartTLS for domains, smtp.NeedStartTLS for a smarthost). Auth
-	// logs in, at a smarthost. A message with MailOptions.RequireTLS needs a TLS whose certificates are verified: without
-	// one of yours those of domains are not, and it is reported as undelivered.
+	// Security and TLS are for connections (default smtp.MayStartTLS for domains, smtp.NeedStartTLS for a smarthost).
+	// Auth logs in, at a smarthost. A message with MailOptions.RequireTLS needs a TLS whose certificates are verified:
+	// without one of yours those of domains are not, and it is reported as undelivered.
 	Security smtp.Security
 	TLS      *tls.Config
 	Auth     smtp.Credential
@@ -59,6 +59,15 @@ type Options struct {
 	// Expire is how long a message is tried (default 5 days).
 	Expire time.Duration
 
+	// Delay is how long after a message was taken its sender is told, once, which recipients it could not be delivered
+	// to yet (default 4 hours; negative: never). Recipients with RcptOptions.Notify have it so with smtp.NotifyDelay
+	// alone (RFC 3461, section 4.1).
+	Delay time.Duration
+	// Sign, if set, makes fields to be put in front of a message that is submitted, a DKIM-Signature, say, and reads it
+	// to its end; reports are messages, too. An error refuses the message: an *smtp.Error is what the client of Backend
+	// is told.
+	Sign func(message io.Reader) (fields []byte, err error)
+
 	// Client is for the limits of connections; Name is that above.
 	Client smtp.ClientOptions
 	// Log gets what fails (default slog.Default()).
@@ -77,6 +86,7 @@ const (
 	firstRetry        = 5 * time.Minute
 	lastRetry         = 4 * time.Hour
 	defaultExpire     = 5 * 24 * time.Hour
+	defaultDelay      = 4 * time.Hour
 )
 
 func retry(n int) time.Duration {
@@ -116,6 +126,9 @@ func (o *Options) fill() {
 	}
 	if o.Expire <= 0 {
 		o.Expire = defaultExpire
+	}
+	if o.Delay == 0 {
+		o.Delay = defaultDelay
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -176,7 +189,7 @@ func Open(dir string, o Options) (*Queue, error) {
 	q := &Queue{o: o, spool: s, items: make(map[string]*item), under: make(map[string]int),
 		wake: make(chan struct{}, 1)}
 	for _, e := range envelopes {
-		q.items[e.ID] = &item{env: e, next: e.next()}
+		q.items[e.ID] = &item{env: e, next: q.next(e)}
 	}
 	return q, nil
 }
@@ -214,7 +227,7 @@ func (q *Queue) Submit(e Envelope, r io.Reader) (id string, err error) {
 	for _, to := range e.To {
 		env.To = append(env.To, recipient{Recipient: to, Next: now})
 	}
-	if err := q.spool.add(env, r); err != nil {
+	if err := q.spool.add(env, r, q.o.Sign); err != nil {
 		return "", err
 	}
 	q.mu.Lock()
@@ -359,6 +372,9 @@ func (q *Queue) due(e *envelope, domain string, now time.Time) bool {
 func (q *Queue) settle(it *item) {
 	err := q.report(it.env)
 	if err == nil {
+		err = q.reportDelay(it.env)
+	}
+	if err == nil {
 		if it.env.over() {
 			err = q.spool.remove(it.env.ID)
 		} else {
@@ -371,7 +387,7 @@ func (q *Queue) settle(it *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it.busy = false
-	it.next = it.env.next()
+	it.next = q.next(it.env)
 	if err != nil {
 		it.next = q.o.Now().Add(firstRetry)
 	} else if it.env.over() {

@@ -68,7 +68,7 @@ func TestOneConnection(t *testing.T) {
 			var envelopes []*envelope
 			for range 50 {
 				e := &envelope{From: smtp.Mailbox{}, To: []recipient{{Recipient: letterTo("", "x@a.example").To[0]}}}
-				if err := q.spool.add(e, strings.NewReader("x\r\n")); err != nil {
+				if err := q.spool.add(e, strings.NewReader("x\r\n"), nil); err != nil {
 					t.Fatal(err)
 				}
 				envelopes = append(envelopes, e)
@@ -152,7 +152,7 @@ func TestReports(t *testing.T) {
 			w := &town{offices: map[string]*office{"s.example:25": s, "a.example:25": a, "mx.down.example:25": nil},
 				mx: map[string][]*net.MX{"null.example": {{Host: "."}}, "loop.example": {{Host: "Queue.example.", Pref: 5},
 					{Host: "other.example.", Pref: 5}}, "dark.example": nil, "down.example": {{Host: "mx.down.example."}}}}
-			inTown(t, w, Options{}, func(t *testing.T, q *Queue) {
+			inTown(t, w, Options{Delay: -1}, func(t *testing.T, q *Queue) {
 				e := letterTo(row.from, row.to)
 				e.To[0].Notify = row.notify
 				submit(t, q, e, "Subject: hello\r\n\r\nsecret\r\n")

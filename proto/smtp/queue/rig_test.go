@@ -121,24 +121,35 @@ func (w *town) dial(_ context.Context, _, address string) (net.Conn, error) {
 func inTown(t *testing.T, w *town, o Options, f func(t *testing.T, q *Queue)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		o.Resolver, o.Dial, o.Log = w, w.dial, quiet
-		if o.Name == "" {
-			o.Name = "queue.example"
-		}
-		q, err := Open(t.TempDir(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- q.Run(ctx) }()
-		f(t, q)
-		cancel()
-		<-ended
-		if err := q.Close(); err != nil {
-			t.Error(err)
-		}
+		ran(t, w, o, func(q *Queue) { f(t, q) })
 	})
+}
+
+// ran runs f with a queue that delivers in the town, and ranIn with one that lies in a folder.
+func ran(t *testing.T, w *town, o Options, f func(q *Queue)) {
+	t.Helper()
+	ranIn(t, t.TempDir(), w, o, f)
+}
+
+func ranIn(t *testing.T, dir string, w *town, o Options, f func(q *Queue)) {
+	t.Helper()
+	o.Resolver, o.Dial, o.Log = w, w.dial, quiet
+	if o.Name == "" {
+		o.Name = "queue.example"
+	}
+	q, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- q.Run(ctx) }()
+	f(q)
+	cancel()
+	<-ended
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // letterTo is an envelope for some recipients.

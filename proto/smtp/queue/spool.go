@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ type envelope struct {
 	To       []recipient
 	Options  smtp.MailOptions
 	Received time.Time
+	Fields   []byte `json:",omitempty"` // that Options.Sign puts in front of the message
 }
 
 // A recipient is one of an envelope, with what became of it.
@@ -41,6 +43,7 @@ type recipient struct {
 	smtp.Recipient
 	Done     bool // delivered, or given up
 	Reported bool // and its sender was told, or is not to be
+	Delayed  bool `json:",omitempty"` // its sender was told that it is late
 	Tries    int
 	Next     time.Time
 	Error    *smtp.Error // of the last try; nil: it was taken
@@ -146,13 +149,16 @@ func (s *spool) load() (all []*envelope, err error) {
 }
 
 // add writes a message, and gives it an ID.
-func (s *spool) add(e *envelope, r io.Reader) error {
+func (s *spool) add(e *envelope, r io.Reader, sign func(io.Reader) ([]byte, error)) error {
 	e.ID = strings.ToLower(rand.Text())
 	tmp, data := filepath.Join(tmpFolder, e.ID+".data"), filepath.Join(dataFolder, e.ID)
 	err := s.write(tmp, "data", func(w *bufio.Writer) error {
 		_, err := io.Copy(w, r)
 		return err
 	})
+	if err == nil && sign != nil {
+		e.Fields, err = s.sign(tmp, sign)
+	}
 	if err == nil {
 		err = s.rename(tmp, data, dataFolder, "data")
 	}
@@ -172,6 +178,32 @@ func (s *spool) add(e *envelope, r io.Reader) error {
 	}
 	return nil
 }
+
+// sign makes the fields in front of a message.
+func (s *spool) sign(name string, sign func(io.Reader) ([]byte, error)) ([]byte, error) {
+	f, err := s.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fields, err := sign(f)
+	if err != nil {
+		return nil, fmt.Errorf("the message is not signed: %w", err)
+	}
+	// A line that is empty or has no end would make text of what follows.
+	for line := range bytes.Lines(fields) {
+		if !bytes.HasSuffix(line, []byte("\r\n")) || bytes.ContainsAny(line[:len(line)-2], "\r\n\x00") || len(line) == 2 {
+			return nil, errFields
+		}
+	}
+	if len(fields) > 0 && (fields[0] == ' ' || fields[0] == '\t') {
+		return nil, errFields
+	}
+	return fields, nil
+}
+
+// errFields is an Options.Sign that does not keep to what it is for.
+var errFields = errors.New("what Sign returns are no fields, each line of which ends in CR LF")
 
 // update writes an envelope anew.
 func (s *spool) update(e *envelope) error {
@@ -237,5 +269,5 @@ func (s *spool) remove(id string) error {
 	return s.root.Remove(filepath.Join(dataFolder, id))
 }
 
-// open opens a message.
+// open opens a message, as it came.
 func (s *spool) open(id string) (*os.File, error) { return s.root.Open(filepath.Join(dataFolder, id)) }

@@ -8,7 +8,6 @@ import (
 
 const (
 	ofTheClient = "package smtp's"
-	notHere     = "that is not done here"
 )
 
 // rules are the MUSTs for who relays mail, which package smtp leaves to this one: section, rule, tests, or why none.
@@ -35,7 +34,9 @@ var rules = [...][4]string{
 	{"3461 5.2.1", "parameters go on to who offers them", "", ofTheClient},
 	{"3461 5.2.2", "success that is wanted of a server without DSN: relayed", "TestReports", ""},
 	{"3461 5.2.2", "NEVER: no report", "TestReports", ""},
-	{"3461 5.2.3", "reports of delay", "", notHere + ", and DELAY asks for them where they are"},
+	{"3461 4.1", "no report of delay where NOTIFY is without DELAY", "TestDelay", ""},
+	{"3461 4.3", "RET counts for reports of failure alone", "TestDelay", ""},
+	{"3461 5.2.5", "reports of delay, where they may be", "TestDelay", ""},
 	{"3461 5.2.6", "FAILURE, or nothing: a report", "TestReports", ""},
 	{"3461 6.1", "a report is from <>, with NOTIFY=NEVER", "TestReports", ""},
 	{"3461 6.3", "its fields", "TestReports TestReportFields", ""},
