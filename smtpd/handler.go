@@ -13,7 +13,10 @@ import (
 )
 
 // Handler serves s on the connections of a plexor.Server. The Backend's methods run on coroutines of the connection's
-// loop: they must not block it (coro.Await), and their context is the connection's.
+// loop: they must not block it (coro.Await), and their context is the connection's. With s.Block set to [Await] they
+// run on goroutines, and may wait for disks, databases and other servers, as those of package queue do:
+//
+//	&smtp.Server{Backend: q.Backend(mayRelay), Block: smtpd.Await}
 //
 //	srv := &plexor.Server{Handler: smtpd.Handler(&smtp.Server{Backend: backend, Name: "mx.example.org"})}
 //	addr, err := srv.Open("tcp://127.0.0.1:2525", nil)
@@ -30,6 +33,16 @@ func Handler(s *smtp.Server) plexor.Handler {
 		h.Sessions.Idle = h.idle
 	}
 	return h
+}
+
+// Await is smtp.Server.Block: f runs on a goroutine while the loop goes on with other connections. As many do at once
+// as the loop's coro.Options.Blocking says; a client that sends slowly holds none of these places.
+func Await(ctx context.Context, f func()) bool {
+	_, err := coro.Await(ctx, func() (struct{}, error) {
+		f()
+		return struct{}{}, nil
+	})
+	return err == nil
 }
 
 // A handler is what Handler returns.

@@ -10,7 +10,7 @@ import (
 // of its own; 421 closes at once), [ErrHangUp] closes without a word, any other is logged and told as 421.
 //
 // Its methods, and those of different Sessions, are called by whoever serves the connections, at the same time if those
-// do. On an event loop they run on its coroutines, and must not block it.
+// do. On an event loop they run on its coroutines, and must not block it; with [Server].Block they may.
 type Backend interface {
 	NewSession(ctx context.Context, p Peer) (Session, error)
 }
@@ -42,8 +42,8 @@ type Session interface {
 	// The message is whole when Read has returned io.EOF; any other error means that there is no message ([ErrTooLarge],
 	// [ErrBareLF], [ErrIncomplete], …), and is what Data is to return. When Data returns nil the message is the
 	// Session's to deliver: on the disk, say. id, if there is one, stands in the answer, for who looks for the message
-	// later. If Data returns before the end, the rest is read and thrown away; and if the rest turns out to be wrong, the
-	// client is told so, whatever Data has returned.
+	// later. If Data returns before the end, the rest is read and thrown away; and if the rest turns out to be wrong,
+	// the client is told so, whatever Data has returned.
 	Data(ctx context.Context, r io.Reader) (id string, err error)
 	// Reset is called once for each Mail that returned nil, when its message is over in any way.
 	Reset()
@@ -67,9 +67,9 @@ type Authenticator interface {
 
 // An Exchange is the server's side of one authentication.
 type Exchange interface {
-	// Next takes what the client sent, which is valid during the call, and returns what to send. The first response is nil
-	// if the client has sent none with the command. done, without an error, is that the client has proved who it is; the
-	// challenge is not sent then. An error refuses: 535, unless it is an *Error.
+	// Next takes what the client sent, which is valid during the call, and returns what to send. The first response is
+	// nil if the client has sent none with the command. done, without an error, is that the client has proved who it is;
+	// the challenge is not sent then. An error refuses: 535, unless it is an *Error.
 	Next(ctx context.Context, response []byte) (challenge []byte, done bool, err error)
 }
 

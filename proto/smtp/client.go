@@ -14,8 +14,8 @@ import (
 
 // ClientOptions are the choices of a [Client]. The zero value of each field means its default.
 type ClientOptions struct {
-	// Name is what the client calls itself: a domain, or an address in brackets (default "localhost", which servers on the
-	// internet refuse).
+	// Name is what the client calls itself: a domain, or an address in brackets (default "localhost", which servers on
+	// the internet refuse).
 	Name string
 	// LMTP has the client speak that (RFC 2033).
 	LMTP   bool
@@ -58,8 +58,8 @@ const clientInput = 4 << 10
 var (
 	// ErrUnasked is a reply that nobody has asked for.
 	ErrUnasked = errors.New("smtp: the server sent a reply that nobody has asked for")
-	// ErrPlaintextReply are bytes that came in plain text behind the answer to STARTTLS: somebody on the way may have put
-	// them there, to have them taken for what the server said in safety.
+	// ErrPlaintextReply are bytes that came in plain text behind the answer to STARTTLS: somebody on the way may have
+	// put them there, to have them taken for what the server said in safety.
 	ErrPlaintextReply = errors.New("smtp: bytes in plain text came behind the answer to STARTTLS")
 	// ErrNotOffered is something that a message or method needs, and the server does not offer.
 	ErrNotOffered = errors.New("smtp: the server does not offer it")

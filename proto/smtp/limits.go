@@ -19,13 +19,14 @@ type Limits struct {
 	// Discard is how many bytes of a message that was refused are read on, so that the client hears the refusal: 64 MiB.
 	// The connection is closed then.
 	Discard int64
-	// Recipients is how many recipients a message may have: 100, the least that RFC 5321 allows (452). Domains is how many
-	// domains they may be of, in a session: no limit (452). Messages is how many messages a session may have: 1000 (421).
-	// RFC 9422 tells clients of them.
+	// Recipients is how many recipients a message may have: 100, the least that RFC 5321 allows (452). Domains is how
+	// many domains they may be of, in a session: no limit (452). Messages is how many messages a session may have: 1000
+	// (421). RFC 9422 tells clients of them.
 	Recipients int
 	Domains    int
 	Messages   int
-	// Errors is how many commands of a session may be answered with 5xx: 20 (421). It slows down who tries out addresses.
+	// Errors is how many commands of a session may be answered with 5xx: 20 (421). It slows down who tries out
+	// addresses.
 	Errors int
 	// Junk is how many commands that move no mail (NOOP, RSET, VRFY, HELP, another EHLO, a MAIL without a message
 	// …) there may be between two messages: 100 (421).
@@ -39,8 +40,9 @@ type Limits struct {
 	// CommandTime is how long a client may take for its next command, from the end of the last to the end of this one: 5
 	// minutes, the least that RFC 5321 has (section 4.5.3.2.7; 421).
 	CommandTime time.Duration
-	// DataTime and DataRate are how long a message may take: DataTime, and a second more for each DataRate bytes that have
-	// come: 10 minutes and 500 (421). BlockTime is how long a client may be silent in the midst of one: 5 minutes (421).
+	// DataTime and DataRate are how long a message may take: DataTime, and a second more for each DataRate bytes that
+	// have come: 10 minutes and 500 (421). BlockTime is how long a client may be silent in the midst of one: 5 minutes
+	// (421).
 	DataTime  time.Duration
 	DataRate  int
 	BlockTime time.Duration

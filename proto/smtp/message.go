@@ -32,8 +32,8 @@ type Recipient struct {
 type Receipt struct {
 	// Reply is the answer to the message; with LMTP, that for the last recipient.
 	Reply Reply
-	// Errors has one for each recipient, in the order of Message.To: nil if the server has taken the message for that one;
-	// an *Error is what it said, or what was found before it was asked (its limits).
+	// Errors has one for each recipient, in the order of Message.To: nil if the server has taken the message for that
+	// one; an *Error is what it said, or what was found before it was asked (its limits).
 	Errors []error
 	// NoReports says that reports were asked for, and the server does not offer them (DSN): it was not told of it.
 	NoReports bool

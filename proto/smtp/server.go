@@ -30,8 +30,8 @@ type Server struct {
 
 	Limits Limits
 
-	// TLS, if set, has the server offer STARTTLS (RFC 3207). NeedTLS refuses mail without TLS (530), and NeedAuth mail of
-	// clients that have not logged in (530).
+	// TLS, if set, has the server offer STARTTLS (RFC 3207). NeedTLS refuses mail without TLS (530), and NeedAuth mail
+	// of clients that have not logged in (530).
 	TLS               *tls.Config
 	NeedTLS, NeedAuth bool
 	// PlainAuth offers AUTH without TLS, too: passwords then go over the network as they are.
@@ -49,14 +49,21 @@ type Server struct {
 	// missing or wrong closes the connection. See [FromAddrs].
 	Proxied func(nc net.Conn) bool
 
-	// IdleTold says that whoever has the connections tells of silence, by ServerConn.Idle: a connection that waits for its
-	// next command then has a deadline that is a minute later, for the case that nobody does.
+	// IdleTold says that whoever has the connections tells of silence, by ServerConn.Idle: a connection that waits for
+	// its next command then has a deadline that is a minute later, for the case that nobody does.
 	IdleTold bool
+
+	// Block, if set, runs f, which may wait for a disk or a network, and returns true when f has returned. It returns
+	// false when ctx is done and nobody waits for f, whether it has begun, will, or not; the connection is closed then.
+	// All methods of the Backend and its Sessions are called in such an f but Mechanisms, Reset and Close, still one at
+	// a time; that of Session.Data reads what whoever serves the connection hands over, 32 KiB at once. For event loops,
+	// whose other connections go on meanwhile: see package smtpd's Await.
+	Block func(ctx context.Context, f func()) bool
 
 	// Refused, if set, is told of each answer with 4xx or 5xx.
 	Refused func(p Peer, err *Error)
-	// Log gets panics and errors of the Backend (default slog.Default()). A client does not set the rate of its lines: of
-	// those alike ten are written at once and then one a second, which says how many were not.
+	// Log gets panics and errors of the Backend (default slog.Default()). A client does not set the rate of its lines:
+	// of those alike ten are written at once and then one a second, which says how many were not.
 	Log *slog.Logger
 	// Now is the clock of the deadlines (default time.Now).
 	Now func() time.Time

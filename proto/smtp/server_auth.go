@@ -43,7 +43,7 @@ func (c *ServerConn) beginAuth(ctx context.Context, arg string) error {
 			return c.wrong(err)
 		}
 	}
-	x, err := c.session.(Authenticator).Auth(ctx, name)
+	x, err := c.sessionAuth(ctx, name)
 	if err != nil {
 		return c.authFailed(err)
 	}
@@ -67,7 +67,7 @@ func (c *ServerConn) authLine(ctx context.Context, line []byte) error {
 
 // authNext gives a response to the mechanism, and sends what it says.
 func (c *ServerConn) authNext(ctx context.Context, response []byte) error {
-	challenge, done, err := c.auth.Next(ctx, response)
+	challenge, done, err := c.exchangeNext(ctx, response)
 	switch {
 	case err != nil:
 		c.auth = nil
@@ -82,6 +82,34 @@ func (c *ServerConn) authNext(ctx context.Context, response []byte) error {
 	c.in.out = base64.StdEncoding.AppendEncode(c.in.out, challenge)
 	c.in.out = append(c.in.out, '\r', '\n')
 	return nil
+}
+
+func (c *ServerConn) sessionAuth(ctx context.Context, name string) (Exchange, error) {
+	a := c.session.(Authenticator)
+	if c.srv.Block == nil {
+		return a.Auth(ctx, name)
+	}
+	x := new(Exchange)
+	if err := c.callError(ctx, func() (err error) { *x, err = a.Auth(ctx, name); return err }); err != nil {
+		return nil, err
+	}
+	return *x, nil
+}
+
+func (c *ServerConn) exchangeNext(ctx context.Context, response []byte) (challenge []byte, done bool, err error) {
+	x := c.auth
+	if c.srv.Block == nil {
+		return x.Next(ctx, response)
+	}
+	said := new(struct {
+		challenge []byte
+		done      bool
+	})
+	err = c.callError(ctx, func() (err error) { said.challenge, said.done, err = x.Next(ctx, response); return err })
+	if err != nil {
+		return nil, false, err
+	}
+	return said.challenge, said.done, nil
 }
 
 // authFailed answers that an authentication has failed.

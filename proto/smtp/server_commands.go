@@ -175,7 +175,7 @@ func (c *ServerConn) greet(ctx context.Context, cmd Command) error {
 		return c.wrong(&Error{501, Enhanced{5, 5, 4}, "a client's name is a domain, or an address in brackets"})
 	}
 	if g, ok := c.session.(Greeter); ok {
-		if err := g.Hello(ctx, name); err != nil {
+		if err := c.sessionHello(ctx, g, name); err != nil {
 			return c.refuse(err)
 		}
 	}
@@ -189,6 +189,13 @@ func (c *ServerConn) greet(ctx context.Context, cmd Command) error {
 	c.flags |= extended
 	c.reply(250, Enhanced{}, c.srv.name()+"\n"+strings.Join(c.extensions(), "\n"))
 	return nil
+}
+
+func (c *ServerConn) sessionHello(ctx context.Context, g Greeter, name string) error {
+	if c.srv.Block == nil {
+		return g.Hello(ctx, name)
+	}
+	return c.callError(ctx, func() error { return g.Hello(ctx, name) })
 }
 
 // extensions are the keywords that EHLO is answered with.
@@ -238,7 +245,7 @@ func (c *ServerConn) verify(ctx context.Context, who string) error {
 	if l := len(who) - len(utf8Word); c.srv.UTF8 && l > 0 && strings.EqualFold(who[l:], utf8Word) {
 		who, utf8 = strings.TrimRight(who[:l], " "), true
 	}
-	name, m, err := v.Verify(ctx, who)
+	name, m, err := c.sessionVerify(ctx, v, who)
 	if err != nil {
 		return c.refuse(err)
 	}
@@ -252,6 +259,21 @@ func (c *ServerConn) verify(ctx context.Context, who string) error {
 	}
 	c.reply(250, Enhanced{2, 1, 5}, text)
 	return nil
+}
+
+func (c *ServerConn) sessionVerify(ctx context.Context, v Verifier, who string) (string, Mailbox, error) {
+	if c.srv.Block == nil {
+		return v.Verify(ctx, who)
+	}
+	found := new(struct {
+		name string
+		m    Mailbox
+	})
+	err := c.callError(ctx, func() (err error) { found.name, found.m, err = v.Verify(ctx, who); return err })
+	if err != nil {
+		return "", Mailbox{}, err
+	}
+	return found.name, found.m, nil
 }
 
 // refuse answers with an error of the Session.

@@ -32,7 +32,8 @@ type ServerConn struct {
 	hello   string
 	proxied *proxied // nil: the addresses are the connection's
 	domains map[string]struct{}
-	end     error // why it is over; the first reason
+	end     error           // why it is over; the first reason
+	busy    <-chan struct{} // closed when the method that Block has given up has returned; nil: there is none
 	left    atomic.Bool
 	flags   connFlags
 
@@ -151,7 +152,7 @@ func (c *ServerConn) Open(ctx context.Context) error {
 
 // newSession makes the Session.
 func (c *ServerConn) newSession(ctx context.Context) error {
-	session, err := c.srv.Backend.NewSession(ctx, Peer{c})
+	session, err := c.sessionOf(ctx)
 	if err == nil {
 		c.session = session
 		return nil
@@ -168,6 +169,28 @@ func (c *ServerConn) newSession(ctx context.Context) error {
 	c.srv.logger.Error("smtp: no session for a connection", "peer", c.remoteAddr(), "err", err)
 	c.refused = errOurs
 	return nil
+}
+
+// sessionOf is the Backend's NewSession.
+func (c *ServerConn) sessionOf(ctx context.Context) (Session, error) {
+	if c.srv.Block == nil {
+		return c.srv.Backend.NewSession(ctx, Peer{c})
+	}
+	made := new(Session)
+	err := c.callError(ctx, func() (err error) {
+		*made, err = c.srv.Backend.NewSession(ctx, Peer{c})
+		return err
+	})
+	if err == errGaveUp && c.busy != nil {
+		go func(busy <-chan struct{}) { // nobody else closes what is made now
+			if <-busy; *made != nil {
+				defer c.caught()
+				(*made).Close(ErrHangUp)
+			}
+		}(c.busy)
+		return nil, err
+	}
+	return *made, err
 }
 
 // Turn reads what has come, waiting if there is nothing, and answers the commands that are whole. It returns nil when
@@ -264,8 +287,11 @@ func (c *ServerConn) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.srv.stats.panics.Add(1)
-			c.srv.logger.Error("smtp: the backend panicked", "peer", c.nc.RemoteAddr(), "panic", v,
-				"stack", string(debug.Stack()))
+			stack := debug.Stack()
+			if p, ok := v.(*sessionPanic); ok { // it was on another goroutine
+				stack = p.stack
+			}
+			c.srv.logger.Error("smtp: the backend panicked", "peer", c.nc.RemoteAddr(), "panic", v, "stack", string(stack))
 			err = c.farewell(errOurs)
 		}
 	}()
@@ -338,15 +364,23 @@ func (c *ServerConn) endSession(reason error) {
 		return
 	}
 	s := c.session
-	defer func() {
-		c.session = nil
-		if v := recover(); v != nil {
-			c.srv.stats.panics.Add(1)
-			c.srv.logger.Error("smtp: the backend panicked", "panic", v, "stack", string(debug.Stack()))
-		}
-	}()
+	if c.busy != nil {
+		go c.later(s, c.busy, c.tx != nil, reason)
+		c.session, c.tx = nil, nil
+		return
+	}
+	defer func() { c.session = nil }()
+	defer c.caught()
 	c.reset()
 	s.Close(reason)
+}
+
+// caught notes a panic of the Session, where nobody can be told.
+func (c *ServerConn) caught() {
+	if v := recover(); v != nil {
+		c.srv.stats.panics.Add(1)
+		c.srv.logger.Error("smtp: the backend panicked", "panic", v, "stack", string(debug.Stack()))
+	}
 }
 
 // reset ends the message that is under way, if there is one.

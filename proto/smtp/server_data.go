@@ -232,10 +232,22 @@ func (b *body) between(line []byte) (found bool, err error) {
 
 // deliver has the Session take the message, and answers.
 func (c *ServerConn) deliver(ctx context.Context, b *body) error {
-	if e, ok := c.session.(EachRecipient); ok && c.srv.LMTP {
+	s := c.session
+	e, ok := s.(EachRecipient)
+	switch each := ok && c.srv.LMTP; {
+	case c.srv.Block != nil:
+		c.relay(ctx, b, func(r io.Reader) (id string, errs []error, err error) {
+			if each {
+				errs, err = e.DataEach(ctx, r)
+			} else {
+				id, err = s.Data(ctx, r)
+			}
+			return id, errs, err
+		})
+	case each:
 		b.each, b.failed = e.DataEach(ctx, b)
-	} else {
-		b.id, b.failed = c.session.Data(ctx, b)
+	default:
+		b.id, b.failed = s.Data(ctx, b)
 	}
 	b.answered = true
 	c.by = time.Time{}

@@ -30,7 +30,7 @@ func (c *ServerConn) mail(ctx context.Context, arg string) error {
 	if err := c.mayMail(o, secure); err != nil {
 		return c.wrong(err)
 	}
-	if err := c.session.Mail(ctx, from, o); err != nil {
+	if err := c.sessionMail(ctx, from, o); err != nil {
 		return c.refuse(err)
 	}
 	c.messages++
@@ -60,6 +60,22 @@ func (c *ServerConn) mayMail(o *MailOptions, secure bool) error {
 	return nil
 }
 
+func (c *ServerConn) sessionMail(ctx context.Context, from Mailbox, o *MailOptions) error {
+	s := c.session
+	if c.srv.Block == nil {
+		return s.Mail(ctx, from, o)
+	}
+	return c.callError(ctx, func() error { return s.Mail(ctx, from, o) })
+}
+
+func (c *ServerConn) sessionRcpt(ctx context.Context, to Mailbox, o *RcptOptions) error {
+	s := c.session
+	if c.srv.Block == nil {
+		return s.Rcpt(ctx, to, o)
+	}
+	return c.callError(ctx, func() error { return s.Rcpt(ctx, to, o) })
+}
+
 // rcpt is RCPT (RFC 5321, section 4.1.1.3).
 func (c *ServerConn) rcpt(ctx context.Context, arg string) error {
 	if c.tx == nil || c.tx.body != nil {
@@ -81,7 +97,7 @@ func (c *ServerConn) rcpt(ctx context.Context, arg string) error {
 			return c.wrong(ErrDomains)
 		}
 	}
-	if err := c.session.Rcpt(ctx, to, o); err != nil {
+	if err := c.sessionRcpt(ctx, to, o); err != nil {
 		return c.refuse(err)
 	}
 	if c.srv.limits.Domains > 0 {

@@ -13,7 +13,7 @@ import (
 // takes mail from anybody for anybody is soon known for that. A message that has been through a hundred machines is
 // refused (RFC 5321, section 6.3).
 //
-// Submit writes to the disk and waits for it: on an event loop, serve with smtp.Server on goroutines.
+// Submit writes to the disk and waits for it: on an event loop it needs smtp.Server.Block, as smtpd.Await.
 func (q *Queue) Backend(accept func(ctx context.Context, p smtp.Peer, to smtp.Mailbox) error) smtp.Backend {
 	return smtp.BackendFunc(func(_ context.Context, p smtp.Peer) (smtp.Session, error) {
 		return &session{q: q, p: p, accept: accept}, nil
