@@ -1,0 +1,75 @@
+package docs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// goBlocks are the blocks of Go of pages, by page and number, each as a whole file: what a reader has around it comes
+// before and behind.
+var goBlocks = map[string][2]string{
+	"docs/mail.md 1": {`package mail
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+func TestSignUp(t *testing.T) {
+	var user struct{ Email string }
+`, `	_ = mail.Links
+}
+`},
+}
+
+// TestGoBlocks: what pages have as Go compiles, and go vet finds nothing in it.
+func TestGoBlocks(t *testing.T) {
+	t.Parallel()
+	exe, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(repo, "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("%q, %v", pages, err)
+	}
+	seen := make(map[string]bool)
+	for _, path := range pages {
+		p := read(t, strings.TrimPrefix(filepath.ToSlash(path), repo+"/"))
+		n := 0
+		for _, b := range p.blocks {
+			if b.lang != "go" {
+				continue
+			}
+			n++
+			key := fmt.Sprint(p.path, " ", n)
+			around, ok := goBlocks[key]
+			if !ok {
+				t.Errorf("%s:%d: goBlocks has nothing for %q", p.path, b.line, key)
+				continue
+			}
+			seen[key] = true
+			// In the tree, so that the page's imports of ours are found; go vet takes a file alone for a package.
+			file := filepath.Join(t.TempDir(), "page_test.go")
+			if err := os.WriteFile(file, []byte(around[0]+b.text+around[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(exe, "vet", file)
+			cmd.Dir = repo
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s:%d: %v\n%s", p.path, b.line, err, out)
+			}
+		}
+	}
+	for key := range goBlocks {
+		if !seen[key] {
+			t.Errorf("there is no block %q", key)
+		}
+	}
+}
