@@ -140,7 +140,7 @@ func (c *Client) learn(lines []string) {
 	for word := range strings.FieldsSeq(c.extensions["LIMITS"]) {
 		name, value, _ := strings.Cut(strings.ToUpper(word), "=")
 		n, err := strconv.Atoi(value)
-		if err != nil || n <= 0 || len(value) > 6 {
+		if err != nil || len(value) > 6 || value[0] < '1' { // RFC 9422, section 4; a sign or a zero is none
 			continue
 		}
 		switch name {

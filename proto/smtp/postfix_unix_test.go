@@ -4,6 +4,8 @@ package smtp
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"net"
 	"os"
@@ -57,8 +59,9 @@ smtputf8_autodetect_classes = all
 maillog_file = /dev/stdout
 `
 
-// startPostfix starts a Postfix of the test's own, which relays to a port, and returns its address.
-func startPostfix(t *testing.T, relay string) string {
+// startPostfix starts a Postfix of the test's own, which relays to a port, and returns its address. more are lines for
+// its main.cf, with {dir} for its folder, and files what lies there.
+func startPostfix(t *testing.T, relay, more string, files map[string][]byte) string {
 	t.Helper()
 	exe, err := exec.LookPath("/usr/sbin/postfix")
 	const daemons = "/usr/lib/postfix/sbin"
@@ -87,7 +90,12 @@ func startPostfix(t *testing.T, relay string) string {
 	if err == nil {
 		err = os.Chown(filepath.Join(dir, "data"), uid, -1)
 	}
-	for name, text := range map[string]string{"main.cf": postfixConfig, "master.cf": postfixServices} {
+	for name, b := range files {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
+		}
+	}
+	for name, text := range map[string]string{"main.cf": postfixConfig + more, "master.cf": postfixServices} {
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, "config", name), []byte(r.Replace(text)), 0o644)
 		}
@@ -138,7 +146,7 @@ func TestPostfix(t *testing.T) {
 		return "kept", err
 	}
 	_, relay, _ := net.SplitHostPort(serve(t, &Server{Backend: st, Name: "ours.example", DSN: true, UTF8: true}))
-	addr := startPostfix(t, relay)
+	addr := startPostfix(t, relay, "", nil)
 	sendAll(t, addr, DialOptions{Security: NoTLS})
 	c := connect(t, addr, ClientOptions{Name: "client.example"})
 	e := Mailbox{"\u00e4", "x.example"}
@@ -177,6 +185,59 @@ func TestPostfix(t *testing.T) {
 	for _, text := range peerMessages {
 		if text != "" && seen[text] != 3 {
 			t.Errorf("%.50q came %d times", text, seen[text])
+		}
+	}
+}
+
+// postfixTLS has Postfix want STARTTLS of who sends to it, and use it where it sends, with a certificate that it
+// verifies.
+const postfixTLS = `smtpd_tls_cert_file = {dir}/cert.pem
+smtpd_tls_key_file = {dir}/key.pem
+smtpd_tls_security_level = encrypt
+smtpd_tls_received_header = yes
+smtp_tls_security_level = secure
+smtp_tls_CAfile = {dir}/cert.pem
+smtp_tls_secure_cert_match = localhost
+tls_random_source = dev:/dev/urandom
+`
+
+// TestPostfixTLS sends by a real Postfix that speaks STARTTLS alone, with our client and with our server.
+func TestPostfixTLS(t *testing.T) {
+	t.Parallel()
+	cfg, ccfg := testTLS()
+	der, err := x509.MarshalPKCS8PrivateKey(cfg.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		"cert.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cfg.Certificates[0].Certificate[0]})}
+	st := new(store)
+	came := make(chan struct{}, 100)
+	st.data = func(s *storing, r io.Reader) (string, error) {
+		err := s.keep(r)
+		came <- struct{}{}
+		return "kept", err
+	}
+	_, relay, _ := net.SplitHostPort(serve(t, &Server{Backend: st, Name: "localhost", TLS: cfg, NeedTLS: true}))
+	addr := startPostfix(t, relay, postfixTLS, files)
+	c := connect(t, addr, ClientOptions{Name: "client.example"})
+	if _, err := c.Send(t.Context(), &Message{To: to("b"), Data: strings.NewReader("x\r\n")}); err == nil {
+		t.Error("Postfix takes mail without TLS")
+	}
+	_ = c.Quit(t.Context())
+	sendAll(t, addr, DialOptions{Security: NeedStartTLS, TLS: ccfg})
+	for n := range 3 * len(peerMessages) {
+		select {
+		case <-came:
+		case <-time.After(patience):
+			t.Fatalf("%d messages came", n)
+		}
+	}
+	letters, _ := st.got()
+	for _, l := range letters {
+		if l.err != nil || l.proto != "ESMTPS" || !strings.Contains(l.text, " with ESMTPS id ") ||
+			!strings.Contains(l.text, "using TLSv1.3") {
+			t.Errorf("it got %+v", l)
 		}
 	}
 }
