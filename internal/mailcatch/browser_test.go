@@ -75,7 +75,7 @@ func TestBrowser(t *testing.T) {
 // usePage uses the list, one mail with all its tabs, search, mail that appears by itself, keys,
 // and deleting.
 func usePage(t *testing.T, b *browser) {
-	s := newSite(t, Options{}, PageOptions{SMTP: "127.0.0.1:2525"})
+	s := newSite(t, Options{Behind: true}, PageOptions{SMTP: "127.0.0.1:2525"})
 	b.open("http://"+s.host+"/", 1200, 760)
 	b.comes(`document.querySelector("#empty").innerText.includes("127.0.0.1:2525")`, "true")
 	b.comes(`document.querySelector("#state").className`, "live")
