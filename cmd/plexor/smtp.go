@@ -89,7 +89,7 @@ func (s *mailSite) parseStore(q url.Values) error {
 	switch q.Get("sync") {
 	case "", "yes":
 	case "no":
-		s.options.NoSync, s.options.Behind = true, true
+		s.options.NoSync = true
 	default:
 		return fmt.Errorf("option sync: want yes or no")
 	}
@@ -179,7 +179,7 @@ func (t target) loopback() bool {
 // open opens the Maildir, the page and the service, and returns where that listens.
 func (s *mailSite) open(srv *plexor.Server, o offer) (string, error) {
 	var err error
-	s.options.Block, s.options.Log = mailcatch.Await, srv.Log
+	s.options.Block, s.options.Log, s.options.Behind = mailcatch.Await, srv.Log, true
 	if s.store, err = mailcatch.Open(s.maildir, s.options); err != nil {
 		return "", err
 	}

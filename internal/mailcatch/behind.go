@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// With Options.Behind a mail is taken when it is in memory, and its file is made by a goroutine of the store:
+// With Options.Behind and NoSync a mail is taken when it is in memory, and its file is made by a goroutine of the store
+// (without NoSync it is in the journal before, see journal.go):
 //
 //	accept: data copied, room claimed ─▶ fresh ─▶ Deliver returns
 //	absorb: fresh ─▶ the index, by the goroutine or by the next who looks at it ─▶ unplaced
@@ -27,22 +28,30 @@ type unwritten struct {
 	now   time.Time
 	env   Envelope
 	trace int
-	data  []byte // of the file
-	e     *entry // nil: it is not in the index yet
+	data  []byte     // of the file
+	e     *entry     // nil: it is not in the index yet
+	gen   uint64     // of the journal; 0: it is not there
+	done  chan error // of who waits for the journal; holds one
 }
 
 // behind is what a store has of them. Its lock is the store's.
 type behind struct {
-	fresh    []*unwritten // in the order of their coming
-	unplaced []*unwritten // in the index; those whose mails were deleted are passed over
-	mails    int          // of both
-	bytes    int64
-	err      error               // why the last file could not be made
-	leaving  map[string]struct{} // ids of deleted mails whose file may come yet
-	moved    chan struct{}       // closed when something of this changes; nil: nobody waits
-	wake     chan struct{}       // of the goroutine; holds one
-	done     chan struct{}       // it has ended; nil: there is none
-	before   func()              // of tests: it is called before a file is made
+	fresh     []*unwritten // in the order of their coming
+	unplaced  []*unwritten // in the index; those whose mails were deleted are passed over
+	waiting   []*unwritten // for the journal
+	gone      []string     // names of deleted mails, for the journal
+	mails     int          // of all that have no file yet
+	bytes     int64
+	published int                 // mails without those that wait
+	ending    bool                // nothing more is published
+	err       error               // why the last file could not be made
+	leaving   map[string]struct{} // ids of deleted mails whose file may come yet
+	moved     chan struct{}       // closed when something of this changes; nil: nobody waits
+	wake      chan struct{}       // of the goroutine; holds one
+	done      chan struct{}       // it has ended; nil: there is none
+	commit    chan struct{}       // wakes who commits; holds one
+	committed chan struct{}       // that has ended; nil: there is none
+	before    func()              // of tests: it is called before a file is made
 }
 
 // behindRetry is how long after a failure a file is tried again.
@@ -53,6 +62,9 @@ func (s *Store) accept(ctx context.Context, d *delivery, env Envelope) error {
 	u := &unwritten{base: d.base, now: d.now, env: env, trace: int(d.trace), data: bytes.Clone(d.head.Bytes())}
 	if int64(len(u.data))-d.trace > s.limits.MessageBytes {
 		return ErrTooLarge
+	}
+	if !s.options.NoSync {
+		return s.submit(ctx, d, u)
 	}
 	if s.mu.TryLock() {
 		ok := !s.closed && s.behindRoom(u) && s.hasRoom(1, int64(len(u.data)))
@@ -68,30 +80,38 @@ func (s *Store) accept(ctx context.Context, d *delivery, env Envelope) error {
 	return d.block(ctx, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for !s.closed && !s.behindRoom(u) && s.behind.err == nil {
-			moved := s.behindMoved()
-			s.mu.Unlock()
-			select {
-			case <-moved:
-			case <-ctx.Done():
-			}
-			s.mu.Lock()
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-		}
-		if err := s.behind.err; err != nil {
-			return fmt.Errorf("mails that were taken can't be written: %w", err)
-		}
-		if err := s.claimLocked(1, int64(len(u.data))); err != nil {
+		if err := s.await(ctx, u); err != nil {
 			return err
 		}
-		s.claims--
-		s.claimed -= int64(len(u.data))
 		s.take(u)
 		d.mail.ID = idOf(d.base)
 		return nil
 	})
+}
+
+// await waits until there is room for a mail. The lock is held, and given up meanwhile.
+func (s *Store) await(ctx context.Context, u *unwritten) error {
+	for !s.closed && !s.behindRoom(u) && s.behind.err == nil {
+		moved := s.behindMoved()
+		s.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	if err := s.behind.err; err != nil {
+		return fmt.Errorf("mails that were taken can't be written: %w", err)
+	}
+	if err := s.claimLocked(1, int64(len(u.data))); err != nil {
+		return err
+	}
+	s.claims-- // reserve has it
+	s.claimed -= int64(len(u.data))
+	return nil
 }
 
 // behindRoom reports whether there is room in memory.
@@ -103,16 +123,30 @@ func (s *Store) behindRoom(u *unwritten) bool {
 
 // take puts a mail where absorb finds it. The lock is held.
 func (s *Store) take(u *unwritten) {
-	b := &s.behind
-	b.mails++
-	b.bytes += int64(len(u.data))
+	s.reserve(u)
+	s.publish(u)
+}
+
+// reserve holds room for a mail, and unreserve gives it back. The lock is held.
+func (s *Store) reserve(u *unwritten) {
+	s.behind.mails++
+	s.behind.bytes += int64(len(u.data))
 	s.claims++
 	s.claimed += int64(len(u.data))
-	b.fresh = append(b.fresh, u)
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
+}
+
+func (s *Store) unreserve(u *unwritten) {
+	s.behind.mails--
+	s.behind.bytes -= int64(len(u.data))
+	s.claims--
+	s.claimed -= int64(len(u.data))
+}
+
+// publish has a mail go into the index, and get its file. The lock is held.
+func (s *Store) publish(u *unwritten) {
+	s.behind.published++
+	s.behind.fresh = append(s.behind.fresh, u)
+	nudge(s.behind.wake)
 }
 
 // lock locks the store for who looks at the index: all that was taken is in it.
@@ -131,7 +165,8 @@ func (s *Store) absorb(u *unwritten, m Mail) {
 	b.fresh = b.fresh[1:]
 	b.unplaced = append(b.unplaced, u)
 	size := int64(len(u.data))
-	u.e = &entry{Mail: m, base: u.base, dir: newDir, prefix: int64(u.trace), file: size, ours: true, behind: true}
+	u.e = &entry{Mail: m, base: u.base, dir: newDir, prefix: int64(u.trace), file: size, ours: true, behind: true,
+		gen: u.gen}
 	u.e.envelope(u.env)
 	u.e.ID, u.e.Received, u.e.Unread = idOf(u.base), u.now.Truncate(time.Millisecond), true
 	u.e.Size = size - int64(u.trace)
@@ -181,12 +216,12 @@ func (s *Store) writeBehind() {
 	for {
 		s.absorbAll()
 		s.mu.Lock()
-		closed := s.closed
+		ending := b.ending
 		all := b.unplaced
 		b.unplaced = nil
 		s.mu.Unlock()
 		if len(all) == 0 {
-			if closed {
+			if ending {
 				return
 			}
 			<-b.wake
@@ -255,6 +290,7 @@ func (s *Store) place(u *unwritten) error {
 	_, gone := b.leaving[u.e.ID]
 	s.mu.Unlock()
 	var err error
+	s.step("place")
 	if b.before != nil {
 		b.before()
 	}
@@ -282,6 +318,7 @@ func (s *Store) place(u *unwritten) error {
 		delete(b.leaving, u.e.ID)
 	}
 	u.e.behind = false
+	b.published--
 	b.mails--
 	b.bytes -= int64(len(u.data))
 	return nil

@@ -33,7 +33,7 @@ func (s *Store) Deliver(ctx context.Context, env Envelope, r io.Reader) (Mail, e
 	_, readErr := io.CopyN(d.head, r, headBytes)
 	whole := readErr == io.EOF
 	err := readErr
-	switch behind := whole && s.options.Behind; {
+	switch behind := whole && s.options.Behind && (s.options.NoSync || s.journals()); {
 	case behind:
 		err = s.accept(ctx, d, env)
 	case whole || err == nil:
@@ -143,6 +143,7 @@ func (s *Store) claimLocked(mails int, bytes int64) error {
 	s.claims += mails
 	s.claimed += bytes
 	for _, e := range victims { // with the lock held, for these are as many as come
+		s.forget(e)
 		if e.behind {
 			s.withdraw(e)
 			continue

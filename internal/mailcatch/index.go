@@ -55,6 +55,7 @@ type entry struct {
 	file   int64  // length of the file
 	ours   bool   // the name was made by this package
 	behind bool   // the file is not there yet
+	gen    uint64 // of the journal that has it; 0: none
 	said   string // the text in lower case, when somebody has searched for one
 }
 

@@ -16,7 +16,12 @@ import (
 	"github.com/plexor-go/plexor/internal/leak"
 )
 
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childFolder); dir != "" {
+		journalChild(dir)
+	}
+	os.Exit(leak.Main(m))
+}
 
 // patience is how long a test waits for what must come.
 const patience = 60 * time.Second

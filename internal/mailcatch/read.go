@@ -123,6 +123,7 @@ func (s *Store) deleteOne(id string) (was bool, err error) {
 		return false, nil
 	}
 	if e.behind {
+		s.forget(e)
 		s.withdraw(e)
 		s.index.remove(e)
 		return true, nil
@@ -134,6 +135,7 @@ func (s *Store) deleteOne(id string) (was bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.forget(e)
 	s.index.remove(e)
 	return true, nil
 }

@@ -27,21 +27,21 @@ import (
 
 // Limits bound what a [Store] holds. The zero value of a field means its default.
 type Limits struct {
-	// Messages is how many mails are kept and listed (default 10,000, of which the index takes some 10 MiB, and up to 200
-	// MiB where each has all that an index keeps). Those beyond are refused, unless Options.DropOldest is set. Of what
-	// others have put into the directory the newest are listed.
+	// Messages is how many mails are kept and listed (default 10,000, of which the index takes some 10 MiB, and up to
+	// 200 MiB where each has all that an index keeps). Those beyond are refused, unless Options.DropOldest is set. Of
+	// what others have put into the directory the newest are listed.
 	Messages int
 	// Bytes is how much the mails that are listed may take (default 2 GiB). Those beyond are refused likewise.
 	Bytes int64
-	// MessageBytes is how long a mail may be (default 32 MiB: the common limit of 25 MB, in base64). It bounds the memory
-	// of who looks at one too: of a longer one that others have put there the rest is not shown.
+	// MessageBytes is how long a mail may be (default 32 MiB: the common limit of 25 MB, in base64). It bounds the
+	// memory of who looks at one too: of a longer one that others have put there the rest is not shown.
 	MessageBytes int64
 	// Readers is how many mails are in memory at once since somebody looks at them (default 4, so 128 MiB at the most).
 	Readers int
 	// Waiters is how many may wait for a mail at once (default 256). Each holds a request of the page's server.
 	Waiters int
-	// SearchBytes is how much of the mails a search for words reads from the disk, the newest first (default 64 MiB, which
-	// take about a second).
+	// SearchBytes is how much of the mails a search for words reads from the disk, the newest first (default 64 MiB,
+	// which take about a second).
 	SearchBytes int64
 	// TextBytes is how much of the texts stays in memory for the next search (default 32 MiB).
 	TextBytes int64
@@ -49,6 +49,9 @@ type Limits struct {
 	// (default 4096 and 16 MiB: a second of a busy disk). The next one has its sender wait.
 	Behind      int
 	BehindBytes int64
+	// JournalBytes is how long the journal gets without NoSync (default 16 MiB, some 12,000 mails of 1 KiB) until mails
+	// wait for all files to be on the disk.
+	JournalBytes int64
 	// Letter bounds what is read of one mail.
 	Letter letter.Limits
 }
@@ -64,6 +67,7 @@ func (l Limits) WithDefaults() Limits {
 	orElse(&l.TextBytes, 32<<20)
 	orElse(&l.Behind, 4096)
 	orElse(&l.BehindBytes, 16<<20)
+	orElse(&l.JournalBytes, 16<<20)
 	l.Letter = l.Letter.WithDefaults()
 	return l
 }
@@ -80,20 +84,23 @@ type Options struct {
 	// NoSync leaves out the fsync of each mail: a mail that was taken may be lost when the machine stops, and a test is
 	// done sooner.
 	NoSync bool
-	// Behind has mails of up to 64 KiB taken when they are in memory: a goroutine makes their files, without fsync
-	// whatever NoSync says. What was taken is lost if the process is killed before, which Limits.Behind bounds.
+	// Behind has mails of up to 64 KiB taken before they have files, which a goroutine makes. With NoSync they are in
+	// memory then, and lost if the process is killed before; Limits.Behind bounds how many. Without it they are in a
+	// journal that was synced, once for many of them; on Linux alone, elsewhere each mail is synced on its own.
 	Behind bool
 	// DropOldest deletes the oldest mails where there is no room, in place of a refusal. Only what this process has
 	// caught, or who ran before it, is deleted: no file whose name another program has made.
 	DropOldest bool
-	// Block, if set, runs what may wait for the disk in a Deliver, and returns true when that has returned, as coro.Await
-	// can on a coroutine of a loop. false breaks the delivery off, whether f has begun, will, or not. The other methods do
-	// not use it.
+	// Block, if set, runs what may wait for the disk in a Deliver, and returns true when that has returned, as
+	// coro.Await can on a coroutine of a loop. false breaks the delivery off, whether f has begun, will, or not. The
+	// other methods do not use it.
 	Block func(ctx context.Context, f func()) bool
 	// Rescan is how often the directory is looked at for what others have put there (default 2 s; negative: never).
 	Rescan time.Duration
 	// Log gets what goes wrong with the directory (default slog.Default()).
 	Log *slog.Logger
+
+	step func(name string) // of tests: it may end the process
 }
 
 // The reasons for which a mail is not taken or not shown.
@@ -142,6 +149,8 @@ type Store struct {
 	folders folders
 	stop    chan struct{}
 	done    chan struct{}
+	journal *journal    // nil: there is none
+	broken  atomic.Bool // it can't be written
 	missed  atomic.Bool // the last look found a file that could not be read
 
 	mu       sync.Mutex
@@ -179,6 +188,8 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{root: root, options: o, limits: o.Limits.WithDefaults(), log: o.Log, stop: make(chan struct{}),
 		done: make(chan struct{}), waiters: make(map[*waiter]struct{}), watch: make(map[int]func())}
 	s.index.byID = make(map[string]*entry)
+	s.behind.leaving = make(map[string]struct{})
+	s.behind.wake, s.behind.commit = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.readers = make(chan struct{}, s.limits.Readers)
 	if s.log == nil {
 		s.log = slog.Default()
@@ -187,10 +198,13 @@ func Open(dir string, o Options) (*Store, error) {
 		_ = root.Close() // nothing was written
 		return nil, fmt.Errorf("mailcatch: maildir %s: %w", dir, err)
 	}
-	s.behind.leaving, s.behind.wake = make(map[string]struct{}), make(chan struct{}, 1)
 	if o.Behind {
 		s.behind.done = make(chan struct{})
 		go s.writeBehind()
+	}
+	if s.journal != nil {
+		s.behind.committed = make(chan struct{})
+		go s.commitAll()
 	}
 	go s.lookAgain()
 	return s, nil
@@ -216,9 +230,17 @@ func (s *Store) begin() error {
 	}
 	s.host = safeHost(host)
 	s.sweep()
-	if err = s.folders.open(s.root); err == nil {
-		if err = s.rescan(); err != nil {
-			_ = s.folders.close() // nothing was written
+	if s.options.Behind && !s.options.NoSync {
+		err = s.openJournal()
+	}
+	if err == nil {
+		if err = s.folders.open(s.root); err == nil {
+			if err = s.rescan(); err != nil {
+				_ = s.folders.close() // nothing was written
+			}
+		}
+		if err != nil && s.journal != nil {
+			_ = s.journal.f.Close() // it is void
 		}
 	}
 	if err != nil {
@@ -270,18 +292,35 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.done
-	var lost error
-	if s.behind.done != nil {
-		select {
-		case s.behind.wake <- struct{}{}:
-		default:
-		}
-		<-s.behind.done
-		if n := s.behind.mails; n > 0 {
-			lost = fmt.Errorf("%w: %d: %w", ErrLost, n, s.behind.err)
-		}
+	return errors.Join(s.closeBehind(), s.dirs.close(), s.folders.close(), s.root.Close())
+}
+
+// closeBehind has what was taken written.
+func (s *Store) closeBehind() error {
+	b := &s.behind
+	if b.done == nil {
+		return nil
 	}
-	return errors.Join(lost, s.dirs.close(), s.folders.close(), s.root.Close())
+	if s.journal != nil {
+		nudge(b.commit)
+		<-b.committed
+	}
+	s.mu.Lock()
+	b.ending = true
+	s.mu.Unlock()
+	nudge(b.wake)
+	<-b.done
+	var err error
+	if s.journal != nil {
+		err = s.closeJournal(b.mails == 0)
+	}
+	switch n := b.mails; {
+	case n > 0 && s.journal != nil:
+		err = errors.Join(err, fmt.Errorf("mailcatch: %d mails have no file yet, and wait in the journal: %w", n, b.err))
+	case n > 0:
+		err = fmt.Errorf("%w: %d: %w", ErrLost, n, b.err)
+	}
+	return err
 }
 
 // Counts returns the totals.
