@@ -146,11 +146,12 @@ func TestBehindBounds(t *testing.T) {
 func TestBehindFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		s := openStore(t, dir, Options{Behind: true})
+		s, free := heldStore(t, dir, Limits{})
 		if err := os.Remove(filepath.Join(dir, tmpDir)); err != nil {
 			t.Fatal(err)
 		}
 		ids := numbered(t, s, 2)
+		free()
 		synctest.Wait()
 		_, err := s.Deliver(t.Context(), someone("a@b"), strings.NewReader("x"))
 		if !errors.Is(err, os.ErrNotExist) {

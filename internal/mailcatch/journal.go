@@ -107,6 +107,9 @@ func (s *Store) openJournal() error {
 	if !canJournal {
 		return nil
 	}
+	if info, err := s.root.Lstat(journalName); err == nil && !info.Mode().IsRegular() { // a symbolic link too
+		return fmt.Errorf("%s is no regular file: %w", journalName, fs.ErrInvalid)
+	}
 	f, err := s.root.OpenFile(journalName, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
