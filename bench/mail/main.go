@@ -77,9 +77,17 @@ func compare(s settings) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
 	if s.plexor == "" {
 		s.plexor = filepath.Join(dir, "plexor")
-		build := exec.Command("go", "build", "-o", s.plexor, "github.com/plexor-go/plexor/cmd/plexor")
+		where, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/plexor-go/plexor").Output()
+		if err != nil {
+			return fmt.Errorf("plexor's tree is not found, so name the program by -plexor: %w", err)
+		}
+		build := exec.Command("go", "build", "-o", s.plexor, "./cmd/plexor")
+		build.Dir = strings.TrimSpace(string(where)) // a module with requirements of its own
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("plexor is not built: %w\n%s", err, out)
 		}

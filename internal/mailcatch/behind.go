@@ -106,6 +106,7 @@ func (s *Store) await(ctx context.Context, u *unwritten) error {
 	if err := s.behind.err; err != nil {
 		return fmt.Errorf("mails that were taken can't be written: %w", err)
 	}
+	s.absorbLocked() // what has come may be what is to be dropped
 	if err := s.claimLocked(1, int64(len(u.data))); err != nil {
 		return err
 	}
@@ -152,6 +153,11 @@ func (s *Store) publish(u *unwritten) {
 // lock locks the store for who looks at the index: all that was taken is in it.
 func (s *Store) lock() {
 	s.mu.Lock()
+	s.absorbLocked()
+}
+
+// absorbLocked puts into the index what has come. The lock is held.
+func (s *Store) absorbLocked() {
 	for len(s.behind.fresh) > 0 {
 		u := s.behind.fresh[0]
 		s.absorb(u, summarize(u.data[u.trace:], s.limits.Letter))
