@@ -13,12 +13,15 @@ func TestInLab(t *testing.T) {
 		TestLMTPCut, TestContext, TestNeverSent, TestNotOffered, TestEightBitUnseen, TestRequireTLS,
 		TestSomeRecipients, TestRefusedWhole, TestNobodyAnd354, TestMailMax, TestRefusedMidway, TestSend,
 		TestParametersAreEncoded, TestHELO, TestAllInOne, TestSessions, TestParameters, TestBackendRefuses,
-		TestLimits, TestLimitsOfParameters, TestLMTP, TestLMTPAll, TestRefusedAtOnce, TestVerify,
+		TestLimits, TestLimitsOffered, TestLimitsTaken,
+		TestLimitsOfParameters, TestLMTP, TestLMTPAll, TestRefusedAtOnce, TestVerify,
 		TestUnknownCodes, TestBinary, TestLongToken, TestEmptyResponse, TestBadChallenge, TestWrongName,
 		TestUTF8Offered, TestProxyThenTLS, TestProxyEnds, TestSession, TestPipelining,
 		TestStream, TestStartTLS, TestStartTLSInjection, TestImplicitTLS,
 	}, Kernels: map[string]string{
 		"TestPostfix":            "Postfix is on the kernel's sockets",
+		"TestPostfixTLS":         "Postfix is on the kernel's sockets",
+		"TestAiosmtpdTests":      "Python is on the kernel's sockets",
 		"TestPeer":               "it names the loopback's addresses",
 		"TestProxyFromStrangers": "it names the loopback's addresses",
 	}}.Run(t)
