@@ -30,6 +30,7 @@ var layers = [][]string{
 	{"ipc/shm", "web", "smtpd", "smtpd/dkim", "ftpd", "lab", "internal/letter"},
 	{"ipc", "internal/mailcatch", "internal/stage"},
 	{"proc"},
+	{"mq"},
 	{"load", "models"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",
