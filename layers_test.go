@@ -31,6 +31,7 @@ var layers = [][]string{
 	{"ipc", "internal/mailcatch", "internal/stage"},
 	{"proc"},
 	{"mq"},
+	{"mq/mqtest"},
 	{"load", "models"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",

@@ -186,3 +186,6 @@ func (b *Broker) enter() error {
 	b.consumers.Add(1)
 	return nil
 }
+
+// Backend is what is below, for a backend's own tests and for what it has besides. It is closed with the Broker.
+func (b *Broker) Backend() Backend { return b.backend }
