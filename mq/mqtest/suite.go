@@ -264,7 +264,18 @@ func (r *rig) none(src mq.Source, why string) {
 	}
 }
 
-// empty waits until nothing is stored.
+// counts waits until the broker has counted so: a job is gone from the queue before it is counted as done.
+func (r *rig) counts(is func(s mq.Stats) bool) {
+	r.Helper()
+	defer func() {
+		if r.Failed() {
+			r.Logf("the counts are %+v", r.b.Stats())
+		}
+	}()
+	r.until("the counts are right", func() bool { return is(r.b.Stats()) })
+}
+
+// empty waits until nothing is stored, where the broker tells what is.
 func (r *rig) empty(q *mq.Queue) {
 	r.Helper()
 	var s mq.QueueStats

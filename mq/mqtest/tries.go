@@ -47,9 +47,7 @@ func testRetry(t *testing.T, r *rig) {
 		}
 	}
 	r.empty(q)
-	if s := r.b.Stats(); s.Started != 3 || s.Retried != 2 || s.Done != 1 {
-		t.Errorf("the counts are %+v", s)
-	}
+	r.counts(func(s mq.Stats) bool { return s.Started == 3 && s.Retried == 2 && s.Done == 1 })
 }
 
 // testHistoryTravels: another worker, at another connection, knows of the tries before.
@@ -98,9 +96,7 @@ func testLater(t *testing.T, r *rig) {
 		t.Errorf("it came again after %v, want %v", b.Sub(a), pause)
 	}
 	r.empty(q)
-	if s := r.b.Stats(); s.Returned != 2 || s.Done != 1 || s.Retried != 0 {
-		t.Errorf("the counts are %+v", s)
-	}
+	r.counts(func(s mq.Stats) bool { return s.Returned == 2 && s.Done == 1 && s.Retried == 0 })
 }
 
 // dead waits until there are so many dead jobs.
@@ -152,9 +148,7 @@ func testDeadAfterTries(t *testing.T, r *rig) {
 		t.Errorf("it was tried %d times, want 3", len(y.all()))
 	}
 	r.empty(q)
-	if s := r.b.Stats(); s.Buried != 1 || s.Retried != 2 || s.Done != 1 {
-		t.Errorf("the counts are %+v", s)
-	}
+	r.counts(func(s mq.Stats) bool { return s.Buried == 1 && s.Retried == 2 && s.Done == 1 })
 
 	if err := q.Redrive(r.ctx(), d.Ref); err != nil {
 		t.Fatal(err)
@@ -285,7 +279,5 @@ func testPanic(t *testing.T, r *rig) {
 	if len(d.History.Failures) != 2 || !strings.Contains(d.History.Failures[1].Why, "kaboom") {
 		t.Errorf("the history is %+v", d.History)
 	}
-	if s := r.b.Stats(); s.Panics != 2 {
-		t.Errorf("the counts are %+v", s)
-	}
+	r.counts(func(s mq.Stats) bool { return s.Panics == 2 })
 }

@@ -61,7 +61,9 @@ func testProgress(t *testing.T, r *rig) {
 	}
 	c := mq.Consumer{Visibility: 2 * time.Second}
 	r.consume(q, c, h)
-	r.consume(r.again(r.broker()), c, h) // to whom it would go
+	other := r.broker()
+	r.consume(r.again(other), c, h) // to whom it would go
+	r.until("it is done", func() bool { return r.b.Stats().Done+other.Stats().Done > 0 })
 	r.empty(q)
 	if n := len(y.all()); n != 1 {
 		t.Errorf("the job was handed out %d times", n)
