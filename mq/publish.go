@@ -116,7 +116,9 @@ func (q *Queue) waitForRoom(ctx context.Context, ms []*Message, rs []Receipt) {
 		}
 		q.q.Publish(ctx, late, again)
 		for i, r := range again {
-			rs[at[i]] = r
+			if ctx.Err() == nil || StoredBy(r.Err) != NotStored { // else ErrFull says more
+				rs[at[i]] = r
+			}
 		}
 		if len(late) > 0 && !errors.Is(again[0].Err, ErrFull) {
 			pause = firstFull / 2
