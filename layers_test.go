@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"ipc", "internal/mailcatch", "internal/stage"},
 	{"proc"},
 	{"mq"},
-	{"mq/mqtest"},
+	{"mq/mqtest", "mq/nats"},
 	{"load", "models"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",

@@ -105,7 +105,7 @@ var known = []Known{
 		Dedupe: Forever, Priorities: 10, Replicas: 1, Bounded: true, SeesDeath: true, KV: true}},
 	{[]string{"nats+embedded"}, "nats", Capabilities{Backend: "nats+embedded", Durability: Synced, Ordered: true,
 		Delay: Forever, Dedupe: Forever, Priorities: 1, Replicas: 1, Bounded: true, KV: true}},
-	{[]string{"nats", "tls+nats"}, "nats", Capabilities{Backend: "nats", Durability: Replicated, Ordered: true,
+	{[]string{"nats", "nats+tls"}, "nats", Capabilities{Backend: "nats", Durability: Replicated, Ordered: true,
 		Delay: Forever, Dedupe: Forever, Priorities: 1, Replicas: 5, Bounded: true, KV: true}},
 	{[]string{"redis", "rediss"}, "redis", Capabilities{Backend: "redis", Durability: Synced, Ordered: true,
 		Delay: Forever, Dedupe: Forever, Priorities: 1, Replicas: 1, Bounded: true, KV: true}},

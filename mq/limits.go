@@ -8,7 +8,7 @@ import (
 
 // Limits bound what a message may have. The zero value of each field means its default.
 type Limits struct {
-	Body    int // bytes (default 1 MiB, what NATS takes; bigger things belong into a store, and their names into a job)
+	Body    int // bytes (default 960 KiB: NATS takes 1 MiB with headers; bigger things belong into a store)
 	Headers int // their number (default 32)
 	Header  int // bytes of all names and values (default 8 KiB)
 	Key     int // bytes (default 256)
@@ -18,7 +18,7 @@ type Limits struct {
 }
 
 const (
-	defaultBody    = 1 << 20
+	defaultBody    = 960 << 10
 	defaultHeaders = 32
 	defaultHeader  = 8 << 10
 	defaultKey     = 256

@@ -360,3 +360,13 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// Pipe is a connection to the node within the process, as Connect's, for who speaks NATS's protocol on it or passes it
+// on. The node takes it for one of its clients, and asks for what they must say.
+func (n *Node) Pipe() (net.Conn, error) {
+	c, err := n.srv.InProcessConn()
+	if err != nil {
+		return nil, fmt.Errorf("nats: in process: %w", err)
+	}
+	return c, nil
+}

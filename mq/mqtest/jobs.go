@@ -70,7 +70,7 @@ func testRoundTrip(t *testing.T, r *rig) {
 
 func testBigBody(t *testing.T, r *rig) {
 	q := r.queue(mq.QueueOptions{})
-	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // the whole of Limits.Body
+	body := bytes.Repeat([]byte("0123456789abcdef"), 60<<10) // the whole of Limits.Body
 	header := map[string]string{"Long": strings.Repeat("h", 4<<10)}
 	r.publish(q, mq.Message{Body: body, Header: header})
 	if _, err := q.Publish(r.ctx(), mq.Message{Body: append(body, 'x')}); err == nil || mq.StoredBy(err) != mq.NotStored {

@@ -187,7 +187,10 @@ func testPoisonKills(t *testing.T, r *rig) {
 		}
 	}
 	y := newTally()
-	r.consume(q, mq.Consumer{Tries: 2}, func(_ context.Context, j *mq.Job) error { y.note(j); return nil })
+	r.consume(q, mq.Consumer{Tries: 2, Visibility: time.Second}, func(_ context.Context, j *mq.Job) error {
+		y.note(j)
+		return nil
+	})
 	d := r.dead(q, 1)[0]
 	f := d.History.Failures
 	if len(f) != 1 || f[0].Try != 2 || f[0].Worker != "" || !strings.Contains(f[0].Why, "died") || len(y.all()) > 0 {

@@ -1,0 +1,243 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/plexor-go/plexor/mq"
+)
+
+// acks are the server's answers to what was published, which come to one subscription.
+type acks struct {
+	nc     *natsgo.Conn
+	prefix string
+
+	mu      sync.Mutex
+	next    uint64
+	waiting map[string]chan answer
+}
+
+// An answer is that a message is stored, or why not.
+type answer struct {
+	seq       uint64
+	duplicate bool
+	err       error
+	stored    mq.Stored
+}
+
+var (
+	errBroke     = errors.New("the connection broke before the server's answer")
+	errNoLeader  = errors.New("no server answers for the stream")
+	errNotOnline = errors.New("there is no connection to the server")
+)
+
+func newAcks() *acks { return &acks{waiting: make(map[string]chan answer)} }
+
+func (a *acks) listen(nc *natsgo.Conn) error {
+	a.nc, a.prefix = nc, nc.NewInbox()+"."
+	sub, err := nc.Subscribe(a.prefix+"*", a.came)
+	if err != nil {
+		return err
+	}
+	return sub.SetPendingLimits(-1, -1) // bounded by what waits
+}
+
+func (a *acks) came(m *natsgo.Msg) {
+	token := strings.TrimPrefix(m.Subject, a.prefix)
+	a.mu.Lock()
+	c := a.waiting[token]
+	delete(a.waiting, token)
+	a.mu.Unlock()
+	if c != nil {
+		c <- parseAck(m)
+	}
+}
+
+func parseAck(m *natsgo.Msg) answer {
+	if code, text := status(m); code != 0 {
+		if code == 503 {
+			return answer{err: errNoLeader, stored: mq.NotStored}
+		}
+		return answer{err: fmt.Errorf("status %d: %s", code, text), stored: mq.PerhapsStored}
+	}
+	var ack struct {
+		Error     *jetstream.APIError `json:"error"`
+		Stream    string              `json:"stream"`
+		Seq       uint64              `json:"seq"`
+		Duplicate bool                `json:"duplicate"`
+	}
+	if err := json.Unmarshal(m.Data, &ack); err != nil || ack.Error == nil && (ack.Stream == "" || ack.Seq == 0) {
+		return answer{err: fmt.Errorf("an answer that is none: %.100q", m.Data), stored: mq.PerhapsStored}
+	}
+	if ack.Error == nil {
+		return answer{seq: ack.Seq, duplicate: ack.Duplicate, stored: mq.IsStored}
+	}
+	if full(ack.Error) {
+		return answer{err: mq.ErrFull, stored: mq.NotStored}
+	}
+	return answer{err: ack.Error, stored: mq.NotStored}
+}
+
+// full reports that there is no room: a bound of the stream, or of the server's store.
+func full(e *jetstream.APIError) bool {
+	switch e.ErrorCode {
+	case codeNoResources, codeAccountResources, codeNoStorage:
+		return true
+	case codeStoreFailed:
+		return strings.Contains(e.Description, "maximum messages exceeded") ||
+			strings.Contains(e.Description, "maximum bytes exceeded")
+	}
+	return false
+}
+
+// broke fails what waits: its answers went to a connection that is no more.
+func (a *acks) broke() {
+	a.mu.Lock()
+	waiting := a.waiting
+	a.waiting = make(map[string]chan answer)
+	a.mu.Unlock()
+	for _, c := range waiting {
+		c <- answer{err: errBroke, stored: mq.PerhapsStored}
+	}
+}
+
+// A flight is a message on its way.
+type flight struct {
+	a     *acks
+	token string
+	c     chan answer
+}
+
+// send begins to publish a message.
+func (a *acks) send(m *natsgo.Msg) flight {
+	f := flight{a: a, c: make(chan answer, 1)}
+	a.mu.Lock()
+	a.next++
+	f.token = strconv.FormatUint(a.next, 36)
+	a.waiting[f.token] = f.c
+	a.mu.Unlock()
+	m.Reply = a.prefix + f.token
+	if err := a.nc.PublishMsg(m); err != nil {
+		switch {
+		case errors.Is(err, natsgo.ErrReconnectBufExceeded), errors.Is(err, natsgo.ErrConnectionReconnecting),
+			errors.Is(err, natsgo.ErrDisconnected):
+			err = errNotOnline
+		case errors.Is(err, natsgo.ErrConnectionClosed):
+			err = mq.ErrClosed
+		case errors.Is(err, natsgo.ErrMaxPayload):
+			err = fmt.Errorf("the server takes messages of %d bytes (max_payload): %w", a.nc.MaxPayload(), err)
+		}
+		f.settle(answer{err: err, stored: mq.NotStored})
+	}
+	return f
+}
+
+// settle gives an answer of our own, if there is none yet.
+func (f flight) settle(v answer) {
+	f.a.mu.Lock()
+	_, ok := f.a.waiting[f.token]
+	delete(f.a.waiting, f.token)
+	f.a.mu.Unlock()
+	if ok {
+		f.c <- v
+	}
+}
+
+// wait waits for the answer.
+func (f flight) wait(ctx context.Context) answer {
+	select {
+	case v := <-f.c:
+		return v
+	case <-ctx.Done():
+		f.settle(answer{err: context.Cause(ctx), stored: mq.PerhapsStored})
+		return <-f.c
+	}
+}
+
+// Pauses while there is no server, or no leader of a stream: a cluster has a new one within some seconds.
+const (
+	firstAbsent = 20 * time.Millisecond
+	lastAbsent  = 250 * time.Millisecond
+	mostAbsent  = 15 * time.Second // for a Publish whose context has no end
+)
+
+// store publishes messages and waits for the answers. Those of which it is known that they were not stored, for nobody
+// was there, are published again, for a while.
+func (q *queue) store(ctx context.Context, ms []*natsgo.Msg) []answer {
+	as := make([]answer, len(ms))
+	todo := make([]int, len(ms))
+	for i := range todo {
+		todo[i] = i
+	}
+	patience, cancel := context.WithTimeout(ctx, mostAbsent)
+	defer cancel()
+	for pause := firstAbsent; ; pause = min(2*pause, lastAbsent) {
+		fs := make([]flight, len(todo))
+		for k, i := range todo {
+			fs[k] = q.b.acks.send(ms[i])
+		}
+		var absent []int
+		for k, f := range fs {
+			as[todo[k]] = f.wait(ctx)
+			if err := as[todo[k]].err; errors.Is(err, errNotOnline) || errors.Is(err, errNoLeader) {
+				absent = append(absent, todo[k])
+			}
+		}
+		if len(absent) == 0 || !q.absent(patience, as[absent[0]].err, pause) {
+			return q.explain(as)
+		}
+		todo = absent
+	}
+}
+
+// absent waits for the server; false: it is no use.
+func (q *queue) absent(ctx context.Context, why error, pause time.Duration) bool {
+	if errors.Is(why, errNoLeader) {
+		if _, err := q.b.js.Stream(ctx, jobsPrefix+q.name); errors.Is(err, jetstream.ErrStreamNotFound) {
+			return false
+		}
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// explain says ErrNoQueue where it was found that there is none.
+func (q *queue) explain(as []answer) []answer {
+	for i := range as {
+		if errors.Is(as[i].err, errNoLeader) {
+			as[i].err = fmt.Errorf("%w: the queue was deleted, or too few nodes of the cluster are up", errNoLeader)
+		}
+	}
+	return as
+}
+
+func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) {
+	out := make([]*natsgo.Msg, len(ms))
+	for i, m := range ms {
+		out[i] = encode(q.subject(m, ""), m)
+		if q.o.Dedupe > 0 {
+			out[i].Header[natsgo.MsgIdHdr] = []string{m.ID}
+		}
+	}
+	for i, a := range q.store(ctx, out) {
+		rs[i].Duplicate = a.duplicate
+		if a.err != nil {
+			rs[i].Err = &mq.PublishError{Stored: a.stored, Err: a.err}
+		}
+	}
+}
