@@ -2,8 +2,8 @@
 // the process, a folder with a NATS server in the process, or a broker. One of the jobs fails at its first try, and one
 // whatever is done: that one is dead in the end, and kept with its history.
 //
-//	go run ./examples/jobs                           # prints mem: 10 jobs done, 1 dead after 3 tries
-//	go run ./examples/jobs nats+embedded://$PWD/jobs # prints nats+embedded: 10 jobs done, 1 dead after 3 tries
+//	go run ./examples/jobs                           # prints mem: 10 jobs done, 1 dead: no such address
+//	go run ./examples/jobs nats+embedded://$PWD/jobs # prints nats+embedded: 10 jobs done, 1 dead: no such address
 package main
 
 import (
@@ -50,8 +50,7 @@ func run(ctx context.Context, url string) error {
 		return fmt.Errorf("%d jobs are dead: %w", len(dead), err)
 	}
 	last := dead[0].History.Failures[len(dead[0].History.Failures)-1]
-	fmt.Printf("%s: %d jobs done, %d dead after %d tries\n", b.Capabilities().Backend, b.Stats().Done, len(dead), last.Try)
-	log.Printf("%s is dead: %s", dead[0].ID, last.Why)
+	fmt.Printf("%s: %d jobs done, %d dead: %s\n", b.Capabilities().Backend, b.Stats().Done, len(dead), last.Why)
 	return b.Delete(ctx, name)
 }
 
