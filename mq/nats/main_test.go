@@ -1,10 +1,244 @@
 package nats
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"os"
+	"os/exec"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/natsnode"
+	"github.com/plexor-go/plexor/mq"
+	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+// patience is how long what has to come may take: only a test that fails waits for that long.
+const patience = time.Minute
+
+// childVariable, in the environment, makes a process of this binary one that a test plays with and kills.
+const childVariable = "MQ_NATS_CHILD"
+
+// A role is what a child does, until it is killed or its standard input ends.
+type role struct {
+	Node    *natsnode.Options // a server
+	URL     string            // a publisher and worker of the queue "q"; it says "pub ID" and "done ID"
+	Name    string            // of its jobs' IDs
+	Publish bool
+	Work    bool
+	Options mq.QueueOptions
+}
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		var r role
+		err := json.Unmarshal([]byte(text), &r)
+		if err == nil {
+			err = r.run()
+		}
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	os.Exit(leak.Main(m))
+}
+
+func (r role) run() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { // the test's end is ours
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	defer cancel()
+	if r.Node != nil {
+		r.Node.Log = mqtest.Options().Log
+		n, err := natsnode.Start(ctx, *r.Node)
+		if err != nil {
+			return err
+		}
+		fmt.Println("up", n.Addr())
+		select {}
+	}
+	b, err := mqtest.Options().Open(ctx, r.URL)
+	if err != nil {
+		return err
+	}
+	q, err := b.Queue(ctx, "q", r.Options)
+	if err != nil {
+		return err
+	}
+	fmt.Println("up")
+	if r.Work {
+		go func() {
+			err := q.Consume(ctx, mq.Consumer{Visibility: 2 * time.Second, Retry: mq.Constant(10 * time.Millisecond)},
+				func(_ context.Context, j *mq.Job) error {
+					fmt.Println("done", j.ID)
+					return nil
+				})
+			fmt.Println("error", err)
+		}()
+	}
+	for n := 0; r.Publish; n++ {
+		id := fmt.Sprintf("%s-%d", r.Name, n)
+		if _, err := q.Publish(ctx, mq.Message{ID: id, Body: []byte(id)}); err == nil {
+			fmt.Println("pub", id)
+		} else {
+			fmt.Println("not", id, mq.StoredBy(err), err)
+		}
+	}
+	select {}
+}
+
+// A child is a process of this binary.
+type child struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	ended chan struct{} // when all that it said was read
+	up    chan string   // what it says once it runs
+}
+
+// An account is what children have said of jobs.
+type account struct {
+	mu     sync.Mutex
+	pub    map[string]bool // Publish returned nil
+	done   map[string]int  // how often a handler ran
+	faults []string
+}
+
+func newAccount() *account { return &account{pub: make(map[string]bool), done: make(map[string]int)} }
+
+func (a *account) note(line string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "pub":
+		a.pub[rest] = true
+	case "done":
+		a.done[rest]++
+	case "error":
+		a.faults = append(a.faults, rest)
+	}
+}
+
+// missing are jobs that were acknowledged and have not been done.
+func (a *account) missing() (ids []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id := range a.pub {
+		if a.done[id] == 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (a *account) counts() (pub, done, twice int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, n := range a.done {
+		done++
+		twice += n - 1
+	}
+	return len(a.pub), done, twice
+}
+
+// start starts a child. It is killed at the test's end.
+func (a *account) start(t *testing.T, r role) *child {
+	t.Helper()
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{t: t, cmd: exec.Command(exe), ended: make(chan struct{}), up: make(chan string, 1)}
+	c.cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	c.cmd.Stderr = os.Stderr
+	in, err := c.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.ended)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if rest, ok := strings.CutPrefix(lines.Text(), "up"); ok {
+				c.up <- strings.TrimSpace(rest)
+			}
+			a.note(lines.Text())
+		}
+	}()
+	t.Cleanup(func() {
+		_ = in.Close()
+		c.kill()
+	})
+	return c
+}
+
+// await waits until the child runs.
+func (c *child) await() string {
+	c.t.Helper()
+	select {
+	case s := <-c.up:
+		return s
+	case <-c.ended:
+		c.t.Fatal("a child ended before it ran")
+	case <-time.After(patience):
+		c.t.Fatal("a child does not run")
+	}
+	return ""
+}
+
+// kill kills it, as kill -9 does, and waits until all that it said was read.
+func (c *child) kill() {
+	if c.cmd.ProcessState != nil {
+		return
+	}
+	_ = c.cmd.Process.Kill()
+	<-c.ended
+	_ = c.cmd.Wait() // it says that it was killed
+}
+
+// port is an address that was free just now.
+func port(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func open(t *testing.T, url string) *mq.Broker {
+	t.Helper()
+	b, err := mqtest.Options().Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -87,9 +87,13 @@ type backend struct {
 	end      func() // after the connection's end; nil: nothing
 	acks     *acks
 
+	life   context.Context // until Close
+	cancel context.CancelFunc
+	once   sync.Once
+
 	mu      sync.Mutex
 	sources map[*source]struct{}
-	once    sync.Once
+	behind  sync.WaitGroup // what goes on behind a call: added to under mu, and not after life
 }
 
 // openServer opens nats:// and nats+tls://.
@@ -185,11 +189,14 @@ func (b *backend) connect(ctx context.Context, servers string, dialer natsgo.Cus
 	}
 	b.sources = make(map[*source]struct{})
 	b.acks = newAcks()
+	b.life, b.cancel = context.WithCancel(context.Background())
 	var err error
 	if b.nc, err = natsgo.Connect(servers, opts...); err != nil {
+		b.cancel()
 		return err
 	}
 	if err = b.greet(ctx); err != nil {
+		b.cancel()
 		b.nc.Close()
 	}
 	return err
@@ -206,10 +213,51 @@ func (b *backend) greet(ctx context.Context) (err error) {
 	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(connectTime)); err != nil {
 		return err
 	}
-	if _, err = b.js.AccountInfo(ctx); err != nil {
+	err = b.insist(ctx, func(ctx context.Context) error {
+		_, err := b.js.AccountInfo(ctx)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return b.acks.listen(b.nc)
+}
+
+// answerTime is how long the server may take to answer a request about streams and consumers. One that is not answered
+// came to a cluster that has no leader at the moment, and is made again: such requests can be.
+const answerTime = 2 * time.Second
+
+// insist calls f again while nobody answers, until ctx ends or the time for it is over.
+func (b *backend) insist(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, insistTime)
+	defer cancel()
+	for pause := firstAbsent; ; pause = min(2*pause, lastAbsent) {
+		once, stop := context.WithTimeout(ctx, answerTime)
+		err := f(once)
+		stop()
+		if err == nil || ctx.Err() != nil || !noAnswer(err) {
+			return err
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
+}
+
+// insistTime is how long a call insists whose context has no end: a cluster elects a leader in some seconds.
+const insistTime = 30 * time.Second
+
+// noAnswer reports an error that says that nobody was there to answer.
+func noAnswer(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, natsgo.ErrNoResponders) ||
+		errors.Is(err, natsgo.ErrTimeout) || errors.Is(err, natsgo.ErrReconnectBufExceeded) ||
+		errors.Is(err, natsgo.ErrDisconnected) ||
+		errors.As(err, &api) && (api.ErrorCode == codeNotLeader || api.ErrorCode == codeNotAvailable)
 }
 
 func (b *backend) disconnected(err error) {
@@ -231,6 +279,10 @@ func (b *backend) Capabilities() mq.Capabilities { return b.can }
 
 func (b *backend) Close() error {
 	b.once.Do(func() {
+		b.mu.Lock()
+		b.cancel()
+		b.mu.Unlock()
+		b.behind.Wait()
 		b.nc.Close()
 		b.acks.broke()
 		if b.end != nil {

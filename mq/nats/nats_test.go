@@ -3,19 +3,43 @@ package nats
 import (
 	"testing"
 
+	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
 func TestEmbeddedSuite(t *testing.T) {
+	t.Parallel()
 	url := "nats+embedded://" + t.TempDir()
-	first, err := mqtest.Options().Open(t.Context(), url)
+	_ = open(t, url) // runs the server as long as the suite takes
+	mqtest.Run(t, func(t *testing.T) *mq.Broker {
+		b, err := mqtest.Options().Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+}
+
+// server starts one with a port.
+func server(t *testing.T, o natsnode.Options) *natsnode.Node {
+	t.Helper()
+	o.Client, o.Log = "127.0.0.1:0", mqtest.Options().Log
+	n, err := natsnode.Start(within(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = first.Close() })
+	t.Cleanup(n.Close)
+	return n
+}
+
+// TestServerSuite is for a server that is outside, with a password, and that syncs nothing.
+func TestServerSuite(t *testing.T) {
+	t.Parallel()
+	n := server(t, natsnode.Options{JetStream: true, Dir: t.TempDir(), User: "u", Password: "p:/@",
+		Limits: natsnode.Limits{Store: 100 << 30}})
 	mqtest.Run(t, func(t *testing.T) *mq.Broker {
-		b, err := mqtest.Options().Open(t.Context(), url)
+		b, err := mqtest.Options().Open(t.Context(), "nats://u:p%3A%2F%40@"+n.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

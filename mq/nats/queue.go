@@ -34,27 +34,34 @@ type queue struct {
 
 func (b *backend) OpenQueue(ctx context.Context, name string, o mq.QueueOptions) (mq.BackendQueue, error) {
 	q := &queue{b: b, name: name, aside: make(map[string]bool)}
+	if err := b.insist(ctx, func(ctx context.Context) error { return q.open(ctx, o) }); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+func (q *queue) open(ctx context.Context, o mq.QueueOptions) error {
 	for {
-		s, err := b.js.Stream(ctx, jobsPrefix+name)
+		s, err := q.b.js.Stream(ctx, jobsPrefix+q.name)
 		switch {
 		case err == nil:
-			return q, q.adopt(s.CachedInfo().Config, o)
+			return q.adopt(s.CachedInfo().Config, o)
 		case !errors.Is(err, jetstream.ErrStreamNotFound):
-			return nil, fmt.Errorf("nats: open stream %s%s: %w", jobsPrefix, name, err)
+			return fmt.Errorf("nats: open stream %s%s: %w", jobsPrefix, q.name, err)
 		}
 		q.o = o.Fill()
 		if o.Replicas == 0 {
-			q.o.Replicas = b.replicas
+			q.o.Replicas = q.b.replicas
 		}
-		if o.MaxBytes == 0 && b.maxStore > 0 {
-			q.o.MaxBytes = b.maxStore
+		if o.MaxBytes == 0 && q.b.maxStore > 0 {
+			q.o.MaxBytes = q.b.maxStore
 		}
-		_, err = b.js.CreateStream(ctx, q.stream())
+		_, err = q.b.js.CreateStream(ctx, q.stream())
 		switch {
 		case err == nil:
-			return q, nil
+			return nil
 		case !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse): // by somebody else at the same time
-			return nil, q.refused(err)
+			return q.refused(err)
 		}
 	}
 }
@@ -110,6 +117,8 @@ func (q *queue) refused(err error) error {
 // Error codes of JetStream's API.
 const (
 	codeNoPeers          = 10005
+	codeNotAvailable     = 10008
+	codeNotLeader        = 10009
 	codeNoResources      = 10023
 	codeAccountResources = 10002
 	codeNoStorage        = 10047
@@ -167,6 +176,10 @@ func (q *queue) consumer(group string, part int) string {
 // Group makes the group's consumers. Those of the first group begin with the first job; then the stream is told to keep
 // jobs for groups alone. A process that ends in the midst leaves a stream that keeps too much, until the next call.
 func (q *queue) Group(ctx context.Context, group string) error {
+	return q.b.insist(ctx, func(ctx context.Context) error { return q.group(ctx, group) })
+}
+
+func (q *queue) group(ctx context.Context, group string) error {
 	s, err := q.b.js.Stream(ctx, jobsPrefix+q.name)
 	if err != nil {
 		return q.gone(err)
@@ -286,7 +299,8 @@ func (q *queue) Stats(ctx context.Context) (mq.QueueStats, error) {
 
 // Subscribe begins to pull.
 func (q *queue) Subscribe(ctx context.Context, group string, o mq.SubscribeOptions) (mq.Source, error) {
-	if err := q.visibility(ctx, group, o.Visibility); err != nil {
+	err := q.b.insist(ctx, func(ctx context.Context) error { return q.visibility(ctx, group, o.Visibility) })
+	if err != nil {
 		return nil, err
 	}
 	s := &source{q: q, group: group, o: o, wake: make(chan struct{}, 1), has: make(map[*mq.Delivery]struct{}),

@@ -25,23 +25,19 @@ func (s *source) Ack(_ context.Context, d *mq.Delivery) error {
 
 // settled forgets a delivery, and its history.
 func (s *source) settled(d *mq.Delivery) {
-	s.mu.Lock()
-	delete(s.has, d)
-	s.mu.Unlock()
+	s.release(d)
 	if t := d.Token.(*token); t.history != "" {
-		go s.purge(t.history)
+		s.later(func(ctx context.Context) { s.purge(ctx, t.history) })
 	}
 }
 
 // purge removes a history. One that stays is pushed out by others some day.
-func (s *source) purge(subject string) {
-	ctx, cancel := context.WithTimeout(context.Background(), connectTime)
-	defer cancel()
+func (s *source) purge(ctx context.Context, subject string) {
 	stream, err := s.q.b.js.Stream(ctx, historyPrefix+s.q.name)
 	if err == nil {
 		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
 	}
-	if err != nil && !s.q.b.nc.IsClosed() {
+	if err != nil && ctx.Err() == nil {
 		s.q.b.log.Info("nats: the history of a job that is done was not removed", "queue", s.q.name, "err", err)
 	}
 }
@@ -57,10 +53,18 @@ func (s *source) Nak(ctx context.Context, d *mq.Delivery, delay time.Duration, h
 	if err := s.say(d, nakFor(delay)); err != nil {
 		return err
 	}
+	s.release(d)
+	return nil
+}
+
+// release forgets a delivery. A Next that waits may ask its partition again.
+func (s *source) release(d *mq.Delivery) {
 	s.mu.Lock()
 	delete(s.has, d)
 	s.mu.Unlock()
-	return nil
+	if s.q.o.Ordered {
+		s.notify()
+	}
 }
 
 // historyOf is the subject of a job's history.
@@ -115,9 +119,7 @@ func (s *source) recallOne(ctx context.Context, d *mq.Delivery) {
 
 // unseen gives back a job that was handed to nobody, so that it does not count.
 func (s *source) unseen(d *mq.Delivery) {
-	go func() { // it may be the client's goroutine, which brings the answers
-		ctx, cancel := context.WithTimeout(context.Background(), connectTime)
-		defer cancel()
+	s.later(func(ctx context.Context) {
 		if d.Attempt > 1 {
 			s.recallOne(ctx, d)
 		}
@@ -126,11 +128,29 @@ func (s *source) unseen(d *mq.Delivery) {
 		if e := s.say(d, "-NAK"); err == nil {
 			err = e
 		}
-		if err != nil && !s.q.b.nc.IsClosed() {
-			s.q.b.log.Warn("nats: a job that was handed to nobody could not be given back, and comes later", "queue", s.q.name,
+		if err != nil && ctx.Err() == nil {
+			s.q.b.log.Warn("nats: a job that was handed to nobody is not given back, and comes later", "queue", s.q.name,
 				"job", d.ID, "err", err)
 		}
-	}()
+	})
+}
+
+// later calls f on another goroutine: the caller may be the client's, which brings the answers. The source's Close
+// waits for it, and the backend's ends it.
+func (s *source) later(f func(ctx context.Context)) {
+	b := s.q.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.life.Err() != nil {
+		return
+	}
+	s.behind.Add(1)
+	b.behind.Go(func() {
+		defer s.behind.Done()
+		ctx, cancel := context.WithTimeout(b.life, connectTime)
+		defer cancel()
+		f(ctx)
+	})
 }
 
 // Bury stores the dead job, and then ends it for its group. The ID is for a second burial, after a death in between.

@@ -22,6 +22,8 @@ type source struct {
 	o     mq.SubscribeOptions
 	wake  chan struct{} // has a token when there may be something new
 
+	behind sync.WaitGroup // what goes on behind a call
+
 	mu     sync.Mutex
 	inbox  string
 	sub    *natsgo.Subscription
@@ -107,7 +109,7 @@ func (s *source) came(inbox string, m *natsgo.Msg) {
 	case code == 409 && strings.Contains(text, "consumer deleted"):
 		s.err = mq.ErrNoQueue
 	case code == 503:
-		go s.look()
+		s.later(s.look)
 	}
 	if left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages")); err == nil {
 		batch = left
@@ -117,9 +119,7 @@ func (s *source) came(inbox string, m *natsgo.Msg) {
 }
 
 // look asks whether the queue is there, when nobody answers for it.
-func (s *source) look() {
-	ctx, cancel := context.WithTimeout(context.Background(), connectTime)
-	defer cancel()
+func (s *source) look(ctx context.Context) {
 	_, err := s.q.b.js.Consumer(ctx, jobsPrefix+s.q.name, s.q.consumer(s.group, 0))
 	if errors.Is(s.q.gone(orNil(err)), mq.ErrNoQueue) {
 		s.mu.Lock()
@@ -255,6 +255,9 @@ func (s *source) take(most int) (ds []*mq.Delivery, err error) {
 		}
 		left += s.asked[i].left
 	}
+	if s.q.o.Ordered { // places that became free since the call count too: their partitions may be asked by nobody else
+		most = max(most, s.o.InFlight-len(s.has))
+	}
 	if want := most - left; want > 0 {
 		if err := s.ask(want); errors.Is(err, natsgo.ErrConnectionClosed) {
 			return nil, mq.ErrClosed
@@ -374,6 +377,7 @@ func (s *source) drain() error {
 	if err := s.sub.Drain(); err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}
+	defer s.behind.Wait()
 	t := time.NewTimer(connectTime)
 	defer t.Stop()
 	select {
