@@ -27,8 +27,7 @@ var layers = [][]string{
 	{"coro"},
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
-	{"ipc/shm", "web", "smtpd", "smtpd/dkim", "ftpd", "lab", "internal/letter"},
-	{"ipc/shm", "web", "smtpd", "ftpd", "lab", "internal/letter", "internal/natsnode"},
+	{"ipc/shm", "web", "smtpd", "smtpd/dkim", "ftpd", "lab", "internal/letter", "internal/natsnode"},
 	{"ipc", "internal/mailcatch", "internal/stage"},
 	{"proc"},
 	{"mq"},
