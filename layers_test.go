@@ -28,6 +28,7 @@ var layers = [][]string{
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
 	{"ipc/shm", "web", "smtpd", "smtpd/dkim", "ftpd", "lab", "internal/letter", "internal/natsnode"},
+	{"ipc/shm", "web", "smtpd", "ftpd", "lab", "internal/letter", "internal/natsnode"},
 	{"ipc", "internal/mailcatch", "internal/stage"},
 	{"proc"},
 	{"mq"},
