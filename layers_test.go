@@ -33,6 +33,8 @@ var layers = [][]string{
 	{"proc"},
 	{"mq"},
 	{"mq/mqtest", "mq/nats"},
+	{"proc", "bus"},
+	{"bus/nats"},
 	{"load", "models"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",
@@ -55,6 +57,29 @@ type pkg struct {
 	Module     *struct{ Path string }
 	Imports    []string
 	Error      *struct{ Err string }
+}
+
+// TestNoBroker: who imports the root or the bus builds no broker, and no client of one.
+func TestNoBroker(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("no go command here to list the packages with")
+	}
+	byPath := make(map[string]pkg)
+	for _, p := range list(t, "linux") {
+		byPath[p.ImportPath] = p
+	}
+	broker := func(dep string) bool { return strings.Contains(dep, "nats-io/") }
+	for _, name := range []string{"", "/bus", "/web"} {
+		if _, ok := byPath[module+name]; !ok {
+			t.Errorf("there is no package %s", module+name)
+		}
+		if i := slices.IndexFunc(reach(byPath, module+name), broker); i >= 0 {
+			t.Errorf("%s depends on %s", module+name, reach(byPath, module+name)[i])
+		}
+	}
+	if !slices.ContainsFunc(reach(byPath, module+"/bus/nats"), broker) {
+		t.Error("bus/nats depends on no broker: this test does not know one when it sees it")
+	}
 }
 
 func TestLayers(t *testing.T) {

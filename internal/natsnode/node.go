@@ -197,7 +197,7 @@ func (o Options) settings() (*server.Options, error) {
 	case o.JetStream && o.Dir == "":
 		return nil, errors.New("a folder (Dir) is needed for JetStream")
 	case !o.JetStream && (o.Dir != "" || o.SyncAlways):
-		return nil, errors.New("Dir and SyncAlways are of use with JetStream alone")
+		return nil, errors.New("the fields Dir and SyncAlways are of use with JetStream alone")
 	case o.Cluster == "" && len(o.Routes) > 0:
 		return nil, errors.New("routes to other nodes need a Cluster address, at which they answer")
 	case o.JetStream && o.Cluster != "" && o.Name == "":
@@ -205,7 +205,7 @@ func (o Options) settings() (*server.Options, error) {
 	case o.JetStream && o.Cluster != "" && len(o.Routes) == 0:
 		return nil, errors.New("the Routes of all nodes are needed for JetStream in a cluster")
 	case o.Token != "" && o.User != "":
-		return nil, errors.New("User and Token are both given")
+		return nil, errors.New("a User and a Token are both given")
 	case o.Password != "" && o.User == "":
 		return nil, errors.New("a Password needs a User")
 	}

@@ -1,0 +1,176 @@
+// Package nats has the nodes of package bus find each other over NATS: by a server in each process, whose routes make
+// one network of them, or by servers that are there already.
+//
+// It uses core NATS alone, which delivers at most once: what is lost the bus notices and sends again. Nothing is
+// stored.
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/plexor-go/plexor/bus"
+	"github.com/plexor-go/plexor/internal/natsnode"
+)
+
+// mostPackets is how many packets may wait for the bus; more are lost, and sent again later. Each is 32 KiB, or one
+// message.
+const mostPackets = 1024
+
+// flushLimit is how long packets may take to leave.
+const flushLimit = time.Second
+
+// A transport is a bus.Transport over a connection.
+type transport struct {
+	prefix string
+	dial   func() (*nats.Conn, error)
+	close  func()
+
+	c    *nats.Conn
+	in   chan *nats.Msg
+	done chan struct{}
+	ends sync.WaitGroup
+}
+
+// Options say how nodes of a bus find each other.
+type Options struct {
+	// Bus is the name of the bus: nodes with another one on the same servers are not seen. "" stands for "plexor". It
+	// has letters, digits, - and _ only.
+	Bus string
+	// Token, or User and Password, is what the servers want to hear.
+	Token          string
+	User, Password string
+	// Log is where the server's warnings go; nil: slog.Default(). For Embedded.
+	Log *slog.Logger
+	// Open allows Embedded to listen on an address that others can reach without a password.
+	Open bool
+}
+
+func (o Options) prefix() (string, error) {
+	if o.Bus == "" {
+		o.Bus = "plexor"
+	}
+	if strings.Trim(o.Bus, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+		return "", fmt.Errorf("bus/nats: the name %q has other signs than letters, digits, - and _", o.Bus)
+	}
+	return "bus." + o.Bus + ".", nil
+}
+
+// Connect uses servers that are there, by their URL: nats://host:4222, several of them with commas between. It does
+// not matter to which of a cluster a node connects. A connection that breaks is made again, for ever; so the node is
+// cut off from the others meanwhile, and says so by new epochs and gaps.
+func Connect(url string, o Options) (bus.Transport, error) {
+	prefix, err := o.prefix()
+	if err != nil {
+		return nil, err
+	}
+	opts := append(options(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1)) // what can't leave is not for later
+	switch {
+	case o.Token != "":
+		opts = append(opts, nats.Token(o.Token))
+	case o.User != "":
+		opts = append(opts, nats.UserInfo(o.User, o.Password))
+	}
+	return &transport{prefix: prefix, close: func() {}, dial: func() (*nats.Conn, error) {
+		return nats.Connect(url, opts...)
+	}}, nil
+}
+
+func options() []nats.Option {
+	return []nats.Option{nats.NoEcho(), nats.FlusherTimeout(flushLimit)}
+}
+
+// A Node is a NATS server in this process, and the transport of a bus on it.
+type Node struct {
+	transport
+	server *natsnode.Node
+}
+
+// Embedded starts a server in this process. Its routes listen on address, HOST:PORT, port 0 for a free one, and lead
+// to the servers of other nodes: the addresses of one or more of them, which need not be up yet. Closing the bus, or
+// the Node if no bus was opened on it, ends the server.
+func Embedded(ctx context.Context, address string, routes []string, o Options) (*Node, error) {
+	prefix, err := o.prefix()
+	if err != nil {
+		return nil, err
+	}
+	server, err := natsnode.Start(ctx, natsnode.Options{Cluster: address, ClusterName: "bus-" + prefix[4:len(prefix)-1],
+		Routes: routes, Token: o.Token, User: o.User, Password: o.Password, Open: o.Open, Log: o.Log})
+	if err != nil {
+		return nil, fmt.Errorf("bus/%w", err)
+	}
+	return &Node{transport{prefix: prefix, close: server.Close, dial: func() (*nats.Conn, error) {
+		return server.Connect(append(options(), nats.NoReconnect())...)
+	}}, server}, nil
+}
+
+// Addr is where routes of other nodes lead to.
+func (n *Node) Addr() net.Addr { return n.server.ClusterAddr() }
+
+func (t *transport) subject(to bus.NodeID) string {
+	if to == 0 {
+		return t.prefix + "all"
+	}
+	return t.prefix + to.String()
+}
+
+// Open is of bus.Transport. Both subjects fill one channel, so that packets stay in their order.
+func (t *transport) Open(id bus.NodeID, take func([]byte)) (err error) {
+	if t.c != nil {
+		return errors.New("bus/nats: it is open already")
+	}
+	if t.c, err = t.dial(); err != nil {
+		return err
+	}
+	t.in, t.done = make(chan *nats.Msg, mostPackets), make(chan struct{})
+	for _, s := range []string{t.subject(id), t.subject(0)} {
+		if _, err := t.c.ChanSubscribe(s, t.in); err != nil {
+			t.c.Close()
+			return err
+		}
+	}
+	if err := t.c.Flush(); err != nil { // the server knows of them
+		t.c.Close()
+		return err
+	}
+	t.ends.Add(1)
+	go t.take(take)
+	return nil
+}
+
+func (t *transport) take(take func([]byte)) {
+	defer t.ends.Done()
+	for {
+		select {
+		case m := <-t.in:
+			take(m.Data)
+		case <-t.done:
+			return
+		}
+	}
+}
+
+// Send is of bus.Transport.
+func (t *transport) Send(to bus.NodeID, packet []byte) error {
+	return t.c.Publish(t.subject(to), packet)
+}
+
+// Close is of bus.Transport. What was sent before leaves before.
+func (t *transport) Close() error {
+	if t.c != nil {
+		_ = t.c.FlushTimeout(flushLimit) // who is cut off says no goodbye
+		t.c.Close()
+		close(t.done)
+		t.ends.Wait()
+	}
+	t.close()
+	return nil
+}
