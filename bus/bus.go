@@ -43,12 +43,13 @@ type Bus struct {
 	done   chan struct{} // closed: it is over
 	ends   sync.WaitGroup
 
-	mu     sync.Mutex
-	m      *machine
-	out    []parcel
-	queued int // bytes of out
-	next   time.Time
-	closed bool
+	mu       sync.Mutex
+	m        *machine
+	services map[string]*answerer
+	out      []parcel
+	queued   int // bytes of out
+	next     time.Time
+	closed   bool
 }
 
 // Open starts a node. It looks around for a second before it owns rooms, if there is a transport: what is published
@@ -67,15 +68,16 @@ func Open(o Options) (*Bus, error) {
 	var seed [40]byte
 	_, _ = rand.Read(seed[:]) // it never fails
 	b := &Bus{tr: o.Transport, limits: l, poke: make(chan struct{}, 1), mail: make(chan struct{}, 1),
-		done: make(chan struct{})}
+		done: make(chan struct{}), services: make(map[string]*answerer)}
 	id := NodeID(binary.BigEndian.Uint64(seed[32:])) | 1
 	random := mathrand.New(mathrand.NewChaCha8([32]byte(seed[:32])))
+	b.m = newMachine(id, o.Name, l, random, time.Now(), b.tr == nil)
 	if b.tr != nil {
 		if err := b.tr.Open(id, b.take); err != nil {
 			return nil, fmt.Errorf("bus: %w", err)
 		}
 	}
-	b.do(func(*machine) { b.m = newMachine(id, o.Name, l, random, time.Now(), b.tr == nil) })
+	b.do(func(*machine) {}) // it has something to say
 	b.ends.Add(1)
 	go b.tick()
 	if b.tr != nil {
@@ -88,24 +90,27 @@ func Open(o Options) (*Bus, error) {
 // ID is the node's.
 func (b *Bus) ID() NodeID { return b.m.id }
 
-// do does something with the machine, and what follows from it.
-func (b *Bus) do(f func(m *machine)) {
+// do does something with the machine, and what follows from it. It reports false if the bus is closed.
+func (b *Bus) do(f func(m *machine)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.m != nil {
-		if b.closed {
-			return
-		}
-		b.m.now = time.Now()
+	if b.closed {
+		return false
 	}
+	b.m.now = time.Now()
 	f(b.m)
 	b.after()
+	return true
 }
 
 // after is what follows from what the machine has done.
 func (b *Bus) after() {
 	m := b.m
 	m.settleLocal()
+	for len(m.calls.starts) > 0 {
+		b.start()
+		m.settleLocal()
+	}
 	for _, r := range m.woken {
 		r.woke = false
 		for _, c := range r.subs {
@@ -144,7 +149,7 @@ func offer(c chan struct{}) {
 func (b *Bus) take(packet []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.m == nil {
+	if b.closed {
 		return
 	}
 	now := time.Now()
@@ -246,6 +251,9 @@ func (b *Bus) Close() error {
 	}
 	b.m.bye(time.Now())
 	b.after()
+	for _, s := range slices.Clone(b.m.calls.in) {
+		s.end(b.m)
+	}
 	b.closed = true
 	b.mu.Unlock()
 	close(b.done)

@@ -21,7 +21,11 @@
 //
 // A message is published at most once. Publish returns its position, or an error that says that it was not published,
 // or, if the node that orders the room was lost meanwhile, that nobody knows (ErrPerhaps). Messages of one node to a
-// room keep their order. All is in memory: what must not be lost belongs into package mq.
+// room keep their order. All is in memory: what must not be lost belongs into a queue or a database.
+//
+// Members of rooms (Room.Enter), services (Bus.Answer, Bus.Call) and values (Bus.Bucket) are what each node tells all
+// others of itself. Members and services of a node that dies are gone within three seconds; a value lives as long as
+// one node that has heard of it. A call is done at most once, by one of those who answer it.
 //
 // # What it costs
 //

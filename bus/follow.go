@@ -167,7 +167,7 @@ func (r *room) welcomed(from NodeID, f *frame) {
 	r.state = following
 	if !same {
 		if r.has {
-			r.add(Event{Kind: NewEpoch, Pos: r.pos, Complete: r.complete})
+			r.add(Event{Kind: NewEpoch, Pos: r.pos, Complete: r.complete && f.flags&flagNext != 0})
 		}
 		r.pos = Position{f.epoch, f.seq}
 		r.has, r.complete = true, false

@@ -13,7 +13,7 @@ type Event struct {
 	// Missed is how many messages a Gap stands for; 0: nobody knows.
 	Missed uint64
 	apart  bool // a Gap that has a number of its own
-	// Complete is, of a NewEpoch, that nothing of the epoch before was missed.
+	// Complete is, of a NewEpoch, that nothing of the epoch before was missed, and none was between.
 	Complete bool
 }
 

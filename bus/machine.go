@@ -39,6 +39,8 @@ type machine struct {
 	busyRooms []*room
 	busySeats []*seat
 	mine      entries // services, members and values
+	watches   []*watch
+	stamp     uint64 // of values
 	calls     calls
 
 	out    []parcel
@@ -62,8 +64,9 @@ type peer struct {
 	connected bool // each hears the other
 	hearsMe   bool
 	ready     bool
-	gen       uint64 // of its life, to me: another number after I took it for dead
-	itsGen    uint64 // of my life, to it
+	gen       uint64    // of its life, to me: another number after I took it for dead
+	itsGen    uint64    // of my life, to it
+	askA      time.Time // for entries, not before
 	entries   entries
 }
 
@@ -322,6 +325,11 @@ func (m *machine) relink(p *peer) {
 	for _, r := range m.rooms.all {
 		if r.state == following && r.owner == p.id {
 			r.join(p.id)
+		}
+	}
+	for _, c := range m.calls.out {
+		if c.to == p.id && c.gen != p.itsGen {
+			c.end(ErrLost)
 		}
 	}
 }

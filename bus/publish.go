@@ -45,8 +45,11 @@ func (r *room) publish(data []byte, done func(Position, error)) error {
 func (p *pubs) target(r *room) {
 	m := r.m
 	to := r.owner
-	if r.state == away {
+	switch r.state {
+	case away:
 		to = m.owner(r.name)
+	case joining: // so that this node's subscribers see what it publishes
+		return
 	}
 	if p.sent == 0 && (to != p.to || p.ended) && !m.now.Before(p.restA) {
 		p.to, p.chn, p.first, p.ended = to, m.number(), 1, false

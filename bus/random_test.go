@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -15,7 +17,7 @@ func TestRandom(t *testing.T) {
 	case steps == 0 && testing.Short():
 		steps = 10_000
 	case steps == 0:
-		steps = 100_000
+		steps = 200_000
 	}
 	if seed == 0 {
 		seed = 1
@@ -55,6 +57,7 @@ func (w *world) random() {
 	for range 400 {
 		all := w.alive()
 		n := all[w.rand.IntN(len(all))]
+		w.state(n)
 		switch dice := w.rand.IntN(100); {
 		case dice < 60:
 			for range 1 + w.rand.IntN(6) {
@@ -128,6 +131,7 @@ func (w *world) end() {
 		before[i] = s.gaps
 	}
 	w.silence()
+	w.agree()
 	var texts []string
 	for range 20 {
 		all := w.alive()
@@ -177,6 +181,69 @@ func (w *world) silence() {
 					h.text, w.taken[h.text], h.by.m.name, s.told, h.at)
 				return
 			}
+		}
+	}
+}
+
+// state has a node change what it says of itself, and call.
+func (w *world) state(n *simNode) {
+	key := fmt.Sprint("key", w.rand.IntN(10))
+	n.do(func(m *machine) {
+		var err error
+		switch w.rand.IntN(6) {
+		case 0:
+			err = m.set(&entry{sort: sortMember, room: "hall", key: key, data: []byte{1}}, w.rand.IntN(2) == 0)
+		case 1:
+			err = m.set(&entry{sort: sortService, room: "echo"}, w.rand.IntN(3) == 0)
+		case 2:
+			err = m.write("bucket", key, fmt.Append(nil, w.total), w.rand.IntN(4) == 0)
+		case 3:
+			for range 300 { // more than is kept of changes
+				err = errors.Join(err, m.write("bucket", key, fmt.Append(nil, w.total), false))
+			}
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	})
+	if w.rand.IntN(3) == 0 {
+		w.ask(n)
+	}
+	for _, a := range w.asked {
+		if !a.n.dead {
+			w.hear(a)
+		}
+	}
+}
+
+// agree: at rest all nodes have the same members, who are of nodes that live, and the same values; and each call has
+// come to its end.
+func (w *world) agree() {
+	views := make(map[string]string)
+	for _, n := range w.alive() {
+		var members, values []string
+		for _, room := range []string{"hall", "bucket"} {
+			n.m.each(sortMember, room, func(node NodeID, _ string, e *entry) {
+				members = append(members, fmt.Sprint(node, e.key))
+				if !slices.ContainsFunc(w.alive(), func(o *simNode) bool { return o.m.id == node }) {
+					w.t.Errorf("%s sees %s on a node that is gone", n.m.name, e.key)
+				}
+			})
+		}
+		for i := range 10 {
+			if v := n.m.winner("bucket", fmt.Sprint("key", i)); v != nil {
+				values = append(values, fmt.Sprint(i, v.gone, string(v.data)))
+			}
+		}
+		slices.Sort(members)
+		views[fmt.Sprint(members, values)] = n.m.name
+	}
+	if len(views) != 1 {
+		w.t.Errorf("the nodes do not agree: %q", views)
+	}
+	for _, a := range w.asked {
+		if !a.n.dead && !a.c.over {
+			w.t.Errorf("%s of %s: no end, %d parts", a.text, a.n.m.name, a.got)
 		}
 	}
 }

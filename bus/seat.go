@@ -23,7 +23,8 @@ type epoch struct {
 	log     logbook
 	links   []*link
 	had     []NodeID // who has ever joined
-	parents []uint64 // epochs that have ended in this one
+	before  uint64   // the epoch that this one follows; 0: none is known
+	parents []uint64 // epochs that have ended in this one, that among them
 	retired time.Time
 	merged  bool // the next owner knows of it
 	mergeA  time.Time
@@ -149,6 +150,9 @@ func (s *seat) merge(ended uint64) {
 	if slices.Contains(e.parents, ended) {
 		return
 	}
+	if e.before == 0 {
+		e.before = ended
+	}
 	if len(e.parents) == mostParents {
 		e.parents = slices.Delete(e.parents, 0, 1)
 	}
@@ -189,7 +193,11 @@ func (s *seat) welcome(e *epoch, from NodeID, f *frame, start uint64) {
 	if !slices.Contains(e.had, from) {
 		e.had = append(e.had, from)
 	}
-	s.m.send(from, frame{kind: kindWelcome, room: s.name, chn: f.chn, epoch: e.id, seq: start, n: e.last})
+	answer := frame{kind: kindWelcome, room: s.name, chn: f.chn, epoch: e.id, seq: start, n: e.last}
+	if e.before == f.epoch {
+		answer.flags = flagNext
+	}
+	s.m.send(from, answer)
 	s.pump(e, l)
 	s.wake()
 }

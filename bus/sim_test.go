@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	simSteps = flag.Int("sim.steps", 0, "steps of TestRandom; 0: 100,000, or with -short 10,000")
+	simSteps = flag.Int("sim.steps", 0, "steps of TestRandom; 0: 200,000, or with -short 10,000")
 	simSeed  = flag.Uint64("sim.seed", 0, "seed of TestRandom's first world; 0: 1")
 )
 
@@ -30,6 +30,8 @@ type world struct {
 	last    map[[2]NodeID]time.Time // when the last one arrives: none overtakes another
 	loss    float64
 	watch   []*watcher
+	served  map[string]int // calls, by what they asked
+	asked   []*asked
 	ordered map[Position]heard  // when, and by whom
 	newest  map[uint64]uint64   // the last of those, by epoch
 	truth   map[Position][]byte // what was ordered
@@ -84,7 +86,8 @@ func newWorld(t testing.TB, seed uint64, nodes int, l Limits) *world {
 	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0), limit: l,
 		cut: make(map[[2]NodeID]bool), last: make(map[[2]NodeID]time.Time), truth: make(map[Position][]byte),
 		ordered: make(map[Position]heard), newest: make(map[uint64]uint64),
-		taken: make(map[string]Position), sure: make(map[string]int)}
+		served: make(map[string]int),
+		taken:  make(map[string]Position), sure: make(map[string]int)}
 	for range nodes {
 		w.boot()
 	}
@@ -108,6 +111,20 @@ func (n *simNode) do(f func(m *machine)) {
 	n.flush()
 }
 
+// serve answers calls: with ten parts, the last of which is what was asked.
+func (n *simNode) serve() {
+	for len(n.m.calls.starts) > 0 {
+		s := n.m.calls.starts[0]
+		n.m.calls.starts = n.m.calls.starts[1:]
+		n.w.served[string(s.data)]++
+		for i := range 9 {
+			s.answer(n.m, part{data: []byte{byte(i)}})
+		}
+		s.answer(n.m, part{data: s.data, flags: flagLast})
+		n.m.settleLocal()
+	}
+}
+
 // flush sends what the machine has said, as packets that are parsed again, and has the watchers look.
 func (n *simNode) flush() {
 	w := n.w
@@ -128,6 +145,7 @@ func (n *simNode) flush() {
 	}
 	clear(n.m.out)
 	n.m.out = n.m.out[:0]
+	n.serve()
 	for _, r := range n.m.woken {
 		r.woke = false
 		for _, c := range r.subs {
@@ -341,6 +359,47 @@ func (w *world) publish(n *simNode, room string) string {
 		}
 	})
 	return text
+}
+
+// An asked is a call, and what came of it.
+type asked struct {
+	n    *simNode
+	c    *call
+	text string
+	got  int
+}
+
+// ask calls whoever answers.
+func (w *world) ask(n *simNode) {
+	a := &asked{n: n, text: fmt.Sprint("call ", len(w.asked))}
+	n.do(func(m *machine) {
+		c, err := m.call("echo", []byte(a.text), time.Time{}, func() {})
+		if err == nil {
+			a.c = c
+			w.asked = append(w.asked, a)
+		} else if err != ErrNobody {
+			w.t.Fatal(err)
+		}
+	})
+}
+
+// hear takes what has been answered, and holds that it is in order, and was done once.
+func (w *world) hear(a *asked) {
+	a.n.do(func(m *machine) {
+		for {
+			p, ok := a.c.take(m)
+			if !ok {
+				return
+			}
+			if want := string([]byte{byte(a.got)}); a.got < 9 && string(p) != want || a.got == 9 && string(p) != a.text {
+				w.t.Fatalf("%s: part %d is %q", a.text, a.got, p)
+			}
+			a.got++
+		}
+	})
+	if w.served[a.text] > 1 || a.c.over && a.c.err == nil && a.got != 10 {
+		w.t.Fatalf("%s: done %d times, %d parts", a.text, w.served[a.text], a.got)
+	}
 }
 
 // alive are the nodes that live.

@@ -52,11 +52,13 @@ const (
 	flagWhole              // ops: the table begins anew
 	flagMore               // ops: and goes on
 	flagFresh              // join: it has no messages of the room
+	flagNext               // welcome: the epoch follows that of the join, and none was between
 	flagHole               // ack
 	flagLast               // answer
 	flagFailed             // answer
 	flagCancel             // got
 	flagApart              // msg: no message, but that nodes were apart
+	flagLost               // answer: nobody knows any more
 	flagNobody             // answer: there is no such service
 )
 

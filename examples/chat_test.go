@@ -16,16 +16,17 @@ type guest struct {
 	*bufio.Reader
 	net.Conn
 	name string
+	last string // line that it has awaited
 }
 
 // enter comes into the hall, and hears itself come.
 func enter(t *testing.T, address, name string) *guest {
 	t.Helper()
 	c := dial(t, address)
-	g := &guest{bufio.NewReader(c), c, name}
+	g := &guest{Reader: bufio.NewReader(c), Conn: c, name: name}
 	say(t, c, name)
 	g.hears(t, "your name?")
-	g.awaits(t, "* "+name+" came")
+	g.last = g.awaits(t, "* "+name+" came")
 	return g
 }
 
@@ -53,6 +54,7 @@ func TestChat(t *testing.T) {
 	t.Run("many", func(t *testing.T) { chatOfMany(t, bin) })
 	t.Run("too slow", func(t *testing.T) { chatSlow(t, bin, false) })
 	t.Run("skips", func(t *testing.T) { chatSlow(t, bin, true) })
+	t.Run("nodes", func(t *testing.T) { chatNodes(t, bin) })
 }
 
 // chatRooms: names, rooms, and why somebody went.
@@ -64,7 +66,7 @@ func chatRooms(t *testing.T, bin string) {
 	ben.hears(t, "ann: hello")
 	other := dial(t, address)
 	say(t, other, "ann")
-	o := &guest{bufio.NewReader(other), other, "another ann"}
+	o := &guest{Reader: bufio.NewReader(other), Conn: other, name: "another ann"}
 	o.hears(t, "your name?")
 	o.hears(t, "that name is taken; another?")
 	say(t, other, "eve")
@@ -218,4 +220,34 @@ func chatSlow(t *testing.T, bin string, skip bool) {
 	if got > said/2 {
 		t.Errorf("who was slow heard %d bytes of %d: none were skipped", got, said)
 	}
+}
+
+// chatNodes: two processes are one chat, until one of them is killed.
+func chatNodes(t *testing.T, bin string) {
+	one, node, kill := runNode(t, bin, "-bus", "127.0.0.1:0", "tcp://127.0.0.1:0")
+	two, _, _ := runNode(t, bin, "-bus", "127.0.0.1:0,"+node, "tcp://127.0.0.1:0")
+	ann := enter(t, one, "ann")
+	ben := enter(t, two, "ben")
+	// The two may have to find each other yet: who comes then is seen on both.
+	for i := 0; ; i++ {
+		g := enter(t, two, fmt.Sprint("guest", i))
+		if !strings.HasSuffix(g.last, fmt.Sprint("has ", i+2)) {
+			break // ann is counted
+		}
+	}
+	say(t, ann.Conn, "hello")
+	ben.awaits(t, "ann: hello")
+	say(t, ben.Conn, "hello ann")
+	ann.awaits(t, "ben: hello ann")
+	other := dial(t, two)
+	say(t, other, "ann")
+	o := &guest{Reader: bufio.NewReader(other), Conn: other, name: "another ann"}
+	o.hears(t, "your name?")
+	o.hears(t, "that name is taken; another?")
+	kill()
+	for gone := false; !gone; { // within three seconds, and a moment on a busy machine
+		say(t, other, "ann")
+		gone = !strings.HasPrefix(o.awaits(t, ""), "that name")
+	}
+	ben.awaits(t, "* ann came to the hall")
 }

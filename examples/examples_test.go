@@ -62,6 +62,13 @@ func start(t *testing.T, folder string, args ...string) string {
 // run is start of a program that was built.
 func run(t *testing.T, bin string, args ...string) string {
 	t.Helper()
+	address, _, _ := runNode(t, bin, args...)
+	return address
+}
+
+// runNode is run for a program that says at which address other nodes find it. kill kills it.
+func runNode(t *testing.T, bin string, args ...string) (address, node string, kill func()) {
+	t.Helper()
 	cmd := exec.Command(bin, args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -80,15 +87,19 @@ func run(t *testing.T, bin string, args ...string) string {
 		defer late.Stop()
 		_ = cmd.Wait() // it was interrupted
 	})
-	address := regexp.MustCompile(`listening on \w+://(\S+)`)
+	listens := regexp.MustCompile(`listening on \w+://(\S+)`)
+	found := regexp.MustCompile(`other nodes find this one at (\S+)`)
 	for lines.Scan() {
-		if m := address.FindStringSubmatch(lines.Text()); m != nil {
+		if m := found.FindStringSubmatch(lines.Text()); m != nil {
+			node = m[1]
+		}
+		if m := listens.FindStringSubmatch(lines.Text()); m != nil {
 			go func() { _, _ = io.Copy(io.Discard, stderr) }() // until it is killed
-			return m[1]
+			return m[1], node, func() { _ = cmd.Process.Kill() }
 		}
 	}
 	t.Fatalf("%s ended without listening: %v", bin, lines.Err())
-	return ""
+	return "", "", nil
 }
 
 func dial(t *testing.T, address string) net.Conn {

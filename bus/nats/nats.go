@@ -84,8 +84,10 @@ func Connect(url string, o Options) (bus.Transport, error) {
 	}}, nil
 }
 
+// options are all connections'. What goes wrong with one the bus notices by what does not come.
 func options() []nats.Option {
-	return []nats.Option{nats.NoEcho(), nats.FlusherTimeout(flushLimit)}
+	return []nats.Option{nats.NoEcho(), nats.FlusherTimeout(flushLimit),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
 }
 
 // A Node is a NATS server in this process, and the transport of a bus on it.

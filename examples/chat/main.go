@@ -4,12 +4,18 @@
 //	printf 'ann\nhello\n' | nc -N 127.0.0.1 9000       # says hello, and goes; without printf it stays, and listens
 //
 // The first line is the name; "/join garden" goes to another room, "/quit" goes home. With -skip, before the address,
-// who reads too slowly misses the oldest lines; else they are closed, and the room hears why. Nobody waits for them.
+// who reads too slowly misses lines, and is told how many; else they are closed, and the room hears why. Nobody waits
+// for them.
 //
-// Somebody who only listens costs a session, and no stack. One loop runs it all, so that names and rooms need no lock.
+// With -bus it is one of many nodes, with the same rooms on all: "-bus 127.0.0.1:9100 tcp://127.0.0.1:9000" for the
+// first, whose address for the others that is, and "-bus 127.0.0.1:9101,127.0.0.1:9100 tcp://127.0.0.1:9001" for the
+// second, which finds the first there. Or it is the URL of a NATS server, nats://host:4222.
+//
+// Somebody who only listens costs a session, and no stack. One loop runs it all, so that rooms need no lock.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -23,21 +29,79 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/bus"
+	"github.com/plexor-go/plexor/bus/nats"
 	"github.com/plexor-go/plexor/frame"
 )
 
+var codec = frame.Pair{In: frame.Line{Max: 1000}, Out: frame.Line{Max: 2100}}
+
 // A guest is a connection.
 type guest struct {
-	c    *plexor.Conn
-	box  *plexor.Outbox
-	name string // empty: not said yet
-	room string
+	c     *plexor.Conn
+	box   *plexor.Outbox
+	name  string // empty: not said yet
+	room  *room
+	leave []func() // the name, and the room
 }
 
-// A house knows who is there. A room is there as long as somebody is in it.
+// Put is of bus.Outlet: a guest does not hear what it says itself.
+func (g *guest) Put(s said) error {
+	if s.by == g.name {
+		return nil
+	}
+	return g.box.Put(s.line)
+}
+
+// A said is a line that is on its way to guests.
+type said struct {
+	by   string // empty: the house
+	line plexor.Prepared
+}
+
+// A room is one that somebody of this node is in.
+type room struct {
+	bus.Room
+	here *bus.Audience[*guest, said]
+}
+
+// say says something to all who are in the room.
+func (r *room) say(by, line string) {
+	if err := r.Post([]byte(by + "\x00" + line)); err != nil {
+		log.Print(err)
+	}
+}
+
+// hear is what guests are sent.
+func hear(e bus.Event) (s said, ok bool) {
+	line := e.Data
+	switch e.Kind {
+	case bus.Message:
+		by, rest, _ := bytes.Cut(e.Data, []byte{0})
+		s.by, line = string(by), rest
+		if s.by != "" {
+			line = fmt.Appendf(nil, "%s: %s", by, rest)
+		}
+	case bus.Gap:
+		line = []byte("* some lines are missing")
+		if e.Missed > 0 {
+			line = fmt.Appendf(nil, "* %d lines are missing", e.Missed)
+		}
+	case bus.NewEpoch:
+		if e.Complete {
+			return s, false
+		}
+		line = []byte("* some lines may be missing")
+	}
+	p, err := plexor.Prepare(codec, line)
+	s.line = p
+	return s, err == nil
+}
+
+// A house knows who is there.
 type house struct {
-	names map[string]bool
-	rooms map[string]*plexor.Audience
+	b     *bus.Bus
+	rooms map[string]*room // of this node's guests
 }
 
 func (h *house) open(c *plexor.Conn) (*guest, error) {
@@ -49,46 +113,75 @@ func (h *house) message(c *plexor.Conn, g *guest, msg []byte) error {
 	word, rest, _ := strings.Cut(line, " ")
 	switch {
 	case g.name == "":
-		if line == "" || h.names[line] {
-			return g.box.Send([]byte("that name is taken; another?"))
-		}
-		g.name, h.names[line] = line, true
-		return h.enter(g, "hall")
+		return h.name(g, line)
 	case word == "/join" && rest != "":
 		h.leave(g, "to "+rest)
 		return h.enter(g, rest)
 	case word == "/quit":
 		return c.Close()
 	}
-	return h.rooms[g.room].SendExcept(g.box, []byte(g.name+": "+line))
+	g.room.say(g.name, line)
+	return nil
+}
+
+// name gives a guest its name. Two who ask for the same one on two nodes at the same moment may both get it.
+func (h *house) name(g *guest, name string) error {
+	names := h.b.Room("names")
+	for _, m := range names.Members() {
+		if m.ID == name {
+			name = ""
+		}
+	}
+	leave, err := names.Enter(name, nil)
+	if name == "" || strings.Contains(name, "\x00") || err != nil {
+		if err == nil {
+			leave()
+		}
+		return g.box.Send([]byte("that name is taken; another?"))
+	}
+	g.name, g.leave = name, append(g.leave, leave)
+	return h.enter(g, "hall")
 }
 
 func (h *house) enter(g *guest, name string) error {
-	room := h.rooms[name]
-	if room == nil {
-		room = new(plexor.Audience)
-		h.rooms[name] = room
+	r := h.rooms[name]
+	if r == nil {
+		r = &room{Room: h.b.Room("room " + name)}
+		var err error
+		if r.here, err = bus.NewAudience[*guest](r.Room, hear); err != nil {
+			return err
+		}
+		h.rooms[name] = r
 	}
-	g.room = name
-	if err := room.Add(g.box); err != nil {
+	leave, err := r.Enter(g.name, nil)
+	if err != nil {
 		return err
 	}
-	return room.Send(fmt.Appendf(nil, "* %s came to the %s, which has %d", g.name, name, room.Len()))
+	g.room, g.leave = r, append(g.leave, leave)
+	if err := r.here.Add(g); err != nil {
+		return err
+	}
+	r.say("", fmt.Sprintf("* %s came to the %s, which has %d", g.name, name, len(r.Members())))
+	return nil
 }
 
+// leave takes a guest out of its room.
 func (h *house) leave(g *guest, why string) {
-	room := h.rooms[g.room]
-	room.Remove(g.box) // one that is closed has left by itself
-	if room.Len() == 0 {
-		delete(h.rooms, g.room)
-	} else if err := room.Send(fmt.Appendf(nil, "* %s went: %s", g.name, why)); err != nil {
-		log.Print(err)
+	r := g.room
+	last := len(g.leave) - 1
+	g.leave[last]()
+	g.leave = g.leave[:last]
+	r.here.Remove(g)
+	r.say("", fmt.Sprintf("* %s went: %s", g.name, why))
+	if r.here.Len() == 0 {
+		r.here.Close()
+		delete(h.rooms, strings.TrimPrefix(r.Name(), "room "))
 	}
 }
 
 // closed is told the reason: io.EOF, a reset, plexor.ErrOutboxFull of one who reads too slowly, …
 func (h *house) closed(g *guest, reason error) {
-	if g.name == "" {
+	if g.room == nil {
 		return
 	}
 	why := reason.Error()
@@ -99,32 +192,57 @@ func (h *house) closed(g *guest, reason error) {
 		why = "too slow"
 	}
 	h.leave(g, why)
-	delete(h.names, g.name)
+	g.leave[0]()
+}
+
+// transport leads to the other nodes.
+func transport(ctx context.Context, nodes string) (bus.Transport, error) {
+	if nodes == "" {
+		return nil, nil
+	}
+	if strings.Contains(nodes, "://") {
+		return nats.Connect(nodes, nats.Options{})
+	}
+	all := strings.Split(nodes, ",")
+	n, err := nats.Embedded(ctx, all[0], all[1:], nats.Options{})
+	if err != nil {
+		return nil, err
+	}
+	log.Printf("other nodes find this one at %s", n.Addr())
+	return n, nil
 }
 
 func main() {
 	skip := flag.Bool("skip", false, "who reads too slowly misses lines")
+	nodes := flag.String("bus", "", "this node's `address` for others, and those of others, with commas between")
 	flag.Parse()
 	address := append(flag.Args(), "tcp://127.0.0.1:9000")[0]
 	slow := plexor.OutboxLimits{Entries: 100, WhenFull: plexor.CloseWhenFull} // of 2100 bytes at most
 	if *skip {
-		slow.WhenFull = plexor.DropOldest
+		slow.WhenFull = plexor.RefuseNewest // so the audience knows, and gives the rest later
 	}
-	h := &house{names: make(map[string]bool), rooms: make(map[string]*plexor.Audience)}
-	srv := &plexor.Server{Loops: 1, Limits: plexor.Limits{Outbox: slow}}
-	addr, err := srv.Open(address, plexor.Sessions[*guest]{
-		Codec: frame.Pair{In: frame.Line{Max: 1000}, Out: frame.Line{Max: 2100}},
-		Open:  h.open, Message: h.message, Closed: h.closed})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	tr, err := transport(ctx, *nodes)
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	b, err := bus.Open(bus.Options{Transport: tr})
+	if err != nil {
+		log.Fatal(err)
+	}
+	h := &house{b: b, rooms: make(map[string]*room)}
+	srv := &plexor.Server{Loops: 1, Limits: plexor.Limits{Outbox: slow}}
+	addr, err := srv.Open(address, plexor.Sessions[*guest]{Codec: codec,
+		Open: h.open, Message: h.message, Closed: h.closed})
+	if err != nil {
+		log.Fatal(err)
+	}
 	log.Printf("listening on %s://%s", addr.Network(), addr)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
+	if err := errors.Join(srv.Shutdown(ctx), b.Close()); err != nil {
 		log.Fatal(err)
 	}
 }
