@@ -224,8 +224,8 @@ func chatSlow(t *testing.T, bin string, skip bool) {
 
 // chatNodes: two processes are one chat, until one of them is killed.
 func chatNodes(t *testing.T, bin string) {
-	one, node, kill := runNode(t, bin, "-bus", "127.0.0.1:0", "tcp://127.0.0.1:0")
-	two, _, _ := runNode(t, bin, "-bus", "127.0.0.1:0,"+node, "tcp://127.0.0.1:0")
+	one, node, kill := runNode(t, bin, "-bus", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0")
+	two, _, _ := runNode(t, bin, "-bus", "tcp://127.0.0.1:0,"+node, "tcp://127.0.0.1:0")
 	ann := enter(t, one, "ann")
 	ben := enter(t, two, "ben")
 	// The two may have to find each other yet: who comes then is seen on both.

@@ -7,9 +7,9 @@
 // who reads too slowly misses lines, and is told how many; else they are closed, and the room hears why. Nobody waits
 // for them.
 //
-// With -bus it is one of many nodes, with the same rooms on all: "-bus 127.0.0.1:9100 tcp://127.0.0.1:9000" for the
-// first, whose address for the others that is, and "-bus 127.0.0.1:9101,127.0.0.1:9100 tcp://127.0.0.1:9001" for the
-// second, which finds the first there. Or it is the URL of a NATS server, nats://host:4222.
+// With -bus it is one of many nodes, with the same rooms on all: "-bus tcp://127.0.0.1:9100" for the first, which is
+// its address for the others, and "-bus tcp://127.0.0.1:9101,tcp://127.0.0.1:9100 tcp://127.0.0.1:9001" for the
+// second, so that it finds the first. Or it is the URL of a NATS server, nats://host:4222.
 //
 // Somebody who only listens costs a session, and no stack. One loop runs it all, so that rooms need no lock.
 package main
@@ -200,15 +200,15 @@ func transport(ctx context.Context, nodes string) (bus.Transport, error) {
 	if nodes == "" {
 		return nil, nil
 	}
-	if strings.Contains(nodes, "://") {
+	if strings.HasPrefix(nodes, "nats://") {
 		return nats.Connect(nodes, nats.Options{})
 	}
-	all := strings.Split(nodes, ",")
+	all := strings.Split(strings.ReplaceAll(nodes, "tcp://", ""), ",")
 	n, err := nats.Embedded(ctx, all[0], all[1:], nats.Options{})
 	if err != nil {
 		return nil, err
 	}
-	log.Printf("other nodes find this one at %s", n.Addr())
+	log.Printf("other nodes find this one at tcp://%s", n.Addr())
 	return n, nil
 }
 

@@ -310,7 +310,8 @@ func (n *Node) Peers() (names []string) {
 }
 
 // Await waits until the node is connected with so many others, and, if it has JetStream, until the cluster has agreed
-// on who leads it, for which more than half of its nodes must be up.
+// on who leads it, for which more than half of its nodes must be up. (Its leader may still take some of them for
+// offline, and refuse to place a stream on them for a moment.)
 func (n *Node) Await(ctx context.Context, peers int) error {
 	t := time.NewTicker(look)
 	defer t.Stop()

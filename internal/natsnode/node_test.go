@@ -262,7 +262,10 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	three := jetstream.StreamConfig{Name: "s", Subjects: []string{"s"}, Replicas: 3}
-	if _, err := js.CreateStream(ctx, three); err != nil {
+	for err = errors.New("none"); err != nil && ctx.Err() == nil; { // who leads may not have heard of all yet
+		_, err = js.CreateStream(ctx, three)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.Publish(ctx, "s", []byte("x")); err != nil {
