@@ -28,12 +28,10 @@ var layers = [][]string{
 	{"internal/eyeballs"},
 	{"."}, // the root: package plexor
 	{"ipc/shm", "web", "smtpd", "smtpd/dkim", "ftpd", "lab", "internal/letter", "internal/natsnode"},
-	{"ipc/shm", "web", "smtpd", "ftpd", "lab", "internal/letter", "internal/natsnode"},
 	{"ipc", "internal/mailcatch", "internal/stage"},
 	{"proc"},
 	{"mq"},
-	{"mq/mqtest", "mq/nats"},
-	{"proc", "bus"},
+	{"mq/mqtest", "mq/nats", "bus"},
 	{"bus/nats"},
 	{"load", "models"},
 	{"compare"},
@@ -69,7 +67,7 @@ func TestNoBroker(t *testing.T) {
 		byPath[p.ImportPath] = p
 	}
 	broker := func(dep string) bool { return strings.Contains(dep, "nats-io/") }
-	for _, name := range []string{"", "/bus", "/web"} {
+	for _, name := range []string{"", "/bus", "/web", "/mq"} {
 		if _, ok := byPath[module+name]; !ok {
 			t.Errorf("there is no package %s", module+name)
 		}
