@@ -25,13 +25,16 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 // send is a download of f, from offset on, where it stands.
 func (t *transfer) send(nc net.Conn, f File, offset int64) error {
 	_, takes := nc.(io.ReaderFrom)
-	_, gives := f.(*os.File)
+	file, gives := f.(*os.File)
 	if !takes || !gives || t.user.Rate > 0 {
 		return t.sendPieces(nc, f) // by which an error of f is known for one
 	}
 	// By sendfile(2) where nc can. What has left is known when the deadline passes, so a piece may be large.
 	src := io.LimitedReader{R: f}
 	for {
+		if whole, err := t.sendWaiting(nc, file); whole || err != nil {
+			return err
+		}
 		_ = nc.SetWriteDeadline(t.deadline(0)) // a connection that is over says so at the write
 		if t.ctx.Err() != nil {
 			return context.Cause(t.ctx) // it may have moved the deadline before
