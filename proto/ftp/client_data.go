@@ -203,17 +203,15 @@ func (c *Client) prepare(ctx context.Context, typ byte, offset int64) (*dataConn
 	return d, nil
 }
 
-// abort ends a transfer in its midst, and reads what the server says to that: one reply for the transfer, and one for
-// ABOR. err is why; if the server had a reason of its own it is told, too.
+// abort ends a transfer in its midst, and reads what the server says to that. err is why; if the server had a reason
+// of its own it is told, too.
 func (c *Client) abort(name string, d *dataConn, err error) error {
 	if c.err != nil {
 		return err
 	}
 	by := time.Now().Add(c.o.Limits.AbortTime)
-	// Telnet's Synch: the server is to look at what comes now, whatever else it does (RFC 959, section 4.1.3). As urgent
-	// data it would need a raw socket; servers of today read on during a transfer, and need no more than the line.
 	_ = c.nc.SetWriteDeadline(by) // a connection that is over says so at the write
-	if _, e := c.nc.Write([]byte("ABOR\r\n")); e != nil {
+	if e := c.writeAbort(); e != nil {
 		_ = c.broken(e)
 		return err
 	}
@@ -224,17 +222,46 @@ func (c *Client) abort(name string, d *dataConn, err error) error {
 		_ = nc.Abort()
 	}
 	d.close()
-	for range 2 {
+	// How many replies come, and in which order, is not the same everywhere: that of the transfer and that to ABOR,
+	// in either order, or one of them, where ABOR was lost in the transfer's end. So there is a mark behind them. It
+	// is sent when the transfer has ended, for the servers that throw away what comes during one.
+	for i := range mostAbortReplies {
 		r, e := c.replyBy(by)
 		switch {
 		case e != nil:
 			return err
-		case r.Class() >= 4 && r.Code != 426:
+		case i > 0 && r.Code == 200:
+			return err
+		case r.Class() >= 4 && r.Code != 426 && r.Code != 500 && r.Code != 502: // the latter are for ABOR
 			err = fmt.Errorf("%w: %w", &Error{name, r}, err)
-		case r.Code == 225 || r.Code == 226 && strings.Contains(strings.ToUpper(strings.Join(r.Lines, " ")), "ABOR"):
+		}
+		if i == 0 && c.command("NOOP", "") != nil {
 			return err
 		}
 	}
+	_ = c.broken(errManyReplies)
+	return err
+}
+
+// mostAbortReplies is how many replies may come behind ABOR and NOOP.
+const mostAbortReplies = 4
+
+var errManyReplies = errors.New("ftp: more replies than commands")
+
+// writeAbort sends ABOR behind Telnet's Interrupt Process and Synch, which is its Data Mark as urgent data: a server
+// that reads no commands during a transfer may look then (RFC 959, section 4.1.3). Over TLS, or where this is no TCP
+// of package net's, it is the line alone, which is enough for servers that read on.
+func (c *Client) writeAbort() error {
+	line := "ABOR\r\n"
+	if tc, ok := c.nc.(*net.TCPConn); ok {
+		if _, err := io.WriteString(tc, "\xff\xf4\xff"); err != nil {
+			return err
+		}
+		if sendUrgent(tc, telnetDM) != nil {
+			line = string([]byte{telnetDM}) + line // the mark alone
+		}
+	}
+	_, err := io.WriteString(c.nc, line)
 	return err
 }
 
@@ -284,8 +311,8 @@ func (c *Client) Retr(ctx context.Context, path string, offset int64, w io.Write
 	return n, err
 }
 
-// Stor stores what r has under path, from offset on, and returns how many bytes were sent. With an offset the file must
-// have that many bytes; what it has behind them is replaced, or kept, as the server likes.
+// Stor stores what r has under path, from offset on, and returns how many bytes were sent. With an offset the file
+// must have that many bytes; what it has behind them is replaced, or kept, as the server likes.
 func (c *Client) Stor(ctx context.Context, path string, offset int64, r io.Reader) (int64, error) {
 	return c.store(ctx, "STOR", path, offset, r)
 }
@@ -310,8 +337,8 @@ func (c *Client) store(ctx context.Context, name, path string, offset int64, r i
 const mostAfter = 1 << 20
 
 // finish ends an upload: over TLS with close_notify, without which it would not count. There it reads what the server
-// has sent, and waits for its end: to close with a ticket unread would reset the connection, and the server might lose
-// the end of the file.
+// has sent, and waits for its end: to close with a ticket unread would reset the connection, and the server might
+// lose the end of the file.
 func (c *Client) finish(ctx context.Context, nc net.Conn) error {
 	half, ok := nc.(interface{ CloseWrite() error })
 	if !ok || c.tls == nil {

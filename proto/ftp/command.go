@@ -27,6 +27,7 @@ var ErrBadCharacter = errors.New("ftp: a CR or a NUL inside the line")
 // Of Telnet (RFC 854), which the control connection is by name.
 const (
 	telnetSE   = 0xf0 // the first of them
+	telnetDM   = 0xf2
 	telnetWill = 0xfb
 	telnetWont = 0xfc
 	telnetDo   = 0xfd
