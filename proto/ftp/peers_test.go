@@ -35,7 +35,8 @@ func (p *peer) run(input, name string, args ...string) string {
 	}
 	cmd := exec.CommandContext(p.t.Context(), path, args...)
 	cmd.Dir = p.dir
-	cmd.Env = append(os.Environ(), "HOME="+p.dir, "TERM=dumb", "LC_ALL=C.UTF-8")
+	cmd.Env = append(os.Environ(), "HOME="+p.dir, "TERM=dumb", "LC_ALL=C.UTF-8",
+		"NODE_PATH="+os.Getenv(nodeModules))
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -106,6 +107,9 @@ var clients = []struct {
 	{"Python's ftplib, explicit, no resumption", "prefer", func(p *peer) {
 		p.run(pythonFTP, "python3", "-", p.host, p.port, "tls")
 	}},
+	{"basic-ftp", "", func(p *peer) { p.run(nodeBasic, "node", "-", p.host, p.port, "") }},
+	{"basic-ftp, explicit", "explicit", func(p *peer) { p.run(nodeBasic, "node", "-", p.host, p.port, "true") }},
+	{"basic-ftp, implicit", "implicit", func(p *peer) { p.run(nodeBasic, "node", "-", p.host, p.port, "implicit") }},
 	{"aioftp", "", func(p *peer) { p.run(pythonAIO, "python3", "-", p.host, p.port) }},
 }
 
@@ -160,6 +164,39 @@ if not tls:
     f.set_pasv(False)
     f.retrbinary("RETR down", open("down", "wb").write)
 f.quit()
+`
+
+// nodeModules is the environment variable with a folder of npm's packages, where Node.js looks too.
+const nodeModules = "PLEXOR_NODE_MODULES"
+
+// nodeBasic is a client by npm's basic-ftp.
+const nodeBasic = `
+let ftp;
+try { ftp = require("basic-ftp"); } catch (e) { console.log("no basic-ftp"); process.exit(0); }
+const [host, port, secure] = process.argv.slice(2);
+(async () => {
+    const c = new ftp.Client(20000);
+    await c.access({host, port: +port, user: "joe", password: "secret", secure: secure === "true" || secure,
+        secureOptions: {rejectUnauthorized: false}});
+    await c.uploadFrom("up", "up");
+    await c.downloadTo("down", "down");
+    await c.ensureDir("d/e");
+    await c.uploadFrom("up", "part");
+    await c.cd("/");
+    require("fs").copyFileSync("up", "part");
+    await c.downloadTo("part", "d/e/part", 100);
+    await c.appendFrom("up", "d/e/part");
+    const want = 2 * require("fs").statSync("up").size;
+    if (await c.size("d/e/part") !== want) throw new Error("the size is " + await c.size("d/e/part"));
+    const all = await c.list("/");
+    if (!all.some(e => e.name === "up" && e.isFile) || !all.some(e => e.name === "d" && e.isDirectory)) {
+        throw new Error(JSON.stringify(all));
+    }
+    await c.rename("d", "f");
+    await c.downloadToDir("back", "f");
+    await c.removeDir("f");
+    c.close();
+})().catch(e => { console.log(e); process.exit(1); });
 `
 
 // pythonAIO is a client by aioftp.

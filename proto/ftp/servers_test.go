@@ -51,23 +51,61 @@ var servers = []struct {
 		}
 		return exec.Command(python, "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", strconv.Itoa(f.port), "-w", "-d", f.dir)
 	}},
-	{"pure-ftpd", func(f *foreign) *exec.Cmd {
-		pw := exec.Command(f.find("pure-pw"), "useradd", "joe", "-u", owner(f.t), "-d", f.dir, "-f", f.etc+"/passwd", "-m",
-			"-F", f.etc+"/pdb")
-		pw.Stdin = strings.NewReader("secret\nsecret\n")
-		if out, err := pw.CombinedOutput(); err != nil {
-			f.t.Skipf("%v, %s", err, out)
+	{"pure-ftpd", func(f *foreign) *exec.Cmd { return f.pureFTPd() }},
+	// No comma in the name, which is part of the path: pure-ftpd takes what is behind one for another file.
+	{"pure-ftpd with AUTH TLS for data too", func(f *foreign) *exec.Cmd {
+		f.o.Security = Explicit
+		return f.pureFTPd("--tls=3", "--certfile="+f.pem)
+	}},
+	{"proftpd", func(f *foreign) *exec.Cmd { return f.proftpd("") }},
+	{"proftpd, AUTH TLS, which requires resumption", func(f *foreign) *exec.Cmd {
+		f.o.Security = Explicit
+		return f.proftpd("TLSProtocol TLSv1.2 TLSv1.3\n")
+	}},
+	{"proftpd, TLS 1.2, which requires resumption", func(f *foreign) *exec.Cmd {
+		f.o.Security = Explicit
+		return f.proftpd("TLSProtocol TLSv1.2\nTLSSessionTickets on\n")
+	}},
+	{"proftpd, TLS from the first byte", func(f *foreign) *exec.Cmd {
+		f.o.Security = Implicit
+		return f.proftpd("TLSOptions UseImplicitSSL\n")
+	}},
+}
+
+// serversIn is the environment variable with a folder into which packages of servers were unpacked. Debian lets one
+// server of FTP be installed at a time.
+const serversIn = "PLEXOR_FTP_SERVERS"
+
+// pureFTPd serves joe.
+func (f *foreign) pureFTPd(more ...string) *exec.Cmd {
+	pw := exec.Command(f.find("pure-pw"), "useradd", "joe", "-u", owner(f.t), "-d", f.dir, "-f", f.etc+"/passwd", "-m",
+		"-F", f.etc+"/pdb")
+	pw.Stdin = strings.NewReader("secret\nsecret\n")
+	if out, err := pw.CombinedOutput(); err != nil {
+		f.t.Skipf("%v, %s", err, out)
+	}
+	f.o.User, f.o.Password = "joe", "secret"
+	return exec.Command(f.find("pure-ftpd"), append([]string{"-S", "127.0.0.1," + strconv.Itoa(f.port), "-E", "-H", "-4",
+		"-l", "puredb:" + f.etc + "/pdb", "-g", f.etc + "/pid", "-A"}, more...)...)
+}
+
+// proftpd serves anybody; with tls, which is of its configuration, over TLS alone.
+func (f *foreign) proftpd(tls string) *exec.Cmd {
+	conf, text := filepath.Join(f.etc, "proftpd.conf"), proftpdConf
+	program := f.find("proftpd")
+	if tls != "" {
+		modules := "/usr/lib/proftpd"
+		if in := os.Getenv(serversIn); strings.HasPrefix(program, in+"/") {
+			modules = in + modules
 		}
-		f.o.User, f.o.Password = "joe", "secret"
-		return exec.Command(f.find("pure-ftpd"), "-S", "127.0.0.1,"+strconv.Itoa(f.port), "-E", "-H", "-4", "-l",
-			"puredb:"+f.etc+"/pdb", "-g", f.etc+"/pid", "-A")
-	}},
-	{"proftpd", func(f *foreign) *exec.Cmd {
-		who := owner(f.t)
-		conf := filepath.Join(f.etc, "proftpd.conf")
-		f.write(conf, f.fill(proftpdConf, "WHO", who))
-		return exec.Command(f.find("proftpd"), "-n", "-q", "-c", conf)
-	}},
+		if !exists(filepath.Join(modules, "mod_tls.so")) {
+			f.t.Skip("proftpd's mod_tls is not installed")
+		}
+		text = "ModulePath " + modules + "\nLoadModule mod_tls.c\n" + text + "TLSEngine on\nTLSRequired on\n" +
+			"TLSRSACertificateFile PEM\nTLSECCertificateFile PEM\n" + tls
+	}
+	f.write(conf, f.fill(text, "WHO", owner(f.t), "PEM", f.pem))
+	return exec.Command(program, "-n", "-q", "-c", conf)
 }
 
 // owner is a user who is not root, and whom servers take.
@@ -138,7 +176,8 @@ isolate_network=NO
 // find finds a program, in the folders of a system's too.
 func (f *foreign) find(name string) string {
 	f.t.Helper()
-	for _, p := range []string{name, "/usr/sbin/" + name} {
+	in := os.Getenv(serversIn)
+	for _, p := range []string{name, "/usr/sbin/" + name, in + "/usr/sbin/" + name, in + "/usr/bin/" + name} {
 		if p, err := exec.LookPath(p); err == nil {
 			return p
 		}
