@@ -15,8 +15,9 @@ import (
 
 // A dataConn makes the data connection of a transfer, when the server has said 1xx, or before.
 type dataConn struct {
-	nc net.Conn
-	ln net.Listener
+	nc   net.Conn
+	ln   net.Listener
+	said bool // this end has ended, and reads on until the reply has come
 }
 
 func (d *dataConn) close() {
@@ -173,14 +174,47 @@ func (c *Client) transfer(ctx context.Context, typ byte, name, arg string, offse
 		}
 		return c.abort(name, d, err)
 	}
-	d.close() // over TLS some servers wait for close_notify before they reply
-	return c.watched(ctx, func() error {
+	if d.said = (name == "STOR" || name == "APPE") && c.tls != nil && sayEnd(d.nc); !d.said {
+		d.close() // over TLS some servers wait for close_notify before they reply
+	}
+	err = c.watched(ctx, func() error {
 		r, err := c.reply()
 		if err == nil && r.Class() != 2 {
 			err = &Error{name, r}
 		}
 		return err
 	})
+	if d.said && err == nil {
+		_ = d.nc.SetReadDeadline(time.Now().Add(ticketTime))
+		_, _ = io.CopyN(io.Discard, d.nc, mostAfter) // the reply has said how it ended
+	}
+	return err
+}
+
+const (
+	// mostAfter bounds what a server may send on the data connection of an upload: tickets of TLS.
+	mostAfter = 1 << 20
+	// ticketTime is how long a server that has replied to an upload may take to end that connection. Those who never do
+	// cost this much.
+	ticketTime = 100 * time.Millisecond
+)
+
+// sayEnd ends this side of an upload over TLS, with close_notify, without which it would not count. The connection
+// itself stays until the server has replied: to close it with a ticket unread would reset it, and the server might lose
+// the end of the file. And the tickets are needed for the next one.
+func sayEnd(nc net.Conn) bool {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return false
+	}
+	if tc, ok := nc.(*tls.Conn); ok {
+		if e, ok := tc.NetConn().(*endConn); ok {
+			if half, ok := e.Conn.(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite() // a server that closes at close_notify may have done so
+			}
+		}
+	}
+	return true
 }
 
 // prepare is what comes before the command: TYPE, the data connection's address, REST.
@@ -325,37 +359,9 @@ func (c *Client) Append(ctx context.Context, path string, r io.Reader) (int64, e
 func (c *Client) store(ctx context.Context, name, path string, offset int64, r io.Reader) (n int64, err error) {
 	err = c.transfer(ctx, c.dataType(), name, path, offset, func(nc net.Conn) error {
 		n, err = io.CopyBuffer(c.stall(ctx, nc), struct{ io.Reader }{r}, make([]byte, copyBuffer))
-		if err == nil {
-			err = c.finish(ctx, nc)
-		}
 		return err
 	})
 	return n, err
-}
-
-// mostAfter bounds what a server may send on the data connection of an upload: tickets of TLS.
-const mostAfter = 1 << 20
-
-// finish ends an upload: over TLS with close_notify, without which it would not count. There it reads what the server
-// has sent, and waits for its end: to close with a ticket unread would reset the connection, and the server might
-// lose the end of the file.
-func (c *Client) finish(ctx context.Context, nc net.Conn) error {
-	half, ok := nc.(interface{ CloseWrite() error })
-	if !ok || c.tls == nil {
-		return nc.Close()
-	}
-	if err := half.CloseWrite(); err != nil {
-		return err
-	}
-	if tc, ok := nc.(*tls.Conn); ok {
-		if e, ok := tc.NetConn().(*endConn); ok {
-			if half, ok := e.Conn.(interface{ CloseWrite() error }); ok {
-				_ = half.CloseWrite() // a server that closes at close_notify may have done so
-			}
-		}
-	}
-	_, _ = io.CopyN(io.Discard, c.stall(ctx, nc), mostAfter) // how it ends is for the reply to say
-	return nc.Close()
 }
 
 // Resume stores what r has under path, of which the server may have the beginning already: that many bytes are passed

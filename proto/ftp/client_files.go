@@ -48,6 +48,12 @@ func (c *Client) ModTime(ctx context.Context, path string) (time.Time, error) {
 	return t, nil
 }
 
+// SetModTime sets that, in seconds, by MFMT: Feature("MFMT") tells whether the server has it.
+func (c *Client) SetModTime(ctx context.Context, path string, t time.Time) error {
+	_, err := c.done(ctx, 2, "MFMT", string(AppendTime(nil, t))+" "+path)
+	return err
+}
+
 // Stat tells of one file or folder, by MLST. errors.ErrUnsupported: the server has none.
 func (c *Client) Stat(ctx context.Context, path string) (Entry, error) {
 	if !c.mlsd {

@@ -105,6 +105,13 @@ func TestClient(t *testing.T) {
 		if at, err := c.ModTime(ctx, "a b.bin"); err != nil || time.Since(at) > time.Hour {
 			t.Errorf("ModTime: %v, %v", at, err)
 		}
+		then := time.Date(2017, 9, 21, 1, 34, 10, 0, time.UTC)
+		if err := c.SetModTime(ctx, "a b.bin", then); err != nil {
+			t.Error(err)
+		}
+		if at, err := c.ModTime(ctx, "a b.bin"); err != nil || !at.Equal(then) {
+			t.Errorf("ModTime behind SetModTime: %v, %v", at, err)
+		}
 		if e, err := c.Stat(ctx, "a b.bin"); err != nil || e.Size != int64(len(text))+13 || e.Name != "/a b.bin" {
 			t.Errorf("Stat: %+v, %v", e, err)
 		}

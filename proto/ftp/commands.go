@@ -98,6 +98,7 @@ func init() {
 		"PWD":  {do: (*Session).doPWD, arg: mustNot, keepsRest: true},
 		"SIZE": {do: (*Session).doSIZE, blocks: true, arg: must, keepsRest: true},
 		"MDTM": {do: (*Session).doMDTM, blocks: true, arg: must, keepsRest: true},
+		"MFMT": {do: (*Session).doMFMT, blocks: true, changes: true, arg: must, keepsRest: true},
 		"RNFR": {do: (*Session).doRNFR, blocks: true, changes: true, arg: must},
 		"RNTO": {do: (*Session).doRNTO, blocks: true, changes: true, arg: must},
 		"DELE": {do: (*Session).doDELE, blocks: true, changes: true, arg: must},
@@ -162,8 +163,21 @@ func (c *Session) doFEAT(string) answer {
 	if c.srv.Hosts != nil {
 		lines = append(lines, " HOST")
 	}
-	lines = append(lines, " LANG EN*", " MDTM", " MLST "+c.markedFacts(), " REST STREAM", " SIZE", " TVFS", " UTF8")
+	lines = append(lines, " LANG EN*", " MDTM")
+	if c.setsTimes() {
+		lines = append(lines, " MFMT")
+	}
+	lines = append(lines, " MLST "+c.markedFacts(), " REST STREAM", " SIZE", " TVFS", " UTF8")
 	return say(211, append(lines, "End")...)
+}
+
+// setsTimes reports whether MFMT is there, for this user if there is one.
+func (c *Session) setsTimes() bool {
+	if c.user == nil {
+		return true
+	}
+	_, ok := c.user.FS.(TimeSetter)
+	return ok
 }
 
 // markedFacts are all facts, those that are told with an asterisk (RFC 3659, section 7.8).

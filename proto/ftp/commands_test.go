@@ -70,8 +70,8 @@ var dialogs = []struct {
 	// Files and folders.
 	{"files: CWD and PWD", "@joe/CWD d 250/PWD 257/CWD .. 250/CWD /d 250/CWD ../../.. 250/CWD nope 550/CWD a 550/" +
 		"CWD / 250/" +
-		"XCWD d 250/XPWD 257/XCUP 200"},
-	{"files: CDUP", "@joe/CWD d 250/CDUP 200/CDUP 200"},
+		"XCWD d 250/XPWD 257/XCUP 250"},
+	{"files: CDUP", "@joe/CWD d 250/CDUP 250/CDUP 250"},
 	{"files: MKD and RMD", "@joe/MKD n 257/MKD n 550/MKD a 550/MKD nope/x 550/RMD n 250/RMD n 550/RMD a 550/" +
 		"RMD d 550/RMD / 550/" +
 		"XMKD n 257/XRMD n 250/MKD / 550"},
@@ -82,6 +82,9 @@ var dialogs = []struct {
 	{"files: SIZE and MDTM", "@joe/TYPE I 200/SIZE a 213/SIZE d 550/SIZE nope 550/MDTM a 213/MDTM d 550/" +
 		"MDTM nope 550/TYPE A 200/" +
 		"SIZE a 550"},
+	{"files: MFMT", "@joe/MFMT 501/MFMT a 501/MFMT 20170921013410 501/MFMT B017092101341A a 501/MFMT 20170921 a 501/" +
+		"MFMT 20170921013410 a 213/MFMT 20170921013410 d 550/MFMT 20170921013410 nope 550/" +
+		"MFMT 20170921013410 /../a 213/USER reader 331/PASS secret 230/MFMT 20170921013410 a 550"},
 	{"files: MLST", "@joe/MLST 250/MLST a 250/MLST d 250/MLST nope 550"},
 	{"files: a path that is too long", "@joe/CWD " + strings.Repeat("x", 1100) + " 553/CWD " + strings.Repeat("x/", 65) +
 		"x 553/MKD " + strings.Repeat("x", 300) + " 550/STAT " + strings.Repeat("x", 1100) + " 553"},
@@ -163,6 +166,9 @@ func TestTexts(t *testing.T) {
 	}{
 		{"SIZE a", 213, "5"},
 		{"MDTM a", 213, "19980615100045"},
+		{"MFMT 20170921013410 a", 213, "Modify=20170921013410; /a"},
+		{"MDTM a", 213, "20170921013410"},
+		{"MFMT 19980615100045 a", 213, "Modify=19980615100045; /a"},
 		{`CWD d "q"`, 250, `"/d ""q""" is the current folder.`},
 		{"PWD", 257, `"/d ""q""" is the current folder.`},
 		{"MKD n", 257, `"/d ""q""/n" is made.`},
@@ -184,7 +190,7 @@ func TestTexts(t *testing.T) {
 		t.Errorf("MLST: %q", got)
 	}
 	feat := c.do("FEAT", 211).Lines
-	for _, want := range []string{" EPRT", " EPSV", " MDTM", " MLST type*;size*;modify*;perm*;", " REST STREAM",
+	for _, want := range []string{" EPRT", " EPSV", " MDTM", " MFMT", " MLST type*;size*;modify*;perm*;", " REST STREAM",
 		" SIZE", " TVFS",
 		" UTF8", " LANG EN*"} {
 		if !slices.Contains(feat, want) {
@@ -199,6 +205,18 @@ func TestTexts(t *testing.T) {
 	c.do("OPTS MLST size;", 200)
 	if feat := c.do("FEAT", 211).Lines; !slices.Contains(feat, " MLST type;size*;modify;perm;") {
 		t.Errorf("FEAT behind OPTS: %q", feat)
+	}
+}
+
+// TestNoTimes has files whose times can't be set.
+func TestNoTimes(t *testing.T) {
+	r := newRig(t, &Server{})
+	r.file("a", "")
+	r.user.FS = failFS{FileSystem: r.user.FS}
+	c := r.in()
+	c.do("MFMT 20170921013410 a", 502)
+	if feat := c.do("FEAT", 211).Lines; slices.Contains(feat, " MFMT") {
+		t.Errorf("FEAT: %q", feat)
 	}
 }
 

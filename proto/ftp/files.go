@@ -3,6 +3,7 @@ package ftp
 import (
 	"io/fs"
 	"path"
+	"strings"
 )
 
 func (c *Session) doPWD(string) answer { return say(257, quoted(c.cwd)+" is the current folder.") }
@@ -23,13 +24,8 @@ func (c *Session) doCWD(arg string) answer {
 	return say(250, quoted(abs)+" is the current folder.")
 }
 
-func (c *Session) doCDUP(string) answer {
-	a := c.doCWD("..")
-	if a.code == 250 {
-		a.code = 200 // RFC 959, section 5.4, has this one for CDUP
-	}
-	return a
-}
+// doCDUP has the replies of CWD, as section 4.1.1 of RFC 959 wants it, and clients; section 5.4 lists 200.
+func (c *Session) doCDUP(string) answer { return c.doCWD("..") }
 
 func (c *Session) doMKD(arg string) answer {
 	abs, name, bad := c.path(arg)
@@ -126,6 +122,31 @@ func (c *Session) doMDTM(arg string) answer {
 		return say(550, "That is no regular file.")
 	}
 	return say(213, string(AppendTime(nil, info.ModTime())))
+}
+
+// doMFMT sets what MDTM tells (draft-somers-ftp-mfxx-04, section 3).
+func (c *Session) doMFMT(arg string) answer {
+	text, file, _ := strings.Cut(arg, " ")
+	at, err := ParseTime(text)
+	if err != nil || file == "" {
+		return say(501, "Want MFMT, YYYYMMDDHHMMSS in UTC, and a file.")
+	}
+	fsys, ok := c.user.FS.(TimeSetter)
+	if !ok {
+		return c.notHere("")
+	}
+	info, bad := c.stat("MFMT", file)
+	switch {
+	case bad != nil:
+		return *bad
+	case !info.Mode().IsRegular():
+		return say(550, "That is no regular file.")
+	}
+	abs, name, _ := c.path(file) // it was looked at in stat
+	if err := fsys.SetModTime(name, at); err != nil {
+		return c.failed("MFMT", err)
+	}
+	return say(213, "Modify="+string(AppendTime(nil, at))+"; "+abs)
 }
 
 func (c *Session) stat(op, arg string) (fs.FileInfo, *answer) {

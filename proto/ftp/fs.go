@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"time"
 )
 
 // A FileSystem is what a user sees. Names are as [fs.ValidPath] wants them, without a slash in front; "." is the
@@ -15,11 +16,11 @@ import (
 type FileSystem interface {
 	// Stat follows links.
 	Stat(name string) (fs.FileInfo, error)
-	// ReadDir calls each for what is in a folder, in any order, with the Lstat of it, as it reads, so that a large one
-	// takes no memory; it returns each's error.
+	// ReadDir calls each for what is in a folder, in any order, with the Lstat of it, as it reads, so that a large
+	// one takes no memory; it returns each's error.
 	ReadDir(name string, each func(fs.FileInfo) error) error
-	// Open opens a file to be read, and Create one to be written. Neither may wait for somebody else, as opening a FIFO
-	// does, and what is no regular file is ErrNotRegular.
+	// Open opens a file to be read, and Create one to be written. Neither may wait for somebody else, as opening a
+	// FIFO does, and what is no regular file is ErrNotRegular.
 	Open(name string) (File, error)
 	Create(name string, how Creation) (File, error)
 	Mkdir(name string) error
@@ -27,6 +28,11 @@ type FileSystem interface {
 	Remove(name string) error
 	RemoveDir(name string) error
 	Rename(from, to string) error
+}
+
+// A TimeSetter is a FileSystem that can set when a file was written last. Others have no MFMT.
+type TimeSetter interface {
+	SetModTime(name string, t time.Time) error
 }
 
 // A File is an open file; *[os.File] is one.
@@ -138,6 +144,9 @@ func (d dir) open(name string, flag int) (File, error) {
 
 // Lstat does not follow a link.
 func (d dir) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
+
+// SetModTime is of TimeSetter. A file that becomes a link meanwhile has the link's own time set: nothing outside.
+func (d dir) SetModTime(name string, t time.Time) error { return d.root.Chtimes(name, time.Time{}, t) }
 
 func (d dir) Mkdir(name string) error { return d.root.Mkdir(name, 0o777) }
 

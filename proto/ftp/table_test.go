@@ -159,6 +159,8 @@ var features = []rule{
 	{"7151/3.4", "it is the name that TLS was asked for", "TestHost", ""},
 	{"7151/3.5", "unknown: 500 or 502", "TestDialogs", ""},
 	{"7151/3.6", "FEAT has HOST", "TestHost TestTexts", ""},
+	{"draft-somers-ftp-mfxx/3", "MFMT: 213 with the fact and the path; 501, 550; FEAT has it",
+		"TestTexts TestDialogs TestNoTimes", ""},
 }
 
 func TestRules(t *testing.T) {
