@@ -25,8 +25,8 @@ func toNetwork(b, p []byte, last byte) ([]byte, byte) {
 	return b, last
 }
 
-// fromNetwork makes CR LF of p to LF, in p's own memory. A CR at the end is held back, for its LF may come: held says
-// so, and is what the call before returned.
+// fromNetwork appends p to b with each CR LF made LF; b may begin one byte before p in the same memory. A CR at the end
+// is held back, for its LF may come: held says so, and is what the call before returned.
 func fromNetwork(b, p []byte, held bool) ([]byte, bool) {
 	for _, c := range p {
 		if held && c != '\n' {

@@ -16,11 +16,15 @@ const (
 	copyBuffer = 64 << 10
 	// mostPiece is after how many bytes a download looks at its clock, at the latest.
 	mostPiece = 8 << 20
-	// mostWrite is how much is written with one deadline where nobody tells how much of it has left: a record of TLS.
+	// mostWrite is how much is written with one deadline where nobody tells how much of it has left, and what is read at
+	// once over TLS: a record.
 	mostWrite = 16 << 10
 )
 
-var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+var (
+	copyBuffers   = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+	recordBuffers = sync.Pool{New: func() any { return new([1 + mostWrite]byte) }}
+)
 
 // send is a download of f, from offset on, where it stands.
 func (t *transfer) send(nc net.Conn, f File, offset int64) error {
@@ -159,31 +163,25 @@ type upload struct {
 	most  int64
 }
 
-// receive is an upload.
+// receive is an upload. A client that sends nothing holds no buffer of a plain connection.
 func (t *transfer) receive(nc net.Conn, u *upload) error {
-	b := copyBuffers.Get().(*[copyBuffer]byte)
-	defer copyBuffers.Put(b)
-	room := b[:copyBuffer-1] // a CR that was held takes a byte
-	if t.user.Rate > 0 {
-		room = room[:min(int64(len(room)), max(t.user.Rate/10, 512))]
+	most := copyBuffer - 1
+	if t.private {
+		most = mostWrite
 	}
-	var out []byte
-	for {
+	if t.user.Rate > 0 {
+		most = int(min(int64(most), max(t.user.Rate/10, 512)))
+	}
+	for still := true; ; {
 		_ = nc.SetReadDeadline(t.deadline(0)) // a connection that is over says so at the read
 		if t.ctx.Err() != nil {
 			return context.Cause(t.ctx)
 		}
-		n, err := nc.Read(room)
-		err = wholeEnd(nc, err)
-		t.moved.Add(int64(n))
-		p := room[:n]
-		if u.text {
-			out, u.held = fromNetwork(out[:0], p, u.held)
-			p = out
+		if still {
+			awaitBytes(nc)
 		}
-		if e := u.write(p); e != nil {
-			return e
-		}
+		n, err := t.receivePiece(nc, u, most)
+		still = n < most
 		switch {
 		case err == io.EOF:
 			if u.held {
@@ -199,6 +197,33 @@ func (t *transfer) receive(nc net.Conn, u *upload) error {
 			return err
 		}
 	}
+}
+
+// receivePiece reads once, most bytes at most, and writes them. The error is of either.
+func (t *transfer) receivePiece(nc net.Conn, u *upload, most int) (int, error) {
+	if t.private {
+		b := recordBuffers.Get().(*[1 + mostWrite]byte)
+		defer recordBuffers.Put(b)
+		return t.receiveInto(nc, u, b[:1+most])
+	}
+	b := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(b)
+	return t.receiveInto(nc, u, b[:1+most])
+}
+
+// receiveInto is that with b, whose first byte is room for a CR that was held.
+func (t *transfer) receiveInto(nc net.Conn, u *upload, b []byte) (int, error) {
+	n, err := nc.Read(b[1:])
+	err = wholeEnd(nc, err)
+	t.moved.Add(int64(n))
+	p := b[1 : 1+n]
+	if u.text {
+		p, u.held = fromNetwork(b[:0], p, u.held)
+	}
+	if e := u.write(p); e != nil {
+		return n, e
+	}
+	return n, err
 }
 
 func (u *upload) write(p []byte) error {

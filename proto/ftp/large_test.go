@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"io/fs"
@@ -70,15 +71,30 @@ func TestHugeFolder(t *testing.T) {
 
 // TestHugeFile sends more than memory should hold, in both directions.
 func TestHugeFile(t *testing.T) {
-	const size = 256 << 20
-	r := newRig(t, &Server{})
-	r.sparse("big", size)
-	c := r.client(ClientOptions{})
+	cert, pool := newCert(t)
+	for _, row := range []struct {
+		name string
+		size int64
+		srv  *Server
+		o    ClientOptions
+	}{
+		{"plain", 256 << 20, &Server{}, ClientOptions{}},
+		{"TLS", 64 << 20, &Server{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}},
+			ClientOptions{Security: Explicit, TLS: &tls.Config{RootCAs: pool}}},
+	} {
+		t.Run(row.name, func(t *testing.T) { // one after the other, for they are measured
+			r := newRig(t, row.srv)
+			r.sparse("big", row.size)
+			hugeFile(t, r.client(row.o), row.size)
+		})
+	}
+}
+
+func hugeFile(t *testing.T, c *Client, size int64) {
 	begin := heap()
-	most := begin
-	seen := int64(0)
+	most, seen := begin, int64(0)
 	look := func(n int) {
-		if seen += int64(n); seen%(64<<20) < int64(n) {
+		if seen += int64(n); seen%(size/4) < int64(n) {
 			most = max(most, heap())
 		}
 	}
@@ -86,7 +102,7 @@ func TestHugeFile(t *testing.T) {
 	if n != size || err != nil {
 		t.Errorf("Retr: %d, %v", n, err)
 	}
-	left := int64(size)
+	left := size
 	n, err = c.Stor(t.Context(), "up", 0, readerFunc(func(p []byte) (int, error) {
 		if left == 0 {
 			return 0, io.EOF

@@ -321,6 +321,24 @@ func TestASCII(t *testing.T) {
 			if string(out) != row[2] {
 				t.Errorf("from the network: %q, cut at %d, is %q", row[1], i, out)
 			}
+			if got := inPlace(row[1], i); got != row[2] {
+				t.Errorf("from the network, in place: %q, cut at %d, is %q", row[1], i, got)
+			}
 		}
 	}
+}
+
+// inPlace converts s in two pieces, each in its own memory with a byte before it, as an upload does.
+func inPlace(s string, cut int) (got string) {
+	held := false
+	for _, piece := range []string{s[:cut], s[cut:]} {
+		b := append([]byte{0}, piece...)
+		var out []byte
+		out, held = fromNetwork(b[:0], b[1:], held)
+		got += string(out)
+	}
+	if held {
+		got += "\r"
+	}
+	return got
 }
