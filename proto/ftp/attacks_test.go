@@ -222,6 +222,7 @@ func TestRestBeyond(t *testing.T) {
 	c.do("REST 9223372036854775807", 350)
 	c.passive()
 	c.do("STOR new", 554)
+	r.lacks("new")
 	r.has("a", "12345")
 	c.passive()
 	c.do("REST 1", 350)

@@ -3,11 +3,17 @@
 package ftp
 
 import (
+	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // slowUploads is how many uploads TestStillUploads has at once.
@@ -47,4 +53,45 @@ func TestStillUploads(t *testing.T) {
 		data[i].Close()
 		c.want(226)
 	}
+}
+
+// TestSignals has signals come all the time, in the midst of system calls: what is fetched and stored is whole.
+func TestSignals(t *testing.T) {
+	r := newRig(t, &Server{})
+	const size = 16 << 20
+	r.sparse("big", size)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Kill(os.Getpid(), unix.SIGURG) // the runtime handles it, and does nothing
+			}
+		}
+	})
+	defer wg.Wait()
+	defer close(stop)
+	c := r.client(ClientOptions{})
+	for range 3 {
+		n, err := c.Retr(t.Context(), "big", 0, io.Discard)
+		if n != size || err != nil {
+			t.Fatalf("Retr: %d bytes, %v", n, err)
+		}
+	}
+	if n, err := c.Stor(t.Context(), "up", 0, io.LimitReader(zeros{}, size)); n != size || err != nil {
+		t.Errorf("Stor: %d bytes, %v", n, err)
+	}
+	if info, err := os.Stat(filepath.Join(r.dir, "up")); err != nil || info.Size() != size {
+		t.Errorf("stored: %v, %v", info, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }

@@ -237,6 +237,7 @@ func TestSecurityCommands(t *testing.T) {
 	}
 	c.do("AUTH TLS", 234)
 	c.upgrade(clientTLS(&tls.Config{RootCAs: pool}))
+	c.do("AUTH TLS", 503)
 	c.do("PROT P", 503)
 	c.do("PBSZ x", 501)
 	c.do("PBSZ 4294967296", 501)

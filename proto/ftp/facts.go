@@ -8,8 +8,20 @@ import (
 	"time"
 )
 
-// AppendTime appends a time as MDTM and facts have it: YYYYMMDDHHMMSS in UTC (RFC 3659, section 2.3).
-func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeForm) }
+// AppendTime appends a time as MDTM and facts have it: YYYYMMDDHHMMSS in UTC (RFC 3659, section 2.3). What has no
+// year of four digits is the first time that has, or the last.
+func AppendTime(b []byte, t time.Time) []byte { return fourDigits(t.UTC()).AppendFormat(b, timeForm) }
+
+// fourDigits is t, or the nearest time that can be told.
+func fourDigits(t time.Time) time.Time {
+	switch y := t.Year(); {
+	case y < 0:
+		return time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	case y > 9999:
+		return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	}
+	return t
+}
 
 const timeForm = "20060102150405"
 
@@ -46,8 +58,8 @@ type Entry struct {
 	Link   bool   // a symbolic link, as far as the listing says so
 	Target string // of a link in a listing of Unix's form; else ""
 	Size   int64  // -1: unknown
-	// Modified is zero if the listing does not say. Of LIST it is only as exact as the listing, and in the server's own
-	// time zone, which nobody tells: it is taken for UTC.
+	// Modified is zero if the listing does not say. Of LIST it is only as exact as the listing, and in the server's
+	// own time zone, which nobody tells: it is taken for UTC.
 	Modified time.Time
 	Perm     string // the fact perm, in lower case
 	Unique   string // the fact unique
@@ -59,8 +71,8 @@ type Entry struct {
 // ErrBadEntry is a line that is no entry of a listing.
 var ErrBadEntry = errors.New("ftp: that is no entry of a listing")
 
-// ParseFacts reads a line of MLSD or MLST: facts, a space, a name (RFC 3659, section 7.2). Facts that it does not know
-// are passed over.
+// ParseFacts reads a line of MLSD or MLST: facts, a space, a name (RFC 3659, section 7.2). Facts that it does not
+// know are passed over.
 func ParseFacts(line string) (e Entry, err error) {
 	e.Size = -1
 	facts, name, ok := strings.Cut(line, " ")

@@ -1,23 +1,37 @@
 package ftp
 
 import (
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// linkTries is how often TestChangingLinks fetches and stores. A soak has more: FTP_LINKS=100000.
-const linkTries = 2000
+// linkTries is how often TestChangingLinks fetches and stores, and linkTransfers how often TestLinksUnderTransfers
+// does by a session. A soak has more: FTP_LINKS=1 is 100,000 each.
+const (
+	linkTries     = 2000
+	linkTransfers = 100
+)
 
-// TestChangingLinks has somebody turn a folder into a link out of the root and back, all the time, while others fetch
-// and store through it: nothing of what is outside is read, or written.
-func TestChangingLinks(t *testing.T) {
-	r := newRig(t, &Server{})
-	out := t.TempDir()
-	for _, name := range []string{"f", "in"} {
+func tries(n int) int {
+	if os.Getenv("FTP_LINKS") != "" {
+		return 100_000
+	}
+	return n
+}
+
+// links makes a rig of which the folder d is turned into a link out of the root and back, all the time until the test
+// ends. In the folder outside f and in have secrets, and the name of a third file is one.
+func links(t *testing.T) *rig {
+	t.Helper()
+	r, out := newRig(t, &Server{}), t.TempDir()
+	for _, name := range []string{"f", "in", "TOP"} {
 		if err := os.WriteFile(filepath.Join(out, name), []byte("TOP SECRET"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -27,10 +41,6 @@ func TestChangingLinks(t *testing.T) {
 	link := filepath.Join(r.dir, "d")
 	if err := os.Symlink("real", link); err != nil {
 		t.Skip("no links here:", err)
-	}
-	tries := linkTries
-	if os.Getenv("FTP_LINKS") != "" {
-		tries = 100_000
 	}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -49,12 +59,28 @@ func TestChangingLinks(t *testing.T) {
 			runtime.Gosched()
 		}
 	})
-	defer wg.Wait()
-	defer close(stop)
+	t.Cleanup(func() {
+		close(stop)
+		wg.Wait()
+		for _, name := range []string{"f", "in", "TOP"} {
+			if b, err := os.ReadFile(filepath.Join(out, name)); string(b) != "TOP SECRET" {
+				t.Errorf("outside %s is %q, %v", name, b, err)
+			}
+		}
+		if entries, err := os.ReadDir(out); len(entries) != 3 {
+			t.Errorf("outside there is %v, %v", entries, err)
+		}
+	})
+	return r
+}
+
+// TestChangingLinks fetches and stores through such a link: nothing of what is outside is read, or written.
+func TestChangingLinks(t *testing.T) {
+	r := links(t)
 	fsys := r.user.FS
 	var got, refused int
 	buf := make([]byte, 100)
-	for range tries {
+	for range tries(linkTries) {
 		if f, err := fsys.Open("d/f"); err == nil {
 			n, _ := f.Read(buf)
 			if strings.Contains(string(buf[:n]), "TOP") {
@@ -76,12 +102,39 @@ func TestChangingLinks(t *testing.T) {
 	if got == 0 || refused == 0 {
 		t.Errorf("%d were read, and %d refused: nothing was tried", got, refused)
 	}
-	for _, name := range []string{"f", "in"} {
-		if b, err := os.ReadFile(filepath.Join(out, name)); string(b) != "TOP SECRET" {
-			t.Errorf("outside %s is %q, %v", name, b, err)
+}
+
+// TestLinksUnderTransfers does so by sessions, from the command to the last byte: what is fetched, listed and stored,
+// and what is appended.
+func TestLinksUnderTransfers(t *testing.T) {
+	t.Parallel()
+	r := links(t)
+	c := r.in()
+	done := make(map[string]int)
+	for i := range tries(linkTransfers) {
+		line := []string{"RETR d/f", "STOR d/in", "APPE d/in", "LIST d", "MLSD d", "NLST d"}[i%6]
+		name, _, _ := strings.Cut(line, " ")
+		_ = c.nc.SetDeadline(time.Now().Add(patience))
+		data := c.passive()
+		c.send(line + "\r\n")
+		if code := c.reply().Code; code != 150 {
+			done["refused"]++
+			data.Close()
+			continue
 		}
+		if name == "STOR" || name == "APPE" {
+			write(t, data, "x")
+			_ = data.(*net.TCPConn).CloseWrite()
+		}
+		b, _ := io.ReadAll(data) // how it ends is for the reply to say
+		data.Close()
+		if strings.Contains(string(b), "TOP") {
+			t.Fatalf("%s told of what is outside: %q", line, b)
+		}
+		c.reply()
+		done[name]++
 	}
-	if entries, err := os.ReadDir(out); len(entries) != 2 {
-		t.Errorf("outside there is %v, %v", entries, err)
+	if done["refused"] == 0 || done["RETR"]+done["LIST"]+done["STOR"] == 0 {
+		t.Errorf("nothing was tried: %v", done)
 	}
 }

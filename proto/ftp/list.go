@@ -28,7 +28,7 @@ func AppendLIST(b []byte, info fs.FileInfo, name string, now time.Time) []byte {
 	case m&fs.ModeDevice != 0:
 		t = 'b'
 	}
-	when := info.ModTime().UTC()
+	when := fourDigits(info.ModTime().UTC())
 	form := "Jan _2 15:04"
 	if age := now.Sub(when); age > halfYear || age < -24*time.Hour {
 		form = "Jan _2  2006"

@@ -135,7 +135,10 @@ func TestRecords(t *testing.T) {
 		defer mu.Unlock()
 		got = append(got, fmt.Sprintf("%s %s %s %d %d %v", x.User, x.Command, x.Path, x.Bytes, x.Code, x.Err == nil))
 	}})
-	c := r.in()
+	c := r.talk()
+	c.do("USER joe", 331)
+	c.do("PASS wrong", 530)
+	c.login("joe")
 	c.put("STOR a", "hello", 226)
 	c.get("RETR a")
 	c.do("EPSV", 229)
@@ -144,7 +147,8 @@ func TestRecords(t *testing.T) {
 	c.want(226)
 	mu.Lock()
 	defer mu.Unlock()
-	want := []string{"joe PASS  0 230 true", "joe STOR /a 5 226 true", "joe RETR /a 5 226 true", "joe STOR /b 0 426 false"}
+	want := []string{"joe PASS  0 530 false", "joe PASS  0 230 true",
+		"joe STOR /a 5 226 true", "joe RETR /a 5 226 true", "joe STOR /b 0 426 false"}
 	if !slices.Equal(got, want) {
 		t.Errorf("Done: %q, want %q", got, want)
 	}

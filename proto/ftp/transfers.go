@@ -76,6 +76,11 @@ func (c *Session) store(name, arg string, how Creation, atEnd bool) answer {
 	if how == Replace && c.user.Quota != nil { // what it has is counted before it is cut off
 		how = Keep
 	}
+	if c.offset > 0 { // it would be made for nothing
+		if _, err := c.user.FS.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return sayf(554, "There is no such file, and REST was %d.", c.offset)
+		}
+	}
 	f, err := c.user.FS.Create(file, how)
 	if err != nil {
 		return c.failed(name, err)
