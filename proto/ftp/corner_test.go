@@ -335,7 +335,7 @@ func TestHalfClosedData(t *testing.T) {
 // one.
 func TestTransferIsNotIdle(t *testing.T) {
 	t.Parallel()
-	const idle = 200 * time.Millisecond
+	const idle = 600 * time.Millisecond
 	r := newRig(t, &Server{Limits: Limits{IdleTime: idle}})
 	c := r.in()
 	data := c.passive()

@@ -78,8 +78,8 @@ func TestHugeFile(t *testing.T) {
 		srv  *Server
 		o    ClientOptions
 	}{
-		{"plain", 256 << 20, &Server{}, ClientOptions{}},
-		{"TLS", 64 << 20, &Server{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}},
+		{"plain", 64 << 20, &Server{}, ClientOptions{}},
+		{"TLS", 32 << 20, &Server{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}},
 			ClientOptions{Security: Explicit, TLS: &tls.Config{RootCAs: pool}}},
 	} {
 		t.Run(row.name, func(t *testing.T) { // one after the other, for they are measured
