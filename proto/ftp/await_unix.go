@@ -20,9 +20,13 @@ func awaitBytes(nc net.Conn) {
 	if err != nil {
 		return
 	}
-	var one [1]byte
 	_ = raw.Read(func(fd uintptr) bool { // a deadline that has passed is the Read's too
-		_, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK)
-		return err != unix.EAGAIN && err != unix.EINTR
+		// Not by recv with MSG_PEEK: it would take an error, such as a reset, away from the Read, which then finds an end.
+		look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(look, 0)
+		for err == unix.EINTR {
+			n, err = unix.Poll(look, 0)
+		}
+		return n != 0 // or an error, which the Read tells
 	})
 }

@@ -95,3 +95,29 @@ func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
+
+// TestResetUpload resets the data connection of an upload that waits: what came does not count as whole. Whoever
+// looks for bytes must not take the error away from who reads.
+func TestResetUpload(t *testing.T) {
+	r := newRig(t, &Server{})
+	c := r.in()
+	for range 20 {
+		data := c.passive()
+		c.do("STOR up", 150)
+		write(t, data, "part")
+		for end := time.Now().Add(patience); !strings.Contains(c.do("STAT", 213).Lines[0], ": 4 bytes"); {
+			if time.Now().After(end) {
+				t.Fatal("not all has come")
+			}
+		}
+		if err := data.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		data.Close()
+		c.want(426)
+		r.has("up", "part")
+	}
+	if st := r.srv.Stats(); st.Transfers != 0 || st.Failed != 20 {
+		t.Errorf("the counts are %+v", st)
+	}
+}
