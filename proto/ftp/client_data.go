@@ -249,9 +249,11 @@ func (c *Client) abort(name string, d *dataConn, err error) error {
 		_ = c.broken(e)
 		return err
 	}
-	switch nc := d.nc.(type) { // without close_notify, or an upload would count
+	switch nc := d.nc.(type) { // without close_notify, or with a reset, or an upload would count
 	case *tls.Conn:
 		_ = nc.NetConn().Close()
+	case *net.TCPConn:
+		_ = nc.SetLinger(0)
 	case interface{ Abort() error }:
 		_ = nc.Abort()
 	}

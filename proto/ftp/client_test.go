@@ -201,6 +201,32 @@ func TestClientAbort(t *testing.T) {
 	})
 }
 
+// TestBrokenOffUpload has uploads whose reader fails: none counts as whole, whichever the server sees first, the end
+// of the data or ABOR.
+func TestBrokenOffUpload(t *testing.T) {
+	kinds(t, func(t *testing.T, r *rig, o ClientOptions) {
+		c := r.client(o)
+		mine := errors.New("mine")
+		const times = 20
+		for range times {
+			sent := false
+			_, err := c.Stor(t.Context(), "up", 0, readerFunc(func(p []byte) (int, error) {
+				if sent {
+					return 0, mine
+				}
+				sent = true
+				return copy(p, "part"), nil
+			}))
+			if !errors.Is(err, mine) {
+				t.Fatalf("Stor: %v", err)
+			}
+		}
+		if st := r.srv.Stats(); st.Transfers != 0 || st.Failed+st.Truncated != times {
+			t.Errorf("the counts are %+v", st)
+		}
+	})
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
