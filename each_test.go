@@ -234,10 +234,11 @@ func TestEachOfHeldLoop(t *testing.T) {
 	eachDriver(t, func(t *testing.T, driver string) {
 		t.Parallel() // it waits for a second
 		released, holds := make(chan struct{}), make(chan struct{})
-		srv := &plexor.Server{Driver: driver, Loops: 2, Stall: -1}
+		p := place{driver: driver}
+		srv := &plexor.Server{Driver: driver, Network: p.network(t), Loops: 2, Stall: -1}
 		defer srv.Close()
 		defer close(released)
-		addr, err := srv.Open("tcp://127.0.0.1:0", plexor.HandlerFunc(func(c *plexor.Conn) {
+		addr, err := srv.Open(p.plain(t), plexor.HandlerFunc(func(c *plexor.Conn) {
 			buf := make([]byte, 1)
 			for {
 				if _, err := c.Read(buf); err != nil {

@@ -68,6 +68,9 @@ func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
 			t.Run(name, func(t *testing.T) { f(t, name) })
 		}
 	}
+	if onlyDriver == "" || onlyDriver == stage.Driver {
+		t.Run(stage.Driver, func(t *testing.T) { onStage(t, func() { f(t, stage.Driver) }) })
+	}
 }
 
 // eachPlace runs f on every driver, with a tcp or a unix address: see placesOf. They are all of one level, so that
@@ -91,35 +94,6 @@ func eachPlaceOf(t *testing.T, kinds []string, f func(t *testing.T, p place)) {
 		}
 	}
 	eachStage(t, kinds, f)
-}
-
-// eachStage runs f on a lab's hosts, too, with one kind of address, if not everywhere.
-func eachStage(t *testing.T, kinds []string, f func(t *testing.T, p place)) {
-	if onlyDriver != "" && onlyDriver != stage.Driver {
-		return
-	}
-	first := int(crc32.ChecksumIEEE([]byte(t.Name())) >> 1)
-	kinds = slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind == "unix" })
-	for i, kind := range kinds {
-		if everywhere() || first%len(kinds) == i {
-			t.Run(stage.Driver+"/"+kind, func(t *testing.T) {
-				if why := kernels[topOf(t)]; why != "" {
-					t.Skip(why)
-				}
-				f(t, place{stage.Driver, kind + "://" + stage.Enter(t).LoopsNet})
-			})
-		}
-	}
-}
-
-// kernels are tests that are about the kernel's sockets, with the reason; they do not take place in a lab.
-var kernels = map[string]string{
-	"TestServe":          "Serve takes a listener of the kernel's",
-	"TestConnOptions":    "the options are read off the descriptor",
-	"TestSharedOptions":  "the options are read off the descriptor",
-	"TestBubbleListener": "the time of a bubble is not that of a live world",
-	"TestBubbleHeld":     "the time of a bubble is not that of a live world",
-	"TestBubbleRest":     "the time of a bubble is not that of a live world",
 }
 
 // topOf is the name of the test that t is part of.
@@ -202,22 +176,6 @@ func isBeside(t *testing.T) bool {
 	}
 }
 
-// network is the lab's host of a place on a stage, and nil elsewhere.
-func (p place) network(t *testing.T) loop.Network {
-	if p.driver != stage.Driver {
-		return nil
-	}
-	return stage.Of(t.Name()).Loops
-}
-
-// plain is a tcp address at the place.
-func (p place) plain(t *testing.T) string {
-	if p.driver != stage.Driver {
-		return "tcp://127.0.0.1:0"
-	}
-	return "tcp://" + stage.Of(t.Name()).LoopsNet
-}
-
 // A bench is a server under test, and what it logs. When the test ends, the server is closed, and nothing may be left.
 type bench struct {
 	t *testing.T
@@ -263,7 +221,7 @@ func (p place) serve(t *testing.T, srv *plexor.Server, h plexor.Handler) *bench 
 	})
 	if h != nil {
 		var err error
-		if b.addr, err = srv.Open(p.addr, h); err != nil {
+		if b.addr, err = srv.Open(p.own(t, p.addr), h); err != nil {
 			t.Fatal(err)
 		}
 		b.tls = strings.HasPrefix(p.addr, "tls:")

@@ -88,15 +88,16 @@ func TestStopListeningFromHandler(t *testing.T) {
 	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		srv := &plexor.Server{}
-		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, srv, nil)
+		p := place{driver, "tcp://127.0.0.1:0"}
+		b, addr := p.serve(t, srv, nil), p.own(t, p.addr)
 		lns := make([]*plexor.Listener, 4) // on both loops
 		for i := range lns {
 			var err error
-			if lns[i], err = srv.Listen("tcp://127.0.0.1:0"); err != nil {
+			if lns[i], err = srv.Listen(addr); err != nil {
 				t.Fatal(err)
 			}
 		}
-		a, err := srv.Open("tcp://127.0.0.1:0", plexor.HandlerFunc(func(c *plexor.Conn) {
+		a, err := srv.Open(addr, plexor.HandlerFunc(func(c *plexor.Conn) {
 			p := make([]byte, 1)
 			for {
 				if _, err := c.Read(p); err != nil {

@@ -64,7 +64,7 @@ func eachFullWriter(t *testing.T, f func(t *testing.T, b *bench, c net.Conn, tak
 						&plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{HighWater: closeHigh, Linger: 3 * time.Second}},
 						fullWriters(taken)[name])
 					raw := b.dial()
-					if err := raw.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+					if err := raw.(interface{ SetReadBuffer(int) error }).SetReadBuffer(64 << 10); err != nil {
 						t.Fatal(err)
 					}
 					c := raw

@@ -87,7 +87,7 @@ func TestTLSStartsWithTheEnd(t *testing.T) {
 
 		c = b.connect(nil)
 		b.await("the handshake", func(s plexor.Stats) bool { return s.Handshakes == 2 && s.Handlers == 0 })
-		c.NetConn().(*net.TCPConn).CloseWrite()
+		closeWrite(t, c.NetConn())
 		if err := receive(t, errs, "the handler's error"); err == nil || err == io.EOF {
 			t.Errorf("after a FIN alone: %v, want an error that is not EOF", err)
 		}
@@ -116,7 +116,7 @@ func TestTLSResetWhileSilent(t *testing.T) {
 		}))
 		c := b.connect(nil)
 		b.await("the handshake", func(s plexor.Stats) bool { return s.Handshakes == 1 && s.Handlers == 0 })
-		c.NetConn().(*net.TCPConn).SetLinger(0)
+		c.NetConn().(interface{ SetLinger(int) error }).SetLinger(0)
 		c.NetConn().Close()
 		b.await("its end", func(s plexor.Stats) bool { return s.Conns == 0 })
 	})

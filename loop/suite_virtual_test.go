@@ -58,6 +58,9 @@ var kernels = map[string]string{
 
 const noDescriptor = "it is about descriptors, and a Network has none"
 
+// TestKernels holds that each of them is there.
+func TestKernels(t *testing.T) { stage.Known(t, kernels) }
+
 // enterStage has a test run on the virtual driver.
 func enterStage(t *testing.T) {
 	root, _, _ := strings.Cut(t.Name(), "/")

@@ -138,7 +138,11 @@ func newPlan(seed uint64) plan {
 		p.kernelsRead = max(p.kernelsRead, 4*p.mtu)
 	}
 	// What takes long by itself, as each window takes a round trip or one of the kernel's timeouts, is short.
-	if least := min(p.limits.SendBuffer, p.limits.ReceiveBuffer); least < 2*p.mtu || p.faults.Delay > 0 && least < 32_000 {
+	least := min(p.limits.SendBuffer, p.limits.ReceiveBuffer)
+	if p.kernelsRead > 0 {
+		least = min(least, p.kernelsRead)
+	}
+	if least < 2*p.mtu || p.faults.Delay > 0 && least < 32_000 {
 		p.there, p.back = min(p.there, 100_000), min(p.back, 100_000)
 		p.reset = min(p.reset, p.there, p.back)
 	}
