@@ -36,6 +36,7 @@ var kernels = map[string]string{
 	"TestTLSListen":           "net/http's client is on the kernel's sockets",
 	"TestCurl":                "curl is on the kernel's sockets",
 	"TestErrorsNameNoLayers":  "it is about an address of the loopback",
+	"TestHTTPClient":          "the servers are package net's",
 	"TestClientHTTP":          "the servers are package net's",
 	"TestClientCloseHeld":     "the servers are package net's",
 	"TestOpenSSL":             "openssl is on the kernel's sockets",

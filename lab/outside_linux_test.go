@@ -106,7 +106,7 @@ func TestTools(t *testing.T) {
 	h := beside(t, lab.Options{})
 	r := rand.NewChaCha8([32]byte{1})
 	body := make([]byte, 64<<20)
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		body = body[:8<<20]
 	}
 	_, _ = r.Read(body) // it never fails
