@@ -244,6 +244,22 @@ func bothShrunkAck(x *script) {
 	x.want(". 1:1 ack 1")
 }
 
+// bothOldAck has an acknowledgment come with a number of before the window, as a peer sends it whose window was taken
+// back.
+func bothOldAck(x *script) {
+	x.accept()
+	x.in(wire.ACK, 1, 1, "hello")
+	x.wantIn(40*ms, 40*ms, ". 1:1 ack 6")
+	x.write("a")
+	x.want(". 1:2 ack 6 a")
+	x.in(wire.ACK, 1, 2, "")
+	x.want(". 2:2 ack 6")
+	x.either("acknowledgment with a number of before the window", func() { x.quiet(400 * ms) },
+		func() { x.wantIn(150*ms, 250*ms, ". 1:2 ack 6 a") })
+	x.in(wire.ACK, 6, 2, "")
+	x.state("ESTABLISHED")
+}
+
 // bothShrunkToZero has the peer take its window back over what is on its way, and open it after a while.
 func bothShrunkToZero(x *script) {
 	x.accept()

@@ -55,6 +55,7 @@ var scripts = []both{
 	{"bothZeroWindow", setup{}, bothZeroWindow},
 	{"bothWindowOfOurs", setup{receive: 8192}, bothWindowOfOurs},
 	{"bothShrinkingWindow", setup{}, bothShrinkingWindow},
+	{"bothOldAck", setup{}, bothOldAck},
 	{"bothShrunkAck", setup{}, bothShrunkAck},
 	{"bothShrunkToZero", setup{}, bothShrunkToZero},
 	{"bothWindowScale", setup{}, bothWindowScale},
