@@ -1,0 +1,11 @@
+//go:build unix
+
+package brokers
+
+import "syscall"
+
+// Pause stops the broker as SIGSTOP does: its connections stay, and nothing is answered.
+func (b *Broker) Pause() { _ = b.cmd.Process.Signal(syscall.SIGSTOP) } // it may have ended
+
+// Resume ends Pause.
+func (b *Broker) Resume() { _ = b.cmd.Process.Signal(syscall.SIGCONT) } // it may have ended
