@@ -33,6 +33,8 @@ var layers = [][]string{
 	{"mq"},
 	{"mq/mqtest", "mq/nats", "bus"},
 	{"bus/nats"},
+	{"mq/mqtest", "mq/nats", "internal/mqwire", "mq/memcache"},
+	{"mq/redis"},
 	{"load", "models"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",

@@ -108,9 +108,10 @@ var known = []Known{
 	{[]string{"nats", "nats+tls"}, "nats", Capabilities{Backend: "nats", Durability: Replicated, Ordered: true,
 		Delay: Forever, Dedupe: Forever, Priorities: 1, Replicas: 5, Bounded: true, KV: true}},
 	{[]string{"redis", "rediss"}, "redis", Capabilities{Backend: "redis", Durability: Synced, Ordered: true,
-		Delay: Forever, Dedupe: Forever, Priorities: 1, Replicas: 1, Bounded: true, KV: true}},
-	{[]string{"amqp", "amqps"}, "rabbit", Capabilities{Backend: "rabbit", Durability: Replicated, Ordered: true,
-		Delay: Forever, Priorities: 2, Replicas: 7, Bounded: true, SeesDeath: true}},
+		Delay: Forever, Dedupe: Forever, Priorities: 1, Replicas: 1, Bounded: true, SeesDeath: true,
+		KV: true}},
+	{[]string{"amqp", "amqps"}, "rabbit", Capabilities{Backend: "rabbit", Durability: Replicated,
+		Delay: (1<<24 - 1) * 100 * time.Millisecond, Priorities: 1, Replicas: 7, SeesDeath: true}},
 	{[]string{"memcached"}, "memcache", Capabilities{Backend: "memcached", KV: true}},
 }
 

@@ -1,0 +1,7 @@
+-- ARGV: base, the set of all queues, the queue's name, gen, then fields and values. Returns the settings.
+local known, name = ARGV[2], ARGV[3]
+if call('EXISTS', base .. 'o') == 0 then
+	call('HSET', base .. 'o', 'gen', ARGV[4], unpack(ARGV, 5))
+	call('SADD', known, name)
+end
+return call('HGETALL', base .. 'o')
