@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"mq/mqtest", "mq/nats", "bus"},
 	{"bus/nats"},
 	{"mq/mqtest", "mq/nats", "internal/mqwire", "mq/memcache"},
-	{"mq/redis"},
+	{"mq/redis", "mq/rabbit"},
 	{"load", "models"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",

@@ -1,0 +1,274 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/plexor-go/plexor/mq"
+)
+
+const (
+	dialed    = 10 * time.Second // for a connection with its handshake
+	heartbeat = 10 * time.Second // of a connection that publishes
+	// mostOut is how many publishes of a link are under way at once: so many returns of the broker find room.
+	mostOut = 1024
+)
+
+// dial makes a connection. ctx bounds it; the connection that is made nevertheless is closed.
+func (b *backend) dial(ctx context.Context, beat time.Duration) (*amqp.Connection, error) {
+	type made struct {
+		c   *amqp.Connection
+		err error
+	}
+	ch := make(chan made, 1)
+	go func() {
+		config := b.config
+		config.Heartbeat = beat
+		config.Dial = func(network, addr string) (net.Conn, error) {
+			c, err := (&net.Dialer{Timeout: dialed}).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return c, c.SetDeadline(time.Now().Add(dialed)) // of the handshake; the library sets others then
+		}
+		c, err := amqp.DialConfig(b.url, config)
+		ch <- made{c, err}
+	}()
+	select {
+	case m := <-ch:
+		return m.c, m.err
+	case <-ctx.Done():
+		go func() {
+			if m := <-ch; m.err == nil {
+				_ = m.c.CloseDeadline(time.Now().Add(dialed)) // nobody has it
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// A link is a connection for publishing and for declaring, made when it is needed, and anew when it has ended. Its
+// methods are for any number of goroutines.
+type link struct {
+	b *backend
+
+	mu     sync.Mutex // held while a connection is made: others need it too
+	conn   *amqp.Connection
+	pub    *publisher
+	closed bool
+}
+
+// A publisher is a channel with confirms.
+type publisher struct {
+	ch      *amqp.Channel
+	returns chan amqp.Return
+	out     chan struct{} // a token for each publish that is under way
+
+	mu       sync.Mutex
+	returned map[string]bool // by CorrelationId, of those that no queue took and whose confirm has not come
+}
+
+// seq numbers publishes, so that a return is known by it.
+var seq atomic.Uint64
+
+// connection returns the one that is there.
+func (l *link) connection(ctx context.Context) (*amqp.Connection, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.connectionLocked(ctx)
+}
+
+func (l *link) connectionLocked(ctx context.Context) (*amqp.Connection, error) {
+	if l.closed {
+		return nil, mq.ErrClosed
+	}
+	if l.conn != nil && !l.conn.IsClosed() {
+		return l.conn, nil
+	}
+	c, err := l.b.dial(ctx, heartbeat)
+	if err != nil {
+		return nil, err
+	}
+	l.conn = c
+	return c, nil
+}
+
+// publisher returns the one that is there.
+func (l *link) publisher(ctx context.Context) (*publisher, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pub != nil && !l.pub.ch.IsClosed() && !l.closed {
+		return l.pub, nil
+	}
+	c, err := l.connectionLocked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := c.Channel()
+	if err != nil {
+		return nil, err
+	}
+	p := &publisher{ch: ch, returned: make(map[string]bool), out: make(chan struct{}, mostOut)}
+	if err := ch.Confirm(false); err != nil {
+		return nil, errors.Join(err, ch.Close())
+	}
+	p.returns = ch.NotifyReturn(make(chan amqp.Return, mostOut))
+	l.pub = p
+	return p, nil
+}
+
+// with calls f with a channel of its own. The broker closes a channel with the first thing that it refuses.
+func (l *link) with(ctx context.Context, f func(ch *amqp.Channel) error) error {
+	c, err := l.connection(ctx)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		ch, err := c.Channel()
+		if err == nil {
+			err = f(ch)
+			if !ch.IsClosed() {
+				if e := ch.Close(); err == nil && e != nil && !errors.Is(e, amqp.ErrClosed) {
+					err = e
+				}
+			}
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done(): // what f does goes on, and ends with the connection at the latest
+		return context.Cause(ctx)
+	}
+}
+
+func (l *link) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.conn == nil || l.conn.IsClosed() {
+		return nil
+	}
+	if err := l.conn.CloseDeadline(time.Now().Add(dialed)); err != nil && !errors.Is(err, amqp.ErrClosed) {
+		return fmt.Errorf("rabbit: close: %w", err)
+	}
+	return nil
+}
+
+// A parcel is a message on its way.
+type parcel struct {
+	exchange, key string
+	m             amqp.Publishing
+}
+
+var errUnroutable = errors.New("no queue takes it")
+
+// publish sends messages, in their order, and waits for the broker's word on each. The messages are its own.
+func (l *link) publish(ctx context.Context, ps []parcel) []error {
+	errs := make([]error, len(ps))
+	fill := func(stored mq.Stored, err error) []error {
+		for i := range errs {
+			errs[i] = &mq.PublishError{Stored: stored, Err: err}
+		}
+		return errs
+	}
+	p, err := l.publisher(ctx)
+	if err != nil {
+		return fill(mq.NotStored, err)
+	}
+	// A write to a broker that stands still waits for longer than ctx may last.
+	done := make(chan []error, 1)
+	go func() { done <- p.all(ctx, ps) }()
+	select {
+	case errs := <-done:
+		return errs
+	case <-ctx.Done():
+		return fill(mq.PerhapsStored, context.Cause(ctx))
+	}
+}
+
+// all sends messages, then waits for all.
+func (p *publisher) all(ctx context.Context, ps []parcel) []error {
+	errs := make([]error, len(ps))
+	waits := make([]*amqp.DeferredConfirmation, len(ps))
+	sent, settled := 0, 0
+	for i := range ps {
+		select {
+		case p.out <- struct{}{}:
+		default: // those of this call are not to wait for each other
+			for ; settled < sent; settled++ {
+				errs[settled] = p.wait(waits[settled], ps[settled].m.CorrelationId)
+			}
+			select {
+			case p.out <- struct{}{}:
+			case <-ctx.Done():
+				for ; i < len(ps); i++ {
+					errs[i] = &mq.PublishError{Stored: mq.NotStored, Err: context.Cause(ctx)}
+				}
+				return errs
+			}
+		}
+		ps[i].m.CorrelationId = strconv.FormatUint(seq.Add(1), 10)
+		var err error
+		waits[i], err = p.ch.PublishWithDeferredConfirm(ps[i].exchange, ps[i].key, true, false, ps[i].m)
+		sent++
+		if err != nil {
+			<-p.out
+			stored := mq.PerhapsStored
+			if errors.Is(err, amqp.ErrClosed) { // before it wrote
+				stored = mq.NotStored
+			}
+			errs[i], waits[i] = &mq.PublishError{Stored: stored, Err: err}, nil
+		}
+	}
+	for ; settled < sent; settled++ {
+		if waits[settled] != nil {
+			errs[settled] = p.wait(waits[settled], ps[settled].m.CorrelationId)
+		}
+	}
+	return errs
+}
+
+// wait waits for the broker's word on one. A return comes before its confirm, so it is in p.returns by then.
+func (p *publisher) wait(d *amqp.DeferredConfirmation, id string) error {
+	if d == nil {
+		return nil // its error is noted
+	}
+	acked := d.Wait()
+	<-p.out
+	p.mu.Lock()
+	for more := true; more; {
+		select {
+		case r, ok := <-p.returns:
+			if more = ok; ok {
+				p.returned[r.CorrelationId] = true
+			}
+		default:
+			more = false
+		}
+	}
+	returned := p.returned[id]
+	delete(p.returned, id)
+	p.mu.Unlock()
+	switch {
+	case returned:
+		return &mq.PublishError{Stored: mq.NotStored, Err: errUnroutable}
+	case acked:
+		return nil
+	case p.ch.IsClosed():
+		return &mq.PublishError{Stored: mq.PerhapsStored, Err: errors.New("the connection ended before the broker's answer")}
+	default: // a queue at its bound (x-overflow reject-publish), or one that has just lost its leader
+		return &mq.PublishError{Stored: mq.PerhapsStored, Err: fmt.Errorf("%w, or the broker could not store the "+
+			"job in all queues", mq.ErrFull)}
+	}
+}
