@@ -62,7 +62,7 @@ func TestSuite(t *testing.T) {
 
 // TestLongest: the longest name of a store with the longest key is one of memcached's, and a longer one is refused.
 func TestLongest(t *testing.T) {
-	url := "memcached://" + server(t).Addr
+	url := "memcached://" + server(t, "-I", "512k").Addr
 	kv := store(t, url, strings.Repeat("n", 49))
 	key := strings.Repeat("k", 200)
 	if err := kv.Set(t.Context(), key, []byte("v"), 60*24*time.Hour); err != nil {
@@ -74,9 +74,9 @@ func TestLongest(t *testing.T) {
 	if _, _, err := mq.OpenKV(t.Context(), url, strings.Repeat("n", 50)); err == nil {
 		t.Error("a name of 50 bytes was taken")
 	}
-	err := kv.Set(t.Context(), "big", make([]byte, 1<<20), 0)
+	err := kv.Set(t.Context(), "big", make([]byte, 600<<10), 0)
 	if err == nil || !strings.Contains(err.Error(), "too large") {
-		t.Errorf("a value of 1 MiB: %v, want that it is too large", err)
+		t.Errorf("a value of 600 KiB: %v, want that it is too large", err)
 	}
 }
 
