@@ -35,7 +35,7 @@ var layers = [][]string{
 	{"bus/nats"},
 	{"mq/mqtest", "mq/nats", "internal/mqwire", "mq/memcache"},
 	{"mq/redis", "mq/rabbit"},
-	{"load", "models"},
+	{"load", "models", "internal/mqcmd"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",
 		"attacks/stopped", "attacks/urgent"},

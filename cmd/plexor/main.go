@@ -1,5 +1,5 @@
-// Command plexor serves, connects, fetches, puts load on servers, lists the drivers of this machine, and says what it
-// is: see plexor --help.
+// Command plexor serves, connects, fetches, puts load on servers, has jobs and their broker, lists the drivers of this
+// machine, and says what it is: see plexor --help.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/plexor-go/plexor/internal/mqcmd"
 	"github.com/plexor-go/plexor/models"
 	"github.com/plexor-go/plexor/proc"
 )
@@ -34,6 +35,8 @@ type cli struct {
 	Get     getCmd     `cmd:"" help:"Fetch many URLs at once, on one thread, and show where the time went."`
 	Drivers driversCmd `cmd:"" help:"List what a loop can wait on here, best first, and why not where it can't."`
 	Compare compareCmd `cmd:"" help:"Measure the same service on every I/O model, and write a report with charts."`
+
+	MQ mqcmd.Command `cmd:"" name:"mq" help:"Publish jobs, do them, look at queues and dead jobs, and serve a broker."`
 
 	CompareModel compareModelCmd `cmd:"" hidden:"" help:"Serve a model for compare, until standard input ends."`
 }
@@ -69,7 +72,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := ctx.Run(); err != nil {
 		fmt.Fprintf(stderr, "plexor: %s\n", oneLine(err))
-		if errors.As(err, new(usageError)) {
+		if errors.As(err, new(usageError)) || errors.As(err, new(mqcmd.UsageError)) {
 			return exitUsage
 		}
 		return exitError
@@ -106,7 +109,7 @@ func newParser(c *console) (parser *kong.Kong, ended *int) {
 		kong.Writers(c.out, c.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(code int) { *ended = code }),
-		kong.Bind(c),
+		kong.Bind(c, &mqcmd.World{In: c.in, Out: c.out, Err: c.err}),
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong

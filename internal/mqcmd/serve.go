@@ -1,0 +1,107 @@
+package mqcmd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/plexor-go/plexor/internal/natsnode"
+)
+
+// Serve serves the embedded broker.
+type Serve struct {
+	Dir     string   `required:"" placeholder:"FOLDER" help:"Where the jobs lie. It is made if there is none, and belongs to one process."`
+	Listen  string   `default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where clients come in, with nats://HOST:PORT (default ${default}). Port 0 takes a free one. One that others than this machine can reach needs --token-file."`
+	Cluster string   `placeholder:"HOST:PORT" help:"Where the other nodes come in: this one is then one of a cluster."`
+	Route   []string `placeholder:"HOST:PORT" help:"The cluster address of a node; give all of them, its own may be among them."`
+	Name    string   `placeholder:"NAME" help:"The node's name in the cluster, the same after each start (default: from its cluster address)."`
+	Store   int64    `default:"8192" placeholder:"MB" help:"How much the jobs may take of the disk (default ${default})."`
+	Memory  int64    `default:"64" placeholder:"MB" help:"How much streams in memory may take (default ${default})."`
+	Token   string   `name:"token-file" placeholder:"FILE" help:"A file with a secret, which clients say as nats://SECRET@HOST and other nodes have too."`
+	NoSync  bool     `help:"Do not wait for the disk at each job: a power failure then loses what was stored in the last two minutes."`
+}
+
+const (
+	mega         = 1 << 20
+	leastToken   = 16             // bytes of a secret
+	servePayload = 1<<20 + 64<<10 // bytes of a message with its headers
+)
+
+// Run serves until a signal.
+func (s *Serve) Run(w *World) error {
+	o, err := s.options(w)
+	if err != nil {
+		return err
+	}
+	ctx, stop := until()
+	defer stop()
+	n, err := natsnode.Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	fmt.Fprintf(w.Err, "listening mq nats://%s\n", n.Addr())
+	if s.Cluster != "" {
+		fmt.Fprintf(w.Err, "node %s listens to others at %s\n", n.Name(), n.ClusterAddr())
+		go s.watch(ctx, w, n)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// watch tells, once, that the cluster is there.
+func (s *Serve) watch(ctx context.Context, w *World, n *natsnode.Node) {
+	peers := 0
+	for _, r := range s.Route {
+		if r != s.Cluster {
+			peers++
+		}
+	}
+	if err := n.Await(ctx, peers); err == nil {
+		fmt.Fprintf(w.Err, "the cluster is complete: %s\n", strings.Join(append(n.Peers(), n.Name()), " "))
+	}
+}
+
+func (s *Serve) options(w *World) (o natsnode.Options, err error) {
+	if s.Store < 1 || s.Memory < 1 {
+		return o, usage("--store and --memory: want numbers of megabytes from 1 on")
+	}
+	if s.Cluster == "" && (len(s.Route) > 0 || s.Name != "") {
+		return o, usage("--route and --name: they are of use with --cluster alone")
+	}
+	if s.Cluster != "" && len(s.Route) == 0 {
+		return o, usage("--route: a node of a cluster needs those of the others, HOST:PORT of each")
+	}
+	o = natsnode.Options{JetStream: true, Dir: s.Dir, SyncAlways: !s.NoSync, Client: s.Listen, Cluster: s.Cluster,
+		Routes: s.Route, Name: s.Name, Log: slog.New(slog.NewTextHandler(w.Err, nil)),
+		Limits: natsnode.Limits{Memory: s.Memory * mega, Store: s.Store * mega, Payload: servePayload}}
+	if s.Cluster != "" && s.Name == "" {
+		o.Name = "node-" + strings.NewReplacer(":", "-", ".", "-", "[", "", "]", "").Replace(s.Cluster)
+	}
+	if s.Token != "" {
+		b, err := os.ReadFile(s.Token)
+		if err != nil {
+			return o, usage("--token-file: %w", err)
+		}
+		if o.Token = strings.TrimSpace(string(b)); len(o.Token) < leastToken {
+			return o, usage("--token-file: the file has %d bytes, and a secret needs %d", len(o.Token), leastToken)
+		}
+	}
+	for _, a := range []string{s.Listen, s.Cluster} {
+		host, _, err := net.SplitHostPort(a)
+		if a == "" {
+			continue
+		}
+		if err != nil {
+			return o, usage("%q: want HOST:PORT: %w", a, err)
+		}
+		ip := net.ParseIP(host)
+		if here := host == "localhost" || ip != nil && ip.IsLoopback(); !here && o.Token == "" {
+			return o, usage("--token-file: others than this machine can reach %s, so give a file with a secret", a)
+		}
+	}
+	return o, nil
+}
