@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"mq/mqtest", "mq/nats", "bus"},
 	{"bus/nats"},
 	{"mq/mqtest", "mq/nats", "internal/mqwire", "mq/memcache"},
-	{"mq/redis", "mq/rabbit"},
+	{"mq/redis", "mq/rabbit", "internal/mqkill"},
 	{"load", "models", "internal/mqcmd"},
 	{"compare"},
 	{"cmd/plexor", "docs", "soak", "attacks/handshakes", "attacks/keyupdate", "attacks/partial",

@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/mq"
-	_ "github.com/plexor-go/plexor/mq/nats" // nats:// and nats+embedded://
+	_ "github.com/plexor-go/plexor/mq/nats"   // nats:// and nats+embedded://
+	_ "github.com/plexor-go/plexor/mq/rabbit" // amqp://
+	_ "github.com/plexor-go/plexor/mq/redis"  // redis://
 )
 
 const jobs = 11

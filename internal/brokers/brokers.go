@@ -177,6 +177,16 @@ func (b *Broker) Kill() {
 	b.cmd = nil
 }
 
+// Stop ends the broker in its own way (SIGTERM), and returns when it is gone.
+func (b *Broker) Stop() {
+	if b.cmd == nil {
+		return
+	}
+	b.terminate()
+	<-b.ended
+	b.cmd = nil
+}
+
 // Close ends the broker and what it started with it. The data stay.
 func (b *Broker) Close() {
 	b.Kill()
@@ -208,3 +218,6 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	return strings.TrimSpace(string(bytes.ToValidUTF8(t.buf, []byte("?"))))
 }
+
+// Log is the end of what the broker printed since it was started last.
+func (b *Broker) Log() string { return b.log.String() }

@@ -2,6 +2,7 @@ package brokers_test
 
 import (
 	"errors"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -27,6 +28,10 @@ func TestStart(t *testing.T) {
 			defer b.Close()
 			addr, pid := b.Addr, b.PID()
 			b.Kill()
+			if c, err := net.Dial("tcp", addr); err == nil {
+				c.Close()
+				t.Error("it was killed, and listens")
+			}
 			if err := b.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}

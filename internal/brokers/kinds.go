@@ -83,7 +83,8 @@ func rabbit(b *Broker) (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(path)
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "HOME="+b.dir,
+	// As under systemd the script becomes the broker. Otherwise it stays beside it, and is what Kill would kill.
+	cmd.Env = append(os.Environ(), "RUNNING_UNDER_SYSTEMD=true", "HOME="+b.dir,
 		"ERL_EPMD_PORT="+strconv.Itoa(b.more[0]), "ERL_EPMD_ADDRESS=127.0.0.1",
 		"RABBITMQ_CONF_ENV_FILE="+os.DevNull, "RABBITMQ_CONFIG_FILE="+in("rabbitmq.conf"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+in("plugins"), "RABBITMQ_PID_FILE="+in("pid"),

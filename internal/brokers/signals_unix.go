@@ -7,5 +7,7 @@ import "syscall"
 // Pause stops the broker as SIGSTOP does: its connections stay, and nothing is answered.
 func (b *Broker) Pause() { _ = b.cmd.Process.Signal(syscall.SIGSTOP) } // it may have ended
 
+func (b *Broker) terminate() { _ = b.cmd.Process.Signal(syscall.SIGTERM) } // it may have ended
+
 // Resume ends Pause.
 func (b *Broker) Resume() { _ = b.cmd.Process.Signal(syscall.SIGCONT) } // it may have ended

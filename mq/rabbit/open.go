@@ -106,10 +106,16 @@ func explain(err error) error {
 	case errors.Is(err, amqp.ErrCredentials), errors.Is(err, amqp.ErrSASL):
 		return fmt.Errorf("the broker refuses this user or password; the URL is to have amqp://USER:PASSWORD@HOST (guest "+
 			"may come from the broker's own machine only): %w", err)
-	case errors.Is(err, amqp.ErrVhost):
+	case errors.Is(err, amqp.ErrVhost), noVhost(err):
 		return fmt.Errorf("the broker has no such virtual host, or not for this user: the URL's path is its name: %w", err)
 	}
 	return err
+}
+
+// noVhost reports a virtual host that there is not: NOT_ALLOWED, as what the user may not, too.
+func noVhost(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == amqp.NotAllowed && strings.Contains(e.Reason, "vhost")
 }
 
 // The oldest version that has what queues are made of: time to live and dead letters that are not lost in quorum

@@ -7,12 +7,16 @@ import (
 
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/mqkill"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
 	_ "github.com/plexor-go/plexor/mq/redis"
 )
 
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+func TestMain(m *testing.M) {
+	mqkill.Main() // a producer or a worker goes no further
+	os.Exit(leak.Main(m))
+}
 
 // server starts a redis-server for the test; it is skipped where there is none.
 func server(t *testing.T, k brokers.Kind, args ...string) *brokers.Broker {
@@ -41,4 +45,11 @@ func open(t *testing.T, url string) *mq.Broker {
 func TestSuite(t *testing.T) {
 	s := server(t, brokers.Redis)
 	mqtest.Run(t, func(t *testing.T) *mq.Broker { return open(t, "redis://"+s.Addr) })
+}
+
+// TestKill: no job is lost when producers, workers and the server are killed.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	s := server(t, brokers.Redis)
+	mqkill.Run(t, "redis://"+s.Addr, s)
 }
