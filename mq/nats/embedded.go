@@ -60,7 +60,9 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 		return nil, err
 	}
 	b := &backend{log: o.Log, replicas: 1, maxStore: set.Limits.Store, can: capabilities("nats+embedded"), end: h.leave}
-	if !set.SyncAlways {
+	if set.SyncAlways {
+		b.names = newNames(h.dir)
+	} else {
 		b.can.Durability = mq.Written
 	}
 	ctx, cancel := context.WithTimeout(ctx, embeddedPatience)

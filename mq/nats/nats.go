@@ -85,6 +85,7 @@ type backend struct {
 	replicas int    // of queues that are made
 	maxStore int64  // what the server has for all queues, and the bound of one that has no other; 0: not known
 	end      func() // after the connection's end; nil: nothing
+	names    *names // nil: of a server that is not embedded, or that does not sync
 	acks     *acks
 
 	life   context.Context // until Close

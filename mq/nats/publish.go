@@ -29,6 +29,7 @@ type acks struct {
 // An answer is that a message is stored, or why not.
 type answer struct {
 	seq       uint64
+	stream    string
 	duplicate bool
 	err       error
 	stored    mq.Stored
@@ -79,7 +80,7 @@ func parseAck(m *natsgo.Msg) answer {
 		return answer{err: fmt.Errorf("an answer that is none: %.100q", m.Data), stored: mq.PerhapsStored}
 	}
 	if ack.Error == nil {
-		return answer{seq: ack.Seq, duplicate: ack.Duplicate, stored: mq.IsStored}
+		return answer{seq: ack.Seq, stream: ack.Stream, duplicate: ack.Duplicate, stored: mq.IsStored}
 	}
 	if full(ack.Error) {
 		return answer{err: mq.ErrFull, stored: mq.NotStored}
@@ -193,10 +194,20 @@ func (q *queue) store(ctx context.Context, ms []*natsgo.Msg) []answer {
 			}
 		}
 		if len(absent) == 0 || !q.absent(patience, as[absent[0]].err, pause) {
-			return q.explain(as)
+			return q.keep(q.explain(as))
 		}
 		todo = absent
 	}
+}
+
+// keep sees to it that the names of files in which messages were stored are safe.
+func (q *queue) keep(as []answer) []answer {
+	for i := range as {
+		if as[i].err == nil {
+			as[i].err = q.b.names.ofStream(as[i].stream)
+		}
+	}
+	return as
 }
 
 // absent waits for the server; false: it is no use.

@@ -187,14 +187,18 @@ func (q *queue) group(ctx context.Context, group string) error {
 	info := s.CachedInfo()
 	first := info.Config.Retention == jetstream.LimitsPolicy
 	for part := range q.o.Partitions {
-		if _, err := s.Consumer(ctx, q.consumer(group, part)); err == nil {
-			continue
-		} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		name := q.consumer(group, part)
+		_, err := s.Consumer(ctx, name)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			_, err = s.CreateConsumer(ctx, q.consumerConfig(group, part, first))
+			if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) {
+				return fmt.Errorf("nats: make consumer %s of stream %s: %w", name, info.Config.Name, err)
+			}
+		} else if err != nil {
 			return q.gone(err)
 		}
-		_, err := s.CreateConsumer(ctx, q.consumerConfig(group, part, first))
-		if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) {
-			return fmt.Errorf("nats: make consumer %s of stream %s: %w", q.consumer(group, part), info.Config.Name, err)
+		if err := q.b.names.ofConsumer(info.Config.Name, name); err != nil {
+			return err
 		}
 	}
 	if !first {

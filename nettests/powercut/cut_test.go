@@ -20,20 +20,32 @@ import (
 func TestPowerCut(t *testing.T) {
 	for _, row := range []struct {
 		program string
+		journal bool // the disk is one with a journal
 		loses   bool
 	}{
-		{"mail queue", false},
-		{"careful", false},
-		{"careless", true},
+		{"mail queue", false, false},
+		{"jobs", false, false},
+		{"jobs", true, false},
+		{"careful", false, false},
+		{"lazy jobs", true, true},
+		{"careless", true, true},
 	} {
-		t.Run(row.program, func(t *testing.T) {
+		name := row.program
+		if row.journal {
+			name += " with a journal"
+		}
+		t.Run(name, func(t *testing.T) {
 			seed := rand.Uint64()
 			rng := rand.New(rand.NewPCG(seed, 0))
 			promised, lost := 0, 0
 			n := cuts(t)
 			for i := range n {
 				whole := i%2 == 0
-				p, l := cut(t, row.program, rng, whole)
+				d := powercut.NewDisk()
+				if row.journal {
+					d.SetJournal()
+				}
+				p, l := cut(t, d, row.program, rng, whole)
 				promised += p
 				lost += len(l)
 				if len(l) > 0 && !row.loses {
@@ -50,8 +62,7 @@ func TestPowerCut(t *testing.T) {
 }
 
 // cut cuts the power once under a program, after so many promises as chance has it.
-func cut(t *testing.T, program string, rng *rand.Rand, whole bool) (promised int, lost []string) {
-	d := powercut.NewDisk()
+func cut(t *testing.T, d *powercut.Disk, program string, rng *rand.Rand, whole bool) (promised int, lost []string) {
 	dir, unmount := mount(t, d)
 	w := half(t, program+"/write", dir)
 	out, err := w.StdoutPipe()

@@ -2,8 +2,8 @@
 // the files they write. The failure is the end of the program (kill -9), and of what only memory had.
 //
 // It is as strict as POSIX lets a file system be, and stricter than those that people have: fsync(2) of a file keeps
-// its bytes and its size, and not its name; fsync of a folder keeps the names in it, and not what the files have. Real
-// ones keep more. What is lost is all that was not synced, or, as a disk does it, a part of it chosen at random: blocks
+// its bytes and its size, and not its name; fsync of a folder keeps the names in it, and not what the files have. As
+// ext4 and XFS do it, fsync of a file keeps all changes of names before it, too: SetJournal. What is lost is all that was not synced, or, as a disk does it, a part of it chosen at random: blocks
 // of a file in any order, its size, names in the order in which they were made.
 package powercut
 
@@ -29,14 +29,16 @@ type Disk struct {
 	ino   uint64
 	bytes int64 // of all files, as programs see them
 
-	full int64         // bytes that all files may have; 0: any number
-	slow time.Duration // what a sync takes
+	journal bool          // see SetJournal
+	full    int64         // bytes that all files may have; 0: any number
+	slow    time.Duration // what a sync takes
 }
 
-// A node is a file or a folder.
+// A node is a file, a folder, or the name of a Unix socket.
 type node struct {
 	ino   uint64
 	dir   bool
+	sock  bool
 	mode  uint32
 	links int       // names that it has
 	at    time.Time // it was changed
@@ -80,6 +82,13 @@ func (d *Disk) newNode(dir bool, mode uint32) *node {
 	return n
 }
 
+// SetJournal makes the disk less strict: fsync of a file keeps the names of all files and folders as they are.
+func (d *Disk) SetJournal() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.journal = true
+}
+
 // SetFull makes the disk full at so many bytes: what would be more is ENOSPC. 0 is no bound.
 func (d *Disk) SetFull(bytes int64) {
 	d.mu.Lock()
@@ -118,6 +127,7 @@ func (d *Disk) Restore(rng *rand.Rand) *Disk {
 			return r
 		}
 		r := back.newNode(n.dir, n.mode)
+		r.sock = n.sock
 		r.links = 1
 		seen[n] = r
 		if !n.dir {
@@ -229,6 +239,10 @@ func (d *Disk) sync(n *node) syscall.Errno {
 		d.syncFolder(n)
 	default:
 		n.syncFile()
+		if d.journal {
+			d.keep(d.names)
+			d.names = nil
+		}
 	}
 	return 0
 }

@@ -48,6 +48,7 @@ var (
 	_ fs.NodeReaddirer = (*inode)(nil)
 	_ fs.NodeCreater   = (*inode)(nil)
 	_ fs.NodeMkdirer   = (*inode)(nil)
+	_ fs.NodeMknoder   = (*inode)(nil)
 	_ fs.NodeLinker    = (*inode)(nil)
 	_ fs.NodeUnlinker  = (*inode)(nil)
 	_ fs.NodeRmdirer   = (*inode)(nil)
@@ -63,11 +64,7 @@ var (
 )
 
 func (i *inode) child(ctx context.Context, n *node) *fs.Inode {
-	mode := uint32(syscall.S_IFREG)
-	if n.dir {
-		mode = syscall.S_IFDIR
-	}
-	return i.NewInode(ctx, &inode{d: i.d, n: n}, fs.StableAttr{Mode: mode, Ino: n.ino})
+	return i.NewInode(ctx, &inode{d: i.d, n: n}, fs.StableAttr{Mode: n.kind(), Ino: n.ino})
 }
 
 func (i *inode) attr(out *fuse.Attr) {
@@ -76,11 +73,19 @@ func (i *inode) attr(out *fuse.Attr) {
 	i.n.attr(out)
 }
 
-func (n *node) attr(out *fuse.Attr) {
-	out.Ino, out.Mode, out.Nlink, out.Size = n.ino, syscall.S_IFREG|n.mode, uint32(n.links), uint64(len(n.now.data))
-	if n.dir {
-		out.Mode = syscall.S_IFDIR | n.mode
+// kind is what stat(2) says of it.
+func (n *node) kind() uint32 {
+	switch {
+	case n.dir:
+		return syscall.S_IFDIR
+	case n.sock:
+		return syscall.S_IFSOCK
 	}
+	return syscall.S_IFREG
+}
+
+func (n *node) attr(out *fuse.Attr) {
+	out.Ino, out.Mode, out.Nlink, out.Size = n.ino, n.kind()|n.mode, uint32(n.links), uint64(len(n.now.data))
 	out.SetTimes(&n.at, &n.at, &n.at)
 	out.Blocks, out.Blksize = (out.Size+511)/512, block
 }
@@ -108,11 +113,8 @@ func (i *inode) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 	}
 	var list []fuse.DirEntry
 	for _, name := range slices.Sorted(maps.Keys(i.n.now.children)) {
-		n, mode := i.n.now.children[name], uint32(syscall.S_IFREG)
-		if n.dir {
-			mode = syscall.S_IFDIR
-		}
-		list = append(list, fuse.DirEntry{Name: name, Ino: n.ino, Mode: mode})
+		n := i.n.now.children[name]
+		list = append(list, fuse.DirEntry{Name: name, Ino: n.ino, Mode: n.kind()})
 	}
 	return fs.NewListDirStream(list), 0
 }
@@ -131,6 +133,19 @@ func (i *inode) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.E
 	if errno != 0 {
 		return nil, errno
 	}
+	return i.entry(ctx, n, out), 0
+}
+
+// Mknod makes what bind(2) of a Unix socket leaves.
+func (i *inode) Mknod(ctx context.Context, name string, mode, _ uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if mode&syscall.S_IFMT != syscall.S_IFSOCK {
+		return nil, syscall.EPERM
+	}
+	n, errno := i.d.add(i.n, name, false, mode)
+	if errno != 0 {
+		return nil, errno
+	}
+	n.sock = true
 	return i.entry(ctx, n, out), 0
 }
 

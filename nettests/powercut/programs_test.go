@@ -27,6 +27,8 @@ type program struct {
 
 var programs = map[string]program{
 	"mail queue": {writeMail, readMail},
+	"jobs":       jobs(""),
+	"lazy jobs":  jobs("?sync=off"),
 	"careless":   {writeCarelessly, readFiles},
 	"careful":    {writeCarefully, readFiles},
 }
