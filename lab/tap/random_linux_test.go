@@ -52,14 +52,7 @@ func newRig(t *testing.T, seed uint64, faults link.Options, mtu int, o HostOptio
 			r.lost.Add(1)
 		}
 	}
-	line := func(direction uint64) link.Line {
-		stream := uint64(0)
-		l := link.New(faults, func(string) *rand.Rand {
-			stream++
-			return rand.New(rand.NewPCG(seed, 2*stream+direction))
-		}, watch)
-		return &sieve{l, keep, r}
-	}
+	line := func(direction uint64) link.Line { return &sieve{faulty(faults, seed, direction, watch), keep, r} }
 	o.In, o.Out = line(0), line(1)
 	if flip {
 		o.In, o.Out = line(1), line(0)
@@ -78,6 +71,15 @@ func newRig(t *testing.T, seed uint64, faults link.Options, mtu int, o HostOptio
 		}
 	})
 	return r
+}
+
+// faulty is a line with these faults, in direction 0 or 1, by the seed.
+func faulty(faults link.Options, seed, direction uint64, watch link.Watch) link.Line {
+	stream := uint64(0)
+	return link.New(faults, func(string) *rand.Rand {
+		stream++
+		return rand.New(rand.NewPCG(seed, 2*stream+direction))
+	}, watch)
 }
 
 // A sieve is a line into which a frame goes only if keep says so; nil keeps all.

@@ -80,8 +80,10 @@ func (g *congestion) cubicGrew(now time.Duration, n, mss int, smooth time.Durati
 	g.window = int(w * float64(mss))
 }
 
-// lost takes the first loss of a window of data: flight bytes were on their way.
+// lost takes the first loss of a window of data: flight bytes were not acknowledged. Where they are more than the
+// window, as one segment was lost again and again while others behind it came through, the window is what counts.
 func (g *congestion) lost(flight, mss int) {
+	flight = min(flight, g.window)
 	if g.cubic {
 		w := float64(g.window) / float64(mss)
 		if w < g.max { // fast convergence, RFC 9438, section 4.7
@@ -95,14 +97,6 @@ func (g *congestion) lost(flight, mss int) {
 		g.threshold = max(flight/2, 2*mss) // RFC 5681 (4)
 	}
 	g.window, g.acked = g.threshold, 0
-}
-
-// timedOut takes a retransmission timeout; the first of several says how much was in flight (RFC 5681, section 3.1).
-func (g *congestion) timedOut(flight, mss int, first bool) {
-	if first {
-		g.lost(flight, mss)
-	}
-	g.window = mss
 }
 
 // idled takes a pause of longer than the timeout: what was learnt of the path is old (RFC 5681, section 4.1).

@@ -66,7 +66,6 @@ type Conn struct {
 	deaf     bool // Close: nobody reads any more
 	ackNow   bool
 	probe    bool // the persist or keep-alive timer asks for a segment
-	tlp      bool // a probe of the tail was sent and not answered
 	noDelay  bool // Nagle is off
 
 	// What was agreed in the handshake.
@@ -98,6 +97,10 @@ type Conn struct {
 	dups           int // duplicate acknowledgments, where there is no SACK
 	recover        Seq // where recovery ends: what was sent when it began
 	recovering     bool
+	slow           bool // a timeout has been, and what was sent before is not acknowledged: slow start
+	beyond         bool // a segment of new text goes out whatever is in flight
+	prr            proportion
+	tail           tail
 	atOnce         bool // the next retransmission goes out whatever is in flight: of a recovery, or of a probe
 	limited        bool // at the last Flush all that the congestion window allows was on its way
 	small          bool // a small segment goes out, as the window has not grown for long
@@ -128,6 +131,7 @@ type Conn struct {
 	urgent    Seq // RCV.UP
 	urgentOn  bool
 	unacked   int           // bytes that came and were not acknowledged
+	full      int           // the most text that a segment had, but no more than advertised: options take their part
 	recent    uint32        // RFC 7323's TS.Recent
 	recentAt  time.Duration // when it was set
 	lastAck   Seq           // RFC 7323's Last.ACK.sent

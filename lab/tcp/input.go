@@ -118,7 +118,7 @@ func (c *Conn) gotMarks(g *segment) {
 		c.echo = true
 		c.acknowledge()
 	}
-	if g.has(wire.ECE) && !c.recovering && c.recover.AtMost(c.una) && c.una != c.next {
+	if g.has(wire.ECE) && !c.recovering && !c.slow && c.recover.AtMost(c.una) && c.una != c.next {
 		c.recover, c.reduced = c.next, true
 		c.cc.lost(c.una.To(c.next), c.mss)
 	}
@@ -393,7 +393,8 @@ func (c *Conn) place(now time.Duration, from Seq, text []byte) {
 	n := c.want.To(end)
 	c.want, c.inLen, c.unacked = end, c.inLen+n, c.unacked+n
 	c.tell(Readable)
-	if holes || c.unacked >= 2*c.advertised || c.unacked >= c.mostIn/2 {
+	c.full = max(c.full, min(len(text), c.advertised))
+	if holes || c.unacked > max(c.full, leastFull) || c.unacked >= c.mostIn/2 {
 		c.acknowledge()
 	} else if c.timers[timerDelayedAck] == off {
 		c.set(timerDelayedAck, now+delayedAck)

@@ -52,6 +52,9 @@ const (
 	delayedAck = 40 * time.Millisecond
 	// defaultKeepAlive is how long a connection may be silent that asks for keep-alive and does not say (MUST-28).
 	defaultKeepAlive = 2 * time.Hour
+	// leastFull is what a receiver takes for a full segment at least: more text than one of them is acknowledged at once
+	// (SHLD-19). Of smaller ones as many wait as fit, as Linux has it.
+	leastFull = 536
 	// dupThreshold is how many duplicate acknowledgments mean a loss where there is no SACK (RFC 5681, section 3.2).
 	dupThreshold = 3
 	// maxRecords is how many sent segments a connection remembers; with that many in flight nothing new is sent.

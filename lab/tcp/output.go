@@ -91,6 +91,7 @@ func (c *Conn) resend(now time.Duration, send func(*Segment)) (sent bool) {
 			text, flags = n-1, flags|wire.FIN
 		}
 		r.sent, c.fresh = now, r.from-1
+		c.prr.out += n
 		c.flag(r, r.flags&^lost|again)
 		c.stack.Sent.Again++
 		c.transmit(now, send, r.from, c.first.To(r.from), text, flags)
@@ -127,7 +128,10 @@ func (c *Conn) sendNew(now time.Duration, send func(*Segment)) bool {
 		c.cc.idled(c.mss)
 	}
 	size := c.segmentSize()
-	usable := min(c.window-c.una.To(c.next), c.cc.window-c.flight())
+	usable := c.window - c.una.To(c.next)
+	if !c.beyond {
+		usable = min(usable, c.cc.window-c.flight())
+	}
 	n := min(left, size, max(usable, 0))
 	fin := c.fin && n == left
 	switch {
@@ -150,7 +154,8 @@ func (c *Conn) sendNew(now time.Duration, send func(*Segment)) bool {
 	if idle {
 		c.unackedSince = now
 	}
-	c.small = false
+	c.small, c.beyond = false, false
+	c.prr.out += n
 	c.record(record{from: c.next, to: to, sent: now})
 	from := c.next
 	c.next, c.fresh = to, from

@@ -20,27 +20,31 @@ type rack struct {
 // acked takes the acknowledgment of a segment: what it acknowledges at once, and what selectively.
 func (c *Conn) acked(now time.Duration, g *segment) {
 	newly := c.una.To(g.ack)
-	delivered := false
+	delivered := 0
 	if c.sack && g.o.SACKs > 0 {
 		delivered = c.gotSACK(now, g.o.SACK[:g.o.SACKs])
 	}
 	if newly > 0 {
-		c.forward(now, g, newly)
-		delivered = true
-	} else if !c.sack && c.dups == dupThreshold && !c.recovering {
+		delivered += c.forward(now, g, newly, delivered)
+	} else if !c.sack && c.dups == dupThreshold && !c.recovering && !c.slow {
 		c.flag(&c.records[0], c.records[0].flags|lost)
 		c.recovery()
 	}
-	if delivered && c.sack {
-		c.detect(now)
+	if c.sack && (delivered > 0 || newly > 0) {
+		found := c.detect(now)
+		if c.recovering {
+			c.proportionate(delivered, newly > 0 && !found)
+		}
 	}
+	c.probed(g, delivered > 0 || newly > 0)
 	if len(c.records) > 0 || c.outLen > 0 {
 		c.mark()
 	}
 }
 
-// forward moves una over newly numbers.
-func (c *Conn) forward(now time.Duration, g *segment, newly int) {
+// forward moves una over newly numbers, and tells how many of them were not known to be with the peer. So many others
+// that are were told of by the same segment.
+func (c *Conn) forward(now time.Duration, g *segment, newly, others int) (delivered int) {
 	if n := min(c.first.To(g.ack), c.outLen); n > 0 {
 		c.out.discard(&c.stack.pool, n)
 		c.first, c.outLen = c.first.Add(n), c.outLen-n
@@ -53,6 +57,7 @@ func (c *Conn) forward(now time.Duration, g *segment, newly int) {
 	for n < len(c.records) && c.records[n].to.AtMost(c.una) {
 		r := &c.records[n]
 		if r.flags&sacked == 0 {
+			delivered += r.from.To(r.to)
 			c.delivered(now, *r)
 		}
 		c.pipe -= r.flying()
@@ -61,6 +66,9 @@ func (c *Conn) forward(now time.Duration, g *segment, newly int) {
 	c.records = slices.Delete(c.records, 0, n)
 	if len(c.records) > 0 && c.records[0].from.Less(c.una) {
 		c.pipe -= c.records[0].flying()
+		if c.records[0].flags&sacked == 0 {
+			delivered += c.records[0].from.To(c.una)
+		}
 		c.records[0].from = c.una
 		c.pipe += c.records[0].flying()
 	}
@@ -68,24 +76,29 @@ func (c *Conn) forward(now time.Duration, g *segment, newly int) {
 		c.rtt.measured(time.Duration(timestamp(now)-g.o.Echo) * time.Millisecond)
 		c.backoff = 0
 	}
-	c.timeouts, c.tlp, c.unackedSince = 0, false, now
+	c.timeouts, c.tail.sent, c.unackedSince = 0, false, now
 	switch {
 	case c.recovering && c.recover.AtMost(c.una):
 		c.recovering, c.dups = false, 0
+		if c.sack {
+			c.cc.window = c.cc.threshold
+		}
 	case c.recovering && !c.sack && len(c.records) > 0: // a partial acknowledgment: RFC 6582, section 3.2
 		c.flag(&c.records[0], c.records[0].flags|lost)
 		c.dups = max(0, c.dups-newly/c.mss)
 	case !c.recovering:
 		c.dups = 0
 		if c.limited {
-			c.cc.grew(now, newly, c.mss, c.rtt.smooth)
+			c.cc.grew(now, delivered+others, c.mss, c.rtt.smooth)
 		}
+		c.slow = c.slow && c.una.Less(c.recover)
 	}
 	c.arm(now)
 	if c.short && c.outLen <= c.mostOut/2 {
 		c.short = false
 		c.tell(Writable)
 	}
+	return delivered
 }
 
 // delivered takes a record whose bytes the peer has: its round trip, and RACK's steps 2 and 3 (RFC 8985, section 6.2).
@@ -109,9 +122,9 @@ func (c *Conn) delivered(now time.Duration, r record) {
 	}
 }
 
-// gotSACK marks what the blocks say, and reports whether something is new. A block outside of what was sent and not
-// acknowledged says nothing (RFC 2018; a duplicate's, RFC 2883).
-func (c *Conn) gotSACK(now time.Duration, blocks []wire.SACKBlock) (news bool) {
+// gotSACK marks what the blocks say, and tells how many bytes of it are new. A block outside of what was sent and not
+// acknowledged says nothing here (RFC 2018; for a duplicate's, RFC 2883, see probed).
+func (c *Conn) gotSACK(now time.Duration, blocks []wire.SACKBlock) (news int) {
 	for _, b := range blocks {
 		from, to := Seq(b.Left), Seq(b.Right)
 		if !from.Less(to) || from.Less(c.una) || c.next.Less(to) {
@@ -124,16 +137,17 @@ func (c *Conn) gotSACK(now time.Duration, blocks []wire.SACKBlock) (news bool) {
 			}
 			c.delivered(now, *r)
 			c.flag(r, r.flags&^lost|sacked)
-			news = true
+			news += r.from.To(r.to)
 		}
 	}
 	return news
 }
 
-// detect counts as lost what was sent long enough before something that has arrived: RFC 8985, section 6.2, step 5.
-func (c *Conn) detect(now time.Duration) {
+// detect counts as lost what was sent long enough before something that has arrived, and reports whether there was any:
+// RFC 8985, section 6.2, step 5.
+func (c *Conn) detect(now time.Duration) (found bool) {
 	if !c.rack.valid {
-		return
+		return false
 	}
 	arrived := 0
 	for _, r := range c.records {
@@ -142,11 +156,10 @@ func (c *Conn) detect(now time.Duration) {
 		}
 	}
 	window := min(c.rtt.min/4, c.rtt.smooth)
-	if !c.rack.reordered && (c.recovering || arrived >= dupThreshold) {
+	if !c.rack.reordered && (c.recovering || c.slow || arrived >= dupThreshold) {
 		window = 0
 	}
 	var wait time.Duration
-	found := false
 	for i := range c.records {
 		r := &c.records[i]
 		before := r.sent < c.rack.sent || r.sent == c.rack.sent && r.to.Less(c.rack.end)
@@ -168,17 +181,38 @@ func (c *Conn) detect(now time.Duration) {
 	} else {
 		c.stop(timerReorder)
 	}
+	return found
 }
 
-// recovery begins, or goes on.
+// recovery begins, or goes on. After a timeout it is the slow start that sends what was lost.
 func (c *Conn) recovery() {
-	if !c.recovering {
+	if !c.recovering && !c.slow {
 		c.recovering, c.recover, c.atOnce = true, c.next, true
 		flight := c.una.To(c.next)
 		if !c.sack {
 			flight -= max(0, c.dups-1) * c.mss // what RFC 3042 let out does not count (RFC 5681, section 3.2)
 		}
+		c.prr = proportion{flight: max(min(flight, c.cc.window), 1)}
 		c.cc.lost(flight, c.mss)
+		if c.sack {
+			c.proportionate(0, false)
+		}
+	}
+	c.mark()
+}
+
+// markOld counts as lost, at a timeout, the first segment and those that are as old as a round trip and the time by
+// which the path reorders: what was sent just now may well be on its way (RFC 8985, section 6.3).
+func (c *Conn) markOld(now time.Duration) {
+	if !c.sack || !c.rack.valid {
+		c.markLost()
+		return
+	}
+	old := c.rack.rtt + min(c.rtt.min/4, c.rtt.smooth)
+	for i := range c.records {
+		if r := &c.records[i]; r.flags&sacked == 0 && (i == 0 || now-r.sent >= old) {
+			c.flag(r, r.flags|lost)
+		}
 	}
 	c.mark()
 }
@@ -230,7 +264,7 @@ func (c *Conn) arm(now time.Duration) {
 		return
 	}
 	d := c.rtt.after(c.backoff)
-	if c.sack && !c.recovering && !c.tlp && c.timeouts == 0 && c.rtt.smooth > 0 {
+	if c.mayProbe() {
 		probe := 2 * c.rtt.smooth
 		if len(c.records) == 1 {
 			probe += 200 * time.Millisecond // its acknowledgment may be delayed: RFC 8985's WCDelAckT

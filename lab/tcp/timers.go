@@ -42,28 +42,28 @@ func (c *Conn) timedOut(now time.Duration) {
 		c.end(now, ErrTimeout)
 		return
 	}
-	last := &c.records[len(c.records)-1]
-	if c.sack && !c.recovering && !c.tlp && c.timeouts == 0 && c.rtt.smooth > 0 && c.state.synchronized() &&
-		last.flags&(sacked|lost) == 0 && now-last.sent < c.rtt.after(0) {
-		c.tlp, c.atOnce = true, true // whatever is in flight: nothing else would come after it (RFC 8985, section 7.3)
-		c.flag(last, last.flags|lost)
-		c.mark()
+	if c.probeTail(now) {
 		return
 	}
-	first := c.timeouts == 0
+	first := c.timeouts == 0 && !c.recovering // a recovery has made the window smaller already
 	c.backoff++
 	if c.timeouts++; c.timeouts == stalled {
 		c.tell(Stalled)
 	}
 	if c.state >= Established {
-		c.cc.timedOut(c.una.To(c.next), c.mss, first)
-		c.recovering, c.recover, c.dups = true, c.next, 0
+		if first {
+			c.cc.lost(c.una.To(c.next), c.mss)
+		}
+		c.recovering, c.slow, c.recover, c.dups = false, true, c.next, 0
+		c.tail, c.beyond = tail{}, false
 	}
-	c.rack.valid = false
 	if !shut {
 		c.hole()
 	}
-	c.markLost()
+	c.markOld(now)
+	if c.slow {
+		c.cc.window, c.cc.acked = c.flight()+c.mss, 0
+	}
 	c.set(timerRetransmit, now+c.rtt.after(c.backoff))
 }
 
