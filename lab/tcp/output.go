@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"slices"
 	"time"
 
 	"github.com/plexor-go/plexor/wire"
@@ -203,7 +204,7 @@ func (c *Conn) transmit(now time.Duration, send func(*Segment), seq Seq, at, n i
 		panic("tcp: options that do not fit: " + err.Error())
 	}
 	if n > 0 {
-		c.stack.scratch = append(c.stack.scratch[:0], make([]byte, n)...)
+		c.stack.scratch = slices.Grow(c.stack.scratch[:0], n)[:n]
 		c.out.read(at, c.stack.scratch)
 		h.Payload = c.stack.scratch
 		c.lastSent = now

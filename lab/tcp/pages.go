@@ -8,10 +8,15 @@ type page [pageSize]byte
 // maxFreePages is how many pages a pool keeps that nobody uses: 1 MiB.
 const maxFreePages = 256
 
+// maxFreeLists is how many lists of pages a pool keeps that nobody uses, and mostListed how many pages one of them has
+// room for.
+const maxFreeLists, mostListed = 64, 64
+
 // A pool has the pages that no buffer uses. It belongs to a stack.
 type pool struct {
-	free []*page
-	used int
+	free  []*page
+	lists [][]*page // empty ones
+	used  int
 }
 
 func (p *pool) get() *page {
@@ -40,6 +45,9 @@ type pages struct {
 
 // write puts b at place off.
 func (g *pages) write(p *pool, off int, b []byte) {
+	if n := len(p.lists); g.list == nil && n > 0 {
+		g.list, p.lists = p.lists[n-1], p.lists[:n-1]
+	}
 	for off += g.start; len(b) > 0; {
 		i := off / pageSize
 		for i >= len(g.list) {
@@ -81,10 +89,14 @@ func (g *pages) discard(p *pool, n int) {
 
 // release gives all pages back; nothing is in them any more.
 func (g *pages) release(p *pool) {
-	for _, old := range g.list {
+	for i, old := range g.list {
 		if old != nil {
 			p.put(old)
 		}
+		g.list[i] = nil
+	}
+	if n := cap(g.list); n > 0 && n <= mostListed && len(p.lists) < maxFreeLists {
+		p.lists = append(p.lists, g.list[:0])
 	}
 	*g = pages{}
 }

@@ -51,7 +51,9 @@ type Stack struct {
 	queue     queue
 	order     uint64
 	marked    []*Conn
+	spare     []*Conn // what marked is, while Flush works
 	told      []*Conn
+	gone      int // of told, from the left: Event has told them
 	resets    []Segment
 	waiting   []*Conn // in TIME-WAIT, the oldest first
 	pool      pool
@@ -364,20 +366,26 @@ func (s *Stack) Flush(now time.Duration, send func(*Segment)) {
 	s.resets = s.resets[:0]
 	for len(s.marked) > 0 {
 		list := s.marked
-		s.marked = nil
+		s.marked = s.spare[:0]
 		for _, c := range list {
 			c.output(now, send)
 		}
+		clear(list)
+		s.spare = list
 	}
 }
 
 // Event is a connection to which something has happened, and what; nil where there is none.
 func (s *Stack) Event() (*Conn, Events) {
-	if len(s.told) == 0 {
+	if s.gone == len(s.told) {
+		s.told, s.gone = s.told[:0], 0
 		return nil, 0
 	}
-	c := s.told[0]
-	s.told = slices.Delete(s.told, 0, 1)
+	c := s.told[s.gone]
+	s.told[s.gone] = nil
+	if s.gone++; s.gone > 64 && s.gone > len(s.told)/2 {
+		s.told, s.gone = slices.Delete(s.told, 0, s.gone), 0
+	}
 	c.queued = false
 	e := c.events
 	c.events = 0
