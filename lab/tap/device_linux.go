@@ -206,6 +206,10 @@ func (d *Device) SetReadDeadline(t time.Time) error { return d.file.SetReadDeadl
 // Write sends a frame to the kernel, which takes it at once.
 func (d *Device) Write(frame []byte) (int, error) { return d.file.Write(frame) }
 
+// SyscallConn is the device's descriptor, for a stack that reads and writes it by itself: it does not block. It is the
+// device's, and good until Close.
+func (d *Device) SyscallConn() (syscall.RawConn, error) { return d.file.SyscallConn() }
+
 // Name is the interface's, as ip(8) shows it.
 func (d *Device) Name() string { return d.name }
 

@@ -5,6 +5,7 @@ package tap
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/plexor-go/plexor/wire"
@@ -31,6 +32,9 @@ func (d *Device) SetReadDeadline(time.Time) error { return errors.ErrUnsupported
 
 // Write fails with errors.ErrUnsupported.
 func (d *Device) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// SyscallConn fails with errors.ErrUnsupported.
+func (d *Device) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
 // Name is the interface's.
 func (d *Device) Name() string { return d.name }
