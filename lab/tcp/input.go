@@ -120,7 +120,7 @@ func (c *Conn) gotMarks(g *segment) {
 	}
 	if g.has(wire.ECE) && !c.recovering && !c.slow && c.recover.AtMost(c.una) && c.una != c.next {
 		c.recover, c.reduced = c.next, true
-		c.cc.lost(c.una.To(c.next), c.mss)
+		c.cc.lost(c.outstanding(), c.mss)
 	}
 }
 

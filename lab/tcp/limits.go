@@ -55,6 +55,9 @@ const (
 	// leastFull is what a receiver takes for a full segment at least: more text than one of them is acknowledged at once
 	// (SHLD-19). Of smaller ones as many wait as fit, as Linux has it.
 	leastFull = 536
+	// probeSlack is how much later than two round trips a probe of the tail is sent: timers of both sides have as much,
+	// and what comes late by a little was not lost.
+	probeSlack = 2 * time.Millisecond
 	// dupThreshold is how many duplicate acknowledgments mean a loss where there is no SACK (RFC 5681, section 3.2).
 	dupThreshold = 3
 	// maxRecords is how many sent segments a connection remembers; with that many in flight nothing new is sent.

@@ -14,6 +14,7 @@ type rack struct {
 	rtt       time.Duration
 	reordered bool
 	furthest  Seq // that was delivered
+	known     Seq // what that was before the acknowledgment that is being looked at
 	valid     bool
 }
 
@@ -21,11 +22,16 @@ type rack struct {
 func (c *Conn) acked(now time.Duration, g *segment) {
 	newly := c.una.To(g.ack)
 	delivered := 0
+	c.rack.known = c.rack.furthest
 	if c.sack && g.o.SACKs > 0 {
 		delivered = c.gotSACK(now, g.o.SACK[:g.o.SACKs])
 	}
+	repairing := c.recovering || c.slow
 	if newly > 0 {
 		delivered += c.forward(now, g, newly, delivered)
+		if repairing && c.sack && !c.recovering && !c.slow && c.anyLost() {
+			c.recovery()
+		}
 	} else if !c.sack && c.dups == dupThreshold && !c.recovering && !c.slow {
 		c.flag(&c.records[0], c.records[0].flags|lost)
 		c.recovery()
@@ -110,7 +116,7 @@ func (c *Conn) delivered(now time.Duration, r record) {
 	} else if d < c.rtt.min {
 		return // the acknowledgment is more likely one of the first time
 	}
-	if r.flags&again == 0 && c.rack.valid && r.to.Less(c.rack.furthest) {
+	if r.flags&again == 0 && c.rack.valid && r.to.Less(c.rack.known) {
 		c.rack.reordered = true
 	}
 	if !c.rack.valid {
@@ -188,10 +194,7 @@ func (c *Conn) detect(now time.Duration) (found bool) {
 func (c *Conn) recovery() {
 	if !c.recovering && !c.slow {
 		c.recovering, c.recover, c.atOnce = true, c.next, true
-		flight := c.una.To(c.next)
-		if !c.sack {
-			flight -= max(0, c.dups-1) * c.mss // what RFC 3042 let out does not count (RFC 5681, section 3.2)
-		}
+		flight := c.outstanding()
 		c.prr = proportion{flight: max(min(flight, c.cc.window), 1)}
 		c.cc.lost(flight, c.mss)
 		if c.sack {
@@ -199,6 +202,14 @@ func (c *Conn) recovery() {
 		}
 	}
 	c.mark()
+}
+
+// anyLost reports whether something was lost that the peer is not known to have. When a recovery ends, that was sent
+// for the first time after it had begun, and so the next one is due (RFC 6675, section 5).
+func (c *Conn) anyLost() bool {
+	return slices.ContainsFunc(c.records, func(r record) bool {
+		return r.flags&sacked == 0 && r.flags&(lost|again) != 0
+	})
 }
 
 // markOld counts as lost, at a timeout, the first segment and those that are as old as a round trip and the time by
@@ -225,6 +236,20 @@ func (c *Conn) markLost() {
 		}
 	}
 	c.mark()
+}
+
+// outstanding is how much the window let out when the last segments left, for what follows from a loss. Counted now it
+// would be too little: of several acknowledgments between two Flushes the first have made room that nothing has
+// filled.
+func (c *Conn) outstanding() int {
+	flight := c.una.To(c.next)
+	if !c.sack {
+		flight -= max(0, c.dups-1) * c.mss // what RFC 3042 let out does not count (RFC 5681, section 3.2)
+	}
+	if c.limited {
+		flight = max(flight, c.cc.window)
+	}
+	return flight
 }
 
 // flight is how many numbers are on their way: RFC 6675's pipe.
@@ -265,7 +290,7 @@ func (c *Conn) arm(now time.Duration) {
 	}
 	d := c.rtt.after(c.backoff)
 	if c.mayProbe() {
-		probe := 2 * c.rtt.smooth
+		probe := 2*c.rtt.smooth + probeSlack
 		if len(c.records) == 1 {
 			probe += 200 * time.Millisecond // its acknowledgment may be delayed: RFC 8985's WCDelAckT
 		}

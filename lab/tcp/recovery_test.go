@@ -12,7 +12,7 @@ import (
 func sackedFlight(t *testing.T) *script {
 	t.Helper()
 	x := newScript(t, Options{Reno: true}).accept()
-	x.c.sack, x.c.rtt.min = true, 20*time.Millisecond // that of the handshake was 0
+	x.c.sack, x.c.rtt = true, rtt{} // that of the handshake was 0
 	x.write(times(10000))
 	x.wait(20 * time.Millisecond)
 	x.in(wire.ACK, 1, 10001, "")
@@ -124,6 +124,44 @@ func TestStuckHole(t *testing.T) {
 		if g.lost(50_000, 1000); g.threshold > 7000 {
 			t.Errorf("of a window of ten segments and 50 that are not acknowledged the threshold became %d", g.threshold)
 		}
+	}
+}
+
+// TestLossInBatch has most of a flight acknowledged, and a loss told of, between two Flushes: the window that follows
+// is half of what was on its way before, and not of what the first acknowledgments have left.
+func TestLossInBatch(t *testing.T) {
+	x := sackedFlight(t)
+	for n := range 20 {
+		h := wire.TCP{SrcPort: x.peer.Port(), DstPort: x.local.Port(), Seq: peerISN + 1,
+			Ack: uint32(x.iss.Add(1000*min(n+1, 16) + 1)), Flags: wire.ACK, Window: 65535}
+		if n > 16 {
+			x.blocks(17, n+1)(&h)
+		}
+		x.s.Segment(x.now, Envelope{Src: addrB, Dst: addrA}, &h)
+	}
+	if !x.c.recovering || x.c.cc.threshold < 10000 {
+		t.Errorf("recovering: %v, the threshold is %d, want half of 20000", x.c.recovering, x.c.cc.threshold)
+	}
+}
+
+// TestLossInRecovery loses a segment that was sent for the first time in a recovery: when that ends, the next one
+// begins, and the window gets smaller once more.
+func TestLossInRecovery(t *testing.T) {
+	x := sackedFlight(t)
+	for n := 2; n <= 20; n++ {
+		x.told(1, 1, n)
+	}
+	once, flight := x.c.cc.threshold, x.iss.To(x.c.recover)/1000 // two went out before three were told of (RFC 3042)
+	if got := x.iss.To(x.c.next); got < 28000 || !x.c.recovering {
+		t.Fatalf("%d bytes were sent", got)
+	}
+	x.wait(20 * time.Millisecond)
+	x.out = nil
+	x.told(1000*flight+1, flight+1, flight+4) // all of the first flight, and what came behind the first of the second
+	want := ". " + itoa(1000*flight+1) + ":" + itoa(1000*flight+1001) + " ack 1"
+	if !x.c.recovering || x.c.cc.threshold >= once || len(x.out) == 0 || x.line(x.out[0]) != want {
+		t.Errorf("recovering: %v, the threshold was %d and is %d, %d segments", x.c.recovering, once, x.c.cc.threshold,
+			len(x.out))
 	}
 }
 

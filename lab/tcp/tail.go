@@ -45,6 +45,6 @@ func (c *Conn) probed(g *segment, news bool) {
 		c.tail.again = false
 	case c.tail.end.Less(g.ack):
 		c.tail.again = false
-		c.cc.lost(c.una.To(c.next), c.mss)
+		c.cc.lost(c.outstanding(), c.mss)
 	}
 }

@@ -52,7 +52,7 @@ func (c *Conn) timedOut(now time.Duration) {
 	}
 	if c.state >= Established {
 		if first {
-			c.cc.lost(c.una.To(c.next), c.mss)
+			c.cc.lost(c.outstanding(), c.mss)
 		}
 		c.recovering, c.slow, c.recover, c.dups = false, true, c.next, 0
 		c.tail, c.beyond = tail{}, false
