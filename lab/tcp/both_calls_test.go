@@ -288,8 +288,7 @@ func bothShutAfterClose(x *script) {
 			x.in(wire.ACK, 1, 1, "", window(0))
 		}
 	}
-	x.either("window that stays shut after Close, to a peer that answers", func() { x.state("FIN-WAIT-1") },
-		func() { x.state("CLOSED") })
+	x.state("CLOSED")
 }
 
 // bothChallengeLimit has one challenge after another within half a second.

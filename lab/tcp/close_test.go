@@ -93,3 +93,44 @@ func TestDeserted(t *testing.T) {
 	x.wait(1)
 	x.state(Closed, nil)
 }
+
+// TestOrphan closes to peers that answer and take nothing: one keeps its window shut, one opens it and takes it back
+// over what was sent. Both are given up after Limits.Orphan; one that takes a segment now and then is not.
+func TestOrphan(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		answer func(x *script, n, end int) // after n seconds, in which text was sent up to there
+		kept   bool
+	}{
+		{"shut", func(x *script, _, _ int) { x.in(wire.ACK, 1, 1, "", window(0)) }, false},
+		{"taken back", func(x *script, n, _ int) {
+			x.in(wire.ACK, 1, 1, "", window(uint16(1000*(n&1))))
+			x.in(wire.ACK, 1, 1, "", window(0))
+		}, false},
+		{"some text", func(x *script, _, end int) {
+			x.in(wire.ACK, 1, end, "", window(1000))
+			x.in(wire.ACK, 1, end, "", window(0))
+		}, true},
+	} {
+		x := newScript(t, Options{}).accept()
+		x.in(wire.ACK, 1, 1, "", window(0))
+		x.write(times(250_000))
+		if err := x.c.Close(x.now); err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; x.now < 4*time.Minute; n++ {
+			x.wait(time.Second)
+			if len(x.out) > 0 {
+				h := x.out[len(x.out)-1]
+				row.answer(x, n, max(1, x.iss.To(Seq(h.Seq+h.Len()))))
+			}
+			x.out = nil
+		}
+		if kept := x.c.State() != Closed; kept != row.kept {
+			t.Errorf("%s: after four minutes it is %v", row.name, x.c.State())
+		}
+		if !row.kept && (x.s.pool.used != 0 || len(x.s.conns) != 0) {
+			t.Errorf("%s: %d pages and %d connections are left", row.name, x.s.pool.used, len(x.s.conns))
+		}
+	}
+}

@@ -105,6 +105,7 @@ type Conn struct {
 	limited        bool // at the last Flush all that the congestion window allows was on its way
 	small          bool // a small segment goes out, as the window has not grown for long
 	rack           rack
+	moved          time.Duration // when una last moved, or Close was called
 	unackedSince   time.Duration // when una last moved, or what is unacknowledged was sent
 	probes         int           // unanswered, of the persist or keep-alive timer
 	asked          time.Duration // when the first of those was sent
@@ -293,7 +294,9 @@ func (c *Conn) CloseWrite(now time.Duration) error {
 // read, or that comes from now on, is lost, and the peer is told so by a reset (SHLD-3); then what was written and not
 // sent is lost too, as RFC 2525, section 2.17 has it.
 func (c *Conn) Close(now time.Duration) error {
-	c.deaf = true
+	if !c.deaf {
+		c.deaf, c.moved = true, now
+	}
 	if c.err != nil {
 		c.dropInput()
 		return c.err

@@ -26,7 +26,7 @@ type ours struct {
 
 func newOurs(t testing.TB, o setup, six bool) *ours {
 	random := rand.New(rand.NewPCG(1, 1))
-	limits := tcp.Limits{ReceiveBuffer: o.receive, KeepAlive: o.keepAlive, FinWait: o.finWait}
+	limits := tcp.Limits{ReceiveBuffer: o.receive, KeepAlive: o.keepAlive, FinWait: o.finWait, Orphan: o.orphan}
 	if o.keepAlive > 0 { // questions are an eighth of the user timeout apart
 		limits.UserTimeout = 8 * o.keepAlive
 	}

@@ -62,6 +62,7 @@ type setup struct {
 	receive   int           // bytes of the receive buffer
 	keepAlive time.Duration // after which a peer is asked, and between two questions; 0: off
 	finWait   time.Duration // the kernel's network has 2 s for all
+	orphan    time.Duration // how long a closed connection waits for a window; the kernel's network has three probes
 	ecn       bool          // offered too
 	reno      bool
 	mtuProbes bool // black holes are looked for

@@ -16,7 +16,10 @@ type Limits struct {
 	SynTimeout    time.Duration // R2 of a SYN: 3 minutes (MUST-23)
 	KeepAlive     time.Duration // how long any connection may be silent before it is asked: off, but see Conn.SetKeepAlive
 	FinWait       time.Duration // how long a closed connection waits for the peer's end: 60 s, as Linux has it
-	MSL           time.Duration // half of the last time: 30 s, as Linux has it, where RFC 9293 has 2 minutes
+	// Orphan is how long a connection that nobody has any more waits for a peer that answers, and takes nothing, as its
+	// window is shut: 3 minutes, about what Linux comes to. It would else keep what waits to be sent for ever (MUST-37).
+	Orphan time.Duration
+	MSL    time.Duration // half of the last time: 30 s, as Linux has it, where RFC 9293 has 2 minutes
 }
 
 func (l Limits) filled() Limits {
@@ -39,6 +42,7 @@ func (l Limits) filled() Limits {
 	dur(&l.UserTimeout, 100*time.Second)
 	dur(&l.SynTimeout, 3*time.Minute)
 	dur(&l.FinWait, 60*time.Second)
+	dur(&l.Orphan, 3*time.Minute)
 	dur(&l.MSL, 30*time.Second)
 	return l
 }

@@ -82,7 +82,7 @@ func (c *Conn) forward(now time.Duration, g *segment, newly, others int) (delive
 		c.rtt.measured(time.Duration(timestamp(now)-g.o.Echo) * time.Millisecond)
 		c.backoff = 0
 	}
-	c.timeouts, c.tail.sent, c.unackedSince = 0, false, now
+	c.timeouts, c.tail.sent, c.unackedSince, c.moved = 0, false, now, now
 	switch {
 	case c.recovering && c.recover.AtMost(c.una):
 		c.recovering, c.dups = false, 0

@@ -35,6 +35,10 @@ func (c *Conn) timedOut(now time.Duration) {
 		return
 	}
 	shut := c.state.synchronized() && c.una.To(c.records[0].to) > c.window
+	if shut && c.abandoned(now) {
+		c.end(now, ErrTimeout)
+		return
+	}
 	if shut && c.heard >= c.records[0].sent {
 		c.unackedSince = now // the peer has shrunk its window over it, and still answers (SHLD-17)
 	}
@@ -95,6 +99,10 @@ func (c *Conn) persist(now time.Duration) {
 	if c.outLen == 0 || len(c.records) > 0 {
 		return
 	}
+	if c.abandoned(now) {
+		c.end(now, ErrTimeout)
+		return
+	}
 	if c.window > 0 {
 		// A peer whose window was large and is less than a segment from now on would else get one of these timeouts for each
 		// window, and all the time between them nothing.
@@ -114,6 +122,12 @@ func (c *Conn) persist(now time.Duration) {
 	c.probe = true
 	c.set(timerPersist, now+c.rtt.after(c.probes))
 	c.mark()
+}
+
+// abandoned reports whether nobody has the connection any more and its peer has taken nothing for too long. A window
+// that opens and shuts again, and into which nothing goes, changes nothing in that.
+func (c *Conn) abandoned(now time.Duration) bool {
+	return c.deaf && now-c.moved >= c.stack.limits.Orphan
 }
 
 // keepAlive asks a peer that has been silent for long (MUST-24 to MUST-29). It is off unless the connection or the
