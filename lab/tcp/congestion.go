@@ -14,6 +14,7 @@ type congestion struct {
 
 	// CUBIC's, in segments and seconds as in RFC 9438, section 4.2.
 	max   float64 // W_max
+	prior float64 // cwnd_prior: what the window was at the last loss
 	k     float64 // the time that it takes to get back to max
 	epoch time.Duration
 	est   float64 // W_est: what Reno would have
@@ -65,7 +66,7 @@ func (g *congestion) cubicGrew(now time.Duration, n, mss int, smooth time.Durati
 		}
 	}
 	alpha := 3 * (1 - cubicBeta) / (1 + cubicBeta)
-	if g.est >= g.max {
+	if g.est >= g.prior {
 		alpha = 1
 	}
 	acked := float64(n) / float64(mss)
@@ -86,6 +87,7 @@ func (g *congestion) lost(flight, mss int) {
 	flight = min(flight, g.window)
 	if g.cubic {
 		w := float64(g.window) / float64(mss)
+		g.prior = w
 		if w < g.max { // fast convergence, RFC 9438, section 4.7
 			g.max = w * (1 + cubicBeta) / 2
 		} else {

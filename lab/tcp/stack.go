@@ -75,6 +75,7 @@ type Stack struct {
 	// Counters of what was refused.
 	Refused struct {
 		Malformed, Checksum, Challenges, Backlog, Resets, Advice int
+		Nobody                                                   int // segments for a connection that is not there, resets left out
 	}
 }
 
@@ -289,6 +290,7 @@ func (l *Listener) syn(now time.Duration, key fourTuple, g *segment) {
 
 // refuse answers a segment to nobody with a reset that its sender takes (RFC 9293, section 3.10.7.1).
 func (s *Stack) refuse(now time.Duration, key fourTuple, g *segment) {
+	s.Refused.Nobody++
 	if !s.allowed(now) {
 		return
 	}
