@@ -3,6 +3,7 @@ package lab_test
 import (
 	"context"
 	"io"
+	"strconv"
 	"testing"
 	"time"
 
@@ -32,6 +33,46 @@ func BenchmarkEcho(b *testing.B) {
 					return err
 				}
 				p := make([]byte, row.size)
+				for range b.N {
+					if _, err := c.Write(p); err != nil {
+						return err
+					}
+					if _, err := io.ReadFull(c, p); err != nil {
+						return err
+					}
+				}
+				return c.Close()
+			})
+			if err := w.Run(); err != nil {
+				b.Fatal(err)
+			}
+			_ = srv.Close() // the run was the measurement
+			_ = w.Close()
+		})
+	}
+}
+
+// BenchmarkWorlds is messages of 64 bytes there and back between two hosts, in worlds in which others do nothing.
+func BenchmarkWorlds(b *testing.B) {
+	for _, n := range []int{2, 100, 1000} {
+		b.Run(strconv.Itoa(n)+" hosts", func(b *testing.B) {
+			w := lab.New(lab.Options{Seed: 1})
+			client, server := w.Host("client"), w.Host("server")
+			w.Connect(client, server, link.Options{Delay: time.Millisecond})
+			for i := 2; i < n; i++ {
+				w.Connect(server, w.Host("host "+strconv.Itoa(i)), link.Options{Delay: time.Millisecond})
+			}
+			srv := &plexor.Server{Network: server, Handler: plexor.HandlerFunc(func(c *plexor.Conn) { _, _ = io.Copy(c, c) })}
+			if _, err := srv.Open("tcp://:9", nil); err != nil {
+				b.Fatal(err)
+			}
+			client.Go(func(ctx context.Context) error {
+				c, err := plexor.Dial(ctx, "tcp://server:9")
+				if err != nil {
+					return err
+				}
+				b.ResetTimer()
+				p := make([]byte, 64)
 				for range b.N {
 					if _, err := c.Write(p); err != nil {
 						return err

@@ -8,9 +8,9 @@ type Unclaimed struct {
 }
 
 // Unclaimed is what has come to hosts and was taken by nobody, host by host: malformed or with a wrong checksum, for a
-// port or a protocol that nobody has, for a connection that is not there (resets left out, which end what may have ended
-// by itself), with addresses that cannot be, about what was never sent. It is nil where all that came was taken, and so
-// a test can hold that nothing goes astray. What cables have lost has not come.
+// port or a protocol that nobody has, for a connection that is not there (resets left out, which end what may have
+// ended by itself), with addresses that cannot be, about what was never sent. It is nil where all that came was taken,
+// and so a test can hold that nothing goes astray. What cables have lost has not come.
 func (w *World) Unclaimed() []Unclaimed {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -75,7 +75,8 @@ type Stack struct {
 	// Counters of what was refused.
 	Refused struct {
 		Malformed, Checksum, Challenges, Backlog, Resets, Advice int
-		Nobody                                                   int // segments for a connection that is not there, resets left out
+
+		Nobody int // segments for a connection that is not there, resets left out
 	}
 }
 
