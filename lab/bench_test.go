@@ -59,8 +59,8 @@ func BenchmarkWorlds(b *testing.B) {
 			w := lab.New(lab.Options{Seed: 1})
 			client, server := w.Host("client"), w.Host("server")
 			w.Connect(client, server, link.Options{Delay: time.Millisecond})
-			for i := 2; i < n; i++ {
-				w.Connect(server, w.Host("host "+strconv.Itoa(i)), link.Options{Delay: time.Millisecond})
+			for i := 2; i < n; i += 2 {
+				w.Connect(w.Host("host "+strconv.Itoa(i)), w.Host("host "+strconv.Itoa(i+1)), link.Options{})
 			}
 			srv := &plexor.Server{Network: server, Handler: plexor.HandlerFunc(func(c *plexor.Conn) { _, _ = io.Copy(c, c) })}
 			if _, err := srv.Open("tcp://:9", nil); err != nil {

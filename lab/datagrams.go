@@ -24,8 +24,8 @@ func (h *Host) Bind(a sock.Addr, o sock.Options) (loop.Datagrams, error) {
 	if err := refuseOptions(&o); err != nil {
 		return nil, err
 	}
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
+	h.lock()
+	defer h.unlock()
 	addrs, err := h.locals(a, o.V6Only == sock.Yes)
 	if err != nil {
 		return nil, err
@@ -64,15 +64,15 @@ func (d *datagrams) closeParts() {
 
 // Notify is of loop.Datagrams.
 func (d *datagrams) Notify(f func(loop.Ready)) {
-	d.host.w.mu.Lock()
-	defer d.host.w.mu.Unlock()
+	d.host.lock()
+	defer d.host.unlock()
 	d.notify = f
 }
 
 // Receive is of loop.Datagrams.
 func (d *datagrams) Receive(m *sock.Datagram) error {
-	d.host.w.mu.Lock()
-	defer d.host.w.mu.Unlock()
+	d.host.lock()
+	defer d.host.unlock()
 	for _, s := range d.parts {
 		if r, ok := s.Refusal(); ok {
 			m.Peer = r.To
@@ -93,9 +93,9 @@ func (d *datagrams) Receive(m *sock.Datagram) error {
 
 // Send is of loop.Datagrams.
 func (d *datagrams) Send(m *sock.Datagram) error {
-	d.host.w.mu.Lock()
+	d.host.lock()
 	defer d.host.touched()
-	defer d.host.w.mu.Unlock()
+	defer d.host.unlock()
 	peer := netip.AddrPortFrom(m.Peer.Addr().Unmap(), m.Peer.Port())
 	for _, s := range d.parts {
 		if s.Local().Addr().Is4() != peer.Addr().Is4() {
@@ -122,8 +122,8 @@ func (d *datagrams) Addr() netip.AddrPort { return d.addr }
 
 // Close is of loop.Datagrams.
 func (d *datagrams) Close() {
-	d.host.w.mu.Lock()
-	defer d.host.w.mu.Unlock()
+	d.host.lock()
+	defer d.host.unlock()
 	if !d.closed {
 		d.closed = true
 		d.closeParts()

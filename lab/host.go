@@ -29,6 +29,10 @@ type Host struct {
 	grams   map[*ip.Socket]*datagrams
 	loop    *loop.Loop // of Go; nil: there was none
 	ended   chan error
+
+	number int           // among all, in the order in which they were made
+	astir  bool          // in the agenda's list
+	next   time.Duration // of its appointment; off: none
 }
 
 var _ loop.Resolver = (*Host)(nil)
@@ -38,7 +42,7 @@ func newHost(w *World, name string) *Host {
 	if w.opt.Live {
 		random, ports = rand.New(system{}), rand.New(system{})
 	}
-	return &Host{w: w, name: name, ports: ports, ip: ip.New(ip.Options{Random: random.Uint64}),
+	return &Host{w: w, name: name, next: off, ports: ports, ip: ip.New(ip.Options{Random: random.Uint64}),
 		plugs:   make(map[*ip.Interface]*plug),
 		streams: make(map[*tcp.Conn]*stream), grams: make(map[*ip.Socket]*datagrams)}
 }

@@ -91,6 +91,7 @@ func (w *World) read(out *outside, p *plug) {
 			w.comment = append(w.comment, err.Error())
 		}
 		w.record(p, buf[:n])
+		w.agenda.expect(p)
 		w.mu.Unlock()
 		w.lively.touched()
 	}

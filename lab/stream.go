@@ -32,11 +32,11 @@ func (h *Host) newStream(c *tcp.Conn) *stream {
 
 // lock takes the world's, and returns its time.
 func (s *stream) lock() time.Duration {
-	s.host.w.mu.Lock()
+	s.host.lock()
 	return s.host.w.time()
 }
 
-func (s *stream) unlock() { s.host.w.mu.Unlock() }
+func (s *stream) unlock() { s.host.unlock() }
 
 // changed is unlock after a call that may have something to send.
 func (s *stream) changed() {
@@ -243,8 +243,8 @@ func (h *Host) Dial(a sock.Addr, o sock.Options) (loop.Stream, error) {
 		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), to.Port())
 	}
 	defer h.touched() // once mu is free
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
+	h.lock()
+	defer h.unlock()
 	c, err := h.ip.Dial(h.w.time(), to)
 	if err != nil {
 		return nil, errno(err)
@@ -281,8 +281,8 @@ func (h *Host) Listen(a sock.Addr, o sock.Options) (loop.Backlog, error) {
 	if err := refuseOptions(&o); err != nil {
 		return nil, err
 	}
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
+	h.lock()
+	defer h.unlock()
 	addrs, err := h.locals(a, o.V6Only == sock.Yes)
 	if err != nil {
 		return nil, err
@@ -341,15 +341,15 @@ func (b *backlog) fill() {
 
 // Notify is of loop.Backlog.
 func (b *backlog) Notify(f func(loop.Ready)) {
-	b.host.w.mu.Lock()
-	defer b.host.w.mu.Unlock()
+	b.host.lock()
+	defer b.host.unlock()
 	b.notify = f
 }
 
 // Accept is of loop.Backlog.
 func (b *backlog) Accept() (loop.Stream, error) {
-	b.host.w.mu.Lock()
-	defer b.host.w.mu.Unlock()
+	b.host.lock()
+	defer b.host.unlock()
 	if len(b.open) == 0 {
 		b.fill()
 	}
@@ -370,9 +370,9 @@ func (b *backlog) Addr() netip.AddrPort { return b.addr }
 // Close is of loop.Backlog.
 func (b *backlog) Close() {
 	h := b.host
-	h.w.mu.Lock()
+	h.lock()
 	if b.closed {
-		h.w.mu.Unlock()
+		h.unlock()
 		return
 	}
 	b.closed = true
@@ -380,7 +380,7 @@ func (b *backlog) Close() {
 	open := b.open
 	b.open = nil
 	h.backlog = slices.DeleteFunc(h.backlog, func(o *backlog) bool { return o == b })
-	h.w.mu.Unlock()
+	h.unlock()
 	for _, s := range open {
 		s.Abort()
 	}

@@ -1,12 +1,14 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +47,7 @@ type World struct {
 	hosts   []*Host
 	plugs   []*plug
 	outside []*outside
+	agenda  agenda
 	pool    link.Pool
 	heard   []news // what to tell the loops, once mu is free
 	spare   []news
@@ -68,6 +71,10 @@ type plug struct {
 	four netip.Addr
 	six  netip.Addr
 	seen int // its number in the capture
+
+	number int           // among all, in the order in which they were made
+	other  *plug         // the cable's other end; nil where that is outside
+	next   time.Duration // of its appointment; off: none
 }
 
 // New makes a world without hosts.
@@ -111,6 +118,7 @@ func (w *World) Host(name string) *Host {
 		}
 	}
 	h := newHost(w, name)
+	h.number = len(w.hosts)
 	w.hosts = append(w.hosts, h)
 	return h
 }
@@ -139,6 +147,7 @@ func (w *World) Connect(a, b *Host, o link.Options) {
 	}
 	name := fmt.Sprintf("cable %d ", n)
 	ends := [2]*plug{w.plug(a, b, n, 1), w.plug(b, a, n, 2)}
+	ends[0].other, ends[1].other = ends[1], ends[0]
 	lines := [2]link.Line{}
 	for side, p := range ends {
 		lines[side] = link.New(o, func(fault string) *rand.Rand {
@@ -167,7 +176,10 @@ func (w *World) plug(h, peer *Host, n, side int) *plug {
 // plugAs makes an end with this link address; peer is nil where the cable leaves the world.
 func (w *World) plugAs(h, peer *Host, mac wire.MAC) *plug {
 	name := fmt.Sprintf("eth%d", len(h.plugs))
-	p := &plug{host: h, peer: peer, i: h.ip.NewInterface(name, mac, 1500), card: &link.Card{Addr: mac}}
+	p := &plug{host: h, peer: peer, i: h.ip.NewInterface(name, mac, 1500), card: &link.Card{Addr: mac},
+		number: w.agenda.plugs, next: off}
+	w.agenda.plugs++
+	w.stir(h)
 	w.plugs = append(w.plugs, p)
 	h.plugs[p.i] = p
 	if w.capture != nil {
@@ -234,47 +246,34 @@ const off = time.Duration(1<<63 - 1)
 // settle delivers what has arrived by now, does what is due, and sends what there is to be sent. It reports whether
 // anything was done. The caller holds mu, and tells when it has let go of it.
 func (w *World) settle(now time.Duration) (busy bool) {
-	told := len(w.heard)
-	for _, p := range w.plugs {
+	told, a := len(w.heard), &w.agenda
+	w.due(now)
+	for _, p := range a.arrived {
 		for f := p.card.Receive(now); f != nil; f = p.card.Receive(now) {
 			p.host.ip.Frame(now, p.i, f.Bytes)
 			f.Free()
 			busy = true
+			w.stir(p.host)
 		}
+		a.expect(p)
 	}
-	for _, h := range w.hosts {
+	a.arrived = a.arrived[:0]
+	slices.SortFunc(a.astir, func(x, y *Host) int { return cmp.Compare(x.number, y.number) })
+	for _, h := range a.astir {
 		if at, ok := h.ip.Next(); ok && at <= now {
 			h.ip.Advance(now)
 			busy = true
 		}
 		h.ip.Flush(now, h.send)
 		h.pump()
+		h.astir = false
+		a.again(h)
 	}
+	a.astir = a.astir[:0]
 	for _, o := range w.outside {
 		busy = o.deliver(now) || busy
 	}
 	return busy || len(w.heard) > told
-}
-
-// upcoming is when something is due that is no loop's.
-func (w *World) upcoming() time.Duration {
-	next := off
-	for _, h := range w.hosts {
-		if at, ok := h.ip.Next(); ok {
-			next = min(next, at)
-		}
-	}
-	for _, p := range w.plugs {
-		if at, ok := p.card.Next(); ok {
-			next = min(next, at)
-		}
-	}
-	for _, o := range w.outside {
-		if at, ok := o.card.Next(); ok {
-			next = min(next, at)
-		}
-	}
-	return next
 }
 
 // transmit puts a frame on the cable, and into the capture.
@@ -282,6 +281,9 @@ func (w *World) transmit(p *plug, b []byte) {
 	w.sending, w.comment = true, w.comment[:0]
 	err := p.card.Send(w.sched.time(), b)
 	w.sending = false
+	if p.other != nil {
+		w.agenda.expect(p.other)
+	}
 	if err != nil {
 		w.comment = append(w.comment, err.Error())
 	}
