@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// names sees to it that the names of an embedded server's files are as safe as what is in them. The server syncs what it
-// writes, and not the folders in which it makes a folder, or a file for every some MiB: by POSIX a disk may have the
+// names sees to it that the names of an embedded server's files are as safe as what is in them. The server syncs what
+// it writes, and not the folders in which it makes a folder, or a file for every some MiB: by POSIX a disk may have the
 // file after a power failure, and not its name (fsync(2)). ext4 and XFS keep both.
 type names struct {
 	home string // the folder that the server was given

@@ -3,8 +3,9 @@
 //
 // It is as strict as POSIX lets a file system be, and stricter than those that people have: fsync(2) of a file keeps
 // its bytes and its size, and not its name; fsync of a folder keeps the names in it, and not what the files have. As
-// ext4 and XFS do it, fsync of a file keeps all changes of names before it, too: SetJournal. What is lost is all that was not synced, or, as a disk does it, a part of it chosen at random: blocks
-// of a file in any order, its size, names in the order in which they were made.
+// ext4 and XFS do it, fsync of a file keeps all changes of names before it, too: SetJournal. What is lost is all that
+// was not synced, or, as a disk does it, a part of it chosen at random: blocks of a file in any order, its size, names
+// in the order in which they were made.
 package powercut
 
 import (
