@@ -26,6 +26,40 @@ func TestSignUp(t *testing.T) {
 `, `	_ = mail.Links
 }
 `},
+	"docs/jobs.md 1": {`package jobs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/plexor-go/plexor/mq"
+	_ "github.com/plexor-go/plexor/mq/nats"
+)
+
+func work(ctx context.Context, body []byte, send func(context.Context, []byte) error) error {
+	if ctx.Err() != nil {
+		return errors.New("over")
+	}
+`, `	return errors.Join(err, b.Close())
+}
+`},
+	"docs/jobs.md 2": {`package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/plexor-go/plexor/mq"
+)
+
+func open(ctx context.Context, b *mq.Broker) (*mq.Queue, error) {
+`, `	if errors.As(err, &lack) {
+		return nil, lack
+	}
+	return q, err
+}
+`},
 }
 
 // TestGoBlocks: what pages have as Go compiles, and go vet finds nothing in it.
