@@ -123,13 +123,18 @@ func (h *TCP) AppendHeader(b []byte, src, dst netip.Addr, n int, payload Sum) ([
 	be.PutUint16(p[2:], h.DstPort)
 	be.PutUint32(p[4:], h.Seq)
 	be.PutUint32(p[8:], h.Ack)
-	be.PutUint16(p[12:], uint16(hlen/4)<<12|uint16(h.Flags))
+	flags := uint16(hlen/4)<<12 | uint16(h.Flags)
+	be.PutUint16(p[12:], flags)
 	be.PutUint16(p[14:], h.Window)
-	be.PutUint16(p[16:], 0)
 	be.PutUint16(p[18:], h.Urgent)
 	copy(p[TCPMinLen:], h.Options)
-	sum := Pseudo(src, dst, ProtoTCP, hlen+n) + payload
-	be.PutUint16(p[16:], sum.Bytes(p).Checksum())
+	sum := Pseudo(src, dst, ProtoTCP, hlen+n) + payload // of the fields, see IPv4.AppendHeader
+	sum = sum.Uint16(h.SrcPort).Uint16(h.DstPort).Uint32(h.Seq).Uint32(h.Ack).Uint16(flags).Uint16(h.Window)
+	sum = sum.Uint16(h.Urgent)
+	if len(h.Options) > 0 {
+		sum = sum.Bytes(h.Options)
+	}
+	be.PutUint16(p[16:], sum.Checksum())
 	return b, nil
 }
 
