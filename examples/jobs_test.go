@@ -1,27 +1,102 @@
 package examples
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor/internal/brokers"
+	"github.com/plexor-go/plexor/internal/natsnode"
 )
 
-// TestJobs: the same program on each broker that needs no other program.
+// doJobs runs the program on a broker, twice: the second time with what the first one left.
+func doJobs(t *testing.T, backend, url string) {
+	t.Helper()
+	for range 2 {
+		out, err := exec.Command(build(t, "jobs"), url).CombinedOutput()
+		want := backend + ": 10 jobs done, 1 dead: no such address\n"
+		if err != nil || !strings.HasSuffix(string(out), want) {
+			t.Errorf("%s: %v\n%s, want %s", url, err, out, want)
+		}
+	}
+}
+
+// TestJobs: the same program on each broker, by the URL alone.
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ backend, url string }{
 		{"mem", "mem://"}, {"mem", "mem://shared"}, {"nats+embedded", "nats+embedded://" + t.TempDir()},
 	} {
-		for range 2 { // the second time with what the first one left
-			out, err := exec.Command(build(t, "jobs"), row.url).CombinedOutput()
-			want := row.backend + ": 10 jobs done, 1 dead: no such address\n"
-			if err != nil || !strings.HasSuffix(string(out), want) {
-				t.Errorf("%s: %v\n%s, want %s", row.url, err, out, want)
-			}
-		}
+		doJobs(t, row.backend, row.url)
 	}
+	for _, row := range []struct {
+		kind            brokers.Kind
+		backend, scheme string
+	}{{brokers.Redis, "redis", "redis://"}, {brokers.Rabbit, "rabbit", "amqp://"}} {
+		t.Run(row.backend, func(t *testing.T) {
+			t.Parallel()
+			b, err := brokers.Start(t.Context(), row.kind, t.TempDir())
+			if errors.Is(err, brokers.ErrAbsent) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(b.Close)
+			doJobs(t, row.backend, row.scheme+b.Addr)
+		})
+	}
+	t.Run("a cluster", func(t *testing.T) {
+		t.Parallel()
+		doJobs(t, "nats", startCluster(t))
+	})
 	if out, err := exec.Command(build(t, "jobs"), "kafka://x").CombinedOutput(); err == nil ||
 		!strings.Contains(string(out), `unknown scheme "kafka"`) {
 		t.Errorf("an unknown scheme: %v\n%s", err, out)
 	}
+}
+
+// startCluster starts three nodes in this process.
+func startCluster(t *testing.T) (url string) {
+	t.Helper()
+	clients, routes := freePorts(t, 3), freePorts(t, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var nodes []*natsnode.Node
+	for i := range 3 {
+		n, err := natsnode.Start(ctx, natsnode.Options{Name: fmt.Sprint("n", i), JetStream: true, Dir: t.TempDir(),
+			SyncAlways: true, Client: clients[i], Cluster: routes[i], Routes: routes,
+			Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.Close)
+		nodes = append(nodes, n)
+	}
+	for _, n := range nodes {
+		if err := n.Await(ctx, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return "nats://" + strings.Join(clients, ",") + "/?replicas=3&sync=always"
+}
+
+// freePorts are addresses that nobody listened to just now: a node has to know the others' before they are there.
+func freePorts(t *testing.T, n int) (addrs []string) {
+	t.Helper()
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close() // when all are found, so that they differ
+		addrs = append(addrs, ln.Addr().String())
+	}
+	return addrs
 }
