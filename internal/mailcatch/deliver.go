@@ -148,7 +148,7 @@ func (s *Store) claimLocked(mails int, bytes int64) error {
 			s.withdraw(e)
 			continue
 		}
-		_ = s.root.Remove(e.path()) // one that somebody else has deleted takes no room either
+		_ = s.deleteFile(e) // one that somebody else has deleted takes no room either
 	}
 	return nil
 }

@@ -128,11 +128,7 @@ func (s *Store) deleteOne(id string) (was bool, err error) {
 		s.index.remove(e)
 		return true, nil
 	}
-	err = s.root.Remove(e.path())
-	if errors.Is(err, fs.ErrNotExist) { // another program has moved it, or deleted it
-		err = s.deleteMoved(e)
-	}
-	if err != nil {
+	if err := s.deleteFile(e); err != nil {
 		return false, err
 	}
 	s.forget(e)
@@ -170,6 +166,15 @@ func (s *Store) DeleteFound(ctx context.Context, q Query) (n int, err error) {
 		more = l.More
 	}
 	return n, nil
+}
+
+// deleteFile deletes a mail's file, wherever it is. The lock is held.
+func (s *Store) deleteFile(e *entry) error {
+	err := s.root.Remove(e.path())
+	if errors.Is(err, fs.ErrNotExist) { // another program has moved it, or deleted it
+		err = s.deleteMoved(e)
+	}
+	return err
 }
 
 // deleteMoved deletes a file that is not where it was known to be. The lock is held.

@@ -125,8 +125,10 @@ func (s *Store) compare(files map[string]found, last uint64) (fresh map[string]f
 		f, ok := files[e.ID]
 		switch {
 		case ok && (f.dir != e.dir || f.info != e.info):
-			s.moved(e, f)
-			changed = true
+			if !s.there(e) { // else we have moved it since the lists were read
+				s.moved(e, f)
+				changed = true
+			}
 		case !ok && e.Number <= last && !e.behind && !s.there(e):
 			s.index.remove(e)
 			changed = true

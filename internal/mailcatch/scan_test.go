@@ -46,6 +46,41 @@ func TestOthers(t *testing.T) {
 	until(t, func() bool { return list(t, s, "") == "two" })
 }
 
+// TestMarkedWhileLooking: a mail that was marked as read while the folders were listed is where it has been moved, and a
+// drop or a deletion takes its file with it.
+func TestMarkedWhileLooking(t *testing.T) {
+	t.Parallel()
+	for name, drop := range map[string]func(s *Store, id string) error{
+		"deleted": func(s *Store, id string) error { _, err := s.Delete(id); return err },
+		"dropped": func(s *Store, _ string) error {
+			_, err := s.Deliver(t.Context(), someone("a@b"), strings.NewReader(text("next", "")))
+			return err
+		},
+	} {
+		dir := t.TempDir()
+		s := openStore(t, dir, Options{Rescan: -1, Limits: Limits{Messages: 1}, DropOldest: true})
+		m, err := s.Deliver(t.Context(), someone("a@b"), strings.NewReader(text("first", "")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		e := s.index.byID[m.ID]
+		listed := map[string]found{m.ID: {base: e.base, dir: e.dir, info: e.info}}
+		s.mu.Unlock()
+		if err := s.MarkRead(true, m.ID); err != nil {
+			t.Fatal(err)
+		}
+		s.compare(listed, m.Number)
+		if err := drop(s, m.ID); err != nil {
+			t.Fatal(err)
+		}
+		left, err := os.ReadDir(filepath.Join(dir, curDir))
+		if err != nil || len(left) != 0 {
+			t.Errorf("%s: left are %v, %v", name, left, err)
+		}
+	}
+}
+
 // TestLooker: folders that have not changed for a while are not read.
 func TestLooker(t *testing.T) {
 	t.Parallel()

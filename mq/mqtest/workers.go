@@ -98,7 +98,7 @@ func testSourceCloses(t *testing.T, r *rig) {
 func testSilent(t *testing.T, r *rig) {
 	q := r.queue(mq.QueueOptions{})
 	r.publish(q, texts("silent", "alive")...)
-	const visibility = 1500 * time.Millisecond
+	const visibility = 4 * time.Second
 	_, src := r.source(r.b, mq.SubscribeOptions{Visibility: visibility})
 	begin := time.Now()
 	ds := r.next(src, 2)

@@ -39,6 +39,7 @@ var (
 	errBroke     = errors.New("the connection broke before the server's answer")
 	errNoLeader  = errors.New("no server answers for the stream")
 	errNotOnline = errors.New("there is no connection to the server")
+	errNoAnswer  = fmt.Errorf("the server has not answered for %v", mostSilent)
 )
 
 func newAcks() *acks { return &acks{waiting: make(map[string]chan answer)} }
@@ -153,16 +154,22 @@ func (f flight) settle(v answer) {
 	}
 }
 
-// wait waits for the answer.
-func (f flight) wait(ctx context.Context) answer {
+// wait waits for the answer. It may never come although the connection goes on: when the node that was to store the
+// message, which need not be the one of the connection, has died with it. over ends when that long has passed.
+func (f flight) wait(ctx context.Context, over <-chan struct{}) answer {
 	select {
 	case v := <-f.c:
 		return v
+	case <-over:
+		f.settle(answer{err: errNoAnswer, stored: mq.PerhapsStored})
 	case <-ctx.Done():
 		f.settle(answer{err: context.Cause(ctx), stored: mq.PerhapsStored})
-		return <-f.c
 	}
+	return <-f.c
 }
+
+// mostSilent is how long an answer may take.
+const mostSilent = 10 * time.Second
 
 // Pauses while there is no server, or no leader of a stream: a cluster has a new one within some seconds.
 const (
@@ -187,12 +194,14 @@ func (q *queue) store(ctx context.Context, ms []*natsgo.Msg) []answer {
 			fs[k] = q.b.acks.send(ms[i])
 		}
 		var absent []int
+		over, cancel := context.WithTimeout(context.Background(), mostSilent)
 		for k, f := range fs {
-			as[todo[k]] = f.wait(ctx)
+			as[todo[k]] = f.wait(ctx, over.Done())
 			if err := as[todo[k]].err; errors.Is(err, errNotOnline) || errors.Is(err, errNoLeader) {
 				absent = append(absent, todo[k])
 			}
 		}
+		cancel()
 		if len(absent) == 0 || !q.absent(patience, as[absent[0]].err, pause) {
 			return q.keep(q.explain(as))
 		}
