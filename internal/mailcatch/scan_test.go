@@ -46,8 +46,8 @@ func TestOthers(t *testing.T) {
 	until(t, func() bool { return list(t, s, "") == "two" })
 }
 
-// TestMarkedWhileLooking: a mail that was marked as read while the folders were listed is where it has been moved, and a
-// drop or a deletion takes its file with it.
+// TestMarkedWhileLooking: a mail that was marked as read while the folders were listed is where it has been moved, and
+// a drop or a deletion takes its file with it.
 func TestMarkedWhileLooking(t *testing.T) {
 	t.Parallel()
 	for name, drop := range map[string]func(s *Store, id string) error{
