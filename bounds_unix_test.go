@@ -119,10 +119,13 @@ func TestBlockingApart(t *testing.T) {
 			close(release)
 		})
 	}
-	// Those that opened the pipe read its end.
+	// Those that have opened the pipe, or do so now, read its end; those whose turn comes later find none.
 	w, err := os.OpenFile(pipe, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := os.Remove(pipe); err != nil {
+		t.Error(err)
 	}
 	w.Close()
 }

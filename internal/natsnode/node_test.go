@@ -262,7 +262,9 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	three := jetstream.StreamConfig{Name: "s", Subjects: []string{"s"}, Replicas: 3}
-	for err = errors.New("none"); err != nil && ctx.Err() == nil; { // who leads may not have heard of all yet
+	pause := time.NewTicker(100 * time.Millisecond)
+	defer pause.Stop()
+	for err = errors.New("none"); err != nil && ctx.Err() == nil; <-pause.C { // who leads may not have heard of all yet
 		_, err = js.CreateStream(ctx, three)
 	}
 	if err != nil {
@@ -272,8 +274,11 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	nodes[1].Close()
-	for err = errors.New("none"); err != nil && ctx.Err() == nil; {
-		_, err = js.Publish(ctx, "s", []byte("y"), jetstream.WithRetryAttempts(0)) // who leads it may have to be found
+	for err = errors.New("none"); err != nil && ctx.Err() == nil; <-pause.C {
+		// Who leads the stream may have to be found, and an answer that the dead one owes never comes.
+		once, cancel := context.WithTimeout(ctx, 2*time.Second)
+		_, err = js.Publish(once, "s", []byte("y"), jetstream.WithRetryAttempts(0))
+		cancel()
 	}
 	if err != nil {
 		t.Error(err)

@@ -228,15 +228,17 @@ func (b *backend) greet(ctx context.Context) (err error) {
 // came to a cluster that has no leader at the moment, and is made again: such requests can be.
 const answerTime = 2 * time.Second
 
-// insist calls f again while nobody answers, until ctx ends or the time for it is over.
+// insist calls f again while nobody answers, or too few nodes are known, until ctx ends or the time for it is over.
 func (b *backend) insist(ctx context.Context, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, insistTime)
 	defer cancel()
+	gathered := time.Now().Add(gathering)
 	for pause := firstAbsent; ; pause = min(2*pause, lastAbsent) {
 		once, stop := context.WithTimeout(ctx, answerTime)
 		err := f(once)
 		stop()
-		if err == nil || ctx.Err() != nil || !noAnswer(err) {
+		again := noAnswer(err) || tooFew(err) && time.Now().Before(gathered)
+		if err == nil || ctx.Err() != nil || !again {
 			return err
 		}
 		t := time.NewTimer(pause)
@@ -251,6 +253,16 @@ func (b *backend) insist(ctx context.Context, f func(ctx context.Context) error)
 
 // insistTime is how long a call insists whose context has no end: a cluster elects a leader in some seconds.
 const insistTime = 30 * time.Second
+
+// gathering is how long a cluster that has just begun, or of which a node has just come back, may have fewer nodes than
+// it has.
+const gathering = 5 * time.Second
+
+// tooFew reports that the cluster knows of fewer nodes than are asked for.
+func tooFew(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeNoPeers
+}
 
 // noAnswer reports an error that says that nobody was there to answer.
 func noAnswer(err error) bool {
