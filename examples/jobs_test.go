@@ -15,10 +15,10 @@ import (
 	"github.com/plexor-go/plexor/internal/natsnode"
 )
 
-// doJobs runs the program on a broker, twice: the second time with what the first one left.
-func doJobs(t *testing.T, backend, url string) {
+// doJobs runs the program on a broker so many times: the second time with what the first one left.
+func doJobs(t *testing.T, backend, url string, times int) {
 	t.Helper()
-	for range 2 {
+	for range times {
 		out, err := exec.Command(build(t, "jobs"), url).CombinedOutput()
 		want := backend + ": 10 jobs done, 1 dead: no such address\n"
 		if err != nil || !strings.HasSuffix(string(out), want) {
@@ -33,7 +33,7 @@ func TestJobs(t *testing.T) {
 	for _, row := range []struct{ backend, url string }{
 		{"mem", "mem://"}, {"mem", "mem://shared"}, {"nats+embedded", "nats+embedded://" + t.TempDir()},
 	} {
-		doJobs(t, row.backend, row.url)
+		doJobs(t, row.backend, row.url, 2)
 	}
 	for _, row := range []struct {
 		kind            brokers.Kind
@@ -49,12 +49,12 @@ func TestJobs(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(b.Close)
-			doJobs(t, row.backend, row.scheme+b.Addr)
+			doJobs(t, row.backend, row.scheme+b.Addr, 1)
 		})
 	}
 	t.Run("a cluster", func(t *testing.T) {
 		t.Parallel()
-		doJobs(t, "nats", startCluster(t))
+		doJobs(t, "nats", startCluster(t), 1)
 	})
 	if out, err := exec.Command(build(t, "jobs"), "kafka://x").CombinedOutput(); err == nil ||
 		!strings.Contains(string(out), `unknown scheme "kafka"`) {
