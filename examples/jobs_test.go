@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os/exec"
 	"strings"
 	"testing"
@@ -65,7 +64,11 @@ func TestJobs(t *testing.T) {
 // startCluster starts three nodes in this process.
 func startCluster(t *testing.T) (url string) {
 	t.Helper()
-	clients, routes := freePorts(t, 3), freePorts(t, 3)
+	addrs, err := brokers.FreeAddrs(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients, routes := addrs[:3], addrs[3:]
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var nodes []*natsnode.Node
@@ -85,18 +88,4 @@ func startCluster(t *testing.T) (url string) {
 		}
 	}
 	return "nats://" + strings.Join(clients, ",") + "/?replicas=3&sync=always"
-}
-
-// freePorts are addresses that nobody listened to just now: a node has to know the others' before they are there.
-func freePorts(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close() // when all are found, so that they differ
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/brokers"
 )
 
 // mq runs plexor mq with a text as its input.
@@ -68,23 +69,14 @@ func TestMQ(t *testing.T) {
 	}
 }
 
-// freePorts are addresses that nobody listened to just now. The nodes of a cluster have to know them beforehand.
-func freePorts(t *testing.T, n int) (addrs []string) {
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs
-}
-
 // TestMQCluster: three commands are a cluster, which goes on when one of them is killed.
 func TestMQCluster(t *testing.T) {
 	t.Parallel()
-	clients, routes := freePorts(t, 3), freePorts(t, 3)
+	addrs, err := brokers.FreeAddrs(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients, routes := addrs[:3], addrs[3:]
 	nodes := make([]*exec.Cmd, 3)
 	complete := make(chan string, 3)
 	for i := range nodes {

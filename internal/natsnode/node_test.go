@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/internal/leak"
 )
 
@@ -207,20 +208,6 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// addresses are free a moment ago: nodes with JetStream must know each other's before they start.
-func addresses(t *testing.T, n int) (all []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", free)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		all = append(all, l.Addr().String())
-	}
-	return all
-}
-
 // TestFound: of three nodes the last were told of the first alone, and all find each other.
 func TestFound(t *testing.T) {
 	t.Parallel()
@@ -247,7 +234,10 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	ctx := within(t)
 	var nodes []*Node
-	routes := addresses(t, 3)
+	routes, err := brokers.FreeAddrs(3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, a := range routes {
 		nodes = append(nodes, start(t, Options{Name: fmt.Sprint("n", i), JetStream: true, Dir: t.TempDir(), Cluster: a,
 			Routes: routes, Token: "secret"}))

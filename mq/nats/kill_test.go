@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
 )
@@ -112,17 +113,18 @@ func TestKillEmbedded(t *testing.T) {
 // cluster starts three servers, each a process.
 func cluster(t *testing.T, a *account) (url string, nodes []*child, begin func(n int) *child) {
 	t.Helper()
-	var clients, routes [3]string
-	for i := range 3 {
-		clients[i], routes[i] = port(t), port(t)
+	addrs, err := brokers.FreeAddrs(6)
+	if err != nil {
+		t.Fatal(err)
 	}
+	clients, routes := addrs[:3], addrs[3:]
 	var dirs [3]string
 	for i := range dirs {
 		dirs[i] = t.TempDir()
 	}
 	begin = func(n int) *child {
 		return a.start(t, role{Node: &natsnode.Options{Name: fmt.Sprint("n", n), JetStream: true, Dir: dirs[n],
-			SyncAlways: true, Client: clients[n], Cluster: routes[n], Routes: routes[:]}})
+			SyncAlways: true, Client: clients[n], Cluster: routes[n], Routes: routes}})
 	}
 	for n := range 3 {
 		nodes = append(nodes, begin(n))

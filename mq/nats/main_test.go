@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -213,17 +212,6 @@ func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
 	<-c.ended
 	_ = c.cmd.Wait() // it says that it was killed
-}
-
-// port is an address that was free just now.
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func open(t *testing.T, url string) *mq.Broker {

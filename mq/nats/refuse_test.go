@@ -55,7 +55,7 @@ func TestURLsRefused(t *testing.T) {
 	} {
 		refused(t, url, want)
 	}
-	refused(t, "nats://u:secret@"+port(t), "is nats-server -js started there?")
+	refused(t, "nats://u:secret@127.0.0.1:1", "is nats-server -js started there?")
 }
 
 // TestServersRefused: a server that is not what is needed.
