@@ -4,12 +4,25 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"time"
 )
 
-// A serverLog is what the server logs to. What it tells of its start and its clients' comings is left out.
+const (
+	lateTime = time.Second // what goes wrong on the way to another node is told so much later
+	mostLate = 16          // lines which wait to be told; more are lost
+)
+
+// A serverLog is what the server logs to. What it tells of its start and its clients' comings is left out. Errors of
+// routes wait: nodes that end together see each other's end first, and have nothing to tell of it.
 type serverLog struct {
 	log   *slog.Logger
 	fatal chan error // the first
+
+	mu    sync.Mutex
+	late  []string
+	timer *time.Timer // runs where late has any
+	ended bool
 }
 
 // Warnf leaves out the advice to keep passwords in files as hashes: these come from the program.
@@ -20,7 +33,42 @@ func (l *serverLog) Warnf(format string, v ...any) {
 }
 
 func (l *serverLog) Errorf(format string, v ...any) {
-	l.log.Error("nats", "text", fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	if strings.Contains(text, " rid:") || strings.Contains(text, "to route") {
+		l.errorLater(text)
+		return
+	}
+	l.log.Error("nats", "text", text)
+}
+
+func (l *serverLog) errorLater(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || len(l.late) == mostLate {
+		return
+	}
+	if l.late = append(l.late, text); len(l.late) == 1 {
+		l.timer = time.AfterFunc(lateTime, l.tellLate)
+	}
+}
+
+func (l *serverLog) tellLate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, text := range l.late {
+		l.log.Error("nats", "text", text)
+	}
+	l.late = nil
+}
+
+// end drops what still waits.
+func (l *serverLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended, l.late = true, nil
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 }
 
 // Fatalf is where nats-server's own program would exit. A server that has started calls it no more.

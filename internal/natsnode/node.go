@@ -88,6 +88,7 @@ type Node struct {
 	opts     Options
 	token    string   // of clients
 	lock     *os.File // held; nil: no folder
+	log      *serverLog
 	logEnds  func()
 	once     sync.Once
 	closed   chan struct{}
@@ -115,9 +116,9 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	var log *slog.Logger
 	log, n.logEnds = sample.New(o.Log, nil)
-	l := &serverLog{log: log.With("nats", n.srv.Name()), fatal: make(chan error, 1)}
-	n.srv.SetLoggerV2(l, false, false, false)
-	if err := n.start(ctx, l.fatal); err != nil {
+	n.log = &serverLog{log: log.With("nats", n.srv.Name()), fatal: make(chan error, 1)}
+	n.srv.SetLoggerV2(n.log, false, false, false)
+	if err := n.start(ctx, n.log.fatal); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("nats: %w", err)
 	}
@@ -332,6 +333,7 @@ func (n *Node) Await(ctx context.Context, peers int) error {
 // Connections that were not closed before try to come back to it until they are.
 func (n *Node) Close() {
 	n.once.Do(func() {
+		n.log.end()
 		n.srv.Shutdown()
 		n.srv.WaitForShutdown()
 		n.unlock()
