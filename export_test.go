@@ -54,6 +54,23 @@ func HeldInput(s *Server) (counted, real int) {
 	return counted, real
 }
 
+// Warm is how many connections of a server's may hold buffers of their tls.Conn's.
+func Warm(s *Server) (n int) {
+	for _, w := range s.workers {
+		_ = w.loop.Do(func() { n += len(w.warmed.list) }) // a loop that has ended has none
+	}
+	return n
+}
+
+// CoolDown has a server's loops look at them as if nothing had come for long.
+func CoolDown(s *Server) {
+	for _, w := range s.workers {
+		for range 2 { // in the first they have stirred
+			_ = w.loop.Do(w.coolDown) // likewise
+		}
+	}
+}
+
 // Turn has each loop of the server make a turn.
 func Turn(s *Server) error {
 	for l := range s.workers {

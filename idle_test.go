@@ -42,15 +42,15 @@ func TestIdleCost(t *testing.T) {
 		heap       int // the most for one, in bytes
 	}{
 		{"Messages", "tcp", messages, 0, 0, 600},
-		{"Messages over TLS", "tls", messages, 0, 0, 9000}, // of heap: crypto/tls's own
+		{"Messages over TLS", "tls", messages, 0, 0, 4200}, // of heap: crypto/tls's own
 		{"Messages with an Outbox", "tcp", boxed, 0, 0, 1000},
-		{"Messages over TLS with an Outbox", "tls", boxed, 0, 0, 9400},
+		{"Messages over TLS with an Outbox", "tls", boxed, 0, 0, 4700},
 		{"Turns", "tcp", turns, 0, 0, 600},
-		{"Turns over TLS", "tls", turns, 0, 0, 9000},
+		{"Turns over TLS", "tls", turns, 0, 0, 4200},
 		{"Sessions", "tcp", sessions, 0, 0, 600 + 32}, // with a state of a pointer, and the next size class
-		{"Sessions over TLS", "tls", sessions, 0, 0, 9000 + 32},
+		{"Sessions over TLS", "tls", sessions, 0, 0, 4200 + 32},
 		{"Copy", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 2600, 1900},
-		{"Copy over TLS", "tls", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 4600, 9000},
+		{"Copy over TLS", "tls", plexor.HandlerFunc(func(c *plexor.Conn) { io.Copy(c, c) }), 1, 4600, 5200},
 		{"Read and Write", "tcp", plexor.HandlerFunc(func(c *plexor.Conn) {
 			p := make([]byte, 64)
 			for {
@@ -91,8 +91,10 @@ func TestIdleCost(t *testing.T) {
 				}
 				peers := clients.costs(t, row.scheme)
 				warm := connect(n / 4) // so that pools and tables have grown
+				plexor.CoolDown(b.Server)
 				before := held()
 				conns := connect(n)
+				plexor.CoolDown(b.Server)
 				after := held()
 				coroutines := after.goroutines - before.goroutines
 				stack, heap := (after.stack-before.stack-spareStack)/n, (after.heap-before.heap)/n-peers

@@ -41,6 +41,8 @@ type secured struct {
 	c        *Conn
 	tc       *tls.Conn
 	state    secureState
+	stirred  bool   // bytes have come since the last look of coolSome
+	warmAt   uint32 // its place in worker.warmed, and 1; 0: none
 	meter    tlsrecord.Meter
 	spill    *buffer // records that found no room; nil: none
 	plain    *buffer // what pull has read, and who reads gets first; nil: nothing
@@ -306,6 +308,7 @@ func (x *secured) writable() {
 
 // finish is stream.finish.
 func (x *secured) finish() {
+	x.c.raw.w.unwarm(x)
 	if x.spill != nil {
 		x.c.raw.w.buffers.put(x.spill)
 		x.spill = nil

@@ -8,7 +8,8 @@ import "io"
 //	Data ──▶ hello: a coroutine makes the handshake ──▶ shaken
 //	Data ──▶ nextTLS ──▶ pull: tls.Conn.Read ──▶ plain ──▶ the decoder      errNothing: wait for more, with nothing held
 //
-// What remains of a connection that waits is what crypto/tls keeps: its keys, and the buffer of its largest record.
+// What remains of a connection that waits is what crypto/tls keeps: its keys, and for a second the buffer of its
+// largest record (see warmList).
 
 // shaken is called when the coroutine of the handshake has ended.
 func (m *messageConn) shaken(err error) {

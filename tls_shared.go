@@ -32,6 +32,7 @@ func (x *secured) share(sh *shared) *sharedTLS {
 
 // give makes under, over sh, what the tls.Conn uses from now on.
 func (x *secured) give(sh *shared, under net.Conn) {
+	x.c.raw.w.unwarm(x)
 	x.under.Conn = under
 	if x.spill != nil {
 		_ = sh.push(x.spill.b[x.spill.from:]) // who writes next gets the error too

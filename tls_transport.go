@@ -19,6 +19,7 @@ type streamTransport secured
 
 func (r *streamTransport) Read(p []byte) (n int, err error) {
 	s := &r.c.raw
+	s.w.warm((*secured)(r))
 	switch {
 	case r.state == shaking:
 		n, err = r.readShaking(p)

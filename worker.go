@@ -33,6 +33,7 @@ type worker struct {
 	tick     uint32  // counts the time by which connections are idle: see beat
 	beat     beat
 	silence  silence
+	warmed   warmList
 	input    partialInput
 	draining bool
 	mail     mail

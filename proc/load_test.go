@@ -297,7 +297,7 @@ func TestUpgrade(t *testing.T) {
 		if err := syscall.Kill(young, syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		m.says(fmt.Sprintf(`master ended.* pid=%d`, young))
+		m.says(fmt.Sprintf(`master ended.* pid=%d\b`, young))
 	})
 }
 

@@ -238,7 +238,7 @@ func TestTicketsUpgrade(t *testing.T) {
 	if err := syscall.Kill(young, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.says(fmt.Sprintf(`master ended.* pid=%d`, young))
+	m.says(fmt.Sprintf(`master ended.* pid=%d\b`, young))
 }
 
 func pidIn(t *testing.T, file string) (pid int) {

@@ -4,6 +4,7 @@
 //
 //	cd bench && go run ./http                          all of it, some minutes
 //	go run ./http -rounds 21 -conns 100 -depth 1,16    the requests alone: add -idle 0
+//	go run ./http -tls                                 what waits over TLS, alone; all but nginx
 //
 // A server is a process of its own, on the first core, and so is the load (package load), on the second. Servers are
 // loaded in turn, round after round, so that what else the machine does falls on all of them alike. A request's cost is

@@ -17,6 +17,7 @@ import (
 // settings are the choices of a comparison.
 type settings struct {
 	rounds, conns, idle int
+	tls                 bool
 	depths              []int
 	duration            time.Duration
 	servers             []string
@@ -34,6 +35,7 @@ func main() {
 	flag.IntVar(&s.idle, "idle", 10_000, "idle connections, and slow heads; 0: they are not measured")
 	names := flag.String("servers", strings.Join(serverNames, ","), "servers; the others are compared with the first")
 	flag.StringVar(&s.driver, "driver", "auto", "what Plexor's loops wait on")
+	flag.BoolVar(&s.tls, "tls", false, "measure idle connections over TLS, and nothing else")
 	flag.Parse()
 	s.servers = strings.Split(*names, ",")
 	for _, text := range strings.Split(*depths, ",") {
@@ -47,7 +49,7 @@ func main() {
 	var err error
 	switch {
 	case *serve != "":
-		err = beServer(*serve, s.driver)
+		err = beServer(*serve, s.driver, s.tls)
 	case *load != "":
 		err = beLoad(*load, s.conns, s.depths[0], s.duration)
 	case flag.NArg() > 0 || s.rounds < 0 || s.duration <= 0 || s.conns < 1 || s.idle < 0:
@@ -65,6 +67,9 @@ func main() {
 func compare(s settings) error {
 	if _, err := exec.LookPath("nginx"); err != nil {
 		s.servers = slices.DeleteFunc(s.servers, func(name string) bool { return name == "nginx" })
+	}
+	if s.tls {
+		return idleTLS(s)
 	}
 	fmt.Printf("%d cores, %s, %d rounds of %v, driver %s\n", runtime.NumCPU(), runtime.Version(), s.rounds, s.duration,
 		s.driver)
@@ -101,7 +106,7 @@ func requests(s settings, depth int) error {
 		}
 	}()
 	for _, name := range s.servers {
-		p, err := startServer(name, s.driver)
+		p, err := startServer(name, s.driver, false)
 		if err != nil {
 			return err
 		}

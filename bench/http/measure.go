@@ -72,11 +72,11 @@ func startSelf(core int, args ...string) (*process, error) {
 	return start(core, self, args...)
 }
 
-func startServer(name, driver string) (*process, error) {
+func startServer(name, driver string, tls bool) (*process, error) {
 	if name == "nginx" {
 		return startNginx()
 	}
-	p, err := startSelf(serverCore, "-serve", name, "-driver", driver)
+	p, err := startSelf(serverCore, "-serve", name, "-driver", driver, fmt.Sprintf("-tls=%t", tls))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -44,7 +45,7 @@ http {
 
 // beServer is the process of a server: it prints its address, then its CPU time in nanoseconds for each line that it
 // reads, until its input ends.
-func beServer(name, driver string) error {
+func beServer(name, driver string, secure bool) error {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(w, greeting)
@@ -58,7 +59,11 @@ func beServer(name, driver string) error {
 		}
 		var err error
 		srv := &plexor.Server{Driver: driver, Loops: 1}
-		if addr, err = srv.Open("tcp://127.0.0.1:0", web.Handler(marked, web.Options{HeadTime: maxWait})); err != nil {
+		scheme := "tcp"
+		if secure {
+			scheme = "tls"
+		}
+		if addr, err = srv.Open(scheme+"://127.0.0.1:0", web.Handler(marked, web.Options{HeadTime: maxWait})); err != nil {
 			return err
 		}
 	case "net/http", "fasthttp":
@@ -67,6 +72,13 @@ func beServer(name, driver string) error {
 			return err
 		}
 		addr = ln.Addr()
+		if secure {
+			cert, _, err := plexor.NewSelfSigned("127.0.0.1")
+			if err != nil {
+				return err
+			}
+			ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}})
+		}
 		if name == "net/http" {
 			go http.Serve(ln, h)
 		} else {

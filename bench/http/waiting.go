@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,10 +47,26 @@ func waiting(s settings, name string) error {
 	return nil
 }
 
+// idleTLS prints what idle connections over TLS cost, of those that it can have speak TLS.
+func idleTLS(s settings) error {
+	fmt.Printf("%-10s %16s\n", "server", "KiB, idle TLS")
+	for _, name := range s.servers {
+		if name == "nginx" {
+			continue
+		}
+		kib, _, err := held(s, name, false)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		fmt.Printf("%-10s %16.2f\n", name, kib)
+	}
+	return nil
+}
+
 // held holds connections of one kind to a server of its own: it returns what each costs in KiB, and with slow heads the
 // latencies of a healthy client without them and beside them.
 func held(s settings, name string, slow bool) (kib float64, latencies [2]string, err error) {
-	p, err := startServer(name, s.driver)
+	p, err := startServer(name, s.driver, s.tls)
 	if err != nil {
 		return 0, latencies, err
 	}
@@ -62,7 +79,7 @@ func held(s settings, name string, slow bool) (kib float64, latencies [2]string,
 	}()
 	hold := func(n int) error {
 		for range n {
-			nc, err := one(p.address, slow)
+			nc, err := one(p.address, s.tls, slow)
 			if err != nil {
 				return err
 			}
@@ -99,10 +116,13 @@ func held(s settings, name string, slow bool) (kib float64, latencies [2]string,
 }
 
 // one makes a connection that has asked once, or that has begun to.
-func one(address string, slow bool) (net.Conn, error) {
+func one(address string, secure, slow bool) (net.Conn, error) {
 	nc, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
+	}
+	if secure {
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true}) // the server is this program too
 	}
 	if slow {
 		_, err = io.WriteString(nc, slowHead)

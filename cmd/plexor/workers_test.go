@@ -241,7 +241,7 @@ func TestWorkersBench(t *testing.T) {
 			if err := syscall.Kill(n, syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			s.says(fmt.Sprintf(`master ended.* pid=%d`, n))
+			s.says(fmt.Sprintf(`master ended.* pid=%d\b`, n))
 			if code := s.exit(); code != 0 {
 				t.Errorf("exit %d of the old master, want 0", code)
 			}
