@@ -19,45 +19,7 @@ func TestStarvedThreadIsNoStall(t *testing.T) {
 		const limit = 200 * time.Millisecond
 		reports := make(chan loop.Stall, 10)
 		r := run(t, loop.Options{Driver: driver, Stall: limit, OnStall: func(s loop.Stall) { reports <- s }})
-		var all, one unix.CPUSet
-		if err := unix.SchedGetaffinity(0, &all); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 1024 {
-			if all.IsSet(i) {
-				one.Set(i)
-				break
-			}
-		}
-		start := make(chan struct{})
-		var got time.Duration // of the processor, for the loop's thread
-		var spinner sync.WaitGroup
-		spinner.Go(func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-			if err := unix.SchedSetaffinity(0, &one); err != nil {
-				t.Error(err)
-			}
-			<-start
-			for begun := time.Now(); time.Since(begun) < time.Second; {
-			}
-		})
-		r.do(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			idle, normal := unix.SchedAttr{Size: unix.SizeofSchedAttr,
-				Policy: unix.SCHED_IDLE}, unix.SchedAttr{Size: unix.SizeofSchedAttr}
-			if unix.SchedSetaffinity(0, &one) != nil || unix.SchedSetAttr(0, &idle, 0) != nil {
-				t.Skip("a thread can't be starved here")
-			}
-			defer unix.SchedSetaffinity(0, &all)
-			defer unix.SchedSetAttr(0, &normal, 0)
-			close(start)
-			before := threadTime(t)
-			for begun := time.Now(); time.Since(begun) < 900*time.Millisecond; {
-			}
-			got = threadTime(t) - before
-		})
-		spinner.Wait()
+		got := starve(t, 900*time.Millisecond, r.do)
 		if got > limit/2 {
 			t.Skipf("the thread was not starved: it ran for %v, as the other one did not get the processor either", got)
 		}
@@ -69,6 +31,92 @@ func TestStarvedThreadIsNoStall(t *testing.T) {
 			t.Errorf("reported after %v, though it ran for %v alone:\n%s", s.For, got, s.Stack)
 		}
 	})
+}
+
+// Nor does Close give it up.
+func TestStarvedThreadIsNotHeld(t *testing.T) {
+	before := runtime.GOMAXPROCS(4)
+	defer runtime.GOMAXPROCS(before)
+	each(t, func(t *testing.T, driver string) {
+		oneOfReady(t, driver)
+		if driver == "virtual" {
+			t.Skip("by the system's own drivers")
+		}
+		l, err := loop.New(loop.Options{Driver: driver})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := make(chan error, 1)
+		go func() { ran <- l.Run() }()
+		closed := make(chan error, 1)
+		got := starve(t, 1500*time.Millisecond, func(f func()) { // Close has patience for a second
+			if err := l.Post(func() {
+				go func() { closed <- l.Close() }()
+				f()
+			}); err != nil {
+				t.Error(err)
+			}
+			if err := <-closed; err != nil && !t.Skipped() {
+				t.Errorf("Close: %v", err)
+			}
+		})
+		if err := <-ran; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if got > 500*time.Millisecond {
+			t.Skipf("the thread was not starved: it ran for %v", got)
+		}
+	})
+}
+
+// starve has a loop do something for so long, while its thread gets next to nothing of the processor, and returns how
+// much it got. do is what runs it there.
+func starve(t *testing.T, d time.Duration, do func(func())) (got time.Duration) {
+	t.Helper()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1024 {
+		if all.IsSet(i) {
+			one.Set(i)
+			break
+		}
+	}
+	idle := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
+	start := make(chan struct{})
+	var spinner sync.WaitGroup
+	spinner.Go(func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			t.Error(err)
+		}
+		<-start
+		for begun := time.Now(); time.Since(begun) < d+d/10; {
+		}
+	})
+	able := true
+	do(func() {
+		defer close(start)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if able = unix.SchedSetaffinity(0, &one) == nil && unix.SchedSetAttr(0, &idle, 0) == nil; !able {
+			return
+		}
+		normal := unix.SchedAttr{Size: unix.SizeofSchedAttr}
+		defer unix.SchedSetaffinity(0, &all)
+		defer unix.SchedSetAttr(0, &normal, 0)
+		start <- struct{}{}
+		before := threadTime(t)
+		for begun := time.Now(); time.Since(begun) < d; {
+		}
+		got = threadTime(t) - before
+	})
+	spinner.Wait()
+	if !able {
+		t.Skip("a thread can't be starved here")
+	}
+	return got
 }
 
 // threadTime is how long the calling thread has run.
