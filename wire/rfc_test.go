@@ -68,6 +68,26 @@ func TestChecksumLengths(t *testing.T) {
 	}
 }
 
+// TestSumBlocks holds the two ways in which whole blocks are summed against each other.
+func TestSumBlocks(t *testing.T) {
+	if !hasAVX2 {
+		t.Skip("this processor has one way alone")
+	}
+	b := make([]byte, 9000+1)
+	for fill := range 3 {
+		for i := range b {
+			b[i] = [...]byte{0xff, byte(i * 7), byte(i * i)}[fill]
+		}
+		for from := range 2 {
+			for n := 1; from+n*block <= len(b); n++ {
+				if fast, slow := fold(sumAVX2(&b[from], n)), fold(sumBlocks(b[from:from+n*block])); fast != slow {
+					t.Fatalf("fill %d, %d blocks from %d on: %04x, want %04x", fill, n, from, fast, slow)
+				}
+			}
+		}
+	}
+}
+
 // TestIPv4RFC791 is the first example of RFC 791, appendix A: a minimal internet datagram.
 func TestIPv4RFC791(t *testing.T) {
 	h := IPv4{ID: 111, TTL: 123, Protocol: 1, Src: ip4A, Dst: ip4B, Payload: []byte{7}}
