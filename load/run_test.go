@@ -241,7 +241,7 @@ func TestBehind(t *testing.T) {
 				return
 			}
 			select {
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(50 * time.Millisecond):
 			case <-s.stop:
 			}
 			if _, err := c.Write(buf); err != nil {
@@ -250,7 +250,7 @@ func TestBehind(t *testing.T) {
 		}
 	})
 	r := mustRun(t, Options{Address: s.address, Rate: 10_000, Duration: 200 * time.Millisecond,
-		Timeout: 200 * time.Millisecond})
+		Timeout: 3 * time.Second}) // of which a busy machine may take one
 	if r.Err() != nil || r.Unsent < 1000 || r.Messages == 0 || r.Messages+r.Unsent < 1990 || r.Messages+r.Unsent > 2010 {
 		t.Errorf("%d messages, %d not sent, want 2000 together; error %v", r.Messages, r.Unsent, r.Err())
 	}
