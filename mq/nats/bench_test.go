@@ -7,24 +7,19 @@ import (
 	"sync/atomic"
 	"testing"
 
+	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
-// BenchmarkPublish is durable publishing of 100 bytes, by one and by 64 publishers at once, by mq and by NATS's own
-// client on the same server in the same run.
+// BenchmarkPublish is durable publishing of 100 bytes, embedded, by one and by 64 publishers at once, by mq and by
+// NATS's own client on the same server in the same run.
 func BenchmarkPublish(b *testing.B) {
 	for _, publishers := range []int{1, 64} {
-		n, err := natsnode.Start(b.Context(), natsnode.Options{JetStream: true, Dir: b.TempDir(), SyncAlways: true,
-			Client: "127.0.0.1:0", Log: mqtest.Options().Log, Limits: natsnode.Limits{Store: 16 << 30}})
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer n.Close()
-		br, err := mqtest.Options().Open(b.Context(), "nats://"+n.Addr().String())
+		dir := b.TempDir()
+		br, err := mqtest.Options().Open(b.Context(), "nats+embedded://"+dir)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -33,7 +28,9 @@ func BenchmarkPublish(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		nc, err := n.Connect()
+		homes.Lock()
+		nc, err := natsgo.Connect("nats://embedded:4222", natsgo.SetCustomDialer(homes.of[dir]))
+		homes.Unlock()
 		if err != nil {
 			b.Fatal(err)
 		}

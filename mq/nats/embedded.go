@@ -31,6 +31,7 @@ type home struct {
 	mu     sync.Mutex
 	node   *natsnode.Node // nil: another process runs it
 	door   *door
+	stage  string // what openStage made; "": nothing
 	closed bool
 }
 
@@ -61,7 +62,7 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 	}
 	b := &backend{log: o.Log, replicas: 1, maxStore: set.Limits.Store, can: capabilities("nats+embedded"), end: h.leave}
 	if set.SyncAlways {
-		b.names = newNames(h.dir)
+		b.names, b.stage = newNames(h.dir), &stage{home: h.dir}
 	} else {
 		b.can.Durability = mq.Written
 	}
@@ -169,7 +170,9 @@ func (h *home) leave() {
 	h.closed = true
 	if h.node != nil {
 		h.door.close()
+		closeStage(h.dir, h.stage) // while nobody else has the folder
 		h.node.Close()
+		closeStage("", h.stage) // what the server's end made anew
 	}
 }
 
@@ -204,6 +207,11 @@ func (h *home) start(ctx context.Context) error {
 	if h.door, err = openDoor(h.dir, node, h.log); err != nil {
 		node.Close()
 		return fmt.Errorf("nats: %s: the socket for other processes: %w", h.dir, err)
+	}
+	if h.o.SyncAlways {
+		if h.stage, err = openStage(h.dir); err != nil {
+			h.log.Info("nats: each job is synced by itself: there is no memory to hold batches in", "err", err)
+		}
 	}
 	h.node = node
 	return nil

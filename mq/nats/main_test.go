@@ -83,15 +83,24 @@ func (r role) run() error {
 			fmt.Println("error", err)
 		}()
 	}
+	for w := range publishers {
+		go r.publish(ctx, q, w)
+	}
+	select {}
+}
+
+// publishers are those of a process at once: enough for batches.
+const publishers = 8
+
+func (r role) publish(ctx context.Context, q *mq.Queue, w int) {
 	for n := 0; r.Publish; n++ {
-		id := fmt.Sprintf("%s-%d", r.Name, n)
+		id := fmt.Sprintf("%s-%d-%d", r.Name, w, n)
 		if _, err := q.Publish(ctx, mq.Message{ID: id, Body: []byte(id)}); err == nil {
 			fmt.Println("pub", id)
 		} else {
 			fmt.Println("not", id, mq.StoredBy(err), err)
 		}
 	}
-	select {}
 }
 
 // A child is a process of this binary.

@@ -45,7 +45,7 @@ func (n *names) of(stream string, below ...string) error {
 	if n == nil || runtime.GOOS == "windows" { // which syncs no folders
 		return nil
 	}
-	dir := filepath.Join(append([]string{n.home, "jetstream", "$G", "streams", stream}, below...)...)
+	dir := filepath.Join(append([]string{streamFolder(n.home, stream)}, below...)...)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	info, err := os.Stat(dir)
@@ -71,6 +71,11 @@ func (n *names) of(stream string, below ...string) error {
 	}
 	n.seen[dir] = folder{info, time.Since(info.ModTime()) >= grain}
 	return nil
+}
+
+// streamFolder is where an embedded server keeps a stream.
+func streamFolder(home, stream string) string {
+	return filepath.Join(home, "jetstream", "$G", "streams", stream)
 }
 
 func syncFolder(dir string) error {

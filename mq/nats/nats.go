@@ -19,6 +19,9 @@
 //	sync=always    or off: then a power failure loses what was stored in the last two minutes
 //	listen=H:P     a port for clients, which is not there else. One of another machine needs user and password in the URL
 //
+// What is published at the same time, or by one PublishBatch, is synced together, where the machine has /dev/shm. Up to
+// some MiB of jobs on their way are there.
+//
 // # A server or cluster
 //
 // It must be version 2.11 or newer, with JetStream on. Whether it syncs is not told to clients, and by default it does
@@ -76,6 +79,9 @@ const (
 // oldest is the first version of the server that has what is used: several filters of a consumer, and values' expiry.
 var oldest = [2]int{2, 11}
 
+// groups is the first version of the server that is known to sync a batch once.
+var groups = [2]int{2, 15}
+
 // A backend is a connection to a server.
 type backend struct {
 	nc       *natsgo.Conn
@@ -86,6 +92,7 @@ type backend struct {
 	maxStore int64  // what the server has for all queues, and the bound of one that has no other; 0: not known
 	end      func() // after the connection's end; nil: nothing
 	names    *names // nil: of a server that is not embedded, or that does not sync
+	stage    *stage // nil: the same, or it syncs each message of a batch
 	acks     *acks
 
 	life   context.Context // until Close
@@ -211,6 +218,9 @@ func (b *backend) greet(ctx context.Context) (err error) {
 		slices.Compare([]int{major, minor}, oldest[:]) < 0 {
 		return fmt.Errorf("the server is version %s: it must be %d.%d or newer", version, oldest[0], oldest[1])
 	}
+	if slices.Compare([]int{major, minor}, groups[:]) < 0 {
+		b.stage = nil
+	}
 	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(connectTime)); err != nil {
 		return err
 	}
@@ -286,6 +296,17 @@ func (b *backend) reconnected() {
 	for s := range b.sources {
 		s.pullAnew()
 	}
+}
+
+// goBehind calls f on another goroutine, for whose end Close waits; false: the backend is closed.
+func (b *backend) goBehind(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.life.Err() != nil {
+		return false
+	}
+	b.behind.Go(f)
+	return true
 }
 
 func (b *backend) Capabilities() mq.Capabilities { return b.can }

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 type acks struct {
 	nc     *natsgo.Conn
 	prefix string
+	name   string // of batches
 
 	mu      sync.Mutex
 	next    uint64
@@ -29,6 +31,7 @@ type acks struct {
 // An answer is that a message is stored, or why not.
 type answer struct {
 	seq       uint64
+	count     uint64 // of a batch's messages
 	stream    string
 	duplicate bool
 	err       error
@@ -42,7 +45,9 @@ var (
 	errNoAnswer  = fmt.Errorf("the server has not answered for %v", mostSilent)
 )
 
-func newAcks() *acks { return &acks{waiting: make(map[string]chan answer)} }
+func newAcks() *acks {
+	return &acks{name: rand.Text()[:10], waiting: make(map[string]chan answer)}
+}
 
 func (a *acks) listen(nc *natsgo.Conn) error {
 	a.nc, a.prefix = nc, nc.NewInbox()+"."
@@ -75,13 +80,14 @@ func parseAck(m *natsgo.Msg) answer {
 		Error     *jetstream.APIError `json:"error"`
 		Stream    string              `json:"stream"`
 		Seq       uint64              `json:"seq"`
+		Count     uint64              `json:"count"`
 		Duplicate bool                `json:"duplicate"`
 	}
 	if err := json.Unmarshal(m.Data, &ack); err != nil || ack.Error == nil && (ack.Stream == "" || ack.Seq == 0) {
 		return answer{err: fmt.Errorf("an answer that is none: %.100q", m.Data), stored: mq.PerhapsStored}
 	}
 	if ack.Error == nil {
-		return answer{seq: ack.Seq, stream: ack.Stream, duplicate: ack.Duplicate, stored: mq.IsStored}
+		return answer{seq: ack.Seq, count: ack.Count, stream: ack.Stream, duplicate: ack.Duplicate, stored: mq.IsStored}
 	}
 	if full(ack.Error) {
 		return answer{err: mq.ErrFull, stored: mq.NotStored}
@@ -128,19 +134,40 @@ func (a *acks) send(m *natsgo.Msg) flight {
 	a.waiting[f.token] = f.c
 	a.mu.Unlock()
 	m.Reply = a.prefix + f.token
-	if err := a.nc.PublishMsg(m); err != nil {
-		switch {
-		case errors.Is(err, natsgo.ErrReconnectBufExceeded), errors.Is(err, natsgo.ErrConnectionReconnecting),
-			errors.Is(err, natsgo.ErrDisconnected):
-			err = errNotOnline
-		case errors.Is(err, natsgo.ErrConnectionClosed):
-			err = mq.ErrClosed
-		case errors.Is(err, natsgo.ErrMaxPayload):
-			err = fmt.Errorf("the server takes messages of %d bytes (max_payload): %w", a.nc.MaxPayload(), err)
-		}
+	if err := a.publish(m); err != nil {
 		f.settle(answer{err: err, stored: mq.NotStored})
 	}
 	return f
+}
+
+// failed is a flight that has ended.
+func (a *acks) failed(v answer) flight {
+	f := flight{a: a, c: make(chan answer, 1)}
+	f.c <- v
+	return f
+}
+
+// batchID is a name that no other batch has.
+func (a *acks) batchID() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.next++
+	return a.name + strconv.FormatUint(a.next, 36)
+}
+
+// publish hands a message to the client. An error says that the server has nothing of it.
+func (a *acks) publish(m *natsgo.Msg) error {
+	err := a.nc.PublishMsg(m)
+	switch {
+	case errors.Is(err, natsgo.ErrReconnectBufExceeded), errors.Is(err, natsgo.ErrConnectionReconnecting),
+		errors.Is(err, natsgo.ErrDisconnected):
+		return errNotOnline
+	case errors.Is(err, natsgo.ErrConnectionClosed):
+		return mq.ErrClosed
+	case errors.Is(err, natsgo.ErrMaxPayload):
+		return fmt.Errorf("the server takes messages of %d bytes (max_payload): %w", a.nc.MaxPayload(), err)
+	}
+	return err
 }
 
 // settle gives an answer of our own, if there is none yet.
@@ -254,7 +281,11 @@ func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) 
 			out[i].Header[natsgo.MsgIdHdr] = []string{m.ID}
 		}
 	}
-	for i, a := range q.store(ctx, out) {
+	store := q.store
+	if q.gather != nil {
+		store = q.gather.store
+	}
+	for i, a := range store(ctx, out) {
 		rs[i].Duplicate = a.duplicate
 		if a.err != nil {
 			rs[i].Err = &mq.PublishError{Stored: a.stored, Err: a.err}

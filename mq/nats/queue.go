@@ -24,9 +24,10 @@ const (
 
 // A queue is a stream, with the two beside it.
 type queue struct {
-	b    *backend
-	name string
-	o    mq.QueueOptions
+	b      *backend
+	name   string
+	o      mq.QueueOptions
+	gather *gatherer // nil: each job is stored by itself
 
 	mu    sync.Mutex
 	aside map[string]bool // streams beside it that are there
@@ -37,6 +38,9 @@ func (b *backend) OpenQueue(ctx context.Context, name string, o mq.QueueOptions)
 	if err := b.insist(ctx, func(ctx context.Context) error { return q.open(ctx, o) }); err != nil {
 		return nil, err
 	}
+	if b.stage != nil {
+		q.gather = &gatherer{q: q}
+	}
 	return q, nil
 }
 
@@ -45,7 +49,10 @@ func (q *queue) open(ctx context.Context, o mq.QueueOptions) error {
 		s, err := q.b.js.Stream(ctx, jobsPrefix+q.name)
 		switch {
 		case err == nil:
-			return q.adopt(s.CachedInfo().Config, o)
+			if err := q.adopt(s.CachedInfo().Config, o); err != nil {
+				return err
+			}
+			return q.allowBatches(ctx, s.CachedInfo().Config)
 		case !errors.Is(err, jetstream.ErrStreamNotFound):
 			return fmt.Errorf("nats: open stream %s%s: %w", jobsPrefix, q.name, err)
 		}
@@ -76,11 +83,23 @@ func (q *queue) adopt(c jetstream.StreamConfig, o mq.QueueOptions) error {
 	return o.Differs(q.name, q.o)
 }
 
+// allowBatches changes a stream that was made by somebody who knew no batches.
+func (q *queue) allowBatches(ctx context.Context, c jetstream.StreamConfig) error {
+	if q.b.stage == nil || c.AllowAtomicPublish {
+		return nil
+	}
+	c.AllowAtomicPublish = true
+	if _, err := q.b.js.UpdateStream(ctx, c); err != nil {
+		return fmt.Errorf("nats: change stream %s to take batches: %w", c.Name, err)
+	}
+	return nil
+}
+
 // stream is the settings of the queue's. Until its first group comes it keeps all jobs; from then on, until all groups
 // are done with them.
 func (q *queue) stream() jetstream.StreamConfig {
 	c := q.base(jobsPrefix, subjectPrefix)
-	c.MaxMsgs, c.Duplicates = q.o.MaxJobs, q.o.Dedupe
+	c.MaxMsgs, c.Duplicates, c.AllowAtomicPublish = q.o.MaxJobs, q.o.Dedupe, q.b.stage != nil
 	if q.o.MaxBytes != q.b.maxStore { // the server would set so much aside for it
 		c.MaxBytes = q.o.MaxBytes
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -26,6 +27,8 @@ func TestPowerCut(t *testing.T) {
 		{"mail queue", false, false},
 		{"jobs", false, false},
 		{"jobs", true, false},
+		{"many jobs", false, false},
+		{"many jobs", true, false},
 		{"careful", false, false},
 		{"lazy jobs", true, true},
 		{"careless", true, true},
@@ -90,12 +93,18 @@ func cut(t *testing.T, d *powercut.Disk, program string, rng *rand.Rand, whole b
 	case <-time.After(patience):
 		t.Errorf("there were no %d promises within %v", after, patience)
 	}
+	memory, _ := os.Readlink(filepath.Join(dir, "stage")) // of a broker, beside its disk
 	d.Cut()
 	if err := w.Process.Kill(); err != nil {
 		t.Error(err)
 	}
 	all := <-names
 	_ = w.Wait() // it was killed
+	if memory != "" {
+		if err := os.RemoveAll(memory); err != nil {
+			t.Error(err)
+		}
+	}
 	unmount()
 	if whole {
 		rng = nil

@@ -35,11 +35,12 @@ type Disk struct {
 	slow    time.Duration // what a sync takes
 }
 
-// A node is a file, a folder, or the name of a Unix socket.
+// A node is a file, a folder, the name of a Unix socket, or a symbolic link.
 type node struct {
 	ino   uint64
 	dir   bool
 	sock  bool
+	leads string // where a link does; "": it is none
 	mode  uint32
 	links int       // names that it has
 	at    time.Time // it was changed
@@ -128,7 +129,7 @@ func (d *Disk) Restore(rng *rand.Rand) *Disk {
 			return r
 		}
 		r := back.newNode(n.dir, n.mode)
-		r.sock = n.sock
+		r.sock, r.leads = n.sock, n.leads
 		r.links = 1
 		seen[n] = r
 		if !n.dir {

@@ -20,13 +20,28 @@ func jobs(parameters string) program {
 			if err != nil {
 				return err
 			}
-			return write(print, func(name string) error {
+			return write(print, writers, func(name string) error {
 				// So long that the broker needs several files.
 				return b.Publish(context.Background(), "jobs", []byte(name+strings.Repeat(" ", 200_000)))
 			})
 		},
 		read: func(dir string, print func(string)) error { return readJobs(url(dir), print) },
 	}
+}
+
+// manyJobs is the same by so many publishers that the broker stores their jobs in batches.
+func manyJobs() program {
+	p := jobs("")
+	p.write = func(dir string, print func(string)) error {
+		b, err := mq.Open(context.Background(), "nats+embedded://"+dir)
+		if err != nil {
+			return err
+		}
+		return write(print, 32, func(name string) error {
+			return b.Publish(context.Background(), "jobs", []byte(name+strings.Repeat(" ", 20_000)))
+		})
+	}
+	return p
 }
 
 // readJobs does all jobs that there are.

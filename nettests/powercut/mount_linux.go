@@ -44,23 +44,25 @@ type open struct {
 }
 
 var (
-	_ fs.NodeLookuper  = (*inode)(nil)
-	_ fs.NodeReaddirer = (*inode)(nil)
-	_ fs.NodeCreater   = (*inode)(nil)
-	_ fs.NodeMkdirer   = (*inode)(nil)
-	_ fs.NodeMknoder   = (*inode)(nil)
-	_ fs.NodeLinker    = (*inode)(nil)
-	_ fs.NodeUnlinker  = (*inode)(nil)
-	_ fs.NodeRmdirer   = (*inode)(nil)
-	_ fs.NodeRenamer   = (*inode)(nil)
-	_ fs.NodeOpener    = (*inode)(nil)
-	_ fs.NodeReader    = (*inode)(nil)
-	_ fs.NodeWriter    = (*inode)(nil)
-	_ fs.NodeFsyncer   = (*inode)(nil)
-	_ fs.NodeGetattrer = (*inode)(nil)
-	_ fs.NodeSetattrer = (*inode)(nil)
-	_ fs.NodeStatfser  = (*inode)(nil)
-	_ fs.NodeAllocater = (*inode)(nil)
+	_ fs.NodeLookuper   = (*inode)(nil)
+	_ fs.NodeReaddirer  = (*inode)(nil)
+	_ fs.NodeCreater    = (*inode)(nil)
+	_ fs.NodeMkdirer    = (*inode)(nil)
+	_ fs.NodeMknoder    = (*inode)(nil)
+	_ fs.NodeLinker     = (*inode)(nil)
+	_ fs.NodeSymlinker  = (*inode)(nil)
+	_ fs.NodeReadlinker = (*inode)(nil)
+	_ fs.NodeUnlinker   = (*inode)(nil)
+	_ fs.NodeRmdirer    = (*inode)(nil)
+	_ fs.NodeRenamer    = (*inode)(nil)
+	_ fs.NodeOpener     = (*inode)(nil)
+	_ fs.NodeReader     = (*inode)(nil)
+	_ fs.NodeWriter     = (*inode)(nil)
+	_ fs.NodeFsyncer    = (*inode)(nil)
+	_ fs.NodeGetattrer  = (*inode)(nil)
+	_ fs.NodeSetattrer  = (*inode)(nil)
+	_ fs.NodeStatfser   = (*inode)(nil)
+	_ fs.NodeAllocater  = (*inode)(nil)
 )
 
 func (i *inode) child(ctx context.Context, n *node) *fs.Inode {
@@ -80,6 +82,8 @@ func (n *node) kind() uint32 {
 		return syscall.S_IFDIR
 	case n.sock:
 		return syscall.S_IFSOCK
+	case n.leads != "":
+		return syscall.S_IFLNK
 	}
 	return syscall.S_IFREG
 }
@@ -157,6 +161,16 @@ func (i *inode) Link(ctx context.Context, target fs.InodeEmbedder, name string, 
 	}
 	return i.entry(ctx, n, out), 0
 }
+
+func (i *inode) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	n, errno := i.d.symlink(target, i.n, name)
+	if errno != 0 {
+		return nil, errno
+	}
+	return i.entry(ctx, n, out), 0
+}
+
+func (i *inode) Readlink(context.Context) ([]byte, syscall.Errno) { return []byte(i.n.leads), 0 }
 
 func (i *inode) Unlink(_ context.Context, name string) syscall.Errno {
 	return i.d.remove(i.n, name, false)

@@ -40,6 +40,23 @@ func (d *Disk) add(dir *node, name string, folder bool, mode uint32) (*node, sys
 	return n, 0
 }
 
+// symlink makes a symbolic link. It is whole or not there after a failure, as on the file systems that keep where it
+// leads in its inode.
+func (d *Disk) symlink(leads string, dir *node, name string) (*node, syscall.Errno) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.off:
+		return nil, syscall.EIO
+	case dir.now.children[name] != nil:
+		return nil, syscall.EEXIST
+	}
+	n := d.newNode(false, 0o777)
+	n.leads = leads
+	d.bind(change{{dir, name, n}})
+	return n, 0
+}
+
 // link gives a file another name.
 func (d *Disk) link(n, dir *node, name string) syscall.Errno {
 	d.mu.Lock()

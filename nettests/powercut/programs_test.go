@@ -28,6 +28,7 @@ type program struct {
 var programs = map[string]program{
 	"mail queue": {writeMail, readMail},
 	"jobs":       jobs(""),
+	"many jobs":  manyJobs(),
 	"lazy jobs":  jobs("?sync=off"),
 	"careless":   {writeCarelessly, readFiles},
 	"careful":    {writeCarefully, readFiles},
@@ -64,7 +65,7 @@ func TestMain(m *testing.M) {
 const writers = 4
 
 // write has things written until one fails, which the power failure makes them.
-func write(print func(string), one func(name string) error) error {
+func write(print func(string), writers int, one func(name string) error) error {
 	failed := make(chan error, writers)
 	for w := range writers {
 		go func() {
@@ -83,14 +84,14 @@ func write(print func(string), one func(name string) error) error {
 
 // writeCarelessly makes files as many programs do: without fsync.
 func writeCarelessly(dir string, print func(string)) error {
-	return write(print, func(name string) error {
+	return write(print, writers, func(name string) error {
 		return os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600)
 	})
 }
 
 // writeCarefully syncs each file, gives it its name, and syncs that.
 func writeCarefully(dir string, print func(string)) error {
-	return write(print, func(name string) error {
+	return write(print, writers, func(name string) error {
 		f, err := os.Create(filepath.Join(dir, name+".tmp"))
 		if err != nil {
 			return err
@@ -128,7 +129,7 @@ func writeMail(dir string, print func(string)) error {
 	if err != nil {
 		return err
 	}
-	return write(print, func(name string) error {
+	return write(print, writers, func(name string) error {
 		m := smtp.Mailbox{Local: "someone", Domain: "example.org"}
 		_, err := q.Submit(queue.Envelope{From: m, To: []smtp.Recipient{{Mailbox: m}}},
 			strings.NewReader("Subject: "+name+"\r\n\r\nhello\r\n"))
