@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -68,17 +70,43 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, embeddedPatience)
 	defer cancel()
-	first, err := h.first(ctx)
-	if err != nil {
+	if err := b.enter(ctx, h); err != nil {
 		h.leave()
 		return nil, err
 	}
-	_ = first.Close() // the server can be reached
-	if err := b.connect(ctx, "nats://embedded:4222", h); err != nil {
-		h.leave()
-		return nil, advice(err, h.dir)
-	}
 	return b, nil
+}
+
+// enter connects to the server of a home. The process that runs it may end meanwhile: then it is done again.
+func (b *backend) enter(ctx context.Context, h *home) error {
+	for {
+		first, err := h.first(ctx)
+		if err != nil {
+			return err
+		}
+		_ = first.Close() // the server can be reached
+		err = b.connect(ctx, "nats://embedded:4222", h)
+		gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+			errors.Is(err, natsgo.ErrConnectionClosed)
+		if err == nil {
+			return nil
+		}
+		if !gone || !pause(ctx, reconnectWait) {
+			return advice(err, h.dir)
+		}
+	}
+}
+
+// pause waits; false: ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // embeddedPatience is how long the server may take to read its data, or another process to let go of it.
@@ -224,11 +252,7 @@ func (h *home) first(ctx context.Context) (net.Conn, error) {
 		if err == nil || !errors.Is(err, natsnode.ErrInUse) {
 			return c, err
 		}
-		t := time.NewTimer(reconnectWait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !pause(ctx, reconnectWait) {
 			return nil, fmt.Errorf("nats: %s is locked by a process that does not answer: %w", h.dir, context.Cause(ctx))
 		}
 	}

@@ -208,6 +208,40 @@ func TestDoor(t *testing.T) {
 	}
 }
 
+// TestDoorShut: the process that has the folder ends just when another one has come in: that one takes over.
+func TestDoorShut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, doorFolder), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, doorFolder, doorName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 2 { // one to see whether somebody is there
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+		_ = l.Close()
+	}()
+	b, err := mqtest.Options().Open(within(t), "nats+embedded://"+dir)
+	_ = l.Close() // it is closed, unless Open did not come so far
+	<-ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestLocked: a folder whose owner does not let anybody in is told of, when the time is up.
 func TestLocked(t *testing.T) {
 	t.Parallel()
