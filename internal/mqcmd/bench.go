@@ -34,7 +34,7 @@ func (n *Bench) Run(w *World) error {
 	if n.Jobs < 1 || n.Publishers < 1 || n.InFlight < 1 || n.Size < benchStamp || n.Size > mostLine {
 		return usage("--jobs, --publishers, --in-flight: want numbers from 1 on; --size: %d to %d", benchStamp, mostLine)
 	}
-	return n.with(w, func(ctx context.Context, b *mq.Broker) (err error) {
+	return n.alone(w, func(ctx context.Context, b *mq.Broker) (err error) {
 		name := "bench-" + rand.Text()[:10]
 		q, err := b.Queue(ctx, name, mq.QueueOptions{})
 		if err != nil {

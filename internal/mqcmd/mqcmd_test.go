@@ -144,6 +144,22 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestMemory: a job in the command's own memory would be gone with it, and who publishes it is told so. A measurement
+// needs nobody else.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	text := "precious"
+	at := mqcmd.Target{URL: "mem:"}
+	for _, c := range []command{&mqcmd.Pub{Target: at, Queue: "q", Text: &text}, sub(at, 1), &mqcmd.Ls{Target: at},
+		&mqcmd.Dead{Target: mqcmd.Target{URL: "mem://shared"}, Queue: "q", Most: 1}} {
+		_, _, err := run(t, c, "")
+		if !errors.As(err, new(mqcmd.UsageError)) || !strings.Contains(err.Error(), "write nats+embedded:///FOLDER") {
+			t.Errorf("%T: %v, want a UsageError that says what to write", c, err)
+		}
+	}
+	must(t, &mqcmd.Bench{Target: at, Jobs: 5, Size: 20, Publishers: 1, InFlight: 1}, "")
+}
+
 // TestUsage: mistakes on the command line are told from what went wrong, and a password is in no error.
 func TestUsage(t *testing.T) {
 	t.Parallel()
@@ -182,7 +198,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: the password is in %q", row.name, err)
 		}
 	}
-	_, _, err := run(t, &mqcmd.Dead{Target: at, Queue: "q", Most: 1}, "")
+	_, _, err := run(t, &mqcmd.Dead{Target: embedded(t), Queue: "q", Most: 1}, "")
 	if !errors.Is(err, mq.ErrNoQueue) || errors.As(err, new(mqcmd.UsageError)) {
 		t.Errorf("the dead of no queue: %v", err)
 	}
