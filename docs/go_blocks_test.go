@@ -60,6 +60,17 @@ func open(ctx context.Context, b *mq.Broker) (*mq.Queue, error) {
 	return q, err
 }
 `},
+	"docs/jobs.md 3": {`package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/plexor-go/plexor/mq"
+	"github.com/plexor-go/plexor/proc"
+)
+
+`, ""},
 }
 
 // TestGoBlocks: what pages have as Go compiles, and go vet finds nothing in it.

@@ -5,6 +5,10 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/proc"
 )
 
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+func TestMain(m *testing.M) {
+	proc.Main() // a worker goes no further
+	os.Exit(leak.Main(m))
+}
