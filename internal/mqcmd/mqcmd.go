@@ -92,8 +92,8 @@ func until() (context.Context, context.CancelFunc) {
 // with connects, calls f, and closes. A broker that ends with the command is refused.
 func (t Target) with(w *World, f func(ctx context.Context, b *mq.Broker) error) error {
 	if u, err := url.Parse(t.URL); err == nil && u.Scheme == "mem" {
-		return usage("%s is the memory of this command: its jobs are gone when it ends, and no other command sees them; write "+
-			"nats+embedded:///FOLDER for jobs in a folder, or nats://HOST, redis://HOST or amqp://HOST", u.Redacted())
+		return usage("%s is the memory of this command: its jobs are gone when it ends, and no other command sees them; "+
+			"write nats+embedded:///FOLDER for jobs in a folder, or nats://HOST, redis://HOST or amqp://HOST", u.Redacted())
 	}
 	return t.alone(w, f)
 }
