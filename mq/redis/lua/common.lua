@@ -38,12 +38,15 @@ local function count(k, jobs, bytes)
 	call('HINCRBY', base .. 'n', 'b' .. k, bytes)
 end
 
+-- put makes a job wait in the groups, and leaves it to the caller to count it.
+local function put(ks, p, meta, body, size)
+	for _, k in ipairs(ks) do call('XADD', stream(k, p), '*', 'm', meta, 'b', body, 'n', size) end
+end
+
 -- add makes a job wait in the groups.
 local function add(ks, p, meta, body, size)
-	for _, k in ipairs(ks) do
-		call('XADD', stream(k, p), '*', 'm', meta, 'b', body, 'n', size)
-		count(k, 1, size)
-	end
+	put(ks, p, meta, body, size)
+	for _, k in ipairs(ks) do count(k, 1, size) end
 end
 
 -- move makes jobs wait whose time has come.
@@ -72,13 +75,18 @@ local function split(member)
 	return p, id
 end
 
--- done takes a job from its group.
-local function done(k, member, size)
+-- remove takes a job from its group, and tells whether it is one less, which the caller counts.
+local function remove(k, member)
 	local p, id = split(member)
 	local key = stream(k, p)
 	call('XACK', key, 'g', id)
-	if call('XDEL', key, id) == 1 then count(k, -1, -size) end
 	call('HDEL', base .. 'h:' .. k, member)
+	return call('XDEL', key, id) == 1
+end
+
+-- done takes a job from its group.
+local function done(k, member, size)
+	if remove(k, member) then count(k, -1, -size) end
 end
 
 -- park gives a job back, to be handed out at that time.

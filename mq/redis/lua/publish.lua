@@ -12,6 +12,7 @@ for _, k in ipairs(ks) do -- a queue is as full as its fullest group
 end
 jobs, bytes = jobs + (n[1] or 0), bytes + (n[2] or 0)
 local results, look = {}, false
+local more, moreBytes = 0, 0 -- that wait in the groups
 for i = 2, #ARGV, 6 do
 	local id, p, time, size = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
 	local seen = base .. 'i:' .. gen .. ':' .. id
@@ -29,12 +30,16 @@ for i = 2, #ARGV, 6 do
 			count('d', 1, size)
 			look = true
 		else
-			add(ks, p, ARGV[i + 4], ARGV[i + 5], size)
+			put(ks, p, ARGV[i + 4], ARGV[i + 5], size)
+			more, moreBytes = more + 1, moreBytes + size
 			look = look or o[5] ~= '1'
 		end
 		jobs, bytes = jobs + 1, bytes + size
 	end
 	results[#results + 1] = result
+end
+if more > 0 then
+	for _, k in ipairs(ks) do count(k, more, moreBytes) end
 end
 if look then wake() end
 return results
