@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -201,6 +202,7 @@ func (r *run) take(ctx, handlers context.Context) error {
 		for ; free == 0; free = r.places() {
 			select {
 			case <-r.free:
+				runtime.Gosched() // others that end now are asked for together with this one
 			case <-ctx.Done():
 				return nil
 			}

@@ -95,3 +95,38 @@ func BenchmarkLatency(b *testing.B) {
 		b.Error(err)
 	}
 }
+
+// BenchmarkConsume is doing jobs that wait, 64 at once, embedded.
+func BenchmarkConsume(b *testing.B) {
+	br, err := mqtest.Options().Open(b.Context(), "nats+embedded://"+b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer br.Close()
+	q, err := br.Queue(b.Context(), "q", mq.QueueOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := make([]byte, 100)
+	ms := make([]mq.Message, min(b.N, 256))
+	for i := range ms {
+		ms[i].Body = body
+	}
+	for left := b.N; left > 0; left -= len(ms) {
+		if _, err := q.PublishBatch(b.Context(), ms[:min(left, len(ms))]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	var done atomic.Int64
+	b.ResetTimer()
+	err = q.Consume(ctx, mq.Consumer{InFlight: 64}, func(context.Context, *mq.Job) error {
+		if done.Add(1) == int64(b.N) {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil {
+		b.Error(err)
+	}
+}

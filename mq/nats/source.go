@@ -258,7 +258,8 @@ func (s *source) take(most int) (ds []*mq.Delivery, err error) {
 	if s.q.o.Ordered { // places that became free since the call count too: their partitions may be asked by nobody else
 		most = max(most, s.o.InFlight-len(s.has))
 	}
-	if want := most - left; want > 0 {
+	// Not a request for each place that becomes free: the next goes out when half of them are.
+	if want := most - left; want > 0 && (left == 0 || want >= s.o.InFlight/2 || s.q.o.Ordered) {
 		if err := s.ask(want); errors.Is(err, natsgo.ErrConnectionClosed) {
 			return nil, mq.ErrClosed
 		}
