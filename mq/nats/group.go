@@ -90,7 +90,11 @@ func (g *gatherer) join(ctx context.Context, p *party) []answer {
 	}
 	stored := g.leave(p)
 	if stored == mq.PerhapsStored {
-		<-p.sent
+		select {
+		case <-p.sent: // of a batch
+		case as := <-p.done:
+			return g.given(ctx, p, as)
+		}
 	}
 	select {
 	case as := <-p.done:
@@ -106,6 +110,9 @@ func (g *gatherer) given(ctx context.Context, p *party, as []answer) []answer {
 		return as
 	}
 	defer g.ended(p)
+	if ctx.Err() != nil {
+		return all(p, answer{err: context.Cause(ctx), stored: mq.NotStored})
+	}
 	return g.q.store(ctx, p.ms)
 }
 

@@ -295,3 +295,42 @@ func TestBatchPublishers(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchOver: a Publish whose context has ended returns at once, whether its job was to go alone or with others.
+func TestBatchOver(t *testing.T) {
+	t.Parallel()
+	u := &url.URL{Scheme: "nats+embedded", Path: filepath.ToSlash(t.TempDir())}
+	b, err := openEmbedded(within(t), u, mq.Options{Log: mqtest.Options().Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	q, err := b.OpenQueue(within(t), "q", mq.QueueOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		for i := range 100 {
+			ms := make([]*mq.Message, max(1, i%8*(i/50)))
+			for k := range ms {
+				ms[k] = &mq.Message{ID: fmt.Sprint(i, "-", k)}
+			}
+			rs := make([]mq.Receipt, len(ms))
+			q.Publish(ctx, ms, rs)
+			for _, r := range rs { // an answer may have been quicker
+				if r.Err != nil && !errors.Is(r.Err, context.Canceled) {
+					t.Errorf("publish %d: %v", i, r.Err)
+				}
+			}
+		}
+	}()
+	select {
+	case <-returned:
+	case <-time.After(patience / 4):
+		t.Error("a Publish does not return")
+	}
+}
