@@ -30,13 +30,14 @@ var Long = flag.Duration("mqkill.time", 0, "how long producers, workers and brok
 const Queue = "killed"
 
 const (
-	role     = "PLEXOR_MQKILL" // producer or worker, of a process that is one
+	role     = "PLEXOR_MQKILL" // producer, worker or slow worker, of a process that is one
 	where    = "PLEXOR_MQKILL_URL"
 	patience = time.Minute
 	lanes    = 8                      // publishes of a producer at once
 	progress = 40                     // jobs that are stored, and done, between two kills
 	stopped  = 300 * time.Millisecond // a broker that stands still
 	shortest = 2 * time.Second        // Consumer.Visibility
+	hasty    = 300 * time.Millisecond // for a publish of every second lane; the others wait for as long as it takes
 )
 
 // Main is the whole life of a producer or a worker, and returns at once in another process.
@@ -47,6 +48,8 @@ func Main() {
 		err = produce(os.Getenv(where))
 	case "worker":
 		err = work(os.Getenv(where))
+	case "slow worker":
+		err = workSlowly(os.Getenv(where))
 	default:
 		return
 	}
@@ -55,7 +58,7 @@ func Main() {
 }
 
 // open insists: the broker may be dead just now.
-func open(url string) *mq.Queue {
+func open(url string) (*mq.Broker, *mq.Queue) {
 	o := mq.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -66,7 +69,7 @@ func open(url string) *mq.Queue {
 		}
 		cancel()
 		if err == nil {
-			return q
+			return b, q
 		}
 		if b != nil {
 			_ = b.Close() // the next one is tried
@@ -77,13 +80,18 @@ func open(url string) *mq.Queue {
 
 // produce publishes until it is killed, and says what is known of each job.
 func produce(url string) error {
-	q := open(url)
+	_, q := open(url)
 	var mu sync.Mutex
 	for lane := range lanes {
 		go func() {
 			for n := 0; ; n++ {
 				id := fmt.Sprintf("%d-%d-%d", os.Getpid(), lane, n)
-				_, err := q.Publish(context.Background(), mq.Message{ID: id, Body: []byte(id)})
+				ctx, cancel := context.Background(), context.CancelFunc(func() {})
+				if lane%2 == 1 {
+					ctx, cancel = context.WithTimeout(ctx, hasty)
+				}
+				_, err := q.Publish(ctx, mq.Message{ID: id, Body: []byte(id)})
+				cancel()
 				mu.Lock()
 				fmt.Println(strings.ReplaceAll(mq.StoredBy(err).String(), " ", ""), id)
 				mu.Unlock()
@@ -97,7 +105,7 @@ func produce(url string) error {
 
 // work does jobs until it is killed, and says which.
 func work(url string) error {
-	q := open(url)
+	_, q := open(url)
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // it ends with its parent
 		os.Exit(1)
@@ -120,6 +128,13 @@ type ledger struct {
 	not     map[string]bool
 	done    map[string]int
 	total   int
+	failed  map[string]int // publishes of which it was not known that they were stored, by lane: PID-LANE
+	has     map[string]int // by slow workers, so often
+}
+
+func newLedger() *ledger {
+	return &ledger{stored: make(map[string]bool), perhaps: make(map[string]bool), not: make(map[string]bool),
+		done: make(map[string]int), failed: make(map[string]int), has: make(map[string]int)}
 }
 
 func (l *ledger) note(line string) {
@@ -131,8 +146,12 @@ func (l *ledger) note(line string) {
 		l.stored[id] = true
 	case "perhapsstored":
 		l.perhaps[id] = true
+		l.failed[id[:strings.LastIndexByte(id, '-')]]++
 	case "notstored":
 		l.not[id] = true
+		l.failed[id[:strings.LastIndexByte(id, '-')]]++
+	case "has":
+		l.has[id]++
 	case "done":
 		l.done[id]++
 		l.total++
@@ -160,7 +179,7 @@ func (l *ledger) missing() (ids []string) {
 // A child is a producer or a worker.
 type child struct {
 	cmd  *exec.Cmd
-	in   io.Closer
+	in   io.WriteCloser
 	read chan struct{} // closed when all is read that it said
 }
 
@@ -203,8 +222,7 @@ func (c *child) kill() {
 
 // Run kills in rotation: a worker, a producer, the broker (which is started again), and stops the broker for a while.
 func Run(t *testing.T, url string, b *brokers.Broker) {
-	l := &ledger{stored: make(map[string]bool), perhaps: make(map[string]bool), not: make(map[string]bool),
-		done: make(map[string]int)}
+	l := newLedger()
 	roles := []string{"worker", "worker", "producer", "producer"}
 	all := make([]*child, len(roles))
 	for i, r := range roles {
@@ -220,7 +238,7 @@ func Run(t *testing.T, url string, b *brokers.Broker) {
 	begin, kills := time.Now(), 0
 	goOn := func() bool { return kills < len(roles)+2 || time.Since(begin) < *Long }
 	for ; goOn(); kills++ {
-		l.advance(t, b, progress)
+		l.advance(t, b.Log, progress)
 		switch i := kills % (len(roles) + 2); i {
 		case len(roles):
 			b.Kill()
@@ -236,18 +254,18 @@ func Run(t *testing.T, url string, b *brokers.Broker) {
 			all[i] = l.start(t, roles[i], url)
 		}
 	}
-	l.advance(t, b, progress)
+	l.advance(t, b.Log, progress)
 	for i, r := range roles {
 		if r == "producer" {
 			all[i].kill()
 			all[i] = nil
 		}
 	}
-	l.settle(t, kills)
+	l.settle(t, fmt.Sprintf("%d kills and stops", kills))
 }
 
 // advance waits until so many more jobs are stored, and done.
-func (l *ledger) advance(t *testing.T, b *brokers.Broker, n int) {
+func (l *ledger) advance(t *testing.T, log func() string, n int) {
 	t.Helper()
 	stored, done := l.count()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -257,13 +275,13 @@ func (l *ledger) advance(t *testing.T, b *brokers.Broker, n int) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("%d jobs were stored and %d done in %v, of %d: nothing goes on; the broker says\n%s", s-stored, d-done,
-				patience, n, b.Log())
+				patience, n, log())
 		}
 	}
 }
 
 // settle waits until all that was stored is done, and says what was seen.
-func (l *ledger) settle(t *testing.T, kills int) {
+func (l *ledger) settle(t *testing.T, after string) {
 	t.Helper()
 	for end := time.Now().Add(patience); len(l.missing()) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -279,6 +297,6 @@ func (l *ledger) settle(t *testing.T, kills int) {
 			t.Errorf("job %s was not stored, said Publish, and is done", id)
 		}
 	}
-	t.Logf("%d kills and stops: %d jobs stored, %d perhaps, %d not; %d done; %d times one more than once; lost: 0", kills,
-		len(l.stored), len(l.perhaps), len(l.not), len(l.done), twice)
+	t.Logf("%s: %d jobs stored, %d perhaps, %d not; %d done; %d times one more than once; lost: 0", after, len(l.stored),
+		len(l.perhaps), len(l.not), len(l.done), twice)
 }

@@ -5,13 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/plexor-go/plexor/internal/brokers"
+	"github.com/plexor-go/plexor/internal/mqkill"
 	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
 )
@@ -19,9 +17,10 @@ import (
 var kills = flag.Int("kills", 6, "how many kills the tests of kills make")
 
 // settle does what is left, and holds that no job is missing. The end is told by a queue that is empty.
-func (a *account) settle(t *testing.T, q *mq.Queue) {
+func (a *account) settle(t *testing.T, b *mq.Broker, q *mq.Queue) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(within(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	done := make(chan error, 1)
 	go func() {
 		c := mq.Consumer{Visibility: 2 * time.Second, InFlight: 64}
@@ -36,7 +35,11 @@ func (a *account) settle(t *testing.T, q *mq.Queue) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("the queue is not empty: %+v, %v", s, err)
+			c, cerr := b.Backend().(*backend).js.Consumer(ctx, jobsPrefix+"q", "default")
+			if cerr == nil {
+				cerr = fmt.Errorf("%+v", *c.CachedInfo())
+			}
+			t.Fatalf("the queue is not empty: %+v, %v; not done are %q; its consumer: %v", s, err, a.missing(), cerr)
 		}
 	}
 	cancel()
@@ -103,60 +106,12 @@ func TestKillEmbedded(t *testing.T) {
 	for _, c := range children {
 		c.kill()
 	}
-	q, err := open(t, url).Queue(within(t), "q", mq.QueueOptions{})
+	b := open(t, url)
+	q, err := b.Queue(within(t), "q", mq.QueueOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.settle(t, q)
-}
-
-// cluster starts three servers, each a process.
-func cluster(t *testing.T, a *account) (url string, nodes []*child, begin func(n int) *child) {
-	t.Helper()
-	addrs, err := brokers.FreeAddrs(6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	clients, routes := addrs[:3], addrs[3:]
-	var dirs [3]string
-	for i := range dirs {
-		dirs[i] = t.TempDir()
-	}
-	begin = func(n int) *child {
-		return a.start(t, role{Node: &natsnode.Options{Name: fmt.Sprint("n", n), JetStream: true, Dir: dirs[n],
-			SyncAlways: true, Client: clients[n], Cluster: routes[n], Routes: routes}})
-	}
-	for n := range 3 {
-		nodes = append(nodes, begin(n))
-	}
-	for _, n := range nodes {
-		n.await()
-	}
-	return fmt.Sprintf("nats://%s,%s,%s/?replicas=3&sync=always", clients[0], clients[1], clients[2]), nodes, begin
-}
-
-// whole waits until all nodes have what the queue's stream has. A node that is still catching up has no vote worth
-// having: if another one of three is killed meanwhile, the stream stands still until that is back.
-func whole(t *testing.T, b *mq.Broker) {
-	t.Helper()
-	js := b.Backend().(*backend).js
-	var last string
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		s, err := js.Stream(within(t), jobsPrefix+"q")
-		if err == nil {
-			c := s.CachedInfo().Cluster
-			behind := slices.ContainsFunc(c.Replicas, func(p *jetstream.PeerInfo) bool { return !p.Current || p.Offline })
-			if c.Leader != "" && len(c.Replicas) == 2 && !behind {
-				return
-			}
-			last = fmt.Sprintf("leader %q, replicas %+v", c.Leader, c.Replicas)
-		} else {
-			last = err.Error()
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the cluster is not whole again: %s", last)
-		}
-	}
+	a.settle(t, b, q)
 }
 
 // TestKillCluster: of three nodes one after the other is killed and comes back, workers are killed, too, and no
@@ -165,22 +120,7 @@ func TestKillCluster(t *testing.T) {
 	t.Parallel()
 	a := newAccount()
 	url, nodes, begin := cluster(t, a)
-	var b *mq.Broker
-	var q *mq.Queue
-	for end := time.Now().Add(patience); q == nil; time.Sleep(50 * time.Millisecond) { // until the cluster has a leader
-		var err error
-		if b == nil {
-			if b, err = mq.Open(within(t), url); err == nil {
-				t.Cleanup(func() { _ = b.Close() })
-			}
-		}
-		if b != nil {
-			q, err = b.Queue(within(t), "q", mq.QueueOptions{})
-		}
-		if err != nil && time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+	b, q := openCluster(t, url)
 	serial := 0
 	worker := func() *child {
 		serial++
@@ -208,5 +148,24 @@ func TestKillCluster(t *testing.T) {
 	a.some(t, 20)
 	w.kill()
 	other.kill()
-	a.settle(t, q)
+	a.settle(t, b, q)
+}
+
+// TestPartition: no job is lost when producers and workers are parted from the server.
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	n := server(t, natsnode.Options{JetStream: true, Dir: t.TempDir(), SyncAlways: true})
+	p, err := brokers.NewProxy(n.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	mqkill.Partition(t, "nats://"+p.Addr, p, func() string { return "nothing" })
+}
+
+// TestStoppedWorker: a worker that was stopped does no harm when it goes on.
+func TestStoppedWorker(t *testing.T) {
+	t.Parallel()
+	n := server(t, natsnode.Options{JetStream: true, Dir: t.TempDir()})
+	mqkill.Stopped(t, "nats://"+n.Addr().String())
 }

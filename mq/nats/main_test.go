@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/mqkill"
 	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
@@ -31,11 +33,13 @@ type role struct {
 	URL     string            // a publisher and worker of the queue "q"; it says "pub ID" and "done ID"
 	Name    string            // of its jobs' IDs
 	Publish bool
+	Within  time.Duration // for a publish; 0: as long as it takes
 	Work    bool
 	Options mq.QueueOptions
 }
 
 func TestMain(m *testing.M) {
+	mqkill.Main() // a producer or a worker goes no further
 	if text := os.Getenv(childVariable); text != "" {
 		var r role
 		err := json.Unmarshal([]byte(text), &r)
@@ -95,10 +99,17 @@ const publishers = 8
 func (r role) publish(ctx context.Context, q *mq.Queue, w int) {
 	for n := 0; r.Publish; n++ {
 		id := fmt.Sprintf("%s-%d-%d", r.Name, w, n)
-		if _, err := q.Publish(ctx, mq.Message{ID: id, Body: []byte(id)}); err == nil {
+		once, stop := ctx, context.CancelFunc(func() {})
+		if r.Within > 0 {
+			once, stop = context.WithTimeout(ctx, r.Within)
+		}
+		begin := time.Now()
+		_, err := q.Publish(once, mq.Message{ID: id, Body: []byte(id)})
+		stop()
+		if err == nil {
 			fmt.Println("pub", id)
 		} else {
-			fmt.Println("not", id, mq.StoredBy(err), err)
+			fmt.Println("not", time.Since(begin).Milliseconds(), mq.StoredBy(err), id, err)
 		}
 	}
 }
@@ -116,10 +127,14 @@ type account struct {
 	mu     sync.Mutex
 	pub    map[string]bool // Publish returned nil
 	done   map[string]int  // how often a handler ran
+	not    map[string]int  // Publish failed: how often, by the first word of what is known
+	late   time.Duration   // the longest publish that failed
 	faults []string
 }
 
-func newAccount() *account { return &account{pub: make(map[string]bool), done: make(map[string]int)} }
+func newAccount() *account {
+	return &account{pub: make(map[string]bool), done: make(map[string]int), not: make(map[string]int)}
+}
 
 func (a *account) note(line string) {
 	a.mu.Lock()
@@ -130,6 +145,12 @@ func (a *account) note(line string) {
 		a.pub[rest] = true
 	case "done":
 		a.done[rest]++
+	case "not":
+		if f := strings.Fields(rest); len(f) > 1 {
+			ms, _ := strconv.Atoi(f[0]) // which is its own
+			a.late = max(a.late, time.Duration(ms)*time.Millisecond)
+			a.not[f[1]]++
+		}
 	case "error":
 		a.faults = append(a.faults, rest)
 	}

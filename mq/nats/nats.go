@@ -74,6 +74,10 @@ const (
 	connectTime   = 10 * time.Second // to connect, and for the server's answer to what changes queues
 	reconnectWait = 100 * time.Millisecond
 	reconnectMore = 100 * time.Millisecond // at random, so that not all come back at once
+	// A server that answers no ping is left for another: one that stands still, or that packets do not reach, is seen after
+	// three of them. The client's own default is six minutes.
+	pingEvery = 3 * time.Second
+	pingsOut  = 2
 )
 
 // oldest is the first version of the server that has what is used: several filters of a consumer, and values' expiry.
@@ -186,7 +190,7 @@ func (b *backend) connect(ctx context.Context, servers string, dialer natsgo.Cus
 	opts := []natsgo.Option{natsgo.Name("plexor mq"), natsgo.Timeout(max(patience, time.Millisecond)),
 		natsgo.MaxReconnects(-1), natsgo.ReconnectWait(reconnectWait), natsgo.ReconnectJitter(reconnectMore, reconnectMore),
 		natsgo.ReconnectBufSize(-1), // what can't be sent now is not sent later, behind the back of who was told
-		natsgo.IgnoreAuthErrorAbort(),
+		natsgo.IgnoreAuthErrorAbort(), natsgo.PingInterval(pingEvery), natsgo.MaxPingsOutstanding(pingsOut),
 		natsgo.DisconnectErrHandler(func(_ *natsgo.Conn, err error) { b.disconnected(err) }),
 		natsgo.ReconnectHandler(func(*natsgo.Conn) { b.reconnected() }),
 		natsgo.ErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {

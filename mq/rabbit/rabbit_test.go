@@ -50,6 +50,20 @@ func TestSuite(t *testing.T) {
 	url := "amqp://guest:guest@" + s.Addr
 	t.Run("Suite", func(t *testing.T) { mqtest.Run(t, func(t *testing.T) *mq.Broker { return open(t, url) }) })
 	t.Run("Refused", func(t *testing.T) { refused(t, s.Addr) })
+	t.Run("Partition", func(t *testing.T) {
+		p, err := brokers.NewProxy(s.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		mqkill.Partition(t, "amqp://guest:guest@"+p.Addr+"?prefix=parted", p, s.Log)
+	})
+	t.Run("StoppedWorker", func(t *testing.T) {
+		if os.Getenv("PLEXOR_TESTS") != "all" {
+			t.Skip("RabbitMQ takes 15 s to see it: PLEXOR_TESTS=all has it")
+		}
+		mqkill.Stopped(t, url+"?prefix=stopped")
+	})
 	t.Run("Kill", func(t *testing.T) { kill(t, url+"?prefix=kill", s) }) // last: it is another process then
 }
 

@@ -42,6 +42,8 @@ const (
 	isFull
 )
 
+var errNoAnswer = fmt.Errorf("the server has not answered for %v", answer)
+
 func (q *queue) Settings() mq.QueueOptions { return q.has }
 
 func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) {
@@ -57,6 +59,8 @@ func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) 
 		}
 		p.args = append(p.args, m.ID, mq.Partition(m, q.has.Partitions), ms, size, text, string(m.Body))
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, answer, errNoAnswer) // of its turn and the call: others may be before it
+	defer cancel()
 	sent, err := q.publisher.do(ctx, p, len(ms), bytes)
 	for i := range rs {
 		switch {

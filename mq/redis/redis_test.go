@@ -53,3 +53,27 @@ func TestKill(t *testing.T) {
 	s := server(t, brokers.Redis)
 	mqkill.Run(t, "redis://"+s.Addr, s)
 }
+
+// TestPartition: no job is lost when producers and workers are parted from the server.
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	s := server(t, brokers.Redis)
+	p := proxy(t, s.Addr)
+	mqkill.Partition(t, "redis://"+p.Addr, p, s.Log)
+}
+
+// TestStoppedWorker: a worker that was stopped does no harm when it goes on.
+func TestStoppedWorker(t *testing.T) {
+	t.Parallel()
+	mqkill.Stopped(t, "redis://"+server(t, brokers.Redis).Addr)
+}
+
+func proxy(t *testing.T, to string) *brokers.Proxy {
+	t.Helper()
+	p, err := brokers.NewProxy(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
