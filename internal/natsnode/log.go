@@ -16,8 +16,11 @@ const (
 // A serverLog is what the server logs to. What it tells of its start and its clients' comings is left out. Errors of
 // routes wait: nodes that end together see each other's end first, and have nothing to tell of it.
 type serverLog struct {
-	log   *slog.Logger
-	fatal chan error // the first
+	log    *slog.Logger
+	fatal  chan error // the first
+	once   sync.Once
+	fault  error         // before broken is closed
+	broken chan struct{} // closed when a stream is
 
 	mu    sync.Mutex
 	late  []string
@@ -32,7 +35,15 @@ func (l *serverLog) Warnf(format string, v ...any) {
 	}
 }
 
+// Errorf sees, too, that a stream could not be written. The server tells nobody else: it answers nothing that is
+// published to that stream from then on, and takes no more for it until it is started anew.
 func (l *serverLog) Errorf(format string, v ...any) {
+	if err, ok := last(v).(error); ok && strings.Contains(format, "critical write error") {
+		l.once.Do(func() {
+			l.fault = err
+			close(l.broken)
+		})
+	}
 	text := fmt.Sprintf(format, v...)
 	if strings.Contains(text, " rid:") || strings.Contains(text, "to route") {
 		l.errorLater(text)
@@ -69,6 +80,13 @@ func (l *serverLog) end() {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
+}
+
+func last(v []any) any {
+	if len(v) == 0 {
+		return nil
+	}
+	return v[len(v)-1]
 }
 
 // Fatalf is where nats-server's own program would exit. A server that has started calls it no more.

@@ -116,7 +116,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	var log *slog.Logger
 	log, n.logEnds = sample.New(o.Log, nil)
-	n.log = &serverLog{log: log.With("nats", n.srv.Name()), fatal: make(chan error, 1)}
+	n.log = &serverLog{log: log.With("nats", n.srv.Name()), fatal: make(chan error, 1), broken: make(chan struct{})}
 	n.srv.SetLoggerV2(n.log, false, false, false)
 	if err := n.start(ctx, n.log.fatal); err != nil {
 		n.Close()
@@ -286,6 +286,20 @@ func (n *Node) Connect(opts ...nats.Option) (*nats.Conn, error) {
 		return nil, fmt.Errorf("nats: in process: %w", err)
 	}
 	return c, nil
+}
+
+// Broken is closed when the node could not write to a stream, as on a disk that is full: Fault says why. It answers
+// nothing that is published to that stream any more, until it was closed and another one is started in the folder.
+func (n *Node) Broken() <-chan struct{} { return n.log.broken }
+
+// Fault is why the node is broken; nil: it is not.
+func (n *Node) Fault() error {
+	select {
+	case <-n.log.broken:
+		return n.log.fault
+	default:
+		return nil
+	}
 }
 
 // Name is the node's name.

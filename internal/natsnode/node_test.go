@@ -289,3 +289,18 @@ func TestStranger(t *testing.T) {
 		t.Errorf("the stranger is connected with %q", p)
 	}
 }
+
+// TestBroken: that a stream could not be written is heard from the server's log, as it is written there.
+func TestBroken(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{})
+	n.log.Errorf("JetStream stream '%s > %s' failed", "a", "b")
+	if err := n.Fault(); err != nil {
+		t.Fatal(err)
+	}
+	n.log.Errorf("JetStream stream '%s > %s' critical write error: %v", "a", "b", os.ErrPermission)
+	<-n.Broken()
+	if err := n.Fault(); err != os.ErrPermission {
+		t.Error(err)
+	}
+}

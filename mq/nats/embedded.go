@@ -30,11 +30,16 @@ type home struct {
 	log   *slog.Logger
 	users int // under homes
 
+	ended    chan struct{} // closed with closed
+	watching sync.WaitGroup
+
 	mu     sync.Mutex
 	node   *natsnode.Node // nil: another process runs it
 	door   *door
 	stage  string // what openStage made; "": nothing
 	closed bool
+	fault  error // why the server can't store; nil: it can
+	acks   map[*acks]struct{}
 }
 
 var homes struct {
@@ -62,7 +67,13 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{log: o.Log, replicas: 1, maxStore: set.Limits.Store, can: capabilities("nats+embedded"), end: h.leave}
+	b := &backend{log: o.Log, replicas: 1, maxStore: set.Limits.Store, can: capabilities("nats+embedded")}
+	b.end = func() {
+		h.mu.Lock()
+		delete(h.acks, b.acks)
+		h.mu.Unlock()
+		h.leave()
+	}
 	if set.SyncAlways {
 		b.names, b.stage = newNames(h.dir), &stage{home: h.dir}
 	} else {
@@ -74,6 +85,10 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 		h.leave()
 		return nil, err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.acks[b.acks] = struct{}{}
+	b.acks.setFault(h.fault)
 	return b, nil
 }
 
@@ -165,7 +180,7 @@ func enter(dir string, o natsnode.Options, log *slog.Logger) (*home, error) {
 	h := homes.of[dir]
 	if h == nil {
 		o.Dir, o.Log = dir, log
-		h = &home{dir: dir, o: o, log: log}
+		h = &home{dir: dir, o: o, log: log, ended: make(chan struct{}), acks: make(map[*acks]struct{})}
 		if homes.of == nil {
 			homes.of = make(map[string]*home)
 		}
@@ -194,14 +209,16 @@ func (h *home) leave() {
 	}
 	delete(homes.of, h.dir)
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.closed = true
+	close(h.ended)
 	if h.node != nil {
 		h.door.close()
 		closeStage(h.dir, h.stage) // while nobody else has the folder
 		h.node.Close()
 		closeStage("", h.stage) // what the server's end made anew
 	}
+	h.mu.Unlock()
+	h.watching.Wait()
 }
 
 // Dial connects to the server, wherever it runs. The client calls it anew whenever its connection has broken.
@@ -242,6 +259,7 @@ func (h *home) start(ctx context.Context) error {
 		}
 	}
 	h.node = node
+	h.watching.Go(func() { h.watch(node) })
 	return nil
 }
 

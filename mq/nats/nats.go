@@ -74,8 +74,8 @@ const (
 	connectTime   = 10 * time.Second // to connect, and for the server's answer to what changes queues
 	reconnectWait = 100 * time.Millisecond
 	reconnectMore = 100 * time.Millisecond // at random, so that not all come back at once
-	// A server that answers no ping is left for another: one that stands still, or that packets do not reach, is seen after
-	// three of them. The client's own default is six minutes.
+	// A server that answers no ping is left for another: one that stands still, or that packets do not reach, is seen
+	// after three of them. The client's own default is six minutes.
 	pingEvery = 3 * time.Second
 	pingsOut  = 2
 )

@@ -26,6 +26,7 @@ type acks struct {
 	mu      sync.Mutex
 	next    uint64
 	waiting map[string]chan answer
+	fault   error // why nothing can be stored; nil: it can, as far as is known
 }
 
 // An answer is that a message is stored, or why not.
@@ -118,6 +119,21 @@ func (a *acks) broke() {
 	}
 }
 
+// setFault refuses what is published from now on, and fails what waits, as long as err is not nil. What waits is not
+// known: the server may have written it just before.
+func (a *acks) setFault(err error) {
+	a.mu.Lock()
+	a.fault = err
+	var waiting map[string]chan answer
+	if err != nil {
+		waiting, a.waiting = a.waiting, make(map[string]chan answer)
+	}
+	a.mu.Unlock()
+	for _, c := range waiting {
+		c <- answer{err: errors.New(err.Error()), stored: mq.PerhapsStored} // no ErrFull: that would be not stored
+	}
+}
+
 // A flight is a message on its way.
 type flight struct {
 	a     *acks
@@ -129,6 +145,11 @@ type flight struct {
 func (a *acks) send(m *natsgo.Msg) flight {
 	f := flight{a: a, c: make(chan answer, 1)}
 	a.mu.Lock()
+	if a.fault != nil {
+		defer a.mu.Unlock()
+		f.c <- answer{err: a.fault, stored: mq.NotStored}
+		return f
+	}
 	a.next++
 	f.token = strconv.FormatUint(a.next, 36)
 	a.waiting[f.token] = f.c

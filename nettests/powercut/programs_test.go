@@ -30,6 +30,7 @@ var programs = map[string]program{
 	"jobs":       jobs(""),
 	"many jobs":  manyJobs(),
 	"lazy jobs":  jobs("?sync=off"),
+	"slow jobs":  {write: publishSlowly},
 	"careless":   {writeCarelessly, readFiles},
 	"careful":    {writeCarefully, readFiles},
 }
