@@ -115,8 +115,8 @@ type store struct {
 	name   string
 }
 
-// do calls f for a key. What can be done twice is done again, once, if the connection was an old one that the server
-// has closed.
+// do calls f for a key. A read is done again, once, if the connection was an old one that the server has closed. A
+// write is not: the first may have been done, and what somebody else has stored since would be undone.
 func (s *store) do(ctx context.Context, what, key string, twice bool, f func() error) error {
 	err := do(ctx, func() error {
 		err := f()
@@ -167,7 +167,7 @@ func (s *store) Get(ctx context.Context, key string) (value []byte, version uint
 
 func (s *store) Set(ctx context.Context, key string, value []byte, expiry time.Duration) error {
 	i := s.item(key, value, expiry)
-	return s.do(ctx, "set", key, true, func() error { return s.client.Set(i) })
+	return s.do(ctx, "set", key, false, func() error { return s.client.Set(i) })
 }
 
 func (s *store) Add(ctx context.Context, key string, value []byte, expiry time.Duration) error {
@@ -182,7 +182,7 @@ func (s *store) Swap(ctx context.Context, key string, value []byte, version uint
 }
 
 func (s *store) Delete(ctx context.Context, key string) error {
-	err := s.do(ctx, "delete", key, true, func() error { return s.client.Delete(s.key(key)) })
+	err := s.do(ctx, "delete", key, false, func() error { return s.client.Delete(s.key(key)) })
 	if errors.Is(err, mq.ErrNotFound) {
 		return nil
 	}

@@ -1,11 +1,15 @@
 package memcache_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +106,52 @@ func TestRestart(t *testing.T) {
 	}
 	if v, _, err := kv.Get(t.Context(), "k"); err != nil || !bytes.Equal(v, []byte("w")) {
 		t.Errorf("%q, %v", v, err)
+	}
+}
+
+// TestOnce: a write whose answer does not come is not made again, for what somebody else has stored meanwhile would be
+// undone.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var writes atomic.Int32
+	go func() { // plays a server that ends a connection instead of answering a write
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					switch what, _, _ := strings.Cut(lines.Text(), " "); what {
+					case "version":
+						fmt.Fprint(c, "VERSION 1.6.18\r\n")
+					case "set", "delete", "add", "cas":
+						writes.Add(1)
+						return
+					}
+				}
+			}()
+		}
+	}()
+	kv := store(t, "memcached://"+ln.Addr().String(), "x")
+	for what, err := range map[string]error{
+		"Set":    kv.Set(t.Context(), "k", []byte("v"), 0),
+		"Add":    kv.Add(t.Context(), "k", []byte("v"), 0),
+		"Swap":   kv.Swap(t.Context(), "k", []byte("v"), 1, 0),
+		"Delete": kv.Delete(t.Context(), "k"),
+	} {
+		if err == nil || errors.Is(err, mq.ErrNotFound) {
+			t.Errorf("%s had no answer, and returned %v", what, err)
+		}
+	}
+	if n := writes.Load(); n != 4 {
+		t.Errorf("4 writes were made %d times", n)
 	}
 }
 
