@@ -126,8 +126,8 @@ func (a *account) failures(t *testing.T) {
 
 // TestFaults: the node that leads the queue is stopped (SIGSTOP) until others have taken over, and goes on then, taking
 // itself for the leader still, and the worker is connected to it; two of three nodes are killed at once, and one after
-// the other. While one node is left nothing is stored, and publishes say so in their time. It goes on after each, and no
-// acknowledged job is lost.
+// the other. While one node is left nothing is stored, and publishes say so in their time. It goes on after each, and
+// no acknowledged job is lost.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	a := newAccount()

@@ -127,13 +127,13 @@ func (l *link) publisher(ctx context.Context) (*publisher, error) {
 
 // with calls f with a channel of its own. The broker closes a channel with the first thing that it refuses.
 func (l *link) with(ctx context.Context, f func(ch *amqp.Channel) error) error {
-	c, err := l.connection(ctx)
-	if err != nil {
-		return err
-	}
 	done := make(chan error, 1)
 	go func() {
-		ch, err := c.Channel()
+		c, err := l.connection(ctx) // which others may be at, with a context that lasts longer
+		var ch *amqp.Channel
+		if err == nil {
+			ch, err = c.Channel()
+		}
 		if err == nil {
 			err = f(ch)
 			if !ch.IsClosed() {
@@ -175,25 +175,34 @@ var errUnroutable = errors.New("no queue takes it")
 
 // publish sends messages, in their order, and waits for the broker's word on each. The messages are its own.
 func (l *link) publish(ctx context.Context, ps []parcel) []error {
-	errs := make([]error, len(ps))
 	fill := func(stored mq.Stored, err error) []error {
+		errs := make([]error, len(ps))
 		for i := range errs {
 			errs[i] = &mq.PublishError{Stored: stored, Err: err}
 		}
 		return errs
 	}
-	p, err := l.publisher(ctx)
-	if err != nil {
-		return fill(mq.NotStored, err)
-	}
-	// A write to a broker that stands still waits for longer than ctx may last.
+	// A broker that stands still makes the way to a channel, and a write, wait for longer than ctx may last.
 	done := make(chan []error, 1)
-	go func() { done <- p.all(ctx, ps) }()
+	var begun atomic.Bool // something is sent, or, set by who waits, nothing is to be
+	go func() {
+		p, err := l.publisher(ctx)
+		switch {
+		case err != nil:
+			done <- fill(mq.NotStored, err)
+		case begun.CompareAndSwap(false, true):
+			done <- p.all(ctx, ps)
+		}
+	}()
 	select {
 	case errs := <-done:
 		return errs
 	case <-ctx.Done():
-		return fill(mq.PerhapsStored, context.Cause(ctx))
+		stored := mq.PerhapsStored
+		if begun.CompareAndSwap(false, true) {
+			stored = mq.NotStored
+		}
+		return fill(stored, context.Cause(ctx))
 	}
 }
 

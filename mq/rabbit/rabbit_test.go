@@ -58,6 +58,7 @@ func TestSuite(t *testing.T) {
 		defer p.Close()
 		mqkill.Partition(t, "amqp://guest:guest@"+p.Addr+"?prefix=parted", p, s.Log)
 	})
+	t.Run("Held", func(t *testing.T) { held(t, s.Addr) })
 	t.Run("StoppedWorker", func(t *testing.T) {
 		if os.Getenv("PLEXOR_TESTS") != "all" {
 			t.Skip("RabbitMQ takes 15 s to see it: PLEXOR_TESTS=all has it")
@@ -90,6 +91,48 @@ func kill(t *testing.T, url string, s *brokers.Broker) {
 		t.Fatal(err)
 	}
 	mqkill.Run(t, url, s)
+}
+
+// held: a publish that needs a new channel of a broker that is silent ends with its context, and says that nothing is
+// stored.
+func held(t *testing.T, addr string) {
+	p, err := brokers.NewProxy(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	b, other := open(t, "amqp://guest:guest@"+p.Addr+"?prefix=held"), open(t, "amqp://guest:guest@"+addr+"?prefix=held")
+	defer b.Close()
+	defer other.Close()
+	if err := b.Publish(t.Context(), "q", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Delete(t.Context(), "q"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), "q", nil); err == nil { // which ends the channel
+		t.Fatal("a queue that was deleted takes jobs")
+	}
+	p.Hold()
+	defer p.Heal()
+	ended := make(chan error, 2)
+	for range cap(ended) {
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			ended <- b.Publish(ctx, "q", nil)
+		}()
+	}
+	for range cap(ended) {
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.DeadlineExceeded) || mq.StoredBy(err) != mq.NotStored {
+				t.Errorf("%v, want the context's end, and not stored", err)
+			}
+		case <-time.After(8 * time.Second): // before the heartbeats tell
+			t.Fatal("a publish hangs when its context has ended")
+		}
+	}
 }
 
 // cancelled is a context of a Consume that makes its group, and ends soon.

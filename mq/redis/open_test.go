@@ -1,8 +1,11 @@
 package redis_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +93,50 @@ func TestURL(t *testing.T) {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}
 	}
+}
+
+// TestVersions: a server that is too old, or of a cluster, is refused with what is needed.
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	for info, want := range map[string]string{
+		"redis_version:6.2.14\r\nredis_mode:standalone\r\n": `version "6.2.14", and 7.0 or later is needed`,
+		"redis_mode:standalone\r\n":                         `version "", and 7.0 or later is needed`,
+		"redis_version:7.2.4\r\nredis_mode:cluster\r\n":     "a node of a Redis Cluster, which is not supported",
+	} {
+		if _, err := mq.Open(t.Context(), "redis://"+fake(t, info)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", info, err, want)
+		}
+	}
+}
+
+// fake plays a server that tells this of itself.
+func fake(t *testing.T, info string) (addr string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					switch strings.ToUpper(lines.Text()) {
+					case "INFO":
+						fmt.Fprintf(c, "$%d\r\n%s\r\n", len(info), info)
+					case "HELLO", "CLIENT":
+						fmt.Fprint(c, "-ERR unknown command\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
 }
 
 // TestReplicas: a job that the replicas do not have is stored, and an error says that it is less safe than asked for.
