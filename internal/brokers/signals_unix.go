@@ -18,8 +18,8 @@ func (b *Broker) terminate() { _ = b.cmd.Process.Signal(syscall.SIGTERM) } // it
 // Resume ends Pause.
 func (b *Broker) Resume() { _ = b.cmd.Process.Signal(syscall.SIGCONT) } // it may have ended
 
-// Freeze stops a process as SIGSTOP does: its connections stay, and it does nothing. The signal may take its time; where
-// the system tells (/proc), Freeze returns when the process stands still.
+// Freeze stops a process as SIGSTOP does: its connections stay, and it does nothing. The signal may take its time;
+// where the system tells (/proc), Freeze returns when the process stands still.
 func Freeze(p *os.Process) error {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return err

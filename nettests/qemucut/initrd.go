@@ -117,7 +117,7 @@ func findModules(kernel string) (files []string, err error) {
 	return files, nil
 }
 
-// An archive is one that the kernel unpacks: cpio's "newc" (Documentation/driver-api/early-userspace/buffer-format.rst).
+// An archive is one that the kernel unpacks: cpio's "newc" (the kernel's Documentation, early-userspace/buffer-format).
 type archive struct {
 	w   *bufio.Writer
 	ino int

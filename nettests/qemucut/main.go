@@ -3,7 +3,8 @@
 // Command qemucut ends a virtual machine in the midst of its writes, again and again (SIGKILL of qemu), and holds that
 // no job is lost that the embedded broker in it had acknowledged. The machine is Debian's kernel with this program as
 // the only one, by emulation, so that it runs where there is no KVM; the file system is ext4. What the machine had not
-// written to its disk is lost; what it had is in the file, for the host lives on. It is no test of CI: it needs minutes.
+// written to its disk is lost; what it had is in the file, for the host lives on. It is no test of CI: a cut takes a
+// minute.
 //
 //	apt-get install qemu-system-x86 && apt-get download linux-image-6.1.0-57-amd64 && dpkg -x linux-image-*.deb kernel
 //	CGO_ENABLED=0 go run ./qemucut -kernel kernel
