@@ -12,7 +12,10 @@
 //
 // The server syncs each write before it answers, has no port, and bounds what it takes. The first process that opens
 // the folder runs it; others that open the same folder use it, by a socket in the folder that no other user may open;
-// when the first one ends, one of the others takes over. Parameters:
+// when the first one ends, one of the others takes over.
+//
+// When the disk is full, jobs are refused with [mq.ErrFull], what is stored is handed out, and the server is started
+// anew when there is room; other processes have no answer meanwhile. Parameters:
 //
 //	store=8GiB     bytes on the disk, of all queues (default 8 GiB)
 //	memory=64MiB   bytes of the server's own streams in memory (default 64 MiB)
