@@ -22,8 +22,8 @@
 // its main server was lost, what only the main one had is lost.
 //
 // A server that pushes out keys to make room (maxmemory with a policy other than noeviction) is refused: it would drop
-// jobs. A server that is out of memory refuses jobs with mq.ErrFull. One with appendfsync always whose disk is full ends
-// itself, and must be started again when there is room.
+// jobs. A server that is out of memory refuses jobs with mq.ErrFull. One with appendfsync always whose disk is full
+// ends itself, and must be started again when there is room.
 //
 // Redis Cluster is not supported: a queue's keys are in one slot, but the list of queues is in another.
 //
