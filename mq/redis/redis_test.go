@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/internal/leak"
@@ -76,4 +77,36 @@ func proxy(t *testing.T, to string) *brokers.Proxy {
 	}
 	t.Cleanup(p.Close)
 	return p
+}
+
+// TestSilent: publishes to a server that is silent end after the time of one answer, those too that wait for their turn.
+func TestSilent(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("PLEXOR_TESTS") != "all" {
+		t.Skip("an answer is waited for 10 s: PLEXOR_TESTS=all has it")
+	}
+	p := proxy(t, server(t, brokers.Redis).Addr)
+	b := open(t, "redis://"+p.Addr)
+	defer b.Close()
+	if err := b.Publish(t.Context(), "q", nil); err != nil {
+		t.Fatal(err)
+	}
+	p.Hold()
+	defer p.Heal()
+	const publishers = 40
+	ended := make(chan error, publishers)
+	for range publishers {
+		go func() { ended <- b.Publish(t.Context(), "q", nil) }()
+	}
+	late := time.After(17 * time.Second) // before a second answer could be late
+	for range publishers {
+		select {
+		case err := <-ended:
+			if err == nil || mq.StoredBy(err) == mq.IsStored {
+				t.Errorf("a server that is silent has stored a job: %v", err)
+			}
+		case <-late:
+			t.Fatal("a publish waits for more than one answer")
+		}
+	}
 }
