@@ -56,7 +56,10 @@ func whole(t *testing.T, b *mq.Broker) {
 			if c.Leader != "" && len(c.Replicas) == 2 && !behind {
 				return
 			}
-			last = fmt.Sprintf("leader %q, replicas %+v", c.Leader, c.Replicas)
+			last = fmt.Sprintf("leader %q", c.Leader)
+			for _, p := range c.Replicas {
+				last += fmt.Sprintf(", replica %+v", *p)
+			}
 		} else {
 			last = err.Error()
 		}
