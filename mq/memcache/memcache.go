@@ -9,6 +9,9 @@
 // for others. Keys are spread over the servers by a hash, so another list of servers is another cache in part. There
 // are no passwords: memcached is for a network that is trusted, or behind something else.
 //
+// A read whose connection the server has closed is made again, once. A write is not, as after a restart of the server:
+// its error says that it may have been done.
+//
 // The name of a store is a part of its keys and has at most [MostName] bytes. A value has at most what the server
 // takes, 1 MiB less some bytes unless it was told otherwise (-I).
 package memcache

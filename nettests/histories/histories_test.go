@@ -21,7 +21,7 @@ import (
 	_ "github.com/plexor-go/plexor/mq/redis"
 )
 
-var runs = flag.Int("histories", 10, "how many histories of each store are checked")
+var runs = flag.Int("histories", 20, "how many histories of each store are checked")
 
 const (
 	patience = 10 * time.Second // for the check of a history
