@@ -79,7 +79,8 @@ func proxy(t *testing.T, to string) *brokers.Proxy {
 	return p
 }
 
-// TestSilent: publishes to a server that is silent end after the time of one answer, those too that wait for their turn.
+// TestSilent: publishes to a server that is silent end after the time of one answer, also those that wait for their
+// turn.
 func TestSilent(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PLEXOR_TESTS") != "all" {
