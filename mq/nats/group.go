@@ -100,7 +100,7 @@ func (g *gatherer) join(ctx context.Context, p *party) []answer {
 	case as := <-p.done:
 		return g.given(ctx, p, as)
 	default:
-		return all(p, answer{err: context.Cause(ctx), stored: stored})
+		return toAll(p, answer{err: context.Cause(ctx), stored: stored})
 	}
 }
 
@@ -111,7 +111,7 @@ func (g *gatherer) given(ctx context.Context, p *party, as []answer) []answer {
 	}
 	defer g.ended(p)
 	if ctx.Err() != nil {
-		return all(p, answer{err: context.Cause(ctx), stored: mq.NotStored})
+		return toAll(p, answer{err: context.Cause(ctx), stored: mq.NotStored})
 	}
 	return g.q.store(ctx, p.ms)
 }
@@ -181,8 +181,8 @@ func (g *gatherer) goAlone(p *party) {
 	p.done <- nil
 }
 
-// all is the same answer to each of a party's messages.
-func all(p *party, v answer) []answer {
+// toAll is the same answer to each of a party's messages.
+func toAll(p *party, v answer) []answer {
 	as := make([]answer, len(p.ms))
 	for i := range as {
 		as[i] = v
@@ -222,7 +222,7 @@ func (g *gatherer) batch(ps []*party) {
 		g.refused = 0
 		v.seq -= n
 		for _, p := range ps {
-			as := all(p, v)
+			as := toAll(p, v)
 			for i := range as {
 				v.seq++
 				as[i].seq = v.seq
