@@ -6,6 +6,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,10 +49,33 @@ type Options struct {
 	// Token, or User and Password, is what the servers want to hear.
 	Token          string
 	User, Password string
-	// Log is where the server's warnings go; nil: slog.Default(). For Embedded.
+	// Log is where the warnings of Embedded's server go, and what is to be said of TLS; nil: slog.Default().
 	Log *slog.Logger
 	// Open allows Embedded to listen on an address that others can reach without a password.
 	Open bool
+	// TLS has what passes between the servers of Embedded be encrypted, or what passes between this node and the
+	// servers of Connect; nil: it is not, but for Connect with tls:// in the URL, by the system's authorities.
+	TLS *TLS
+}
+
+// TLS is how nodes, or a node and servers, know each other: by certificates that the same authority has signed.
+//
+// Nodes of Embedded each have a certificate, and show it, whether they dial or are dialled; so it must be fit for both
+// (extended key usage serverAuth and clientAuth). With it an address that others can reach needs no password. A node
+// that is refused is tried again, and Log says why, on both sides.
+//
+// A certificate and key that are replaced are read again, the authority's certificate is not.
+type TLS struct {
+	// CertFile is this node's certificate, with those of the authorities between it and CAFile's behind it, and
+	// KeyFile its private key, both in PEM. KeyFile "": CertFile has both. Connect may do without: the servers then do
+	// not ask for one.
+	CertFile, KeyFile string
+	// CAFile has the certificates of the authorities that vouch for the others, in PEM. No others do.
+	CAFile string
+	// ServerName is a name that the certificates of all servers have; "": each has the name or address to which a
+	// route or the URL leads. Nodes of Embedded that were not told of each other find each other by address, so theirs
+	// must have that or a ServerName.
+	ServerName string
 }
 
 func (o Options) prefix() (string, error) {
@@ -79,6 +103,13 @@ func Connect(url string, o Options) (bus.Transport, error) {
 	case o.User != "":
 		opts = append(opts, nats.UserInfo(o.User, o.Password))
 	}
+	if o.TLS != nil {
+		c, err := (*natsnode.TLS)(o.TLS).Client(cmp.Or(o.Log, slog.Default()))
+		if err != nil {
+			return nil, fmt.Errorf("bus/nats: %w", err)
+		}
+		opts = append(opts, nats.Secure(c))
+	}
 	return &transport{prefix: prefix, close: func() {}, dial: func() (*nats.Conn, error) {
 		return nats.Connect(url, opts...)
 	}}, nil
@@ -105,7 +136,8 @@ func Embedded(ctx context.Context, address string, routes []string, o Options) (
 		return nil, err
 	}
 	server, err := natsnode.Start(ctx, natsnode.Options{Cluster: address, ClusterName: "bus-" + prefix[4:len(prefix)-1],
-		Routes: routes, Token: o.Token, User: o.User, Password: o.Password, Open: o.Open, Log: o.Log})
+		Routes: routes, Token: o.Token, User: o.User, Password: o.Password, Open: o.Open, TLS: (*natsnode.TLS)(o.TLS),
+		Log: o.Log})
 	if err != nil {
 		return nil, fmt.Errorf("bus/%w", err)
 	}

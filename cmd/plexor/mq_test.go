@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/authority"
 	"github.com/plexor-go/plexor/internal/brokers"
 )
 
@@ -76,11 +77,14 @@ func TestMQCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ca := authority.New(t, "ca")
 	clients, routes := addrs[:3], addrs[3:]
 	nodes := make([]*exec.Cmd, 3)
 	complete := make(chan string, 3)
 	for i := range nodes {
 		args := []string{"mq", "serve", "--dir", t.TempDir(), "--listen", clients[i], "--cluster", routes[i]}
+		p := ca.Issue(fmt.Sprint("n", i), nil)
+		args = append(args, "--cluster-cert", p.CertFile, "--cluster-key", p.KeyFile, "--cluster-ca", ca.File)
 		for _, r := range append(routes[:i:i], routes[i+1:]...) {
 			args = append(args, "--route", r)
 		}

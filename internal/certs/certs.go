@@ -142,6 +142,13 @@ func (s *Store) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return certs[0], nil
 }
 
+// GetClient is tls.Config.GetClientCertificate: the first pair, whatever the server asks for. A server that wants
+// another one says so, and that tells more than the error for none.
+func (s *Store) GetClient(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	s.refresh(info.Context())
+	return (*s.certs.Load())[0], nil
+}
+
 // refresh looks at the files if it is time to. Who comes meanwhile uses what is there.
 func (s *Store) refresh(ctx context.Context) {
 	now, next := s.o.Now().UnixNano(), s.next.Load()

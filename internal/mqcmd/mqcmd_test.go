@@ -188,6 +188,10 @@ func TestUsage(t *testing.T) {
 		{"serve to all", &mqcmd.Serve{Dir: dir, Listen: ":0", Store: 1, Memory: 1}, "others than this machine can reach :0"},
 		{"routes alone", &mqcmd.Serve{Dir: dir, Listen: "127.0.0.1:0", Store: 1, Memory: 1, Route: []string{"x:1"}},
 			"--cluster"},
+		{"an authority alone", &mqcmd.Serve{Dir: dir, Listen: "127.0.0.1:0", Store: 1, Memory: 1, Cluster: "127.0.0.1:0",
+			Route: []string{"x:1"}, CA: short}, "they go together"},
+		{"a certificate for no cluster", &mqcmd.Serve{Dir: dir, Listen: "127.0.0.1:0", Store: 1, Memory: 1, Cert: short,
+			CA: short}, "with --cluster"},
 		{"a short secret", &mqcmd.Serve{Dir: dir, Listen: ":0", Store: 1, Memory: 1, Token: short}, "has 6 bytes"},
 	} {
 		_, _, err := run(t, row.c, "")

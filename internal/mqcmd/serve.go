@@ -18,6 +18,9 @@ type Serve struct {
 	Cluster string   `placeholder:"HOST:PORT" help:"Where the other nodes come in: this one is then one of a cluster."`
 	Route   []string `placeholder:"HOST:PORT" help:"The cluster address of a node; give all of them, its own may be among them."`
 	Name    string   `placeholder:"NAME" help:"The node's name in the cluster, the same after each start (default: from its cluster address)."`
+	Cert    string   `name:"cluster-cert" placeholder:"FILE" help:"A certificate of this node, and its key, if --cluster-key has not: nodes then speak TLS with each other, and let nobody else in."`
+	Key     string   `name:"cluster-key" placeholder:"FILE" help:"Its private key."`
+	CA      string   `name:"cluster-ca" placeholder:"FILE" help:"The authority that has signed the certificates of all nodes."`
 	Store   int64    `default:"8192" placeholder:"MB" help:"How much the jobs may take of the disk (default ${default})."`
 	Memory  int64    `default:"64" placeholder:"MB" help:"How much streams in memory may take (default ${default})."`
 	Token   string   `name:"token-file" placeholder:"FILE" help:"A file with a secret, which clients say as nats://SECRET@HOST and other nodes have too."`
@@ -72,6 +75,9 @@ func (s *Serve) options(w *World) (o natsnode.Options, err error) {
 	if s.Cluster == "" && (len(s.Route) > 0 || s.Name != "") {
 		return o, usage("--route and --name: they are of use with --cluster alone")
 	}
+	if (s.Cert == "") != (s.CA == "") || s.Key != "" && s.Cert == "" || s.Cert != "" && s.Cluster == "" {
+		return o, usage("--cluster-cert, --cluster-key and --cluster-ca: they go together, and with --cluster")
+	}
 	if s.Cluster != "" && len(s.Route) == 0 {
 		return o, usage("--route: a node of a cluster needs those of the others, HOST:PORT of each")
 	}
@@ -80,6 +86,9 @@ func (s *Serve) options(w *World) (o natsnode.Options, err error) {
 		Limits: natsnode.Limits{Memory: s.Memory * mega, Store: s.Store * mega, Payload: servePayload}}
 	if s.Cluster != "" && s.Name == "" {
 		o.Name = "node-" + strings.NewReplacer(":", "-", ".", "-", "[", "", "]", "").Replace(s.Cluster)
+	}
+	if s.Cert != "" {
+		o.TLS = &natsnode.TLS{CertFile: s.Cert, KeyFile: s.Key, CAFile: s.CA}
 	}
 	if s.Token != "" {
 		b, err := os.ReadFile(s.Token)
@@ -99,7 +108,8 @@ func (s *Serve) options(w *World) (o natsnode.Options, err error) {
 			return o, usage("%q: want HOST:PORT: %w", a, err)
 		}
 		ip := net.ParseIP(host)
-		if here := host == "localhost" || ip != nil && ip.IsLoopback(); !here && o.Token == "" {
+		closed := a == s.Cluster && o.TLS != nil
+		if here := host == "localhost" || ip != nil && ip.IsLoopback(); !here && o.Token == "" && !closed {
 			return o, usage("--token-file: others than this machine can reach %s, so give a file with a secret", a)
 		}
 	}

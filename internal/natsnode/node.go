@@ -58,6 +58,10 @@ type Options struct {
 	Token          string
 	Open           bool
 
+	// TLS has the nodes of the cluster speak TLS with each other; nil: what passes between them is not encrypted.
+	// Clients are not concerned. With it other nodes alone can come in at Cluster, and a password is not needed there.
+	TLS *TLS
+
 	// Log is where the server's warnings and errors go, at a bounded rate; nil: slog.Default().
 	Log *slog.Logger
 
@@ -205,6 +209,8 @@ func (o Options) settings() (*server.Options, error) {
 		return nil, errors.New("a Name is needed for JetStream in a cluster: by it the others know the node after a restart")
 	case o.JetStream && o.Cluster != "" && len(o.Routes) == 0:
 		return nil, errors.New("the Routes of all nodes are needed for JetStream in a cluster")
+	case o.TLS != nil && o.Cluster == "":
+		return nil, errors.New("TLS is between the nodes of a cluster, and needs a Cluster address")
 	case o.Token != "" && o.User != "":
 		return nil, errors.New("a User and a Token are both given")
 	case o.Password != "" && o.User == "":
@@ -217,7 +223,7 @@ func (o Options) settings() (*server.Options, error) {
 		Username: o.User, Password: o.Password, Authorization: o.Token}
 	var err error
 	if o.Client != "" {
-		if set.Host, set.Port, err = o.address(o.Client); err != nil {
+		if set.Host, set.Port, err = o.address(o.Client, false); err != nil {
 			return nil, err
 		}
 	}
@@ -231,8 +237,14 @@ func (o Options) settings() (*server.Options, error) {
 		}
 	}
 	c := &set.Cluster
-	if c.Host, c.Port, err = o.address(o.Cluster); err != nil {
+	if c.Host, c.Port, err = o.address(o.Cluster, o.TLS != nil); err != nil {
 		return nil, err
+	}
+	if o.TLS != nil {
+		if c.TLSConfig, err = o.TLS.nodes(o.Log); err != nil {
+			return nil, err
+		}
+		c.TLSTimeout = handshakeTime.Seconds()
 	}
 	c.Name, c.Username, c.Password = o.ClusterName, o.User, o.Password
 	if o.Token != "" {
@@ -251,8 +263,8 @@ func (o Options) settings() (*server.Options, error) {
 	return set, nil
 }
 
-// address takes HOST:PORT apart. The server's word for a free port is -1.
-func (o Options) address(a string) (host string, port int, err error) {
+// address takes HOST:PORT apart. The server's word for a free port is -1. closed: who comes in must have a certificate.
+func (o Options) address(a string, closed bool) (host string, port int, err error) {
 	host, name, err := net.SplitHostPort(a)
 	if err != nil {
 		return "", 0, fmt.Errorf("address %q: %w", a, err)
@@ -264,7 +276,8 @@ func (o Options) address(a string) (host string, port int, err error) {
 		port = server.RANDOM_PORT
 	}
 	ip := net.ParseIP(host)
-	if here := host == "localhost" || ip != nil && ip.IsLoopback(); !here && o.User == "" && o.Token == "" && !o.Open {
+	here := host == "localhost" || ip != nil && ip.IsLoopback()
+	if !here && !closed && o.User == "" && o.Token == "" && !o.Open {
 		return "", 0, fmt.Errorf("address %q can be reached by others: it needs a User and Password or a Token, "+
 			"or to be Open to everybody", a)
 	}
