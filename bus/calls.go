@@ -28,6 +28,7 @@ type call struct {
 	parts   [][]byte // got, and not used
 	over    bool     // the last part has come, or none will
 	err     error
+	swap    *swap // nil: it is of a service
 	wake    func()
 }
 
@@ -65,7 +66,7 @@ func (m *machine) call(service string, data []byte, until time.Time, wake func()
 	case len(m.calls.out) >= m.limits.Calls:
 		return nil, ErrFull
 	}
-	c := &call{id: m.number(), service: service, data: data, until: until, wake: wake}
+	c := &call{service: service, data: data, until: until, wake: wake}
 	if !c.choose(m) {
 		return nil, ErrNobody
 	}
@@ -73,7 +74,8 @@ func (m *machine) call(service string, data []byte, until time.Time, wake func()
 	return c, nil
 }
 
-// choose takes one of those who answer, and have not said yet that they do not.
+// choose takes one of those who answer, and have not said yet that they do not. The call gets another number with each,
+// so that none takes a late copy for a new call.
 func (c *call) choose(m *machine) bool {
 	var who []NodeID
 	name := entryName(sortService, c.service, "")
@@ -89,17 +91,24 @@ func (c *call) choose(m *machine) bool {
 	if len(who) == 0 {
 		return false
 	}
-	c.to, c.gen = who[m.rand.IntN(len(who))], 0
-	if p := m.peer(c.to); p != nil {
+	c.turnTo(m, who[m.rand.IntN(len(who))])
+	return true
+}
+
+func (c *call) turnTo(m *machine, to NodeID) {
+	c.id, c.to, c.gen = m.number(), to, 0
+	if p := m.peer(to); p != nil {
 		c.gen = p.itsGen
 	}
 	c.ask(m)
-	return true
 }
 
 func (c *call) ask(m *machine) {
 	c.backA = m.now.Add(resendAfter)
 	f := frame{kind: kindCall, chn: c.id, epoch: c.gen, room: c.service, data: c.data}
+	if c.swap != nil {
+		c.swap.fill(&f)
+	}
 	if !c.until.IsZero() {
 		f.n = uint64(max(c.until.Sub(m.now).Milliseconds(), 1))
 	}
@@ -129,7 +138,7 @@ func (c *call) take(m *machine) (p []byte, ok bool) {
 
 // forget is called when the caller wants no more.
 func (m *machine) forget(c *call) {
-	if !c.over {
+	if !c.over && c.to != 0 {
 		m.send(c.to, frame{kind: kindGot, chn: c.id, seq: c.got, n: c.used, flags: flagCancel})
 	}
 	m.calls.out = slices.DeleteFunc(m.calls.out, func(o *call) bool { return o == c })
@@ -176,12 +185,14 @@ func (cs *calls) serves(from NodeID, id uint64) *served {
 func (cs *calls) called(m *machine, from NodeID, f *frame) {
 	if cs.serves(from, f.chn) == nil {
 		no := frame{kind: kindAnswer, chn: f.chn, seq: 1, flags: flagLast}
-		switch p := m.peer(from); {
+		p := m.peer(from)
+		switch {
 		case p != nil && p.gen != f.epoch:
 			no.flags |= flagLost
 			m.send(from, no)
 			return
-		case m.mine.all.get(entryName(sortService, f.room, "")) == nil:
+		case p.hasRefused(f.chn) || !m.answers(f):
+			p.refuse(f.chn)
 			no.flags |= flagNobody
 			m.send(from, no)
 			return
@@ -193,10 +204,33 @@ func (cs *calls) called(m *machine, from NodeID, f *frame) {
 		}
 		s := &served{from: from, id: f.chn, service: f.room, data: f.data, left: time.Duration(f.n) * time.Millisecond}
 		cs.in = append(cs.in, s)
-		cs.starts = append(cs.starts, s)
+		if f.flags&flagSwap != 0 {
+			s.answer(m, part{m.decide(f), flagLast})
+		} else {
+			cs.starts = append(cs.starts, s)
+		}
 	}
 	m.send(from, frame{kind: kindCalled, chn: f.chn})
 }
+
+// answers reports whether this node answers what is asked.
+func (m *machine) answers(f *frame) bool {
+	if f.flags&flagSwap != 0 {
+		return m.decides(f.room, f.key) && len(m.calls.in) < m.limits.Calls
+	}
+	return m.mine.all.get(entryName(sortService, f.room, "")) != nil
+}
+
+// refuse remembers the last calls of a peer's that were not answered: a copy of one that comes later must not be, for
+// the peer has turned to somebody else. p may be nil: this node itself.
+func (p *peer) refuse(id uint64) {
+	if p != nil && !p.hasRefused(id) {
+		copy(p.refused[1:], p.refused[:])
+		p.refused[0] = id
+	}
+}
+
+func (p *peer) hasRefused(id uint64) bool { return p != nil && slices.Contains(p.refused[:], id) }
 
 // answered takes a part.
 func (cs *calls) answered(m *machine, from NodeID, f *frame) {
@@ -210,6 +244,9 @@ func (cs *calls) answered(m *machine, from NodeID, f *frame) {
 	case f.flags&flagLost != 0:
 		c.end(ErrLost)
 		return
+	case f.flags&flagNobody != 0 && c.swap != nil:
+		c.come, c.to, c.backA = false, 0, m.now.Add(resendAfter/4)
+		return
 	case f.flags&flagNobody != 0:
 		c.come = false
 		if c.tried = append(c.tried, from); !c.choose(m) {
@@ -218,6 +255,10 @@ func (cs *calls) answered(m *machine, from NodeID, f *frame) {
 		return
 	case f.seq == c.got+1:
 		c.got++
+		if c.swap != nil {
+			c.decided(m, f.data)
+			break
+		}
 		if f.flags&flagFailed != 0 {
 			c.end(&AnswerError{string(f.data)})
 		} else {
@@ -283,7 +324,11 @@ func (s *served) end(m *machine) {
 // tick sends again.
 func (cs *calls) tick(m *machine) {
 	for _, c := range cs.out {
-		if !c.come && !c.over && !m.now.Before(c.backA) {
+		switch {
+		case c.come || c.over || m.now.Before(c.backA):
+		case c.to == 0:
+			c.chooseOwner(m)
+		default:
 			m.stats.Resent++
 			c.ask(m)
 		}

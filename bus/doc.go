@@ -25,7 +25,8 @@
 //
 // Members of rooms (Room.Enter), services (Bus.Answer, Bus.Call) and values (Bus.Bucket) are what each node tells all
 // others of itself. Members and services of a node that dies are gone within three seconds; a value lives as long as
-// one node that has heard of it. A call is done at most once, by one of those who answer it.
+// one node that has heard of it. A value is replaced by version, if that is asked for (Bucket.Update), by one of those
+// who would. A call is done at most once, by one of those who answer it.
 //
 // # What it costs
 //

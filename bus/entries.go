@@ -144,11 +144,16 @@ func (m *machine) askOps(p *peer) {
 // askedOps sends them, or all there is.
 func (m *machine) askedOps(from NodeID, f *frame) {
 	x := &m.mine
-	if behind := x.version - f.seq; f.seq <= x.version && behind <= uint64(len(x.recent)) {
-		for i, op := range x.recent[uint64(len(x.recent))-behind:] {
-			v := f.seq + uint64(i)
-			m.send(from, frame{kind: kindOps, seq: v, n: v + 1, data: op})
+	if behind := x.version - f.seq; f.seq < x.version && behind <= uint64(len(x.recent)) {
+		some := frame{kind: kindOps, seq: f.seq, n: f.seq}
+		for _, op := range x.recent[uint64(len(x.recent))-behind:] {
+			if len(some.data) > 0 && len(some.data)+len(op) > packetGood {
+				m.send(from, some)
+				some.seq, some.data = some.n, nil
+			}
+			some.n, some.data = some.n+1, append(some.data, op...)
 		}
+		m.send(from, some)
 		return
 	}
 	part := frame{kind: kindOps, flags: flagWhole | flagMore, n: x.version}
@@ -174,19 +179,26 @@ func (m *machine) tookOps(from NodeID, f *frame) {
 		m.tookPart(p, f)
 		return
 	}
-	if f.seq != x.version || f.n != f.seq+1 {
+	if f.seq > x.version || f.n <= x.version {
 		if f.n > x.version {
 			m.askOps(p)
 		}
 		return
 	}
-	if e, removed, _, ok := decode(f.data); ok && m.fits(x, e, removed) {
-		x.version = f.n
-		x.put(e, removed)
-		m.learned(p, e, removed)
-	} else {
-		m.stats.Refused++
+	data := f.data
+	for v := f.seq + 1; v <= f.n; v++ {
+		e, removed, rest, ok := decode(data)
+		if !ok || v > x.version && !m.fits(x, e, removed) {
+			m.stats.Refused++
+			break
+		}
+		if data = rest; v > x.version {
+			x.version = v
+			x.put(e, removed)
+			m.learned(p, e, removed)
+		}
 	}
+	m.calls.knows(p)
 }
 
 func (m *machine) fits(x *entries, e *entry, removed bool) bool {
@@ -234,6 +246,7 @@ func (m *machine) tookPart(p *peer, f *frame) {
 			m.learned(p, e, false)
 		}
 	}
+	m.calls.knows(p)
 }
 
 // learned is a change of a peer's. A value of this node's that is older, or the same and the peer's id is lower, is the

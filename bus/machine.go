@@ -64,8 +64,13 @@ type peer struct {
 	connected bool // each hears the other
 	hearsMe   bool
 	ready     bool
-	gen       uint64    // of its life, to me: another number after I took it for dead
-	itsGen    uint64    // of my life, to it
+	gen       uint64 // of its life, to me: another number after I took it for dead
+	itsGen    uint64 // of my life, to it
+	view      uint64 // its, as it said last
+	tip       uint64 // version of its entries, as it said last
+	clock     uint64 // its, as it said last, which it is told
+	echo      uint64 // mine, as it has heard it last
+	refused   [16]uint64
 	askA      time.Time // for entries, not before
 	entries   entries
 }
@@ -216,9 +221,11 @@ func (m *machine) greeting(flags uint64) frame {
 		if m.now.Sub(p.heard) <= deadAfter {
 			hears = binary.BigEndian.AppendUint64(hears, uint64(p.id))
 			hears = binary.AppendUvarint(hears, p.gen)
+			hears = binary.AppendUvarint(hears, p.clock)
 		}
 	}
-	return frame{kind: kindHello, key: m.name, flags: flags, seq: m.mine.version, data: hears}
+	return frame{kind: kindHello, key: m.name, flags: flags, chn: m.clock(), epoch: m.view(), seq: m.mine.version,
+		data: hears}
 }
 
 // peer is the one with that id; nil: unknown.
@@ -258,7 +265,8 @@ func (m *machine) heard(from NodeID, f *frame) {
 		m.lose(p)
 	}
 	p.heard, p.name = m.now, f.key
-	gen, hearsMe := listed(f.data, m.id)
+	gen, echo, hearsMe := listed(f.data, m.id)
+	p.view, p.tip, p.clock, p.echo = f.epoch, f.seq, f.chn, echo
 	switch ready := f.flags&flagReady != 0; {
 	case f.flags&flagBye != 0:
 		p.hearsMe = false
@@ -289,24 +297,29 @@ func (m *machine) heard(from NodeID, f *frame) {
 }
 
 // listed looks an id up in a greeting.
-func listed(hears []byte, id NodeID) (gen uint64, ok bool) {
+func listed(hears []byte, id NodeID) (gen, clock uint64, ok bool) {
 	for len(hears) > 8 {
 		who := NodeID(binary.BigEndian.Uint64(hears))
 		gen, n := binary.Uvarint(hears[8:])
 		if n <= 0 {
-			return 0, false
+			return 0, 0, false
+		}
+		clock, more := binary.Uvarint(hears[8+n:])
+		if more <= 0 {
+			return 0, 0, false
 		}
 		if who == id {
-			return gen, true
+			return gen, clock, true
 		}
-		hears = hears[8+n:]
+		hears = hears[8+n+more:]
 	}
-	return 0, false
+	return 0, 0, false
 }
 
 // lose is the end of a peer's life, to this node.
 func (m *machine) lose(p *peer) {
 	p.connected, p.hearsMe = false, false
+	m.stats.Lost++
 	m.gens++
 	p.gen = m.gens
 	m.dropEntries(p)
@@ -350,7 +363,7 @@ func (m *machine) owner(room string) (owner NodeID) {
 }
 
 // hash is FNV-1a.
-func hash(s string) uint64 {
+func hash[T string | []byte](s T) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * 1099511628211

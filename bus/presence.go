@@ -129,7 +129,13 @@ func (r Room) WatchMembers() (*Watch[Presence], error) {
 // A Bucket has values by key, which all nodes hold. Who writes last, by the nodes' clocks, wins; what two nodes write
 // at the same time, or while they are cut off from each other, is decided alike on all when they have heard of both. A
 // value lives as long as one node that has heard of it. So it is for what may be lost, as settings and hints; what must
-// not be lost or needs a compare-and-set belongs into a database.
+// not be lost belongs into a database.
+//
+// Create, Update and Remove are compare-and-set: of those who would replace the same version one succeeds, whatever
+// nodes come and die meanwhile. That holds among nodes of which each hears one that the others hear too. Parts that are
+// cut off from each other wholly decide each for itself, after two seconds, and so does a node that has just begun and
+// has not found the others; when they meet, the later value wins. Put and Delete ask nobody: who uses both for the same
+// key may find that an Update has replaced a Put that its decider had not heard of.
 type Bucket struct {
 	b    *Bus
 	name string

@@ -11,7 +11,8 @@ import (
 var (
 	// ErrNobody is a call of a service that no node answers. It comes at once.
 	ErrNobody = errors.New("bus: nobody answers this")
-	// ErrLost is a call whose node was lost before it had answered: it may have done what was asked, or not.
+	// ErrLost is a call, or a change of a value, whose node was lost before it had answered: it may have done what was
+	// asked, or not.
 	ErrLost = errors.New("bus: the node that was to answer is gone")
 	// ErrTaken is a service that this node answers already, or a member that it has.
 	ErrTaken = errors.New("bus: this node has one of that name")

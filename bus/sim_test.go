@@ -39,6 +39,7 @@ type world struct {
 	heard   []heard             // of those, what may be expected to be seen
 	sure    map[string]int      // 1: was to be published; 2: said that it was; 3: said perhaps
 	total   int
+	healed  time.Time // by a test of a world that is to be whole at times
 }
 
 // heard is a message of which Publish has said where it is, when, and which node has ordered it.
@@ -49,12 +50,13 @@ type heard struct {
 }
 
 type simNode struct {
-	w      *world
-	m      *machine
-	due    time.Time
-	paused time.Time // until then
-	dead   bool
-	late   []letter // came while it was paused
+	w       *world
+	m       *machine
+	due     time.Time
+	paused  time.Time // until then
+	stopped time.Time // when it was paused last, by a test that wants to know
+	dead    bool
+	late    []letter // came while it was paused
 }
 
 type letter struct {

@@ -6,6 +6,7 @@ type Stats struct {
 	Rooms int // that it is in
 	Owned int // that it orders
 
+	Lost     int64 // nodes that are no more connected: they died, left, or were cut off
 	Epochs   int64 // that it has begun
 	Ordered  int64 // messages that it has given a number
 	Received int64 // messages of rooms that it is in, each once for all of its subscribers

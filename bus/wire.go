@@ -21,7 +21,7 @@ const (
 type kind uint8
 
 const (
-	kindHello   kind = iota + 1 // N to all: I live. seq: version of my table; flags; key: my name; data: whom I hear
+	kindHello   kind = iota + 1 // N to all: I live. chan: clock; epoch: view; seq: table; flags; key: name; data: I hear
 	kindOps                     // N: my table from version seq to n; flags: whole begins, more comes; data: entries
 	kindAskOps                  // N to N: I have your table up to seq
 	kindJoin                    // F to O: the room, please. chan: of this try; epoch, seq: where I am; flags: fresh
@@ -59,7 +59,9 @@ const (
 	flagCancel             // got
 	flagApart              // msg: no message, but that nodes were apart
 	flagLost               // answer: nobody knows any more
-	flagNobody             // answer: there is no such service
+	flagNobody             // answer: there is no such service, or somebody else must decide
+	flagSwap               // call: of a value. room: bucket; key; seq: stamp; data: sum (8 bytes), value
+	flagRemove             // call: of a value that is to be deleted
 )
 
 // A frame is one thing that is said. data is never written to.
