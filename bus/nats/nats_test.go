@@ -3,16 +3,13 @@ package nats
 import (
 	"context"
 	"fmt"
-	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/plexor-go/plexor/bus"
-	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/internal/natsnode"
 )
-
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 func within(t testing.TB) context.Context {
 	t.Helper()
@@ -21,17 +18,21 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
+// routes are where the servers of embedded buses are found, by bus.
+var routes sync.Map
+
 // embedded are buses with a server each.
 func embedded(t testing.TB, n int, l bus.Limits) (all []*bus.Bus) {
 	t.Helper()
-	var routes []string
+	var others []string
 	for i := range n {
-		node, err := Embedded(within(t), "127.0.0.1:0", routes, Options{Token: "secret"})
+		node, err := Embedded(within(t), "127.0.0.1:0", others, Options{Token: "secret"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		routes = append(routes, node.Addr().String())
+		others = append(others, node.Addr().String())
 		all = append(all, open(t, node, fmt.Sprint("n", i), l))
+		routes.Store(all[i], others[i])
 	}
 	know(t, all)
 	return all
