@@ -43,6 +43,22 @@ func work(ctx context.Context, body []byte, send func(context.Context, []byte) e
 `, `	return errors.Join(err, b.Close())
 }
 `},
+	"docs/rooms.md 1": {`package rooms
+
+import (
+	"testing"
+
+	"github.com/plexor-go/plexor/bus"
+	"github.com/plexor-go/plexor/proto/websocket"
+)
+
+func TestAudience(t *testing.T) {
+	if _, err := audience(bus.Room{}); err != nil {
+		t.Log(err)
+	}
+}
+
+`, ""},
 	"docs/jobs.md 2": {`package jobs
 
 import (
