@@ -29,6 +29,10 @@ const mostPackets = 1024
 // flushLimit is how long packets may take to leave.
 const flushLimit = time.Second
 
+// connectLimit is how long a server may take until it has let this node in, with TLS and all. NATS's own bound is 2 s,
+// which a machine that is busy as all of its programs start does not always keep; and Open fails then.
+const connectLimit = 10 * time.Second
+
 // A transport is a bus.Transport over a connection.
 type transport struct {
 	prefix string
@@ -117,7 +121,7 @@ func Connect(url string, o Options) (bus.Transport, error) {
 
 // options are all connections'. What goes wrong with one the bus notices by what does not come.
 func options() []nats.Option {
-	return []nats.Option{nats.NoEcho(), nats.FlusherTimeout(flushLimit),
+	return []nats.Option{nats.NoEcho(), nats.FlusherTimeout(flushLimit), nats.Timeout(connectLimit),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
 }
 
