@@ -144,6 +144,9 @@ func embeddedOptions(u *url.URL) (set natsnode.Options, err error) {
 			}
 		case "listen":
 			set.Client = value
+		case "cluster", "route", "routes", "replicas", "name":
+			return set, fmt.Errorf("nats: parameter %q: a server in the process stands alone. plexor mq serve runs the nodes "+
+				"of a cluster, and nats:// connects to it", name)
 		default:
 			return set, fmt.Errorf("nats: unknown parameter %q: there are store, memory, sync and listen", name)
 		}

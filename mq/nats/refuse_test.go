@@ -46,6 +46,8 @@ func TestURLsRefused(t *testing.T) {
 		"nats+embedded://" + dir + "?store=-1":         "store=-1: it is a number of bytes",
 		"nats+embedded://" + dir + "?store=99999TiB":   "it is a number of bytes",
 		"nats+embedded://" + dir + "?disk=1":           `unknown parameter "disk"`,
+		"nats+embedded://" + dir + "?replicas=3":       `"replicas": a server in the process stands alone`,
+		"nats+embedded://" + dir + "?routes=h:1":       "nats:// connects to it",
 		"nats+embedded://" + dir + "?listen=0.0.0.0:0": "needs a User and Password",
 		"nats+embedded:///dev/null/x":                  "not a directory",
 		"nats://u:secret@127.0.0.1:1?x=1":              `unknown parameter "x"`,
@@ -66,6 +68,26 @@ func TestServersRefused(t *testing.T) {
 	refused(t, "nats://"+locked.Addr().String(), "refuses user or password")
 	refused(t, "nats://"+server(t, natsnode.Options{}).Addr().String(), "has no JetStream: start it with nats-server -js")
 	refused(t, "nats://"+old(t), "version 2.9.3: it must be 2.11 or newer")
+}
+
+// TestLacks: a queue that asks for more than NATS can is refused when it is opened, with the reason and who can.
+func TestLacks(t *testing.T) {
+	t.Parallel()
+	n := server(t, natsnode.Options{JetStream: true, Dir: t.TempDir()})
+	for name, b := range map[string]*mq.Broker{
+		"nats+embedded": open(t, "nats+embedded://"+t.TempDir()),
+		"nats":          open(t, "nats://"+n.Addr().String()),
+	} {
+		var lack *mq.CapabilityError
+		_, err := b.Queue(within(t), "q", mq.QueueOptions{Priorities: 2})
+		if !errors.As(err, &lack) || lack.Backend != name || lack.Lack != "2 priorities (it has 1 at most)" ||
+			len(lack.Can) != 1 || lack.Can[0] != "mem" {
+			t.Errorf("%s: priorities: %v", name, err)
+		}
+		if names, err := b.Queues(within(t)); err != nil || len(names) != 0 {
+			t.Errorf("%s: there are queues: %q, %v", name, names, err)
+		}
+	}
 }
 
 // old plays a server of an old version.
