@@ -49,8 +49,12 @@ type Bus struct {
 	out      []parcel
 	queued   int // bytes of out
 	next     time.Time
+	woken    *[]*cursor // to be woken when mu is not held any more; nil: none
 	closed   bool
 }
+
+// wakeLists are what Bus.woken points to.
+var wakeLists = sync.Pool{New: func() any { return new([]*cursor) }}
 
 // Open starts a node. It looks around for a second before it owns rooms, if there is a transport: what is published
 // before then waits.
@@ -93,7 +97,7 @@ func (b *Bus) ID() NodeID { return b.m.id }
 // do does something with the machine, and what follows from it. It reports false if the bus is closed.
 func (b *Bus) do(f func(m *machine)) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if b.closed {
 		return false
 	}
@@ -103,7 +107,24 @@ func (b *Bus) do(f func(m *machine)) bool {
 	return true
 }
 
-// after is what follows from what the machine has done.
+// unlock gives mu back, and wakes subscribers. They need mu, and thousands of them that wait for it while others are
+// still woken by who holds it would hand it from one to the next, with a switch of goroutines each.
+func (b *Bus) unlock() {
+	woken := b.woken
+	b.woken = nil
+	b.mu.Unlock()
+	if woken == nil {
+		return
+	}
+	for _, c := range *woken {
+		c.wake()
+	}
+	clear(*woken)
+	*woken = (*woken)[:0]
+	wakeLists.Put(woken)
+}
+
+// after is what follows from what the machine has done. The caller holds mu, and gives it back by unlock.
 func (b *Bus) after() {
 	m := b.m
 	m.settleLocal()
@@ -113,9 +134,10 @@ func (b *Bus) after() {
 	}
 	for _, r := range m.woken {
 		r.woke = false
-		for _, c := range r.subs {
-			c.wake()
+		if b.woken == nil {
+			b.woken = wakeLists.Get().(*[]*cursor)
 		}
+		*b.woken = append(*b.woken, r.subs...)
 	}
 	clear(m.woken)
 	m.woken = m.woken[:0]
@@ -148,7 +170,7 @@ func offer(c chan struct{}) {
 // take takes a packet from the transport.
 func (b *Bus) take(packet []byte) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if b.closed {
 		return
 	}
@@ -180,7 +202,7 @@ func (b *Bus) tick() {
 			b.after()
 		}
 		t.Reset(time.Until(b.next))
-		b.mu.Unlock()
+		b.unlock()
 	}
 }
 
@@ -255,7 +277,7 @@ func (b *Bus) Close() error {
 		s.end(b.m)
 	}
 	b.closed = true
-	b.mu.Unlock()
+	b.unlock()
 	close(b.done)
 	b.ends.Wait()
 	if b.tr == nil {
@@ -354,6 +376,7 @@ type Subscription struct {
 	ready chan struct{}
 	over  chan struct{}
 	once  sync.Once
+	idle  bool // nothing is there until ready says so
 }
 
 // Subscribe subscribes from now on, or, with positions, behind what the subscriber has had: those of the last messages
@@ -393,14 +416,22 @@ func (s *Subscription) Next(ctx context.Context) (e Event, err error) {
 // wait waits until look, which is called with the machine held, says that it has what it wants.
 func (s *Subscription) wait(ctx context.Context, look func() bool) error {
 	for {
-		s.b.mu.Lock()
-		ok := look()
-		s.b.mu.Unlock()
-		if ok {
-			return nil
+		if !s.idle { // else mu is left to others
+			s.b.mu.Lock()
+			select {
+			case <-s.ready: // what comes from now on is told anew
+			default:
+			}
+			ok := look()
+			s.idle = !ok || s.c.idle()
+			s.b.mu.Unlock()
+			if ok {
+				return nil
+			}
 		}
 		select {
 		case <-s.ready:
+			s.idle = false
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.over:

@@ -286,9 +286,10 @@ type place struct {
 type cursor struct {
 	place
 	r     *room
+	index int        // in r.subs
 	after Position   // where it is to begin: behind this one
 	had   []Position // the last that it had of other epochs
-	wake  func()     // there is something; called with the machine held
+	wake  func()     // there is something; called from any goroutine, when there may no longer be
 }
 
 // subscribe adds a subscriber behind a position; none: from now on.
@@ -302,6 +303,7 @@ func (r *room) subscribe(after []Position, wake func()) *cursor {
 		c.last = c.after
 	}
 	r.hold()
+	c.index = len(r.subs)
 	r.subs = append(r.subs, c)
 	if r.caught {
 		c.begin()
@@ -313,9 +315,13 @@ func (r *room) subscribe(after []Position, wake func()) *cursor {
 }
 
 func (c *cursor) end() {
-	if c.r != nil {
-		c.r.subs = slices.DeleteFunc(c.r.subs, func(o *cursor) bool { return o == c })
-		c.r.drop()
+	if r := c.r; r != nil {
+		last := len(r.subs) - 1
+		r.subs[c.index] = r.subs[last]
+		r.subs[c.index].index = c.index
+		r.subs[last] = nil
+		r.subs = r.subs[:last]
+		r.drop()
 		c.r = nil
 	}
 }
@@ -349,6 +355,9 @@ func (c *cursor) begin() {
 	c.gap = !in || c.after.Seq < c.r.pos.Seq // in: it has all, or more than this node
 	c.at = b.end()
 }
+
+// idle reports that there is no next event.
+func (c *cursor) idle() bool { return c.r != nil && c.known && !c.gap && c.at == c.r.log.end() }
 
 // next is the next event, if there is one.
 func (c *cursor) next() (e Event, ok bool) {
