@@ -17,16 +17,6 @@ import (
 	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
-func open(t *testing.T, url string) *mq.Broker {
-	t.Helper()
-	b, err := mqtest.Options().Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close() })
-	return b
-}
-
 func queue(t *testing.T, b *mq.Broker, o mq.QueueOptions) *mq.Queue {
 	t.Helper()
 	q, err := b.Queue(t.Context(), "q", o)
@@ -86,7 +76,7 @@ func TestURLs(t *testing.T) {
 
 // TestNames: names that would be something else on some broker are refused on all.
 func TestNames(t *testing.T) {
-	b := open(t, "mem://")
+	b := mqtest.Broker(t, "mem://")
 	for _, bad := range []string{"", "a.b", "a b", "a*", "a>", "a/b", "..", "ä", "a\n", strings.Repeat("x", 65)} {
 		if err := b.Publish(t.Context(), bad, nil); err == nil {
 			t.Errorf("a queue %q was made", bad)
@@ -152,7 +142,7 @@ func TestCoroutines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := open(t, "mem://")
+	b := mqtest.Broker(t, "mem://")
 	const n = 100
 	done := 0 // the loop's own: handlers need no lock
 	_, err = coro.Call(t.Context(), s, "test", func(ctx context.Context) (struct{}, error) {
@@ -193,7 +183,7 @@ func TestCoroutines(t *testing.T) {
 // TestLimit: a handler that takes too long is told, and when it goes on all the same, the job is another's.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := open(t, "mem://")
+		b := mqtest.Broker(t, "mem://")
 		ctx, cancel := context.WithCancel(t.Context())
 		var tries atomic.Int64
 		stuck := make(chan struct{})
@@ -271,7 +261,7 @@ func (s deafSource) Extend(ctx context.Context, d *mq.Delivery) error {
 func TestSilenceIsLoss(t *testing.T) {
 	for _, deafFor := range []time.Duration{15 * time.Second, 45 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			inner := open(t, "mem://").Backend()
+			inner := mqtest.Broker(t, "mem://").Backend()
 			d := &deaf{Backend: inner, ends: time.Now().Add(deafFor)}
 			b, err := mqtest.Options().Use(d)
 			if err != nil {
@@ -316,7 +306,7 @@ func TestSilenceIsLoss(t *testing.T) {
 // takes no more memory than it is charged for.
 func TestManyWait(t *testing.T) {
 	const n = 100_000
-	b := open(t, "mem://")
+	b := mqtest.Broker(t, "mem://")
 	q := queue(t, b, mq.QueueOptions{MaxJobs: n})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

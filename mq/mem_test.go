@@ -8,16 +8,6 @@ import (
 )
 
 func TestMemSuite(t *testing.T) {
-	first, err := mqtest.Options().Open(t.Context(), "mem://suite") // has the jobs as long as it is open
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = first.Close() })
-	mqtest.Run(t, func(t *testing.T) *mq.Broker {
-		b, err := mqtest.Options().Open(t.Context(), "mem://suite")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	})
+	_ = mqtest.Broker(t, "mem://suite") // has the jobs as long as it is open
+	mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, "mem://suite") })
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor/mq"
+	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
 // TestMetrics: each count of Stats is written once, as Prometheus reads it.
@@ -40,7 +41,7 @@ func TestMetrics(t *testing.T) {
 // TestMetricsTell: what happens to jobs is in the metrics.
 func TestMetricsTell(t *testing.T) {
 	t.Parallel()
-	b := open(t, "mem://")
+	b := mqtest.Broker(t, "mem://")
 	q := queue(t, b, mq.QueueOptions{})
 	for _, body := range []string{"good", "bad"} {
 		if _, err := q.Publish(t.Context(), mq.Message{Body: []byte(body)}); err != nil {

@@ -22,20 +22,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// server starts a memcached for the test; it is skipped where there is none.
-func server(t *testing.T, args ...string) *brokers.Broker {
-	t.Helper()
-	b, err := brokers.Start(t.Context(), brokers.Memcached, t.TempDir(), args...)
-	if errors.Is(err, brokers.ErrAbsent) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	return b
-}
-
 // store opens one.
 func store(t *testing.T, url, name string) mq.KV {
 	t.Helper()
@@ -53,7 +39,7 @@ func store(t *testing.T, url, name string) mq.KV {
 
 // TestSuite holds the stores to the contract of package mq, on a real server, and on two of them.
 func TestSuite(t *testing.T) {
-	one, two := server(t), server(t)
+	one, two := brokers.Need(t, brokers.Memcached), brokers.Need(t, brokers.Memcached)
 	for name, url := range map[string]string{"one": one.Addr, "two": one.Addr + "," + two.Addr} {
 		t.Run(name, func(t *testing.T) {
 			url := "memcached://" + url
@@ -66,7 +52,7 @@ func TestSuite(t *testing.T) {
 
 // TestLongest: the longest name of a store with the longest key is one of memcached's, and a longer one is refused.
 func TestLongest(t *testing.T) {
-	url := "memcached://" + server(t, "-I", "512k").Addr
+	url := "memcached://" + brokers.Need(t, brokers.Memcached, "-I", "512k").Addr
 	kv := store(t, url, strings.Repeat("n", 49))
 	key := strings.Repeat("k", 200)
 	if err := kv.Set(t.Context(), key, []byte("v"), 60*24*time.Hour); err != nil {
@@ -86,7 +72,7 @@ func TestLongest(t *testing.T) {
 
 // TestRestart: a store outlives its server's death, empty.
 func TestRestart(t *testing.T) {
-	s := server(t)
+	s := brokers.Need(t, brokers.Memcached)
 	kv := store(t, "memcached://"+s.Addr, "x")
 	if err := kv.Set(t.Context(), "k", []byte("v"), 0); err != nil {
 		t.Fatal(err)
@@ -157,7 +143,7 @@ func TestOnce(t *testing.T) {
 
 // TestStopped: a server that stands still holds no call up for longer than its context.
 func TestStopped(t *testing.T) {
-	s := server(t)
+	s := brokers.Need(t, brokers.Memcached)
 	kv := store(t, "memcached://"+s.Addr, "x")
 	s.Pause()
 	defer s.Resume()

@@ -30,6 +30,17 @@ type Open func(t *testing.T) *mq.Broker
 // Options are those that Open should use: the log of jobs that are made to fail is of no interest.
 func Options() mq.Options { return mq.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))} }
 
+// Broker opens a broker with Options, which ends with the test if it is not closed before.
+func Broker(t *testing.T, url string) *mq.Broker {
+	t.Helper()
+	b, err := Options().Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() }) // the tests of Close are others
+	return b
+}
+
 // Run runs the suite, each test in a queue of its own, and leaves out what the backend says that it can't.
 func Run(t *testing.T, open Open) {
 	for _, test := range []struct {

@@ -84,7 +84,7 @@ func TestBatch(t *testing.T) {
 	t.Parallel()
 	needStage(t)
 	dir := t.TempDir()
-	b := open(t, "nats+embedded://"+dir)
+	b := mqtest.Broker(t, "nats+embedded://"+dir)
 	q, err := b.Queue(within(t), "q", mq.QueueOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestBatchRefused(t *testing.T) {
 	t.Parallel()
 	needStage(t)
 	dir := t.TempDir()
-	b := open(t, "nats+embedded://"+dir)
+	b := mqtest.Broker(t, "nats+embedded://"+dir)
 	q, err := b.Queue(within(t), "q", mq.QueueOptions{Dedupe: time.Minute, MaxJobs: 9})
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestBatchOldQueue(t *testing.T) {
 	t.Parallel()
 	needStage(t)
 	dir := t.TempDir()
-	b := open(t, "nats+embedded://"+dir)
+	b := mqtest.Broker(t, "nats+embedded://"+dir)
 	q, err := b.Queue(within(t), "q", mq.QueueOptions{MaxJobs: 1000})
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +174,7 @@ func TestBatchOldQueue(t *testing.T) {
 	if err := s.Purge(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	if q, err = open(t, "nats+embedded://"+dir).Queue(within(t), "q", mq.QueueOptions{}); err != nil {
+	if q, err = mqtest.Broker(t, "nats+embedded://"+dir).Queue(within(t), "q", mq.QueueOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := q.PublishBatch(within(t), messages(8)); err != nil {
@@ -188,7 +188,7 @@ func TestBatchNoStage(t *testing.T) {
 	t.Parallel()
 	needStage(t)
 	dir := t.TempDir()
-	b := open(t, "nats+embedded://"+dir)
+	b := mqtest.Broker(t, "nats+embedded://"+dir)
 	stage, err := os.Readlink(filepath.Join(dir, stageLink))
 	if err != nil {
 		t.Fatal(err)

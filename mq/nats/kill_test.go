@@ -12,6 +12,7 @@ import (
 	"github.com/plexor-go/plexor/internal/mqkill"
 	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
+	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
 var kills = flag.Int("kills", 6, "how many kills the tests of kills make")
@@ -106,7 +107,7 @@ func TestKillEmbedded(t *testing.T) {
 	for _, c := range children {
 		c.kill()
 	}
-	b := open(t, url)
+	b := mqtest.Broker(t, url)
 	q, err := b.Queue(within(t), "q", mq.QueueOptions{})
 	if err != nil {
 		t.Fatal(err)

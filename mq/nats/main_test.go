@@ -244,16 +244,6 @@ func (c *child) kill() {
 	_ = c.cmd.Wait() // it says that it was killed
 }
 
-func open(t *testing.T, url string) *mq.Broker {
-	t.Helper()
-	b, err := mqtest.Options().Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close() })
-	return b
-}
-
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -11,14 +11,8 @@ import (
 func TestEmbeddedSuite(t *testing.T) {
 	t.Parallel()
 	url := "nats+embedded://" + t.TempDir()
-	_ = open(t, url) // runs the server as long as the suite takes
-	mqtest.Run(t, func(t *testing.T) *mq.Broker {
-		b, err := mqtest.Options().Open(t.Context(), url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	})
+	_ = mqtest.Broker(t, url) // runs the server as long as the suite takes
+	mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, url) })
 }
 
 // server starts one with a port.
@@ -39,10 +33,6 @@ func TestServerSuite(t *testing.T) {
 	n := server(t, natsnode.Options{JetStream: true, Dir: t.TempDir(), User: "u", Password: "p:/@",
 		Limits: natsnode.Limits{Store: 100 << 30}})
 	mqtest.Run(t, func(t *testing.T) *mq.Broker {
-		b, err := mqtest.Options().Open(t.Context(), "nats://u:p%3A%2F%40@"+n.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
+		return mqtest.Broker(t, "nats://u:p%3A%2F%40@"+n.Addr().String())
 	})
 }

@@ -75,8 +75,8 @@ func TestLacks(t *testing.T) {
 	t.Parallel()
 	n := server(t, natsnode.Options{JetStream: true, Dir: t.TempDir()})
 	for name, b := range map[string]*mq.Broker{
-		"nats+embedded": open(t, "nats+embedded://"+t.TempDir()),
-		"nats":          open(t, "nats://"+n.Addr().String()),
+		"nats+embedded": mqtest.Broker(t, "nats+embedded://"+t.TempDir()),
+		"nats":          mqtest.Broker(t, "nats://"+n.Addr().String()),
 	} {
 		var lack *mq.CapabilityError
 		_, err := b.Queue(within(t), "q", mq.QueueOptions{Priorities: 2})
@@ -132,7 +132,7 @@ func TestAlienStream(t *testing.T) {
 	if _, err := js.CreateStream(within(t), theirs); err != nil {
 		t.Fatal(err)
 	}
-	b := open(t, "nats://"+n.Addr().String())
+	b := mqtest.Broker(t, "nats://"+n.Addr().String())
 	if _, err := b.Queue(within(t), "q", mq.QueueOptions{}); err == nil ||
 		!strings.Contains(err.Error(), "was not made by package mq") {
 		t.Errorf("a stream of somebody else's: %v", err)
@@ -152,7 +152,7 @@ func TestAlienStream(t *testing.T) {
 func TestForeignMessages(t *testing.T) {
 	t.Parallel()
 	n := server(t, natsnode.Options{JetStream: true, Dir: t.TempDir()})
-	b := open(t, "nats://"+n.Addr().String())
+	b := mqtest.Broker(t, "nats://"+n.Addr().String())
 	q, err := b.Queue(within(t), "q", mq.QueueOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestDoor(t *testing.T) {
 		t.Skip("long names are Linux's alone")
 	}
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 40))
-	b := open(t, "nats+embedded://"+dir)
+	b := mqtest.Broker(t, "nats+embedded://"+dir)
 	if b.Capabilities().Durability != mq.Synced {
 		t.Errorf("it says %v", b.Capabilities().Durability)
 	}
@@ -284,7 +284,7 @@ func TestLocked(t *testing.T) {
 // TestUnsynced: without sync it says so, and a queue that needs it is refused.
 func TestUnsynced(t *testing.T) {
 	t.Parallel()
-	b := open(t, "nats+embedded://"+t.TempDir()+"?sync=off&store=64MiB&memory=1MiB")
+	b := mqtest.Broker(t, "nats+embedded://"+t.TempDir()+"?sync=off&store=64MiB&memory=1MiB")
 	if d := b.Capabilities().Durability; d != mq.Written {
 		t.Errorf("it says %v", d)
 	}

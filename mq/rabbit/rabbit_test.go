@@ -21,34 +21,11 @@ func TestMain(m *testing.M) {
 	os.Exit(leak.Main(m))
 }
 
-// server starts a rabbitmq-server for the test; it is skipped where there is none.
-func server(t *testing.T, args ...string) *brokers.Broker {
-	t.Helper()
-	b, err := brokers.Start(t.Context(), brokers.Rabbit, t.TempDir(), args...)
-	if errors.Is(err, brokers.ErrAbsent) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	return b
-}
-
-func open(t *testing.T, url string) *mq.Broker {
-	t.Helper()
-	b, err := mqtest.Options().Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // TestSuite holds the backend to the contract of package mq, on a real server.
 func TestSuite(t *testing.T) {
-	s := server(t)
+	s := brokers.Need(t, brokers.Rabbit)
 	url := "amqp://guest:guest@" + s.Addr
-	t.Run("Suite", func(t *testing.T) { mqtest.Run(t, func(t *testing.T) *mq.Broker { return open(t, url) }) })
+	t.Run("Suite", func(t *testing.T) { mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, url) }) })
 	t.Run("Refused", func(t *testing.T) { refused(t, s.Addr) })
 	t.Run("Partition", func(t *testing.T) {
 		p, err := brokers.NewProxy(s.Addr)
@@ -75,7 +52,7 @@ func kill(t *testing.T, url string, s *brokers.Broker) {
 	if os.Getenv("PLEXOR_TESTS") != "all" && *mqkill.Long == 0 {
 		t.Skip("two more starts of RabbitMQ take 15 s: PLEXOR_TESTS=all has them")
 	}
-	b := open(t, url)
+	b := mqtest.Broker(t, url)
 	q, err := b.Queue(t.Context(), mqkill.Queue, mq.QueueOptions{})
 	if err == nil {
 		err = q.Consume(cancelled(t), mq.Consumer{}, func(context.Context, *mq.Job) error { return nil })
@@ -101,7 +78,8 @@ func held(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	b, other := open(t, "amqp://guest:guest@"+p.Addr+"?prefix=held"), open(t, "amqp://guest:guest@"+addr+"?prefix=held")
+	b := mqtest.Broker(t, "amqp://guest:guest@"+p.Addr+"?prefix=held")
+	other := mqtest.Broker(t, "amqp://guest:guest@"+addr+"?prefix=held")
 	defer b.Close()
 	defer other.Close()
 	if err := b.Publish(t.Context(), "q", nil); err != nil {
@@ -158,7 +136,7 @@ func refused(t *testing.T, addr string) {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}
 	}
-	b := open(t, "amqp://guest:guest@"+addr)
+	b := mqtest.Broker(t, "amqp://guest:guest@"+addr)
 	defer b.Close()
 	asks := map[mq.QueueOptions]string{{Dedupe: 1}: "dedupe", {Ordered: true}: "order", {MaxJobs: 1}: "bound"}
 	for o, lack := range asks {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/mq"
+	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
 // TestRefused: a server that would lose jobs is refused, with what to do; a URL can take it as it is.
@@ -39,7 +40,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s := server(t, brokers.Redis, row.args...)
+			s := brokers.Need(t, brokers.Redis, row.args...)
 			b, err := mq.Open(t.Context(), "redis://"+s.Addr+row.query)
 			switch {
 			case row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)):
@@ -64,7 +65,7 @@ func TestRefused(t *testing.T) {
 // TestPassword: without the password, or with a wrong one, the error says so, and has neither.
 func TestPassword(t *testing.T) {
 	t.Parallel()
-	s := server(t, brokers.SecretRedis, "--requirepass", "hunter2")
+	s := brokers.Need(t, brokers.SecretRedis, "--requirepass", "hunter2")
 	for _, user := range []string{"", ":wrong99@", "nobody:wrong99@"} {
 		_, err := mq.Open(t.Context(), "redis://"+user+s.Addr)
 		if err == nil || !strings.Contains(err.Error(), "refuses this user or password") ||
@@ -72,7 +73,7 @@ func TestPassword(t *testing.T) {
 			t.Errorf("%q: %v", user, err)
 		}
 	}
-	if err := open(t, "redis://:hunter2@"+s.Addr).Close(); err != nil {
+	if err := mqtest.Broker(t, "redis://:hunter2@"+s.Addr).Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -142,15 +143,15 @@ func fake(t *testing.T, info string) (addr string) {
 // TestReplicas: a job that the replicas do not have is stored, and an error says that it is less safe than asked for.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	main := server(t, brokers.Redis)
+	main := brokers.Need(t, brokers.Redis)
 	host, port, _ := strings.Cut(main.Addr, ":")
-	b := open(t, "redis://"+main.Addr+"?replicas=1")
+	b := mqtest.Broker(t, "redis://"+main.Addr+"?replicas=1")
 	defer b.Close()
 	err := b.Publish(t.Context(), "q", []byte("x"))
 	if mq.StoredBy(err) != mq.IsStored || err == nil || !strings.Contains(err.Error(), "0 replicas have it, of 1") {
 		t.Errorf("without a replica: %v", err)
 	}
-	server(t, brokers.Redis, "--replicaof", host+" "+port)
+	brokers.Need(t, brokers.Redis, "--replicaof", host+" "+port)
 	for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); {
 		err = b.Publish(t.Context(), "q", []byte("x"))
 	}
@@ -162,8 +163,8 @@ func TestReplicas(t *testing.T) {
 // TestOutOfMemory: a server without memory refuses jobs, and those that it has can be done, which makes room.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
-	s := server(t, brokers.Redis, "--maxmemory", "8mb")
-	b := open(t, "redis://"+s.Addr)
+	s := brokers.Need(t, brokers.Redis, "--maxmemory", "8mb")
+	b := mqtest.Broker(t, "redis://"+s.Addr)
 	defer b.Close()
 	body := make([]byte, 100<<10)
 	stored := 0

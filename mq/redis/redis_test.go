@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"errors"
 	"os"
 	"testing"
 	"time"
@@ -19,46 +18,23 @@ func TestMain(m *testing.M) {
 	os.Exit(leak.Main(m))
 }
 
-// server starts a redis-server for the test; it is skipped where there is none.
-func server(t *testing.T, k brokers.Kind, args ...string) *brokers.Broker {
-	t.Helper()
-	b, err := brokers.Start(t.Context(), k, t.TempDir(), args...)
-	if errors.Is(err, brokers.ErrAbsent) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	return b
-}
-
-func open(t *testing.T, url string) *mq.Broker {
-	t.Helper()
-	b, err := mqtest.Options().Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // TestSuite holds the backend to the contract of package mq, on a real server.
 func TestSuite(t *testing.T) {
-	s := server(t, brokers.Redis)
-	mqtest.Run(t, func(t *testing.T) *mq.Broker { return open(t, "redis://"+s.Addr) })
+	s := brokers.Need(t, brokers.Redis)
+	mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, "redis://"+s.Addr) })
 }
 
 // TestKill: no job is lost when producers, workers and the server are killed.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	s := server(t, brokers.Redis)
+	s := brokers.Need(t, brokers.Redis)
 	mqkill.Run(t, "redis://"+s.Addr, s)
 }
 
 // TestPartition: no job is lost when producers and workers are parted from the server.
 func TestPartition(t *testing.T) {
 	t.Parallel()
-	s := server(t, brokers.Redis)
+	s := brokers.Need(t, brokers.Redis)
 	p := proxy(t, s.Addr)
 	mqkill.Partition(t, "redis://"+p.Addr, p, s.Log)
 }
@@ -66,7 +42,7 @@ func TestPartition(t *testing.T) {
 // TestStoppedWorker: a worker that was stopped does no harm when it goes on.
 func TestStoppedWorker(t *testing.T) {
 	t.Parallel()
-	mqkill.Stopped(t, "redis://"+server(t, brokers.Redis).Addr)
+	mqkill.Stopped(t, "redis://"+brokers.Need(t, brokers.Redis).Addr)
 }
 
 func proxy(t *testing.T, to string) *brokers.Proxy {
@@ -86,8 +62,8 @@ func TestSilent(t *testing.T) {
 	if os.Getenv("PLEXOR_TESTS") != "all" {
 		t.Skip("an answer is waited for 10 s: PLEXOR_TESTS=all has it")
 	}
-	p := proxy(t, server(t, brokers.Redis).Addr)
-	b := open(t, "redis://"+p.Addr)
+	p := proxy(t, brokers.Need(t, brokers.Redis).Addr)
+	b := mqtest.Broker(t, "redis://"+p.Addr)
 	defer b.Close()
 	if err := b.Publish(t.Context(), "q", nil); err != nil {
 		t.Fatal(err)
