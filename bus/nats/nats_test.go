@@ -65,11 +65,29 @@ func know(t testing.TB, all []*bus.Bus) {
 	}
 }
 
+// agree waits until all take the same node for the room's owner. They may know each other, and one not yet that another
+// has looked around; then each has an epoch of its own for a moment.
+func agree(t *testing.T, all []*bus.Bus, room string) {
+	t.Helper()
+	until(t, "all agree on the owner", func() bool {
+		epochs := make(map[uint64]bool)
+		for _, b := range all {
+			at, err := b.Room(room).Publish(within(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			epochs[at.Epoch] = true
+		}
+		return len(epochs) == 1
+	})
+}
+
 // passes has a message of each node reach a subscriber of each, in the same order.
 func passes(t *testing.T, all []*bus.Bus) {
 	t.Helper()
 	ctx := within(t)
 	for _, room := range []string{"hall", "garden", "attic"} {
+		agree(t, all, room)
 		var subs []*bus.Subscription
 		for _, b := range all {
 			s, err := b.Room(room).Subscribe()
@@ -82,7 +100,7 @@ func passes(t *testing.T, all []*bus.Bus) {
 			}
 			subs = append(subs, s)
 		}
-		published := make(chan error)
+		published := make(chan error, len(all))
 		for i, b := range all {
 			go func() {
 				var err error
@@ -94,6 +112,7 @@ func passes(t *testing.T, all []*bus.Bus) {
 		}
 		for range all {
 			if err := <-published; err != nil {
+				slow(t, all)
 				t.Fatal(err)
 			}
 		}
@@ -107,6 +126,7 @@ func passes(t *testing.T, all []*bus.Bus) {
 				e, err := s.Next(ctx)
 				switch {
 				case err != nil:
+					slow(t, all)
 					t.Fatalf("subscriber %d, after %d messages: %v", i, n, err)
 				case e.Kind != bus.Message:
 					whole = whole && e.Complete
@@ -120,6 +140,7 @@ func passes(t *testing.T, all []*bus.Bus) {
 				end = string(e.Data) == "end"
 			}
 			if whole && n != 100*len(all)+1 {
+				slow(t, all)
 				t.Errorf("subscriber %d has %d messages, and was told of no gap", i, n)
 			}
 		}
