@@ -83,6 +83,10 @@ var ErrInUse = errors.New("another node uses the folder")
 // patience is how long a start may take if its context has no deadline: streams of a gigabyte are read in less.
 const patience = time.Minute
 
+// handshakeTime is how long who connects may take until it has said who it is, and the TLS handshake of two nodes. The
+// server's own bounds are 2 s, which a machine that is busy as its nodes start does not always keep.
+const handshakeTime = 10 * time.Second
+
 // look is how often the server is asked for what it tells nobody.
 const look = 5 * time.Millisecond
 
@@ -220,7 +224,7 @@ func (o Options) settings() (*server.Options, error) {
 		MaxConn: l.Conns, MaxPending: l.Pending, MaxPayload: l.Payload, MaxControlLine: 4096,
 		JetStream: o.JetStream, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
 		JetStreamMaxMemory: l.Memory, JetStreamMaxStore: l.Store,
-		Username: o.User, Password: o.Password, Authorization: o.Token}
+		Username: o.User, Password: o.Password, Authorization: o.Token, AuthTimeout: handshakeTime.Seconds()}
 	var err error
 	if o.Client != "" {
 		if set.Host, set.Port, err = o.address(o.Client, false); err != nil {
@@ -237,6 +241,7 @@ func (o Options) settings() (*server.Options, error) {
 		}
 	}
 	c := &set.Cluster
+	c.AuthTimeout = handshakeTime.Seconds()
 	if c.Host, c.Port, err = o.address(o.Cluster, o.TLS != nil); err != nil {
 		return nil, err
 	}

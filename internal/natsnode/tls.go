@@ -28,10 +28,6 @@ type TLS struct {
 	ServerName string
 }
 
-// handshakeTime is how long the handshake of two nodes may take. The server's own bound is 2 s, which a machine that is
-// busy as its nodes start does not always keep.
-const handshakeTime = 10 * time.Second
-
 // nodes is the configuration of both sides. What the other nodes would refuse is refused here, at once.
 func (t *TLS) nodes(log *slog.Logger) (*tls.Config, error) {
 	if t.CertFile == "" {
