@@ -36,3 +36,8 @@ func TestServerSuite(t *testing.T) {
 		return mqtest.Broker(t, "nats://u:p%3A%2F%40@"+n.Addr().String())
 	})
 }
+
+// TestBacklog has no test beside it: it looks at the memory of the process.
+func TestBacklog(t *testing.T) {
+	mqtest.Backlog(t, "nats+embedded://"+t.TempDir()+"?sync=off", 32<<20)
+}

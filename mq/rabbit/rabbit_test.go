@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 func TestSuite(t *testing.T) {
 	s := brokers.Need(t, brokers.Rabbit)
 	url := "amqp://guest:guest@" + s.Addr
+	t.Run("Backlog", func(t *testing.T) { mqtest.Backlog(t, url+"?prefix=backlog", 4<<20) }) // beside no other test
 	t.Run("Suite", func(t *testing.T) { mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, url) }) })
 	t.Run("Refused", func(t *testing.T) { refused(t, s.Addr) })
 	t.Run("Partition", func(t *testing.T) {

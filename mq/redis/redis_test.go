@@ -87,3 +87,8 @@ func TestSilent(t *testing.T) {
 		}
 	}
 }
+
+// TestBacklog has no test beside it: it looks at the memory of the process.
+func TestBacklog(t *testing.T) {
+	mqtest.Backlog(t, "redis://"+brokers.Need(t, brokers.Redis).Addr, 4<<20)
+}
