@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -75,21 +76,18 @@ func Start(ctx context.Context, k Kind, dir string, args ...string) (b *Broker, 
 
 // ports takes free ones.
 func (b *Broker) ports() error {
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			_ = l.Close() // it was there for its number
-		}
-	}()
-	for _, p := range []*int{&b.port, &b.more[0], &b.more[1]} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := FreeAddrs(1 + len(b.more))
+	if err != nil {
+		return err
+	}
+	for i, p := range []*int{&b.port, &b.more[0], &b.more[1]} {
+		at, err := netip.ParseAddrPort(addrs[i])
 		if err != nil {
 			return err
 		}
-		held = append(held, l)
-		*p = l.Addr().(*net.TCPAddr).Port
+		*p = int(at.Port())
 	}
-	b.Addr = fmt.Sprintf("127.0.0.1:%d", b.port)
+	b.Addr = addrs[0]
 	return nil
 }
 
