@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // drivers runs f on each that works here.
 func drivers(t *testing.T, f func(t *testing.T, driver string)) {

@@ -7,7 +7,7 @@ import (
 )
 
 // patience is how long a test waits for what must come; nothing waits that long when all is well.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // recv waits for a value.
 func recv[T any](t testing.TB, what string, ch <-chan T) (v T) {

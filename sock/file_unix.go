@@ -10,9 +10,9 @@ import (
 )
 
 // lockWait is how long Listen waits for another one that is busy in the same directory. What it does there
-// takes far less; a lock that is held longer belongs to some other program that locks directories
-// (systemd-tmpfiles does), and then Listen goes on without.
-const lockWait = 250 * time.Millisecond
+// takes far less, even where eight do it on a machine with much else to do; a lock that is held longer belongs
+// to some other program that locks directories (systemd-tmpfiles does), and then Listen goes on without.
+const lockWait = 2 * time.Second
 
 // sysLockDir takes the lock on a directory that those who make sockets in it share, and returns what gives it
 // back. Where there is no lock to have, it returns all the same.

@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long what must come may take.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A rig is a server on loopback, with the files of a folder.
 type rig struct {
