@@ -62,6 +62,9 @@ type Options struct {
 	// Clients are not concerned. With it other nodes alone can come in at Cluster, and a password is not needed there.
 	TLS *TLS
 
+	// Locked is called when the folder of streams is this process's alone, before the server reads it; nil: nothing.
+	Locked func() error `json:"-"`
+
 	// Log is where the server's warnings and errors go, at a bounded rate; nil: slog.Default().
 	Log *slog.Logger
 
@@ -116,6 +119,12 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if o.JetStream {
 		if n.lock, err = lockFolder(o.Dir); err != nil {
 			return nil, fmt.Errorf("nats: %s: %w", o.Dir, err)
+		}
+		if o.Locked != nil {
+			if err := o.Locked(); err != nil {
+				n.unlock()
+				return nil, fmt.Errorf("nats: %s: %w", o.Dir, err)
+			}
 		}
 	}
 	if n.srv, err = server.NewServer(set); err != nil {

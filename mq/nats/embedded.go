@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ type home struct {
 	mu     sync.Mutex
 	node   *natsnode.Node // nil: another process runs it
 	door   *door
-	stage  string // what openStage made; "": nothing
+	stage  heldStage
 	closed bool
 	fault  error // why the server can't store; nil: it can
 	acks   map[*acks]struct{}
@@ -75,7 +76,10 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 		h.leave()
 	}
 	if set.SyncAlways {
-		b.names, b.stage = newNames(h.dir), &stage{home: h.dir}
+		b.names = newNames(h.dir)
+		if _, err := memory(); err == nil {
+			b.stage = &stage{home: h.dir, log: o.Log}
+		}
 	} else {
 		b.can.Durability = mq.Written
 	}
@@ -203,25 +207,38 @@ func sameOptions(a, b natsnode.Options) bool {
 		a.Limits == b.Limits
 }
 
-// leave ends the server when the last of this process goes.
+// leave ends the server when the last of this process goes. Who opens the folder meanwhile has a home of its own, which
+// waits for the end of this one as for that of another process.
 func (h *home) leave() {
 	homes.Lock()
-	defer homes.Unlock()
-	if h.users--; h.users > 0 {
+	h.users--
+	last := h.users == 0
+	if last {
+		delete(homes.of, h.dir)
+	}
+	homes.Unlock()
+	if !last {
 		return
 	}
-	delete(homes.of, h.dir)
 	h.mu.Lock()
 	h.closed = true
 	close(h.ended)
 	if h.node != nil {
-		h.door.close()
-		closeStage(h.dir, h.stage) // while nobody else has the folder
-		h.node.Close()
-		closeStage("", h.stage) // what the server's end made anew
+		h.stop()
 	}
 	h.mu.Unlock()
 	h.watching.Wait()
+}
+
+// stop ends the server that runs here. h.mu is held.
+func (h *home) stop() {
+	h.door.close()
+	h.stage.close(h.dir) // while nobody else has the folder
+	h.node.Close()
+	if h.stage.folder != "" {
+		_ = os.RemoveAll(h.stage.folder) // what the server's end made anew
+	}
+	h.node, h.stage = nil, heldStage{}
 }
 
 // Dial connects to the server, wherever it runs. The client calls it anew whenever its connection has broken.
@@ -248,7 +265,11 @@ func (h *home) Dial(_, _ string) (net.Conn, error) {
 
 // start runs the server here. h.mu is held.
 func (h *home) start(ctx context.Context) error {
-	node, err := natsnode.Start(ctx, h.o)
+	o := h.o
+	if o.SyncAlways {
+		o.Locked = func() error { return dropStage(h.dir) }
+	}
+	node, err := natsnode.Start(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -257,7 +278,7 @@ func (h *home) start(ctx context.Context) error {
 		return fmt.Errorf("nats: %s: the socket for other processes: %w", h.dir, err)
 	}
 	if h.o.SyncAlways {
-		if h.stage, err = openStage(h.dir); err != nil {
+		if h.stage, err = openStage(h.dir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			h.log.Info("nats: each job is synced by itself: there is no memory to hold batches in", "err", err)
 		}
 	}

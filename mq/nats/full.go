@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -51,9 +52,7 @@ func (h *home) watch(node *natsnode.Node) {
 	if h.closed {
 		return
 	}
-	h.door.close()
-	h.node.Close()
-	h.node = nil
+	h.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), embeddedPatience)
 	defer cancel()
 	if err := h.start(ctx); err != nil { // Dial tries again; another process may have been quicker
@@ -82,7 +81,7 @@ func unwritable(dir string, err error) error {
 
 // hasRoom tries to write to the folder.
 func (h *home) hasRoom() error {
-	f, err := os.CreateTemp(h.dir, "room")
+	f, err := os.OpenFile(filepath.Join(h.dir, "room"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

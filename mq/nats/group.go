@@ -30,7 +30,8 @@ import (
 const (
 	fewest    = 4       // messages that are worth a batch
 	mostBatch = 256     // messages of one; the server's own bound is 1000
-	mostBytes = 1 << 20 // of their bodies
+	mostBytes = 1 << 20 // of their bodies and headers
+	ofMessage = 256     // bytes of what a message is stored with besides
 	mostAlone = 4       // messages that are on their way alone, before others are gathered
 	held      = time.Second
 	shyFirst  = 64 // messages that go alone after a refusal, twice as many after the next
@@ -66,14 +67,29 @@ func (g *gatherer) store(ctx context.Context, ms []*natsgo.Msg) []answer {
 	as := make([]answer, 0, len(ms))
 	for len(ms) > 0 {
 		p := &party{sent: make(chan struct{}), done: make(chan []answer, 1)}
-		for len(p.ms) < min(len(ms), mostBatch) && (len(p.ms) == 0 || p.bytes+len(ms[len(p.ms)].Data) <= mostBytes) {
-			p.bytes += len(ms[len(p.ms)].Data)
+		for len(p.ms) < min(len(ms), mostBatch) {
+			n := inBatch(ms[len(p.ms)])
+			if len(p.ms) > 0 && p.bytes+n > mostBytes {
+				break
+			}
+			p.bytes += n
 			p.ms = ms[:len(p.ms)+1]
 		}
 		ms = ms[len(p.ms):]
 		as = append(as, g.join(ctx, p)...)
 	}
 	return as
+}
+
+// inBatch is how many bytes of a batch a message takes.
+func inBatch(m *natsgo.Msg) int {
+	n := len(m.Subject) + len(m.Data) + ofMessage
+	for k, vs := range m.Header {
+		for _, v := range vs {
+			n += len(k) + len(v)
+		}
+	}
+	return n
 }
 
 // join is store of what one batch can have.
@@ -147,13 +163,17 @@ func (g *gatherer) step() {
 		var ps []*party
 		for n, bytes := 0, 0; len(g.waiting) > 0; {
 			p := g.waiting[0]
+			if p.bytes > mostBytes { // one message, for which the headers of a batch may be too much
+				g.goAlone(g.first())
+				continue
+			}
 			n, bytes = n+len(p.ms), bytes+p.bytes
 			if len(ps) > 0 && (n > mostBatch || bytes > mostBytes) {
 				break
 			}
 			ps = append(ps, g.first())
 		}
-		if g.busy = g.q.b.goBehind(func() { g.batch(ps) }); !g.busy {
+		if g.busy = len(ps) > 0 && g.q.b.goBehind(func() { g.batch(ps) }); !g.busy {
 			for _, p := range ps {
 				g.goAlone(p) // to be told that the backend is closed
 			}
@@ -236,7 +256,11 @@ func (g *gatherer) batch(ps []*party) {
 // send publishes a batch: the answer to the last of its messages is that to all.
 func (g *gatherer) send(ps []*party) flight {
 	b := g.q.b
-	if !b.stage.of(jobsPrefix + g.q.name) {
+	bytes := 0
+	for _, p := range ps {
+		bytes += p.bytes
+	}
+	if !b.stage.of(jobsPrefix+g.q.name, bytes) {
 		return b.acks.failed(answer{err: errNoStage, stored: mq.NotStored})
 	}
 	id := b.acks.batchID()

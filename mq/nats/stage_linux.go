@@ -2,6 +2,7 @@ package nats
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,4 +20,26 @@ func memory() (string, error) {
 		return "", fmt.Errorf("%s is not in memory", sharedMemory)
 	}
 	return sharedMemory, nil
+}
+
+// freeMemory is how many bytes are free where a file lies.
+func freeMemory(path string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, fmt.Errorf("statfs %s: %w", path, err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// lockStage locks a file that is there until it is closed, if nobody else has it (flock(2)).
+func lockStage(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("flock %s: %w", path, err)
+	}
+	return f, nil
 }
