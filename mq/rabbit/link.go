@@ -37,7 +37,10 @@ func (b *backend) dial(ctx context.Context, beat time.Duration) (*amqp.Connectio
 			if err != nil {
 				return nil, err
 			}
-			return c, c.SetDeadline(time.Now().Add(dialed)) // of the handshake; the library sets others then
+			if err := c.SetDeadline(time.Now().Add(dialed)); err != nil { // of the handshake; the library sets others then
+				return nil, errors.Join(err, c.Close())
+			}
+			return gather(c), nil
 		}
 		c, err := amqp.DialConfig(b.url, config)
 		ch <- made{c, err}

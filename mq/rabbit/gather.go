@@ -1,0 +1,97 @@
+package rabbit
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	mostGathered = 64 << 10               // bytes that wait to be written; a Write of more waits for them and then goes whole
+	lastWrite    = 250 * time.Millisecond // for what waits when the connection is closed
+)
+
+// A gatherer is a connection that writes what is written while it is at a write with the next one. The library makes a
+// write of each message and of each acknowledgement, under a lock: by itself that is a system call, and a segment for
+// the broker to read, for each. Write returns before its bytes have gone, as it does when the kernel has them; an error
+// is that of the next Write, and closes the connection. Close comes after what was written.
+type gatherer struct {
+	net.Conn
+
+	mu      sync.Mutex
+	changed *sync.Cond // all below
+	wait    []byte     // to be written
+	closed  bool
+	err     error
+	ended   chan struct{} // run has returned
+}
+
+func gather(c net.Conn) *gatherer {
+	g := &gatherer{Conn: c, ended: make(chan struct{})}
+	g.changed = sync.NewCond(&g.mu)
+	go g.run()
+	return g
+}
+
+// Write has p written soon. It keeps a copy.
+func (g *gatherer) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.wait) > 0 && len(g.wait)+len(p) > mostGathered && g.err == nil && !g.closed {
+		g.changed.Wait()
+	}
+	switch {
+	case g.err != nil:
+		return 0, g.err
+	case g.closed:
+		return 0, net.ErrClosed
+	}
+	first := len(g.wait) == 0
+	g.wait = append(g.wait, p...)
+	if first {
+		g.changed.Broadcast()
+	}
+	return len(p), nil
+}
+
+// run writes, until Close or an error.
+func (g *gatherer) run() {
+	defer close(g.ended)
+	var spare []byte
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for {
+		for len(g.wait) == 0 {
+			if g.closed {
+				return
+			}
+			g.changed.Wait()
+		}
+		now := g.wait
+		g.wait = spare[:0]
+		g.changed.Broadcast() // there is room
+		g.mu.Unlock()
+		_, err := g.Conn.Write(now)
+		g.mu.Lock()
+		if err != nil {
+			g.err, g.wait = err, nil
+			g.changed.Broadcast()
+			_ = g.Conn.Close() // the error says more; so who reads learns it too
+			return
+		}
+		if spare = now; cap(spare) > 2*mostGathered { // of a large job
+			spare = nil
+		}
+	}
+}
+
+// Close writes what waits, if the peer takes it at once, and closes the connection.
+func (g *gatherer) Close() error {
+	g.mu.Lock()
+	g.closed = true
+	g.changed.Broadcast()
+	g.mu.Unlock()
+	_ = g.SetWriteDeadline(time.Now().Add(lastWrite)) // it fails when the connection has ended
+	<-g.ended
+	return g.Conn.Close()
+}
