@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	mostGathered = 64 << 10               // bytes that wait to be written; a Write of more waits for them and then goes whole
+	// mostGathered is how many bytes wait to be written. A larger Write waits until there are none, and then goes whole.
+	mostGathered = 64 << 10
 	lastWrite    = 250 * time.Millisecond // for what waits when the connection is closed
 )
 

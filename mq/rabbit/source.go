@@ -51,6 +51,10 @@ type source struct {
 	ch   *amqp.Channel
 	left time.Time           // when the last Next returned
 	out  map[*token]struct{} // handed out and not settled
+	// open are the tags of ch that Next has taken and that are not settled: also of what can't be read.
+	open   tags
+	acked  []*token // to be told the broker
+	acking bool     // somebody tells it
 }
 
 // A token is what a delivery has of its own.
@@ -103,6 +107,7 @@ func (s *source) look() {
 		s.mu.Unlock()
 		for _, t := range silent {
 			_ = t.d.Nack(false, true) // it fails with the connection, whose end does the same
+			s.release(t, true)
 		}
 		if unasked {
 			select {
@@ -213,6 +218,7 @@ func (s *source) broken() {
 	conn := s.conn
 	s.conn, s.ch = nil, nil
 	clear(s.out)
+	s.open = nil
 	s.mu.Unlock()
 	if conn != nil {
 		_ = closeQuietly(conn) // it is of no use, whatever its end says
@@ -285,6 +291,9 @@ func (s *source) rest(ds []*mq.Delivery, in <-chan amqp.Delivery, most int) []*m
 
 // take adds a delivery.
 func (s *source) take(ds []*mq.Delivery, d amqp.Delivery) []*mq.Delivery {
+	s.mu.Lock()
+	s.open = append(s.open, d.DeliveryTag)
+	s.mu.Unlock()
 	l, err := read(&d)
 	if err != nil {
 		// Nobody can do it, and it holds a place in flight until the connection ends: so nothing of it is lost.
@@ -317,6 +326,9 @@ func (s *source) release(t *token, settled bool) {
 	t.busy = false
 	if settled {
 		delete(s.out, t)
+		if t.ch == s.ch {
+			s.open.settle(t.d.DeliveryTag)
+		}
 	}
 }
 
@@ -327,16 +339,32 @@ func (s *source) settle(t *token, f func(d amqp.Delivery) error) (err error) {
 	}
 	defer func() { s.release(t, err == nil) }()
 	if err := f(t.d); err != nil {
-		if errors.Is(err, amqp.ErrClosed) || t.ch.IsClosed() {
-			return mq.ErrLost
-		}
-		return s.q.wrap("settle", err)
+		return s.failed(t, err)
 	}
 	return nil
 }
 
+// failed is why a job could not be settled.
+func (s *source) failed(t *token, err error) error {
+	if errors.Is(err, amqp.ErrClosed) || t.ch.IsClosed() {
+		return mq.ErrLost
+	}
+	return s.q.wrap("settle", err)
+}
+
 func (s *source) Ack(_ context.Context, d *mq.Delivery) error {
-	return s.settle(d.Token.(*token), func(d amqp.Delivery) error { return d.Ack(false) })
+	t := d.Token.(*token)
+	s.mu.Lock()
+	_, out := s.out[t]
+	delete(s.out, t)
+	s.mu.Unlock()
+	if !out || t.ch.IsClosed() {
+		return mq.ErrLost
+	}
+	if err := s.acknowledge(t); err != nil {
+		return s.failed(t, err)
+	}
+	return nil
 }
 
 func (s *source) Nak(ctx context.Context, d *mq.Delivery, delay time.Duration, history []byte) error {
