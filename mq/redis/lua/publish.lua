@@ -13,24 +13,33 @@ end
 jobs, bytes = jobs + (n[1] or 0), bytes + (n[2] or 0)
 local results, look = {}, false
 local more, moreBytes = 0, 0 -- that wait in the groups
-for i = 2, #ARGV, 6 do
-	local id, p, time, size = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
-	local seen = base .. 'i:' .. gen .. ':' .. id
+local keys = {} -- partition -> the streams of the groups
+for i = 2, #ARGV, 6 do -- with no work of the server that can be left out, and no number made to text: there are many
+	local p, time, size = ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+	local seen = dedupe > 0 and base .. 'i:' .. gen .. ':' .. ARGV[i]
 	local result = 1
-	if dedupe > 0 and call('EXISTS', seen) == 1 then
+	if seen and call('EXISTS', seen) == 1 then
 		result = 2
 	elseif jobs + 1 > most or bytes + size > mostBytes then
 		result = 3
 	else
-		if dedupe > 0 then call('SET', seen, '', 'PX', dedupe) end
-		if time > t then
+		if seen then call('SET', seen, '', 'PX', dedupe) end
+		if time ~= '0' and tonumber(time) > t then
 			local member = string.format('%016d', call('HINCRBY', base .. 'n', 'seq', 1))
 			call('HSET', base .. 'D', member, cmsgpack.pack({p, ARGV[i + 4], ARGV[i + 5], size}))
 			call('ZADD', base .. 'd', time, member)
 			count('d', 1, size)
 			look = true
 		else
-			put(ks, p, ARGV[i + 4], ARGV[i + 5], size)
+			local streams = keys[p]
+			if not streams then
+				streams = {}
+				for n, k in ipairs(ks) do streams[n] = stream(k, p) end
+				keys[p] = streams
+			end
+			for n = 1, #streams do
+				call('XADD', streams[n], '*', 'm', ARGV[i + 4], 'b', ARGV[i + 5], 'n', ARGV[i + 3])
+			end
 			more, moreBytes = more + 1, moreBytes + size
 			look = look or o[5] ~= '1'
 		end
