@@ -24,6 +24,9 @@ const (
 	firstBack = 10 * time.Millisecond
 	lastBack  = time.Second
 	farewell  = 5 * time.Second // for the last call of Close
+	// fresh is for how long after the script jobs are taken without it, if there are new ones: those whose time comes
+	// meanwhile wait for so long.
+	fresh = 10 * time.Millisecond
 )
 
 // A source is a consumer of a group.
@@ -45,6 +48,8 @@ type source struct {
 
 	// Next's own.
 	wait    *ask              // under way; nil: none is
+	stream  string            // of the group, if it has one, as the script has found it
+	looked  time.Time         // when it did
 	tended  time.Time         // when dead consumers were last looked for
 	missing map[string]string // consumer -> sign, of those whose connection was not there then
 }
@@ -170,6 +175,10 @@ func (s *source) Next(ctx context.Context, most int) ([]*mq.Delivery, error) {
 // fetch takes jobs. If there are none, next is what to wait for.
 func (s *source) fetch(ctx context.Context, most int) (ds []*mq.Delivery, next ask, err error) {
 	s.tend(ctx)
+	if ds := s.fetchNew(ctx, most); len(ds) > 0 {
+		return ds, next, nil
+	}
+	s.looked = time.Now()
 	// The call is not broken off with ctx: it would take jobs that nobody gets to see. It has the client's time.
 	x, err := fetchScript.run(context.WithoutCancel(ctx), s.q.b.client, s.q.base, s.group, s.consumer, *s.sign.Load(),
 		most).Slice()
@@ -177,19 +186,18 @@ func (s *source) fetch(ctx context.Context, most int) (ds []*mq.Delivery, next a
 		return nil, next, err
 	}
 	list, _ := x[0].([]any)
-	for _, e := range list {
-		d, err := delivery(e)
-		if err != nil { // nobody can do it, and no history can say so: it stays, and is seen in the log each time it comes
-			s.q.b.log.Error("redis: a job that can't be read", "queue", s.q.name, "err", err)
-			continue
-		}
-		ds = append(ds, d)
+	ds = s.deliveries(list)
+	k := ""
+	if len(x) > 2 {
+		k, _ = x[2].(string)
+	}
+	if !s.q.has.Ordered && s.q.has.Partitions <= 1 {
+		s.stream = s.q.base + "s:" + k + ":0"
 	}
 	if len(x) < 5 {
 		return ds, next, nil
 	}
 	due, _ := x[1].(int64)
-	k, _ := x[2].(string)
 	last, _ := x[3].(string)
 	wake, _ := x[4].(string)
 	next.due = beat
@@ -201,6 +209,51 @@ func (s *source) fetch(ctx context.Context, most int) (ds []*mq.Delivery, next a
 		next.keys = []string{s.q.base + "s:" + k + ":0", s.q.base + "wake", last, wake}
 	}
 	return ds, next, nil
+}
+
+// fetchNew takes jobs that nobody had, without the script, where that has just looked for others: an answer goes
+// through a script twice, into its tables and out of them. It returns none where this is not the way, or has failed:
+// the script says why.
+func (s *source) fetchNew(ctx context.Context, most int) []*mq.Delivery {
+	if s.stream == "" || time.Since(s.looked) > fresh {
+		return nil
+	}
+	x, err := s.q.b.client.Do(context.WithoutCancel(ctx), "XREADGROUP", "GROUP", "g", s.consumer, "COUNT", most,
+		"STREAMS", s.stream, ">").Slice()
+	if err != nil || len(x) != 1 { // redis.Nil: there are none
+		s.stream = ""
+		return nil
+	}
+	of, _ := x[0].([]any)
+	if len(of) != 2 {
+		return nil
+	}
+	list, _ := of[1].([]any)
+	for i, e := range list {
+		entry, _ := e.([]any)
+		if len(entry) != 2 {
+			continue
+		}
+		id, _ := entry[0].(string)
+		f, _ := entry[1].([]any)
+		if len(f) == 6 { // as publish.lua puts it; else delivery tells of it
+			list[i] = []any{"0:" + id, int64(1), f[1], f[3], f[5]}
+		}
+	}
+	return s.deliveries(list)
+}
+
+// deliveries makes those of a list.
+func (s *source) deliveries(list []any) (ds []*mq.Delivery) {
+	for _, e := range list {
+		d, err := delivery(e)
+		if err != nil { // nobody can do it, and no history can say so: it stays, and is seen in the log each time it comes
+			s.q.b.log.Error("redis: a job that can't be read", "queue", s.q.name, "err", err)
+			continue
+		}
+		ds = append(ds, d)
+	}
+	return ds
 }
 
 // delivery makes one of what the script answers.

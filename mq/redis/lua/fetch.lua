@@ -1,5 +1,6 @@
 -- ARGV: base, group, consumer, what w has of it, how many. Returns the jobs, each as {"P:ID", attempt, meta, body, size,
--- history}; the time in ms until one more is due (-1: none); and from where on to wait: the stream's and wake's last IDs.
+-- history}; the time in ms until one more is due (-1: none); the group's number; and, if there are no jobs, from where on
+-- to wait: the stream's and wake's last IDs.
 local group, consumer, value, most = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local k = call('HGET', base .. 'g', group)
 if not k then return fail('NOQUEUE', 'there is no such queue') end
@@ -40,7 +41,7 @@ else -- of a partition one job is out at most; they take turns to be first
 		if call('XPENDING', stream(k, p), 'g')[1] == 0 then new(p, 1) end
 	end
 end
-if #out > 0 then return {out} end
+if #out > 0 then return {out, 0, k} end
 
 local due = -1
 for _, key in ipairs({base .. 'd', base .. 'r:' .. k}) do

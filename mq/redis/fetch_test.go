@@ -1,0 +1,60 @@
+package redis_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor/internal/brokers"
+	"github.com/plexor-go/plexor/mq"
+)
+
+// TestFetchLooks: jobs that were given back come although there are new ones all the time, which are taken by a shorter
+// way.
+func TestFetchLooks(t *testing.T) {
+	t.Parallel()
+	b := open(t, "redis://"+server(t, brokers.Redis).Addr)
+	defer b.Close()
+	q, err := b.Backend().OpenQueue(t.Context(), "looks", mq.QueueOptions{})
+	if err == nil {
+		err = q.Group(t.Context(), "default")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const jobs = 2000 // for which the server needs longer than the shorter way may be gone
+	ms, rs := make([]*mq.Message, jobs), make([]mq.Receipt, jobs)
+	for i := range ms {
+		ms[i] = &mq.Message{ID: fmt.Sprint(i), Body: []byte("job")}
+	}
+	if q.Publish(t.Context(), ms, rs); rs[0].Err != nil || rs[jobs-1].Err != nil {
+		t.Fatal(rs[0].Err, rs[jobs-1].Err)
+	}
+	o := mq.SubscribeOptions{InFlight: jobs, Visibility: time.Minute, Worker: "w"}
+	src, err := q.Subscribe(t.Context(), "default", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	for i := range jobs {
+		ds, err := src.Next(t.Context(), 1)
+		if err != nil || len(ds) != 1 {
+			t.Fatalf("%d jobs, %v", len(ds), err)
+		}
+		switch d := ds[0]; {
+		case d.ID == "0" && i > 0:
+			if d.Attempt != 2 || i == jobs-1 {
+				t.Errorf("it came as number %d, at attempt %d", i, d.Attempt)
+			}
+			return
+		case i == 0:
+			err = src.Nak(t.Context(), d, 0, nil)
+		case d.Attempt != 1 || string(d.Body) != "job" || d.ID != fmt.Sprint(i):
+			t.Fatalf("number %d is job %s, at attempt %d", i, d.ID, d.Attempt)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("it did not come before all others")
+}
