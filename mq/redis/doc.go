@@ -5,7 +5,8 @@
 //
 // A queue is streams, one for each of its groups, and each step of a job is one script, which the server runs whole or
 // not at all: a job that is buried is in the stream of the dead and gone from its group, or neither; one whose time has
-// come is moved once. The scripts lie in the folder lua, with a table of the keys.
+// come is moved once. Only new jobs of a queue that is not ordered are also taken by XREADGROUP alone, for 10 ms after
+// the script. The scripts lie in the folder lua, with a table of the keys.
 //
 // # What is promised
 //
