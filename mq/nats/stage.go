@@ -65,8 +65,8 @@ type heldStage struct {
 	lock   *os.File
 }
 
-// dropStage takes the link of a process that was killed away, before the server comes to it, and the folders of all such
-// processes. The caller has the home to itself. (The link may also be that of a home from which this one was copied,
+// dropStage takes away the link of a process that was killed, before the server comes to it, and the folders of all
+// such processes. The caller has the home to itself. (The link may also be of a home from which this one was copied,
 // whose process lives.)
 func dropStage(home string) error {
 	err := os.Remove(filepath.Join(home, stageLink))
