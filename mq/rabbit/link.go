@@ -61,7 +61,8 @@ func (b *backend) dial(ctx context.Context, beat time.Duration) (*amqp.Connectio
 // A link is a connection for publishing and for declaring, made when it is needed, and anew when it has ended. Its
 // methods are for any number of goroutines.
 type link struct {
-	b *backend
+	b     *backend
+	calls chan struct{} // a token for each goroutine of publish and with
 
 	mu     sync.Mutex // held while a connection is made: others need it too
 	conn   *amqp.Connection
@@ -130,8 +131,12 @@ func (l *link) publisher(ctx context.Context) (*publisher, error) {
 
 // with calls f with a channel of its own. The broker closes a channel with the first thing that it refuses.
 func (l *link) with(ctx context.Context, f func(ch *amqp.Channel) error) error {
+	if err := l.begin(ctx); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	go func() {
+		defer l.end()
 		c, err := l.connection(ctx) // which others may be at, with a context that lasts longer
 		var ch *amqp.Channel
 		if err == nil {
@@ -154,6 +159,19 @@ func (l *link) with(ctx context.Context, f func(ch *amqp.Channel) error) error {
 		return context.Cause(ctx)
 	}
 }
+
+// begin waits until one more call may be under way. Its goroutine may last for longer than its context, and so longer
+// than the caller: until the heartbeat ends a connection on which nothing moves.
+func (l *link) begin(ctx context.Context) error {
+	select {
+	case l.calls <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *link) end() { <-l.calls }
 
 func (l *link) close() error {
 	l.mu.Lock()
@@ -188,7 +206,11 @@ func (l *link) publish(ctx context.Context, ps []parcel) []error {
 	// A broker that stands still makes the way to a channel, and a write, wait for longer than ctx may last.
 	done := make(chan []error, 1)
 	var begun atomic.Bool // something is sent, or, set by who waits, nothing is to be
+	if err := l.begin(ctx); err != nil {
+		return fill(mq.NotStored, err)
+	}
 	go func() {
+		defer l.end()
 		p, err := l.publisher(ctx)
 		switch {
 		case err != nil:

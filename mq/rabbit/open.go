@@ -44,7 +44,7 @@ type backend struct {
 func parse(u *url.URL, log *slog.Logger) (*backend, error) {
 	b := &backend{prefix: "plexor", nodes: 1, log: log, groups: make(map[string]bool), levels: make(map[string]bool),
 		browsing: make(chan struct{}, 1)}
-	b.link = &link{b: b}
+	b.link = &link{b: b, calls: make(chan struct{}, mostOut)}
 	if u.Hostname() == "" {
 		return nil, errors.New("the URL has no host: write amqp://USER:PASSWORD@HOST:PORT/VHOST")
 	}

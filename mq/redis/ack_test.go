@@ -11,13 +11,14 @@ import (
 
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/mq"
+	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
 // TestAckTogether: of jobs that are acknowledged in one call, those that are another's by then are told apart, and only
 // the others are gone and counted off. The last of many are found too.
 func TestAckTogether(t *testing.T) {
 	t.Parallel()
-	s := server(t, brokers.Redis)
+	s := brokers.Need(t, brokers.Redis)
 	c := redis.NewClient(&redis.Options{Addr: s.Addr})
 	defer c.Close()
 	for _, row := range []struct {
@@ -33,7 +34,7 @@ func TestAckTogether(t *testing.T) {
 		{"partitions", 32, 32, 8, 3},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			b := open(t, "redis://"+s.Addr)
+			b := mqtest.Broker(t, "redis://"+s.Addr)
 			defer b.Close()
 			o := mq.QueueOptions{Ordered: row.parts > 0, Partitions: row.parts}
 			q, err := b.Backend().OpenQueue(t.Context(), row.name, o)

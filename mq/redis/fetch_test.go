@@ -7,13 +7,14 @@ import (
 
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/mq"
+	"github.com/plexor-go/plexor/mq/mqtest"
 )
 
 // TestFetchLooks: jobs that were given back come although there are new ones all the time, which are taken by a shorter
 // way.
 func TestFetchLooks(t *testing.T) {
 	t.Parallel()
-	b := open(t, "redis://"+server(t, brokers.Redis).Addr)
+	b := mqtest.Broker(t, "redis://"+brokers.Need(t, brokers.Redis).Addr)
 	defer b.Close()
 	q, err := b.Backend().OpenQueue(t.Context(), "looks", mq.QueueOptions{})
 	if err == nil {

@@ -59,7 +59,11 @@ func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) 
 		}
 		p.args = append(p.args, m.ID, mq.Partition(m, q.has.Partitions), ms, size, text, string(m.Body))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, answer, errNoAnswer) // of its turn and the call: others may be before it
+	most := answer // of its turn and the call: others may be before it
+	if q.b.target.replicas > 0 {
+		most += 2 * ReplicaWait // a second time for the script, which the server may not have
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errNoAnswer)
 	defer cancel()
 	sent, err := q.publisher.do(ctx, p, len(ms), bytes)
 	for i := range rs {
