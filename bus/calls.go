@@ -7,9 +7,10 @@ import (
 
 // calls are the calls of this node, and those that it answers.
 type calls struct {
-	out    []*call
-	in     []*served
-	starts []*served // that have just come: the machine's owner runs their function
+	out     []*call
+	in      []*served
+	refused []*served // until their callers know: a copy that comes before then is not answered either
+	starts  []*served // that have just come: the machine's owner runs their function
 }
 
 // A call is one that this node has made. The answerer says that it has come, and sends parts, numbered from 1.
@@ -56,7 +57,7 @@ type part struct {
 // mostParts is how many parts of an answer may be on their way, or wait for the caller.
 const mostParts = 16
 
-func (c *calls) busy() bool { return len(c.out)+len(c.in) > 0 }
+func (c *calls) busy() bool { return len(c.out)+len(c.in)+len(c.refused) > 0 }
 
 // call asks one of those who answer a service, each as likely as the other.
 func (m *machine) call(service string, data []byte, until time.Time, wake func()) (*call, error) {
@@ -171,10 +172,13 @@ func (cs *calls) mine(to NodeID, id uint64) *call {
 	return nil
 }
 
+// serves is a call that this node answers, or has refused.
 func (cs *calls) serves(from NodeID, id uint64) *served {
-	for _, s := range cs.in {
-		if s.id == id && s.from == from {
-			return s
+	for _, list := range [...][]*served{cs.in, cs.refused} {
+		for _, s := range list {
+			if s.id == id && s.from == from {
+				return s
+			}
 		}
 	}
 	return nil
@@ -184,22 +188,16 @@ func (cs *calls) serves(from NodeID, id uint64) *served {
 // answered again.
 func (cs *calls) called(m *machine, from NodeID, f *frame) {
 	if cs.serves(from, f.chn) == nil {
-		no := frame{kind: kindAnswer, chn: f.chn, seq: 1, flags: flagLast}
 		p := m.peer(from)
 		switch {
 		case p != nil && p.gen != f.epoch:
-			no.flags |= flagLost
-			m.send(from, no)
+			m.send(from, frame{kind: kindAnswer, chn: f.chn, seq: 1, flags: flagLast | flagLost})
 			return
-		case p.hasRefused(f.chn) || !m.answers(f):
-			p.refuse(f.chn)
-			no.flags |= flagNobody
-			m.send(from, no)
+		case !m.answers(f):
+			cs.refuse(m, from, f.chn, part{nil, flagLast | flagNobody})
 			return
 		case len(cs.in) >= m.limits.Calls:
-			no.flags |= flagFailed
-			no.data = []byte(ErrFull.Error())
-			m.send(from, no)
+			cs.refuse(m, from, f.chn, part{[]byte(ErrFull.Error()), flagLast | flagFailed})
 			return
 		}
 		s := &served{from: from, id: f.chn, service: f.room, data: f.data, left: time.Duration(f.n) * time.Millisecond}
@@ -221,16 +219,17 @@ func (m *machine) answers(f *frame) bool {
 	return m.mine.all.get(entryName(sortService, f.room, "")) != nil
 }
 
-// refuse remembers the last calls of a peer's that were not answered: a copy of one that comes later must not be, for
-// the peer has turned to somebody else. p may be nil: this node itself.
-func (p *peer) refuse(id uint64) {
-	if p != nil && !p.hasRefused(id) {
-		copy(p.refused[1:], p.refused[:])
-		p.refused[0] = id
+// refuse answers that a call is not answered. As each answer, that one is kept until the caller has it: what comes
+// until then may be a copy, and the caller turns to another node. If too many are kept, the call was not heard, and is
+// made again.
+func (cs *calls) refuse(m *machine, from NodeID, id uint64, why part) {
+	if len(cs.refused) >= m.limits.Calls {
+		return
 	}
+	s := &served{from: from, id: id}
+	cs.refused = append(cs.refused, s)
+	s.answer(m, why)
 }
-
-func (p *peer) hasRefused(id uint64) bool { return p != nil && slices.Contains(p.refused[:], id) }
 
 // answered takes a part.
 func (cs *calls) answered(m *machine, from NodeID, f *frame) {
@@ -240,6 +239,9 @@ func (cs *calls) answered(m *machine, from NodeID, f *frame) {
 		return
 	}
 	c.come = true
+	if f.flags&flagNobody != 0 { // before it has another number
+		m.send(from, frame{kind: kindGot, chn: c.id, seq: f.seq, n: f.seq})
+	}
 	switch {
 	case f.flags&flagLost != 0:
 		c.end(ErrLost)
@@ -312,7 +314,8 @@ func (s *served) acked(m *machine, f *frame) {
 // end forgets a call that was answered, or whose caller is gone.
 func (s *served) end(m *machine) {
 	s.over, s.parts = true, nil
-	m.calls.in = slices.DeleteFunc(m.calls.in, func(o *served) bool { return o == s })
+	is := func(o *served) bool { return o == s }
+	m.calls.in, m.calls.refused = slices.DeleteFunc(m.calls.in, is), slices.DeleteFunc(m.calls.refused, is)
 	if s.cancel != nil {
 		s.cancel()
 	}
@@ -334,14 +337,23 @@ func (cs *calls) tick(m *machine) {
 		}
 	}
 	for _, s := range cs.in {
-		if len(s.parts) > 0 && !m.now.Before(s.backA) {
-			m.stats.Resent++
-			s.backA = m.now.Add(resendAfter)
-			for i, p := range s.parts {
-				seq := s.sent - uint64(len(s.parts)) + uint64(i) + 1
-				m.send(s.from, frame{kind: kindAnswer, chn: s.id, seq: seq, flags: p.flags, data: p.data})
-			}
-		}
+		s.tick(m)
+	}
+	for _, s := range cs.refused {
+		s.tick(m)
+	}
+}
+
+// tick sends again what the caller does not have.
+func (s *served) tick(m *machine) {
+	if len(s.parts) == 0 || m.now.Before(s.backA) {
+		return
+	}
+	m.stats.Resent++
+	s.backA = m.now.Add(resendAfter)
+	for i, p := range s.parts {
+		seq := s.sent - uint64(len(s.parts)) + uint64(i) + 1
+		m.send(s.from, frame{kind: kindAnswer, chn: s.id, seq: seq, flags: p.flags, data: p.data})
 	}
 }
 
@@ -352,7 +364,7 @@ func (cs *calls) lost(m *machine, id NodeID) {
 			c.end(ErrLost)
 		}
 	}
-	for _, s := range slices.Clone(cs.in) {
+	for _, s := range slices.Concat(cs.in, cs.refused) {
 		if s.from == id {
 			s.end(m)
 		}

@@ -43,9 +43,9 @@ func FuzzMachine(f *testing.F) {
 			m.tick(m.now.Add(100*time.Millisecond), false)
 		}
 		if len(m.rooms.all) > l.Rooms || len(m.seats.all) > l.Rooms || len(m.mine.all.all) > 3*l.Entries ||
-			len(m.calls.in) > l.Calls || len(m.peers) > 1 {
+			len(m.calls.in) > l.Calls || len(m.calls.refused) > l.Calls || len(m.peers) > 1 {
 			t.Fatalf("%d rooms, %d seats, %d entries, %d calls, %d peers", len(m.rooms.all), len(m.seats.all),
-				len(m.mine.all.all), len(m.calls.in), len(m.peers))
+				len(m.mine.all.all), len(m.calls.in)+len(m.calls.refused), len(m.peers))
 		}
 		for i := range m.out { // what it says can be said
 			q := m.out[i].f.append(appendPacket(nil, m.id))

@@ -64,13 +64,12 @@ type peer struct {
 	connected bool // each hears the other
 	hearsMe   bool
 	ready     bool
-	gen       uint64 // of its life, to me: another number after I took it for dead
-	itsGen    uint64 // of my life, to it
-	view      uint64 // its, as it said last
-	tip       uint64 // version of its entries, as it said last
-	clock     uint64 // its, as it said last, which it is told
-	echo      uint64 // mine, as it has heard it last
-	refused   [16]uint64
+	gen       uint64    // of its life, to me: another number after I took it for dead
+	itsGen    uint64    // of my life, to it
+	view      uint64    // its, as it said last
+	tip       uint64    // version of its entries, as it said last
+	clock     uint64    // its, as it said last, which it is told
+	echo      uint64    // mine, as it has heard it last
 	askA      time.Time // for entries, not before
 	entries   entries
 }

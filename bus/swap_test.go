@@ -319,26 +319,69 @@ func TestSwapStopped(t *testing.T) {
 	}
 }
 
-// TestRefusedCopy: a copy of a call that was refused is not answered either, for the caller has turned to another node.
+// TestRefusedCopy: copies of calls that were refused are not answered either, for the caller turns to another node.
+// They come before it says that it knows of that: none overtakes another frame.
 func TestRefusedCopy(t *testing.T) {
 	t.Parallel()
+	const refused = 300
 	w := newWorld(t, 1, 2, Limits{})
 	w.run(2 * time.Second)
 	a, b := w.nodes[0], w.nodes[1]
-	ask := &frame{kind: kindCall, chn: 1000, epoch: a.m.peer(b.m.id).gen, room: "echo", data: []byte("x")}
+	ask := &frame{kind: kindCall, epoch: a.m.peer(b.m.id).gen, room: "echo", data: []byte("x")}
 	a.do(func(m *machine) {
-		m.do(b.m.id, ask)
+		all := func() {
+			for i := range refused {
+				ask.chn = 1000 + uint64(i)
+				m.do(b.m.id, ask)
+			}
+		}
+		all()
 		if err := m.set(&entry{sort: sortService, room: "echo"}, false); err != nil {
 			t.Error(err)
 		}
-		m.do(b.m.id, ask)
+		all()
 	})
 	if n := w.served["x"]; n != 0 {
-		t.Errorf("the copy was answered")
+		t.Errorf("%d copies were answered", n)
 	}
-	ask.chn++
+	ask.chn = 999 // its first frame was lost: so it comes after those that the caller has made later
 	a.do(func(m *machine) { m.do(b.m.id, ask) })
 	if n := w.served["x"]; n != 1 {
 		t.Errorf("another call was answered %d times", n)
+	}
+	w.run(time.Second)
+	if n := len(a.m.calls.refused); n != 0 {
+		t.Errorf("%d refused calls are still known, and the caller knows that they are", n)
+	}
+}
+
+// TestFullCopy: a call that found the node full is not answered when there is room, for its caller was told that it has
+// failed; and who finds no room to be refused in is not told of it, and asks again.
+func TestFullCopy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 2, Limits{Calls: 1})
+	w.run(2 * time.Second)
+	a, b := w.nodes[0], w.nodes[1]
+	call := func(m *machine, chn uint64, text string) {
+		m.do(b.m.id, &frame{kind: kindCall, epoch: m.peer(b.m.id).gen, chn: chn, room: "echo", data: []byte(text)})
+	}
+	a.do(func(m *machine) {
+		if err := m.set(&entry{sort: sortService, room: "echo"}, false); err != nil {
+			t.Error(err)
+		}
+		call(m, 1000, "first")
+		call(m, 1001, "refused")
+		before := len(m.out)
+		call(m, 1002, "unheard")
+		if len(m.out) > before {
+			t.Errorf("it is told %+v", m.out[before:])
+		}
+		m.do(b.m.id, &frame{kind: kindGot, chn: 1000, flags: flagCancel})
+		m.calls.starts = nil
+		call(m, 1001, "refused")
+		call(m, 1002, "unheard")
+	})
+	if w.served["refused"] > 0 || w.served["unheard"] != 1 {
+		t.Errorf("done: %v", w.served)
 	}
 }
