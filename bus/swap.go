@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -135,12 +137,11 @@ func (m *machine) decide(f *frame) []byte {
 			}
 		}
 	}
-	var p []byte
-	for i, e := range swapErrors {
-		if e == err {
-			p = []byte{byte(i)}
-		}
+	result := slices.Index(swapErrors[:], err)
+	if result < 0 {
+		panic(fmt.Sprintf("bus: a swap has ended with an error that has no number: %v", err))
 	}
+	p := []byte{byte(result)}
 	for _, v := range [...]uint64{now.stamp, now.sum, m.mine.version} {
 		p = binary.AppendUvarint(p, v)
 	}
