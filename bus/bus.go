@@ -1,10 +1,12 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
 	"slices"
@@ -31,6 +33,9 @@ type Options struct {
 	// Transport leads to the other nodes; nil: there are none, and all rooms are in this process. The Bus closes it.
 	Transport Transport
 	Limits    Limits
+	// Log is told once of each other version of the protocol that nodes are heard to speak: such a node and this one
+	// do not see each other. nil: slog.Default().
+	Log *slog.Logger
 }
 
 // A Bus is a node. All methods are for any goroutine, and for what runs on a loop; those that wait take a context, and
@@ -38,6 +43,7 @@ type Options struct {
 type Bus struct {
 	tr     Transport
 	limits Limits
+	log    *slog.Logger
 	poke   chan struct{} // the timer is to look
 	mail   chan struct{} // there is something to be sent
 	done   chan struct{} // closed: it is over
@@ -50,6 +56,7 @@ type Bus struct {
 	queued   int // bytes of out
 	next     time.Time
 	woken    *[]*cursor // to be woken when mu is not held any more; nil: none
+	foreign  [256]bool  // versions that were logged
 	closed   bool
 }
 
@@ -71,8 +78,8 @@ func Open(o Options) (*Bus, error) {
 	}
 	var seed [40]byte
 	_, _ = rand.Read(seed[:]) // it never fails
-	b := &Bus{tr: o.Transport, limits: l, poke: make(chan struct{}, 1), mail: make(chan struct{}, 1),
-		done: make(chan struct{}), services: make(map[string]*answerer)}
+	b := &Bus{tr: o.Transport, limits: l, log: cmp.Or(o.Log, slog.Default()), poke: make(chan struct{}, 1),
+		mail: make(chan struct{}, 1), done: make(chan struct{}), services: make(map[string]*answerer)}
 	id := NodeID(binary.BigEndian.Uint64(seed[32:])) | 1
 	random := mathrand.New(mathrand.NewChaCha8([32]byte(seed[:32])))
 	b.m = newMachine(id, o.Name, l, random, time.Now(), b.tr == nil)
@@ -169,16 +176,34 @@ func offer(c chan struct{}) {
 
 // take takes a packet from the transport.
 func (b *Bus) take(packet []byte) {
+	if b.read(packet) {
+		return
+	}
+	from := NodeID(binary.BigEndian.Uint64(packet[1:]))
+	b.log.Warn("bus: a node speaks another version of the protocol, and is not heard", "node", from,
+		"version", packet[0], "own", wireVersion)
+}
+
+// read reads a packet. false: it is the first one of another version, which is to be logged.
+func (b *Bus) read(packet []byte) bool {
 	b.mu.Lock()
 	defer b.unlock()
 	if b.closed {
-		return
+		return true
 	}
 	now := time.Now()
-	if err := parsePacket(packet, func(from NodeID, f *frame) { b.m.receive(now, from, f) }); err != nil {
+	known := true
+	switch err := parsePacket(packet, func(from NodeID, f *frame) { b.m.receive(now, from, f) }); err {
+	case nil:
+	case errVersion:
+		b.m.stats.Foreign++
+		known = b.foreign[packet[0]]
+		b.foreign[packet[0]] = true
+	default:
 		b.m.stats.Refused++
 	}
 	b.after()
+	return known
 }
 
 // tick has the machine do what is due.

@@ -19,6 +19,7 @@ type Stats struct {
 	Gaps     int64 // gaps and new epochs that its rooms had
 	Resent   int64 // times that something was sent again, since the network or a node lost it
 	Refused  int64 // frames that no rule allows, and nodes beyond Limits.Nodes
+	Foreign  int64 // packets of nodes with another version of the protocol, which are not read
 	Dropped  int64 // packets that did not fit into Limits.Out, or that the transport did not take
 	Memory   int64 // bytes of messages that are kept
 }
@@ -28,7 +29,7 @@ type Stats struct {
 //	plexor_bus_nodes, plexor_bus_rooms, plexor_bus_rooms_owned, plexor_bus_kept_bytes           now
 //	plexor_bus_nodes_lost_total, plexor_bus_epochs_total, plexor_bus_gaps_total
 //	plexor_bus_ordered_total, plexor_bus_received_total                                         messages
-//	plexor_bus_resent_total, plexor_bus_refused_total, plexor_bus_dropped_total
+//	plexor_bus_resent_total, plexor_bus_refused_total, plexor_bus_foreign_total, plexor_bus_dropped_total
 //
 // They are one node's. Stats tells what each counts.
 func (s Stats) WriteTo(w io.Writer) (int64, error) {
@@ -48,6 +49,7 @@ func (s Stats) WriteTo(w io.Writer) (int64, error) {
 		{"gaps_total", "counter", "Gaps and new epochs that its rooms had.", s.Gaps},
 		{"resent_total", "counter", "Times that something was sent again.", s.Resent},
 		{"refused_total", "counter", "Frames that no rule allows, and nodes beyond the limit.", s.Refused},
+		{"foreign_total", "counter", "Packets of nodes with another version of the protocol.", s.Foreign},
 		{"dropped_total", "counter", "Packets that found no room, or that the transport did not take.", s.Dropped},
 	} {
 		fmt.Fprintf(&b, "# HELP plexor_bus_%s %s\n# TYPE plexor_bus_%s %s\nplexor_bus_%s %d\n", m.name, m.help, m.name,

@@ -11,9 +11,9 @@ import (
 //	frame  = kind (1 byte) · length (uvarint) · fields
 //	fields = chan, epoch, seq, flags, n (uvarints) · room, key (their length, a uvarint, and bytes) · data (the rest)
 //
-// All kinds have the same fields. What a kind does not use is a zero byte.
+// All kinds have the same fields. What a kind does not use is a zero byte. Packets of all versions begin alike.
 const (
-	wireVersion  = 1
+	wireVersion  = 2
 	packetHeader = 9
 )
 
@@ -73,7 +73,10 @@ type frame struct {
 	data            []byte
 }
 
-var errPacket = errors.New("bus: a packet that is none")
+var (
+	errPacket  = errors.New("bus: a packet that is none")
+	errVersion = errors.New("bus: a packet of another version of the protocol")
+)
 
 // appendPacket begins a packet.
 func appendPacket(p []byte, from NodeID) []byte {
@@ -101,8 +104,11 @@ func (f *frame) append(p []byte) []byte {
 
 // parsePacket calls do for each frame. Their data is part of p. The first frame that is none ends it, with an error.
 func parsePacket(p []byte, do func(from NodeID, f *frame)) error {
-	if len(p) < packetHeader || p[0] != wireVersion {
+	switch {
+	case len(p) < packetHeader:
 		return errPacket
+	case p[0] != wireVersion:
+		return errVersion
 	}
 	from := NodeID(binary.BigEndian.Uint64(p[1:]))
 	for p = p[packetHeader:]; len(p) > 0; {

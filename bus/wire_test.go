@@ -2,8 +2,36 @@ package bus
 
 import (
 	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 )
+
+// TestVersion: packets of another version are not read, each version is logged once, and what is no packet is told
+// apart.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	b := open(t, Options{Transport: deaf{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	hello := frame{kind: kindHello, key: "other"}
+	for _, version := range []byte{1, 1, 1, 3, 3, wireVersion} {
+		p := hello.append(appendPacket(nil, 0xabc))
+		p[0] = version
+		b.take(p)
+		if n := len(b.m.peers); (n == 1) != (version == wireVersion) {
+			t.Errorf("version %d: %d nodes are heard", version, n)
+		}
+	}
+	b.take([]byte{1})
+	if s := b.Stats(); s.Foreign != 5 || s.Refused != 1 {
+		t.Errorf("%d packets of other versions, and %d that are none", s.Foreign, s.Refused)
+	}
+	all := log.String()
+	if strings.Count(all, "\n") != 2 || strings.Count(all, "node=0000000000000abc version=1 own=2\n") != 1 ||
+		strings.Count(all, "version=3") != 1 {
+		t.Errorf("the log has:\n%s", all)
+	}
+}
 
 // FuzzPacket: what comes from the network is parsed within its bounds, and what is emitted is what is parsed.
 func FuzzPacket(f *testing.F) {
