@@ -49,6 +49,7 @@ func open(t testing.TB, tr bus.Transport, name string, l bus.Limits) *bus.Bus {
 			t.Error(err)
 		}
 	})
+	watchLate(t, b)
 	return b
 }
 

@@ -56,17 +56,6 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// slow ends the test without a verdict if nodes have lost each other, which they do when this machine stops one of them
-// for two seconds.
-func slow(t *testing.T, all []*bus.Bus) {
-	t.Helper()
-	for _, b := range all {
-		if n := b.Stats().Lost; n > 0 {
-			t.Skipf("nodes lost each other %d times: this machine is too slow", n)
-		}
-	}
-}
-
 // TestMembers: who enters on one node is seen on all, and watched, and gone when its node says goodbye.
 func TestMembers(t *testing.T) {
 	eachWay(t, func(t *testing.T, all []*bus.Bus) {
