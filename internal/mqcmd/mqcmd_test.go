@@ -2,7 +2,9 @@ package mqcmd_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,7 +18,28 @@ import (
 	"github.com/plexor-go/plexor/mq"
 )
 
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+func TestMain(m *testing.M) {
+	if s := os.Getenv(serveVariable); s != "" {
+		os.Exit(serveHere(s))
+	}
+	os.Exit(leak.Main(m))
+}
+
+// serveVariable has the test's program serve: it is a Serve as JSON.
+const serveVariable = "PLEXOR_MQ_SERVE"
+
+func serveHere(text string) (code int) {
+	var s mqcmd.Serve
+	err := json.Unmarshal([]byte(text), &s)
+	if err == nil {
+		err = s.Run(&mqcmd.World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
 
 // embedded is a broker in a folder of the test.
 func embedded(t *testing.T) mqcmd.Target {

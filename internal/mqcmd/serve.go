@@ -33,7 +33,7 @@ const (
 	servePayload = 1<<20 + 64<<10 // bytes of a message with its headers
 )
 
-// Run serves until a signal.
+// Run serves until a signal. A server that could not write, as on a full disk, is started anew when it can.
 func (s *Serve) Run(w *World) error {
 	o, err := s.options(w)
 	if err != nil {
@@ -45,17 +45,26 @@ func (s *Serve) Run(w *World) error {
 	if err != nil {
 		return err
 	}
-	defer n.Close()
 	fmt.Fprintf(w.Err, "listening mq nats://%s\n", n.Addr())
 	if s.Cluster != "" {
 		fmt.Fprintf(w.Err, "node %s listens to others at %s\n", n.Name(), n.ClusterAddr())
-		go s.watch(ctx, w, n)
 	}
-	<-ctx.Done()
+	for n != nil {
+		if s.Cluster != "" {
+			go s.watch(ctx, w, n)
+		}
+		select {
+		case <-n.Broken():
+			n = anew(ctx, n, o)
+		case <-ctx.Done():
+			n.Close()
+			return nil
+		}
+	}
 	return nil
 }
 
-// watch tells, once, that the cluster is there.
+// watch tells, once for each start of the node, that the cluster is there.
 func (s *Serve) watch(ctx context.Context, w *World, n *natsnode.Node) {
 	peers := 0
 	for _, r := range s.Route {

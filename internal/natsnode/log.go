@@ -20,7 +20,7 @@ type serverLog struct {
 	fatal  chan error // the first
 	once   sync.Once
 	fault  error         // before broken is closed
-	broken chan struct{} // closed when a stream is
+	broken chan struct{} // closed when the server writes something no more
 
 	mu    sync.Mutex
 	late  []string
@@ -35,10 +35,16 @@ func (l *serverLog) Warnf(format string, v ...any) {
 	}
 }
 
-// Errorf sees, too, that a stream could not be written. The server tells nobody else: it answers nothing that is
+// writeError is in the format of each line by which the server says that it writes something no more, with the error
+// last: "Critical write error" of the files of a stream and of a group of nodes that agree, "critical write error" of a
+// stream, of a consumer, and of the group that leads the cluster (nats-server 2.15). TestServeFull of internal/mqcmd
+// holds it to what the server says.
+const writeError = "ritical write error"
+
+// Errorf sees, too, that something could not be written. The server tells nobody else: it answers nothing that is
 // published to that stream from then on, and takes no more for it until it is started anew.
 func (l *serverLog) Errorf(format string, v ...any) {
-	if err, ok := last(v).(error); ok && strings.Contains(format, "critical write error") {
+	if err, ok := last(v).(error); ok && strings.Contains(format, writeError) {
 		l.once.Do(func() {
 			l.fault = err
 			close(l.broken)

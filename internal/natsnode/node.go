@@ -315,7 +315,9 @@ func (n *Node) Connect(opts ...nats.Option) (*nats.Conn, error) {
 }
 
 // Broken is closed when the node could not write to a stream, as on a disk that is full: Fault says why. It answers
-// nothing that is published to that stream any more, until it was closed and another one is started in the folder.
+// nothing that is published to that stream any more, until it was closed and another one is started in the folder. The
+// state of a consumer counts too, and in a cluster the log of each group of nodes that agree, its leaders' too: on a
+// full disk such a group has the server turn all streams of the node off.
 func (n *Node) Broken() <-chan struct{} { return n.log.broken }
 
 // Fault is why the node is broken; nil: it is not.

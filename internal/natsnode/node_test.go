@@ -293,17 +293,20 @@ func TestStranger(t *testing.T) {
 	}
 }
 
-// TestBroken: that a stream could not be written is heard from the server's log, as it is written there.
+// TestBroken: that something could not be written is heard from the server's log, as it is written there.
 func TestBroken(t *testing.T) {
 	t.Parallel()
-	n := start(t, Options{})
-	n.log.Errorf("JetStream stream '%s > %s' failed", "a", "b")
-	if err := n.Fault(); err != nil {
-		t.Fatal(err)
-	}
-	n.log.Errorf("JetStream stream '%s > %s' critical write error: %v", "a", "b", os.ErrPermission)
-	<-n.Broken()
-	if err := n.Fault(); err != os.ErrPermission {
-		t.Error(err)
+	for _, format := range []string{"JetStream stream 'a > b' critical write error: %v",
+		"JetStream consumer 'a > b > c' critical write error: %v", "JetStream cluster meta group critical write error: %v",
+		"RAFT [id - group] Critical write error: %v", "Filestore [a] Critical write error: %v"} {
+		n := start(t, Options{})
+		n.log.Errorf("JetStream failed to store a msg on stream 'a > b': %v", os.ErrInvalid)
+		if err := n.Fault(); err != nil {
+			t.Fatal(err)
+		}
+		n.log.Errorf(format, os.ErrPermission)
+		if err := n.Fault(); err != os.ErrPermission {
+			t.Errorf("%s: the fault is %v", format, err)
+		}
 	}
 }
