@@ -250,6 +250,7 @@ func (o Options) settings() (*server.Options, error) {
 		}
 	}
 	c := &set.Cluster
+	c.AuthTimeout = handshakeTime.Seconds()
 	if c.Host, c.Port, err = o.address(o.Cluster, o.TLS != nil); err != nil {
 		return nil, err
 	}

@@ -105,6 +105,18 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
+// TestHandshakeTime: clients and nodes have the same time to say who they are, with TLS between the nodes and without.
+func TestHandshakeTime(t *testing.T) {
+	t.Parallel()
+	o, err := Options{Client: free, Cluster: free, User: "u", Password: "p"}.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := handshakeTime.Seconds(); o.AuthTimeout != want || o.Cluster.AuthTimeout != want {
+		t.Errorf("clients have %g s, nodes %g s, want %g", o.AuthTimeout, o.Cluster.AuthTimeout, want)
+	}
+}
+
 // TestRefusals: what can't be, and why.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
