@@ -286,7 +286,12 @@ func TestBatchPublishers(t *testing.T) {
 	if len(stored) < 24*20 {
 		t.Errorf("%d were stored", len(stored))
 	}
-	t.Logf("%d stored, %d not, in %d batches; %d alone", len(stored), len(not), len(batches)-1, batches[""])
+	alone := batches[""]
+	delete(batches, "")
+	t.Logf("%d stored, %d not, in %d batches; %d alone", len(stored), len(not), len(batches), alone)
+	if _, err := memory(); err == nil && len(batches) == 0 {
+		t.Error("there is a stage for batches, and 32 publishers at once had none")
+	}
 	if g := q.gather; g != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
