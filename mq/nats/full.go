@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -18,10 +16,8 @@ import (
 // publishes, looks whether the folder can be written, and then starts the server anew. What it has stored is handed out
 // meanwhile. Publishes of other processes that use the server have no answer, and are perhaps stored.
 
-const (
-	roomLook = time.Second // between two looks whether there is room
-	room     = 1 << 20     // bytes that there must be
-)
+// roomLook is between two looks whether there is room.
+const roomLook = time.Second
 
 // watch waits until a server can't write, and starts another one in its place when that is over.
 func (h *home) watch(node *natsnode.Node) {
@@ -42,7 +38,7 @@ func (h *home) watch(node *natsnode.Node) {
 			t.Stop()
 			return
 		}
-		if h.hasRoom() == nil {
+		if natsnode.Room(h.dir) == nil {
 			t.Stop()
 			break
 		}
@@ -77,14 +73,4 @@ func unwritable(dir string, err error) error {
 		return fmt.Errorf("%w: the disk of %s is full: make room, and it goes on: %w", mq.ErrFull, dir, err)
 	}
 	return fmt.Errorf("the server can't write to %s: %w", dir, err)
-}
-
-// hasRoom tries to write to the folder.
-func (h *home) hasRoom() error {
-	f, err := os.OpenFile(filepath.Join(h.dir, "room"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(make([]byte, room))
-	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 }

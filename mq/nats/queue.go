@@ -281,7 +281,15 @@ func (q *queue) visibility(ctx context.Context, group string, d time.Duration) e
 	return nil
 }
 
-func (q *queue) Stats(ctx context.Context) (mq.QueueStats, error) {
+func (q *queue) Stats(ctx context.Context) (st mq.QueueStats, err error) {
+	err = q.b.insist(ctx, func(ctx context.Context) error { // the node that was to answer may have died with it
+		st, err = q.stats(ctx)
+		return err
+	})
+	return st, err
+}
+
+func (q *queue) stats(ctx context.Context) (mq.QueueStats, error) {
 	s, err := q.b.js.Stream(ctx, jobsPrefix+q.name)
 	if err != nil {
 		return mq.QueueStats{}, q.gone(err)
