@@ -106,7 +106,7 @@ func (b *backend) enter(ctx context.Context, h *home) error {
 		_ = first.Close() // the server can be reached
 		err = b.connect(ctx, "nats://embedded:4222", h)
 		gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-			errors.Is(err, natsgo.ErrConnectionClosed)
+			errors.Is(err, natsgo.ErrConnectionClosed) || errors.Is(err, natsnode.ErrInUse)
 		if err == nil {
 			return nil
 		}

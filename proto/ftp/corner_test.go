@@ -388,3 +388,27 @@ func TestControlShutdown(t *testing.T) {
 	_, _ = io.Copy(io.Discard, plain) // the end, or a reset
 	r.has("a", "x")
 }
+
+// TestControlLost breaks the control connection in the midst of a transfer, which ends with it (RFC 959, section 2.3).
+func TestControlLost(t *testing.T) {
+	done := make(chan Record, 3)
+	r := newRig(t, &Server{Done: func(x Record) {
+		if x.Command == "RETR" {
+			done <- x
+		}
+	}})
+	r.sparse("big", bigger)
+	for _, lose := range []func(nc halfCloser) error{halfCloser.Close, halfCloser.CloseWrite,
+		func(nc halfCloser) error { return errors.Join(nc.SetLinger(0), nc.Close()) }} {
+		c := r.in()
+		data := c.passive()
+		c.do("RETR big", 150)
+		if err := lose(c.nc.(halfCloser)); err != nil {
+			t.Fatal(err)
+		}
+		<-done // who reads on before may have it all
+		if n, err := io.Copy(io.Discard, data); n == bigger || err == nil {
+			t.Errorf("got %d bytes, %v", n, err)
+		}
+	}
+}

@@ -150,26 +150,6 @@ func TestPipelined(t *testing.T) {
 	c.ended()
 }
 
-// TestControlLost breaks the control connection in the midst of a transfer, which ends with it (RFC 959, section 2.3).
-func TestControlLost(t *testing.T) {
-	done := make(chan Record, 3)
-	r := newRig(t, &Server{Done: func(x Record) { done <- x }})
-	r.sparse("big", bigger)
-	for _, lose := range []func(nc halfCloser) error{halfCloser.Close, halfCloser.CloseWrite,
-		func(nc halfCloser) error { return errors.Join(nc.SetLinger(0), nc.Close()) }} {
-		c := r.in()
-		data := c.passive()
-		c.do("RETR big", 150)
-		if err := lose(c.nc.(halfCloser)); err != nil {
-			t.Fatal(err)
-		}
-		<-done // who reads on before may have it all
-		if n, err := io.Copy(io.Discard, data); n == bigger || err == nil {
-			t.Errorf("got %d bytes, %v", n, err)
-		}
-	}
-}
-
 // TestNoDataConnection waits for one that never comes, and for one to nobody.
 func TestNoDataConnection(t *testing.T) {
 	r := newRig(t, &Server{Limits: Limits{DataWait: 50 * time.Millisecond}})
