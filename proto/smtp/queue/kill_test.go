@@ -137,7 +137,11 @@ func killed(t *testing.T, step string, n int) {
 				found++
 			}
 		}
-		if strings.Contains(taken, name) && found == 0 || found > 2 {
+		most := 2
+		if i == 1 {
+			most = 3 // its report may be on its way, and go twice, before it is gone itself, and is reported once more
+		}
+		if strings.Contains(taken, name) && found == 0 || found > most {
 			t.Errorf("%s came %d times; taken were %q", name, found, taken)
 		}
 	}
