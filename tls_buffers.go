@@ -20,8 +20,8 @@ import (
 // in Go 1.26, or nothing is done, and both have to be empty, when a bytes.Buffer anew is what crypto/tls starts with
 // too. Measured with 10,000 keep-alive connections of package web, resident: 13.2 KiB each without it.
 
-// warmTime is how often warm connections are looked at, and at least how long one is silent when it gives its buffers
-// back.
+// warmTime is how often warm connections are looked at, and so once or twice how long one has been silent when it gives
+// its buffers back.
 const warmTime = time.Second
 
 // A warmList are the connections of a loop whose tls.Conn may hold buffers.

@@ -3,13 +3,9 @@ package mqcmd
 import (
 	"context"
 	"net"
-	"time"
 
 	"github.com/plexor-go/plexor/internal/natsnode"
 )
-
-// roomLook is the time between two looks whether there is room again.
-const roomLook = time.Second
 
 // anew waits until a node that could not write can do so, ends it, and starts another one in its place, which it
 // returns. Meanwhile the node hands out what it has stored. nil: ctx has ended, and the node with it.
@@ -21,18 +17,8 @@ func anew(ctx context.Context, n *natsnode.Node, o natsnode.Options) *natsnode.N
 	if o.Cluster != "" {
 		o.Cluster = samePort(o.Cluster, n.ClusterAddr())
 	}
-	t := time.NewTicker(roomLook)
-	defer t.Stop()
-	for told := ""; ; {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			n.Close()
-			return nil
-		}
-		if natsnode.Room(o.Dir) != nil {
-			continue
-		}
+	told := ""
+	for natsnode.AwaitRoom(o.Dir, ctx.Done()) {
 		n.Close()
 		next, err := natsnode.Start(ctx, o)
 		if err == nil {
@@ -44,6 +30,8 @@ func anew(ctx context.Context, n *natsnode.Node, o natsnode.Options) *natsnode.N
 			o.Log.Warn("the server that could not write does not start anew: it is tried again", "err", err)
 		}
 	}
+	n.Close()
+	return nil
 }
 
 // samePort is an address HOST:PORT with the port that was taken for it, which port 0 leaves open.

@@ -50,16 +50,18 @@ func (s *Serve) Run(w *World) error {
 		fmt.Fprintf(w.Err, "node %s listens to others at %s\n", n.Name(), n.ClusterAddr())
 	}
 	for n != nil {
+		lives, ends := context.WithCancel(ctx)
 		if s.Cluster != "" {
-			go s.watch(ctx, w, n)
+			go s.watch(lives, w, n)
 		}
 		select {
 		case <-n.Broken():
 			n = anew(ctx, n, o)
 		case <-ctx.Done():
 			n.Close()
-			return nil
+			n = nil
 		}
+		ends() // who waits for a cluster of a node that was ended would wait for ever
 	}
 	return nil
 }

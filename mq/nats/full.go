@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
-	"time"
 
 	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
@@ -15,9 +14,6 @@ import (
 // publish to that stream any more, and does not try to write again when there is room. So the home that runs it refuses
 // publishes, looks whether the folder can be written, and then starts the server anew. What it has stored is handed out
 // meanwhile. Publishes of other processes that use the server have no answer, and are perhaps stored.
-
-// roomLook is between two looks whether there is room.
-const roomLook = time.Second
 
 // watch waits until a server can't write, and starts another one in its place when that is over.
 func (h *home) watch(node *natsnode.Node) {
@@ -31,17 +27,8 @@ func (h *home) watch(node *natsnode.Node) {
 	h.mu.Lock()
 	h.setFault(unwritable(h.dir, why))
 	h.mu.Unlock()
-	for t := time.NewTicker(roomLook); ; {
-		select {
-		case <-t.C:
-		case <-h.ended:
-			t.Stop()
-			return
-		}
-		if natsnode.Room(h.dir) == nil {
-			t.Stop()
-			break
-		}
+	if !natsnode.AwaitRoom(h.dir, h.ended) {
+		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -250,19 +250,12 @@ func (b *backend) insist(ctx context.Context, f func(ctx context.Context) error)
 	ctx, cancel := context.WithTimeout(ctx, insistTime)
 	defer cancel()
 	gathered := time.Now().Add(gathering)
-	for pause := firstAbsent; ; pause = min(2*pause, lastAbsent) {
+	for d := firstAbsent; ; d = min(2*d, lastAbsent) {
 		once, stop := context.WithTimeout(ctx, answerTime)
 		err := f(once)
 		stop()
 		again := noAnswer(err) || tooFew(err) && time.Now().Before(gathered)
-		if err == nil || ctx.Err() != nil || !again {
-			return err
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if err == nil || ctx.Err() != nil || !again || !pause(ctx, d) {
 			return err
 		}
 	}

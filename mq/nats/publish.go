@@ -268,20 +268,13 @@ func (q *queue) keep(as []answer) []answer {
 }
 
 // absent waits for the server; false: it is no use.
-func (q *queue) absent(ctx context.Context, why error, pause time.Duration) bool {
+func (q *queue) absent(ctx context.Context, why error, d time.Duration) bool {
 	if errors.Is(why, errNoLeader) {
 		if _, err := q.b.js.Stream(ctx, jobsPrefix+q.name); errors.Is(err, jetstream.ErrStreamNotFound) {
 			return false
 		}
 	}
-	t := time.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause(ctx, d)
 }
 
 // explain says ErrNoQueue where it was found that there is none.
