@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/stack"
@@ -20,20 +21,20 @@ const (
 func (q *Queue) publish(ctx context.Context, ms []Message) ([]Receipt, error) {
 	stack.Given("mq: Queue.Publish", "the context", ctx != nil)
 	rs := make([]Receipt, len(ms))
-	var good []*Message
-	var at []int // in ms and rs
+	own := slices.Clone(ms)                                           // the caller's are not changed
+	good, at := make([]*Message, 0, len(ms)), make([]int, 0, len(ms)) // at: where in ms and rs
 	now := time.Now()
-	for i := range ms {
-		m := ms[i] // the caller's is not changed
+	for i := range own {
+		m := &own[i]
 		if m.ID == "" {
 			m.ID = rand.Text()
 		}
 		rs[i].ID = m.ID
-		if rs[i].Err = q.refuses(&m, now); rs[i].Err != nil {
+		if rs[i].Err = q.refuses(m, now); rs[i].Err != nil {
 			q.b.counts.refused.Add(1)
 			continue
 		}
-		good, at = append(good, &m), append(at, i)
+		good, at = append(good, m), append(at, i)
 	}
 	_, err := await(ctx, "mq: publish", func(ctx context.Context) (struct{}, error) {
 		for len(good) > 0 {

@@ -99,6 +99,9 @@ func (o QueueOptions) Differs(queue string, have QueueOptions) error {
 // Partition is the number, below n, of the partition that jobs with this key, or, if it is empty, with this ID, are in.
 // It is the same in every process and on every machine.
 func Partition(m *Message, n int) int {
+	if n == 1 {
+		return 0
+	}
 	s := m.Key
 	if s == "" {
 		s = m.ID

@@ -11,10 +11,13 @@ import (
 // goroutines.
 type combiner[T any] struct {
 	run func([]T) // does some together; set before the first use
+	// alone does one that nobody else's is with, before ctx ends, or reports that it can't; see do for sent and err. Set
+	// before the first use; nil: run does it.
+	alone func(ctx context.Context, what T) (done, sent bool, err error)
 
 	mu      sync.Mutex
 	waiting []*request[T]
-	lanes   int // goroutines that run
+	lanes   int // goroutines that run; and those that do one alone
 }
 
 const (
@@ -37,8 +40,20 @@ type request[T any] struct {
 // do has what done, which is n things of so many bytes. If ctx ends first, sent tells whether it may be under way;
 // what belongs to the combiner then.
 func (c *combiner[T]) do(ctx context.Context, what T, n, bytes int) (sent bool, err error) {
-	r := &request[T]{what: what, n: n, bytes: bytes, done: make(chan struct{})}
 	c.mu.Lock()
+	if c.alone != nil && c.lanes == 0 {
+		c.lanes++
+		c.mu.Unlock()
+		done, sent, err := c.alone(ctx, what)
+		c.mu.Lock()
+		if done {
+			c.leave()
+			c.mu.Unlock()
+			return sent, err
+		}
+		c.lanes--
+	}
+	r := &request[T]{what: what, n: n, bytes: bytes, done: make(chan struct{})}
 	c.waiting = append(c.waiting, r)
 	if c.lanes < mostLanes {
 		c.lanes++
@@ -72,6 +87,16 @@ func (c *combiner[T]) do(ctx context.Context, what T, n, bytes int) (sent bool, 
 	return false, context.Cause(ctx)
 }
 
+// leave ends a lane, or leaves it to a goroutine if there is more to do. The caller holds mu.
+func (c *combiner[T]) leave() {
+	if len(c.waiting) > 0 {
+		go c.lane()
+		return
+	}
+	c.waiting = nil
+	c.lanes--
+}
+
 // lane does what waits, until nothing does.
 func (c *combiner[T]) lane() {
 	for {
@@ -95,8 +120,7 @@ func (c *combiner[T]) take() []*request[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {
-		c.waiting = nil
-		c.lanes--
+		c.leave()
 		return nil
 	}
 	i, n, bytes := 0, 0, 0

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
@@ -58,4 +60,24 @@ func TestFetchLooks(t *testing.T) {
 		}
 	}
 	t.Error("it did not come before all others")
+}
+
+// TestPublishWakes: a job of an ordered queue with one partition wakes who waits, as that waits for nothing else.
+func TestPublishWakes(t *testing.T) {
+	t.Parallel()
+	s := brokers.Need(t, brokers.Redis)
+	c := redis.NewClient(&redis.Options{Addr: s.Addr})
+	defer c.Close()
+	b := mqtest.Broker(t, "redis://"+s.Addr)
+	defer b.Close()
+	q, err := b.Queue(t.Context(), "wakes", mq.QueueOptions{Ordered: true, Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Publish(t.Context(), mq.Message{}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.XLen(t.Context(), "plexor:mq:{wakes}:wake").Result(); err != nil || n != 1 {
+		t.Errorf("%d wake-ups, %v", n, err)
+	}
 }

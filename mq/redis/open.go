@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -104,6 +105,10 @@ type backend struct {
 	client *redis.Client
 	can    mq.Capabilities
 	log    *slog.Logger
+
+	mu         sync.Mutex
+	made, free []*line
+	closed     bool
 }
 
 func open(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, error) {
@@ -213,7 +218,7 @@ func (b *backend) known() string { return b.target.prefix + ":mq:queues" }
 
 func (b *backend) Capabilities() mq.Capabilities { return b.can }
 
-func (b *backend) Close() error { return b.client.Close() }
+func (b *backend) Close() error { return errors.Join(b.closeLines(), b.client.Close()) }
 
 func (b *backend) Queues(ctx context.Context) ([]string, error) {
 	names, err := b.client.Sort(ctx, b.known(), &redis.Sort{Alpha: true}).Result()
@@ -236,43 +241,45 @@ func (b *backend) DeleteQueue(ctx context.Context, name string) error {
 
 func (b *backend) OpenQueue(ctx context.Context, name string, o mq.QueueOptions) (mq.BackendQueue, error) {
 	f := o.Fill()
-	ordered := 0
+	ordered := int64(0)
 	if f.Ordered {
 		ordered = 1
 	}
-	has, err := openScript.run(ctx, b.client, b.base(name), b.known(), name, rand.Text(),
-		"ordered", ordered, "partitions", f.Partitions, "dedupe", f.Dedupe.Milliseconds(),
-		"maxjobs", f.MaxJobs, "maxbytes", f.MaxBytes, "maxdead", f.MaxDead).StringSlice()
+	s := mq.QueueOptions{Priorities: 1, Replicas: 1}
+	var partitions, dedupe int64
+	settings := []struct {
+		name string
+		want int64
+		has  *int64
+	}{
+		{"ordered", ordered, &ordered}, {"partitions", int64(f.Partitions), &partitions},
+		{"dedupe", f.Dedupe.Milliseconds(), &dedupe}, {"maxjobs", f.MaxJobs, &s.MaxJobs},
+		{"maxbytes", f.MaxBytes, &s.MaxBytes}, {"maxdead", f.MaxDead, &s.MaxDead},
+	}
+	args := []any{b.known(), name, rand.Text()}
+	for _, s := range settings {
+		args = append(args, s.name, s.want)
+	}
+	has, err := openScript.run(ctx, b.client, b.base(name), args...).StringSlice()
+	if err == nil && len(has) != len(settings) {
+		err = fmt.Errorf("the server has answered %q", has)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("redis: open queue %s: %w", name, err)
 	}
-	s := mq.QueueOptions{Priorities: 1, Replicas: 1}
-	for i := 0; i+1 < len(has); i += 2 {
-		n, err := strconv.ParseInt(has[i+1], 10, 64)
-		switch has[i] {
-		case "gen":
-			continue
-		case "ordered":
-			s.Ordered = n == 1
-		case "partitions":
-			s.Partitions = int(n)
-		case "dedupe":
-			s.Dedupe = time.Duration(n) * time.Millisecond
-		case "maxjobs":
-			s.MaxJobs = n
-		case "maxbytes":
-			s.MaxBytes = n
-		case "maxdead":
-			s.MaxDead = n
-		}
-		if err != nil {
-			return nil, fmt.Errorf("redis: open queue %s: its setting %s is %q", name, has[i], has[i+1])
+	for i, s := range settings {
+		if *s.has, err = strconv.ParseInt(has[i], 10, 64); err != nil {
+			return nil, fmt.Errorf("redis: open queue %s: its setting %s is %q", name, s.name, has[i])
 		}
 	}
+	s.Ordered, s.Partitions, s.Dedupe = ordered == 1, int(partitions), time.Duration(dedupe)*time.Millisecond
 	if err := o.Differs(name, s); err != nil {
 		return nil, err
 	}
 	q := &queue{b: b, name: name, base: b.base(name), has: s}
-	q.publisher.run = q.store
+	q.publisher.run = func(ps []*publishing) {
+		_ = q.store(context.Background(), b.client, ps) // each has its error; who waits no longer has gone
+	}
+	q.publisher.alone = q.storeAlone
 	return q, nil
 }

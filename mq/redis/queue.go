@@ -23,17 +23,39 @@ type queue struct {
 	publisher combiner[*publishing]
 }
 
-// A publishing is one call of Publish, as the script has it. It keeps nothing of the caller's.
+// A publishing is one call of Publish. It keeps nothing of the caller's.
 type publishing struct {
-	args []any // perJob for each job
-	errs []error
-	dup  []bool
+	jobs  []published
+	plain bool // as publish.lua has it
+	errs  []error
+	dup   []bool
 }
 
-const (
-	perJob   = 6  // arguments of the script for each job
-	overhead = 64 // bytes that a job is charged besides its body and what it has with it
-)
+// A published is one job, as the script has it.
+type published struct {
+	id        string
+	partition int
+	notBefore int64  // ms since 1970; 0: it does not wait
+	job       string // see pack
+}
+
+// overhead is how many bytes a job is charged besides what pack makes of it. The scripts charge it too.
+const overhead = 64
+
+// pack makes one string of a job: what mqwire makes of it, which has no newline, one, and the body.
+func pack(m *mq.Message, now time.Time) string {
+	text := mqwire.Encode(m, now)
+	b := make([]byte, 0, len(text)+1+len(m.Body))
+	return string(append(append(append(b, text...), '\n'), m.Body...))
+}
+
+// unpack makes a job of what pack has made.
+func unpack(job string) (mq.Message, time.Time, error) {
+	text, body, _ := strings.Cut(job, "\n")
+	m, at, err := mqwire.Decode([]byte(text))
+	m.Body = []byte(body)
+	return m, at, err
+}
 
 // What the script answers for each job.
 const (
@@ -47,17 +69,17 @@ var errNoAnswer = fmt.Errorf("the server has not answered for %v", answer)
 func (q *queue) Settings() mq.QueueOptions { return q.has }
 
 func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) {
-	p := &publishing{args: make([]any, 0, len(ms)*perJob), errs: make([]error, len(ms)), dup: make([]bool, len(ms))}
+	p := &publishing{jobs: make([]published, len(ms)), errs: make([]error, len(ms)), dup: make([]bool, len(ms)),
+		plain: q.has.Partitions == 1 && q.has.Dedupe == 0}
 	bytes, now := 0, time.Now()
-	for _, m := range ms {
-		text := mqwire.Encode(m, now)
-		size := len(text) + len(m.Body) + overhead
-		bytes += size
-		var ms int64
+	for i, m := range ms {
+		j := published{m.ID, mq.Partition(m, q.has.Partitions), 0, pack(m, now)}
+		bytes += len(j.job) + overhead
 		if !m.NotBefore.IsZero() {
-			ms = (m.NotBefore.UnixNano() + int64(time.Millisecond) - 1) / int64(time.Millisecond) // not a moment before
+			j.notBefore = (m.NotBefore.UnixNano() + int64(time.Millisecond) - 1) / int64(time.Millisecond) // not a moment before
+			p.plain = false
 		}
-		p.args = append(p.args, m.ID, mq.Partition(m, q.has.Partitions), ms, size, text, string(m.Body))
+		p.jobs[i] = j
 	}
 	most := answer // of its turn and the call: others may be before it
 	if q.b.target.replicas > 0 {
@@ -78,24 +100,39 @@ func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) 
 	}
 }
 
-// store stores the jobs of some calls, in one call of the script.
-func (q *queue) store(ps []*publishing) {
-	args := []any{q.base}
-	for _, p := range ps {
-		args = append(args, p.args...)
+// storeAlone stores the jobs of one call on a line, if there is a free one. sent tells whether the server may have them
+// where err says that ctx has ended.
+func (q *queue) storeAlone(ctx context.Context, p *publishing) (done, sent bool, err error) {
+	l := q.b.takeLine()
+	if l == nil {
+		return false, false, nil
 	}
-	ctx := context.Background() // the time for it is the client's; who waits no longer has gone
-	answer, replicas, err := q.call(ctx, args)
-	if err == nil && len(answer) != (len(args)-1)/perJob {
-		err = fmt.Errorf("the server has answered for %d jobs, of %d", len(answer), (len(args)-1)/perJob)
+	defer q.b.giveLine(l)
+	err = l.call(ctx, func(ctx context.Context, c redis.Cmdable) error { return q.store(ctx, c, []*publishing{p}) })
+	if err == nil || ctx.Err() == nil || isReply(err) {
+		return true, true, nil // p has it
+	}
+	return true, !errors.Is(err, ctx.Err()), context.Cause(ctx) // the context's own error is that of who waits to connect
+}
+
+// store stores the jobs of some calls, in one call of the script. Its error is in all of them, too.
+func (q *queue) store(ctx context.Context, c redis.Cmdable, ps []*publishing) error {
+	args, jobs := arguments(q.base, ps)
+	answer, replicas, err := q.call(ctx, c, args)
+	if err == nil && answer != nil && len(answer) != jobs {
+		err = fmt.Errorf("the server has answered for %d jobs, of %d", len(answer), jobs)
 	}
 	for _, p := range ps {
 		for i := range p.errs {
 			if err != nil {
-				p.errs[i] = published(err)
+				p.errs[i] = unpublished(err)
 				continue
 			}
-			switch answer[0] {
+			is := int64(isStored)
+			if answer != nil {
+				is, answer = answer[0], answer[1:]
+			}
+			switch is {
 			case isFull:
 				p.errs[i] = mq.ErrFull
 			case isDuplicate:
@@ -104,49 +141,88 @@ func (q *queue) store(ps []*publishing) {
 			if p.errs[i] == nil && replicas != nil {
 				p.errs[i] = &mq.PublishError{Stored: mq.IsStored, Err: replicas}
 			}
-			answer = answer[1:]
 		}
 	}
+	return err
 }
 
-// call runs the script, and waits for the replicas if it is to: replicas is why they are not enough.
-func (q *queue) call(ctx context.Context, args []any) (answer []int64, replicas, err error) {
-	want := q.b.target.replicas
+// arguments are those of publish.lua for some calls.
+func arguments(base string, ps []*publishing) (args []any, jobs int) {
+	plain := true
+	for _, p := range ps {
+		plain = plain && p.plain
+		jobs += len(p.jobs)
+	}
+	if plain {
+		args = append(make([]any, 0, 2+jobs), base, "plain")
+	} else {
+		args = append(make([]any, 0, 2+4*jobs), base, "full")
+	}
+	for _, p := range ps {
+		for _, j := range p.jobs {
+			if !plain {
+				args = append(args, j.id, j.partition, j.notBefore)
+			}
+			args = append(args, j.job)
+		}
+	}
+	return args, jobs
+}
+
+// call runs the script, and waits for the replicas if it is to: replicas is why they are not enough. The answer is nil
+// where all jobs are stored.
+func (q *queue) call(ctx context.Context, c redis.Cmdable, args []any) (answer []int64, replicas, err error) {
 	for _, text := range []bool{false, true} { // the second time the server does not have the script yet
 		var cmd, wait *redis.Cmd
 		// The error is that of the first command that failed, and each has its own.
-		_, _ = q.b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, _ = c.Pipelined(ctx, func(p redis.Pipeliner) error {
 			if text {
 				cmd = p.Eval(ctx, publishScript.text, nil, args...)
 			} else {
 				cmd = p.EvalSha(ctx, publishScript.hash, nil, args...)
 			}
-			if want > 0 {
-				wait = p.Do(ctx, "WAIT", want, ReplicaWait.Milliseconds())
-			}
+			wait = q.wait(ctx, p)
 			return nil
 		})
 		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") && !text {
 			continue
 		}
-		answer, err := cmd.Int64Slice()
-		if err != nil || wait == nil {
-			return answer, nil, err
+		if cmd.Err() != nil {
+			return nil, nil, cmd.Err()
 		}
-		n, err := wait.Int()
-		if err != nil {
-			return answer, fmt.Errorf("the replicas: %w", err), nil
+		if cmd.Val() != int64(isStored) {
+			answer, err = cmd.Int64Slice()
 		}
-		if n < want {
-			return answer, fmt.Errorf("%d replicas have it, of %d that the URL asks for", n, want), nil
-		}
-		return answer, nil, nil
+		return answer, q.waited(wait), err
 	}
 	return nil, nil, errors.New("the server does not keep a script") // not reached: EVAL needs none
 }
 
-// published tells what is known of jobs by an error.
-func published(err error) error {
+// wait has the pipeline wait for the replicas that the URL asks for; nil: it asks for none.
+func (q *queue) wait(ctx context.Context, p redis.Pipeliner) *redis.Cmd {
+	if q.b.target.replicas == 0 {
+		return nil
+	}
+	return p.Do(ctx, "WAIT", q.b.target.replicas, ReplicaWait.Milliseconds())
+}
+
+// waited is why the replicas are not enough; nil: they are.
+func (q *queue) waited(wait *redis.Cmd) error {
+	if wait == nil {
+		return nil
+	}
+	n, err := wait.Int()
+	switch want := q.b.target.replicas; {
+	case err != nil:
+		return fmt.Errorf("the replicas: %w", err)
+	case n < want:
+		return fmt.Errorf("%d replicas have it, of %d that the URL asks for", n, want)
+	}
+	return nil
+}
+
+// unpublished tells what is known of jobs by an error.
+func unpublished(err error) error {
 	stored := mq.PerhapsStored
 	switch {
 	case unsent(err):
@@ -199,11 +275,10 @@ func (q *queue) Dead(ctx context.Context, after string, most int) ([]mq.DeadJob,
 	jobs := make([]mq.DeadJob, len(list))
 	for i, x := range list {
 		get := func(name string) string { s, _ := x.Values[name].(string); return s }
-		m, published, err := mqwire.Decode([]byte(get("m")))
+		m, published, err := unpack(get("j"))
 		if err != nil {
 			return nil, q.wrap("dead job "+x.ID, err)
 		}
-		m.Body = []byte(get("b"))
 		ms, _, _ := strings.Cut(x.ID, "-")
 		died, err := strconv.ParseInt(ms, 10, 64)
 		if err != nil {

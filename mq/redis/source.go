@@ -13,7 +13,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/plexor-go/plexor/internal/mqwire"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -58,7 +57,7 @@ type source struct {
 type token struct {
 	member  string // "partition:entry"
 	attempt int64
-	size    string
+	size    int         // what the job is charged
 	unsure  atomic.Bool // a call that was to settle it has failed, and perhaps did
 }
 
@@ -236,8 +235,8 @@ func (s *source) fetchNew(ctx context.Context, most int) []*mq.Delivery {
 		}
 		id, _ := entry[0].(string)
 		f, _ := entry[1].([]any)
-		if len(f) == 6 { // as publish.lua puts it; else delivery tells of it
-			list[i] = []any{"0:" + id, int64(1), f[1], f[3], f[5]}
+		if len(f) == 2 { // as publish.lua puts it; else delivery tells of it
+			list[i] = []any{"0:" + id, int64(1), f[1]}
 		}
 	}
 	return s.deliveries(list)
@@ -259,23 +258,21 @@ func (s *source) deliveries(list []any) (ds []*mq.Delivery) {
 // delivery makes one of what the script answers.
 func delivery(e any) (*mq.Delivery, error) {
 	f, _ := e.([]any)
-	if len(f) < 5 {
+	if len(f) < 3 {
 		return nil, fmt.Errorf("the server has answered %v", e)
 	}
 	t := new(token)
 	t.member, _ = f[0].(string)
 	t.attempt, _ = f[1].(int64)
-	text, _ := f[2].(string)
-	body, _ := f[3].(string)
-	t.size, _ = f[4].(string)
-	m, published, err := mqwire.Decode([]byte(text))
+	job, _ := f[2].(string)
+	t.size = len(job) + overhead
+	m, published, err := unpack(job)
 	if err != nil {
 		return nil, fmt.Errorf("entry %s: %w", t.member, err)
 	}
-	m.Body = []byte(body)
 	d := &mq.Delivery{Message: m, Published: published, Attempt: int(t.attempt), Token: t}
-	if len(f) > 5 {
-		if h, ok := f[5].(string); ok {
+	if len(f) > 3 {
+		if h, ok := f[3].(string); ok {
 			d.History = []byte(h)
 		}
 	}
@@ -381,7 +378,7 @@ func (s *source) Ack(ctx context.Context, d *mq.Delivery) error {
 
 // ack acknowledges some jobs together.
 func (s *source) ack(some []*acking) {
-	args := []any{s.group, s.consumer}
+	args := append(make([]any, 0, 3+3*len(some)), s.group, s.consumer, s.q.has.Ordered)
 	for _, a := range some {
 		args = append(args, a.t.member, a.t.attempt, a.t.size)
 	}
@@ -440,7 +437,7 @@ func (s *source) Extend(ctx context.Context, d *mq.Delivery) error {
 }
 
 func (s *source) Bury(ctx context.Context, d *mq.Delivery, history []byte) error {
-	return s.settle(ctx, "bury", buryScript, d, d.Token.(*token).size, history)
+	return s.settle(ctx, "bury", buryScript, d, history)
 }
 
 func (s *source) Close() error {

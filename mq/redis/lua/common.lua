@@ -1,9 +1,9 @@
 -- What all scripts share. A queue's keys begin with base, which is "plexor:mq:{QUEUE}:" after the prefix of the URL:
 --
---	o        hash: the settings, and gen, which no other queue has had
+--	o        hash: the settings; gen, which no other queue has had; groups, how many there are; and counts: jK, bK jobs
+--	         and bytes of group K; jd, bd those whose time has not come; seq; turn
 --	g        hash: group -> number. Group k has the streams s:k:0 … s:k:P-1, one for each partition, each with the
 --	         consumer group "g". Until there is a group the jobs go to those of number 0.
---	n        hash: counts: jK, bK jobs and bytes of group K; jd, bd those whose time has not come; seq
 --	d, D     sorted set: time in ms -> member; hash: member -> the job: such whose time has not come
 --	r:K      sorted set: time in ms -> "P:ID": jobs of the group that were given back. In the stream they belong to
 --	         the consumer "~".
@@ -12,6 +12,8 @@
 --	i:GEN:ID a key that expires: the ID of a job was seen
 --	dead     stream
 --	wake     stream of one entry, which is a new one when a consumer that waits should look
+--
+-- A job is one string here: what mqwire makes of it, a newline, and its body.
 local base = ARGV[1]
 local call = redis.call
 
@@ -34,19 +36,19 @@ local function numbers()
 end
 
 local function count(k, jobs, bytes)
-	call('HINCRBY', base .. 'n', 'j' .. k, jobs)
-	call('HINCRBY', base .. 'n', 'b' .. k, bytes)
+	call('HINCRBY', base .. 'o', 'j' .. k, jobs)
+	call('HINCRBY', base .. 'o', 'b' .. k, bytes)
 end
 
--- put makes a job wait in the groups, and leaves it to the caller to count it.
-local function put(ks, p, meta, body, size)
-	for _, k in ipairs(ks) do call('XADD', stream(k, p), '*', 'm', meta, 'b', body, 'n', size) end
-end
+-- size is what a job is charged: the client's charge is the same.
+local function size(job) return #job + 64 end
 
 -- add makes a job wait in the groups.
-local function add(ks, p, meta, body, size)
-	put(ks, p, meta, body, size)
-	for _, k in ipairs(ks) do count(k, 1, size) end
+local function add(ks, p, job)
+	for _, k in ipairs(ks) do
+		call('XADD', stream(k, p), '*', 'j', job)
+		count(k, 1, size(job))
+	end
 end
 
 -- move makes jobs wait whose time has come.
@@ -55,11 +57,11 @@ local function move(t)
 	if #due == 0 then return end
 	local ks = numbers()
 	for _, member in ipairs(due) do
-		local p, meta, body, size = unpack(cmsgpack.unpack(call('HGET', base .. 'D', member)))
+		local p, job = unpack(cmsgpack.unpack(call('HGET', base .. 'D', member)))
 		call('ZREM', base .. 'd', member)
 		call('HDEL', base .. 'D', member)
-		count('d', -1, -size)
-		add(ks, p, meta, body, size)
+		count('d', -1, -size(job))
+		add(ks, p, job)
 	end
 	wake()
 end
@@ -85,8 +87,8 @@ local function remove(k, member)
 end
 
 -- done takes a job from its group.
-local function done(k, member, size)
-	if remove(k, member) then count(k, -1, -size) end
+local function done(k, member, job)
+	if remove(k, member) then count(k, -1, -size(job)) end
 end
 
 -- park gives a job back, to be handed out at that time.

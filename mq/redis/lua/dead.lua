@@ -5,7 +5,7 @@ if not x then return 0 end
 call('XDEL', base .. 'dead', ARGV[3])
 if ARGV[2] == 'redrive' then
 	local f = x[2]
-	add({call('HGET', base .. 'g', f[8])}, f[10], f[2], f[4], f[6])
+	add({call('HGET', base .. 'g', f[4])}, f[6], f[2])
 	wake()
 end
 return 1

@@ -5,5 +5,5 @@ for _, k in ipairs(numbers()) do
 	for p = 0, parts - 1 do call('UNLINK', stream(k, p)) end
 	call('UNLINK', base .. 'r:' .. k, base .. 'h:' .. k, base .. 'w:' .. k)
 end
-call('UNLINK', base .. 'o', base .. 'g', base .. 'n', base .. 'd', base .. 'D', base .. 'dead', base .. 'wake')
+call('UNLINK', base .. 'o', base .. 'g', base .. 'd', base .. 'D', base .. 'dead', base .. 'wake')
 return known

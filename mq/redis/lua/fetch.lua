@@ -1,5 +1,4 @@
--- ARGV: base, group, consumer, what w has of it, how many. Returns the jobs, each as {"P:ID", attempt, meta, body, size,
--- history}; the time in ms until one more is due (-1: none); the group's number; and, if there are no jobs, from where on
+-- ARGV: base, group, consumer, what w has of it, how many. Returns the jobs, each as {"P:ID", attempt, job, history}; the time in ms until one more is due (-1: none); the group's number; and, if there are no jobs, from where on
 -- to wait: the stream's and wake's last IDs.
 local group, consumer, value, most = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local k = call('HGET', base .. 'g', group)
@@ -9,8 +8,7 @@ local t, out = now(), {}
 move(t)
 
 local function take(p, entry, attempt, history)
-	local f = entry[2]
-	out[#out + 1] = {p .. ':' .. entry[1], attempt, f[2], f[4], f[6], history}
+	out[#out + 1] = {p .. ':' .. entry[1], attempt, entry[2][2], history}
 end
 
 for _, member in ipairs(call('ZRANGEBYSCORE', base .. 'r:' .. k, '-inf', t, 'LIMIT', 0, most)) do
@@ -34,7 +32,7 @@ local parts = tonumber(call('HGET', base .. 'o', 'partitions'))
 if parts == 1 and call('HGET', base .. 'o', 'ordered') == '0' then
 	if #out < most then new(0, most - #out) end
 else -- of a partition one job is out at most; they take turns to be first
-	local first = call('HINCRBY', base .. 'n', 'turn', 1)
+	local first = call('HINCRBY', base .. 'o', 'turn', 1)
 	for i = 0, parts - 1 do
 		if #out >= most then break end
 		local p = (first + i) % parts

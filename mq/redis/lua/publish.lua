@@ -1,54 +1,85 @@
--- ARGV: base, then for each job its ID, partition, time in ms before which it waits (0: none), size, meta and body.
--- Returns for each 1: stored, 2: there was one with its ID, 3: the queue is full.
-local o = call('HMGET', base .. 'o', 'gen', 'dedupe', 'maxjobs', 'maxbytes', 'partitions')
-if not o[1] then return fail('NOQUEUE', 'there is no such queue') end
+-- ARGV: base, then "plain" and for each job what the stream has; or "full" and for each its ID, its partition, the time
+-- in ms before which it waits (0: none), and what the stream has. They are plain where it has no partitions, keeps no
+-- IDs, and no job waits for a time: the server has least to read then.
+-- Returns 1: all are stored; or for each 1: stored, 2: there was one with its ID, 3: the queue is full.
+local settings = base .. 'o'
+local o = call('HMGET', settings, 'gen', 'dedupe', 'maxjobs', 'maxbytes', 'partitions', 'ordered', 'groups', 'jd', 'bd',
+	'j0', 'b0')
 local gen, dedupe, most, mostBytes = o[1], tonumber(o[2]), tonumber(o[3]), tonumber(o[4])
-local ks, t = numbers(), now()
-local n = call('HMGET', base .. 'n', 'jd', 'bd')
-local jobs, bytes = 0, 0
-for _, k in ipairs(ks) do -- a queue is as full as its fullest group
-	local g = call('HMGET', base .. 'n', 'j' .. k, 'b' .. k)
-	jobs, bytes = math.max(jobs, tonumber(g[1] or 0)), math.max(bytes, tonumber(g[2] or 0))
+local plain = ARGV[2] == 'plain'
+if not gen then return fail('NOQUEUE', 'there is no such queue') end
+if plain and (dedupe > 0 or o[5] ~= '1') then return fail('NOQUEUE', 'it was made anew with other settings') end
+-- A queue is as full as its fullest group. There is the first one before it has a name.
+local groups = math.max(tonumber(o[7] or 0), 1)
+local j, b = {tonumber(o[10] or 0)}, {tonumber(o[11] or 0)}
+local jobs, bytes = j[1], b[1]
+for k = 1, groups - 1 do
+	local g = call('HMGET', settings, 'j' .. k, 'b' .. k)
+	j[k + 1], b[k + 1] = tonumber(g[1] or 0), tonumber(g[2] or 0)
+	jobs, bytes = math.max(jobs, j[k + 1]), math.max(bytes, b[k + 1])
 end
-jobs, bytes = jobs + (n[1] or 0), bytes + (n[2] or 0)
-local results, look = {}, false
+jobs, bytes = jobs + (o[8] or 0), bytes + (o[9] or 0)
+
 local more, moreBytes = 0, 0 -- that wait in the groups
 local keys = {} -- partition -> the streams of the groups
-for i = 2, #ARGV, 6 do -- with no work of the server that can be left out, and no number made to text: there are many
-	local p, time, size = ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-	local seen = dedupe > 0 and base .. 'i:' .. gen .. ':' .. ARGV[i]
-	local result = 1
-	if seen and call('EXISTS', seen) == 1 then
-		result = 2
-	elseif jobs + 1 > most or bytes + size > mostBytes then
-		result = 3
-	else
-		if seen then call('SET', seen, '', 'PX', dedupe) end
-		if time ~= '0' and tonumber(time) > t then
-			local member = string.format('%016d', call('HINCRBY', base .. 'n', 'seq', 1))
-			call('HSET', base .. 'D', member, cmsgpack.pack({p, ARGV[i + 4], ARGV[i + 5], size}))
-			call('ZADD', base .. 'd', time, member)
-			count('d', 1, size)
-			look = true
-		else
-			local streams = keys[p]
-			if not streams then
-				streams = {}
-				for n, k in ipairs(ks) do streams[n] = stream(k, p) end
-				keys[p] = streams
-			end
-			for n = 1, #streams do
-				call('XADD', streams[n], '*', 'm', ARGV[i + 4], 'b', ARGV[i + 5], 'n', ARGV[i + 3])
-			end
-			more, moreBytes = more + 1, moreBytes + size
-			look = look or o[5] ~= '1'
-		end
-		jobs, bytes = jobs + 1, bytes + size
+local function put(p, job)
+	local streams = keys[p]
+	if not streams then
+		streams = {}
+		for k = 0, groups - 1 do streams[k + 1] = stream(k, p) end
+		keys[p] = streams
 	end
-	results[#results + 1] = result
+	for k = 1, groups do call('XADD', streams[k], '*', 'j', job) end
+	more, moreBytes = more + 1, moreBytes + size(job)
+end
+
+local results, all, look, t = {}, true, false, nil
+local function full(job)
+	jobs, bytes = jobs + 1, bytes + size(job)
+	if jobs <= most and bytes <= mostBytes then return false end
+	jobs, bytes = jobs - 1, bytes - size(job)
+	return true
+end
+
+if plain then
+	for i = 3, #ARGV do
+		if full(ARGV[i]) then
+			all, results[i - 2] = false, 3
+		else
+			results[i - 2] = 1
+			put('0', ARGV[i])
+		end
+	end
+else
+	for i = 3, #ARGV, 4 do
+		local seen = dedupe > 0 and base .. 'i:' .. gen .. ':' .. ARGV[i]
+		local time, job = ARGV[i + 2], ARGV[i + 3]
+		local result = 1
+		if seen and call('EXISTS', seen) == 1 then
+			result = 2
+		elseif full(job) then
+			result = 3
+		else
+			if seen then call('SET', seen, '', 'PX', dedupe) end
+			if time ~= '0' and not t then t = now() end
+			if time ~= '0' and tonumber(time) > t then
+				local member = string.format('%016d', call('HINCRBY', settings, 'seq', 1))
+				call('HSET', base .. 'D', member, cmsgpack.pack({ARGV[i + 1], job}))
+				call('ZADD', base .. 'd', time, member)
+				count('d', 1, size(job))
+				look = true
+			else
+				put(ARGV[i + 1], job)
+			end
+		end
+		all, results[#results + 1] = all and result == 1, result
+	end
 end
 if more > 0 then
-	for _, k in ipairs(ks) do count(k, more, moreBytes) end
+	for k = 1, groups do
+		call('HSET', settings, 'j' .. k - 1, j[k] + more, 'b' .. k - 1, b[k] + moreBytes)
+	end
+	look = look or o[6] == '1' -- who waits for an ordered queue waits for this alone
 end
 if look then wake() end
-return results
+return all and 1 or results

@@ -2,7 +2,7 @@
 -- how many are out.
 local parts = tonumber(call('HGET', base .. 'o', 'partitions') or -1)
 if parts < 0 then return fail('NOQUEUE', 'there is no such queue') end
-local n = call('HMGET', base .. 'n', 'jd', 'bd', 'j0', 'b0')
+local n = call('HMGET', base .. 'o', 'jd', 'bd', 'j0', 'b0')
 for i = 1, 4 do n[i] = tonumber(n[i] or 0) end
 local jobs, bytes, oldest, out = n[3], n[4], '', {}
 local function old(k, p)
@@ -18,7 +18,7 @@ for i = 1, #groups, 2 do
 		pending = pending + call('XPENDING', stream(k, p), 'g')[1]
 		old(k, p)
 	end
-	local g = call('HMGET', base .. 'n', 'j' .. k, 'b' .. k)
+	local g = call('HMGET', base .. 'o', 'j' .. k, 'b' .. k)
 	local j = tonumber(g[1] or 0)
 	if k ~= '0' then
 		jobs, bytes = math.max(jobs, j), bytes + tonumber(g[2] or 0)
