@@ -189,6 +189,7 @@ func (l *link) close() error {
 // A parcel is a message on its way.
 type parcel struct {
 	exchange, key string
+	mark          string // the CorrelationId begins with it, and link.publish adds a number
 	m             amqp.Publishing
 }
 
@@ -252,7 +253,7 @@ func (p *publisher) all(ctx context.Context, ps []parcel) []error {
 				return errs
 			}
 		}
-		ps[i].m.CorrelationId = strconv.FormatUint(seq.Add(1), 10)
+		ps[i].m.CorrelationId = ps[i].mark + strconv.FormatUint(seq.Add(1), 10)
 		var err error
 		waits[i], err = p.ch.PublishWithDeferredConfirm(ps[i].exchange, ps[i].key, true, false, ps[i].m)
 		sent++

@@ -8,18 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/plexor-go/plexor/internal/mqwire"
 	"github.com/plexor-go/plexor/mq"
-)
-
-// The headers of a message. Beside them it has the MessageId of the job, for people who look at it.
-const (
-	headMeta    = mq.OwnHeader + "Job"     // as mqwire has it
-	headHistory = mq.OwnHeader + "History" // of the last Nak
-	headAttempt = mq.OwnHeader + "Attempt" // how often it was handed out before it was published anew
-	headGroup   = mq.OwnHeader + "Group"   // of a dead job
-	headDied    = mq.OwnHeader + "Died"    // of a dead job: when, in nanoseconds since 1970
-	headRef     = mq.OwnHeader + "Ref"     // of a dead job
 )
 
 // A queue is one that was opened.
@@ -49,9 +38,8 @@ func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) 
 	ps := make([]parcel, len(ms))
 	x := q.b.name("x", q.name)
 	for i, m := range ms {
-		ps[i] = parcel{x, "", amqp.Publishing{MessageId: m.ID, DeliveryMode: amqp.Persistent,
-			Body:    append([]byte(nil), m.Body...),
-			Headers: amqp.Table{headMeta: mqwire.Encode(m, now)}}}
+		ps[i] = post(m, now)
+		ps[i].exchange = x
 		if d := m.NotBefore.Sub(now); !m.NotBefore.IsZero() && d > 0 {
 			var err error
 			if ps[i].exchange, ps[i].key, err = q.delayed(ctx, d, x); err != nil {
@@ -68,30 +56,6 @@ func (q *queue) Publish(ctx context.Context, ms []*mq.Message, rs []mq.Receipt) 
 		}
 		rs[i].Err = err
 	}
-}
-
-// A letter is what a delivery of RabbitMQ says.
-type letter struct {
-	m         mq.Message
-	published time.Time
-	history   []byte
-	attempt   int
-}
-
-// read reads one.
-func read(d *amqp.Delivery) (l letter, err error) {
-	text, _ := d.Headers[headMeta].([]byte)
-	if l.m, l.published, err = mqwire.Decode(text); err != nil {
-		return l, err
-	}
-	l.m.Body = append([]byte(nil), d.Body...) // the receiver's; d's is for publishing it anew
-	if l.history, _ = d.Headers[headHistory].([]byte); len(l.history) == 0 {
-		l.history = nil
-	}
-	before, _ := d.Headers[headAttempt].(int64)
-	again, _ := d.Headers["x-delivery-count"].(int64) // the broker's, of this message: 0 is not said
-	l.attempt = int(before + again + 1)
-	return l, nil
 }
 
 func (q *queue) Dead(ctx context.Context, after string, most int) (jobs []mq.DeadJob, err error) {
@@ -129,8 +93,7 @@ func (q *queue) Dead(ctx context.Context, after string, most int) (jobs []mq.Dea
 
 func (q *queue) Redrive(ctx context.Context, ref string) error {
 	return q.one(ctx, "redrive", ref, func(d *amqp.Delivery) error {
-		l, err := read(d)
-		if err != nil {
+		if _, err := read(d); err != nil {
 			return err
 		}
 		group, _ := d.Headers[headGroup].(string)
@@ -138,9 +101,9 @@ func (q *queue) Redrive(ctx context.Context, ref string) error {
 		if err != nil {
 			return err
 		}
-		m := amqp.Publishing{MessageId: l.m.ID, DeliveryMode: amqp.Persistent, Body: d.Body,
-			Headers: amqp.Table{headMeta: d.Headers[headMeta]}}
-		return q.b.link.publish(ctx, []parcel{{"", to, m}})[0]
+		p := again(d)
+		p.key = to
+		return q.b.link.publish(ctx, []parcel{p})[0]
 	})
 }
 

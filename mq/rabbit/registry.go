@@ -165,7 +165,7 @@ func (b *backend) remember(ctx context.Context, entry string) error {
 		}
 		m := amqp.Publishing{Body: []byte(entry), DeliveryMode: amqp.Persistent}
 		for {
-			err := b.link.publish(ctx, []parcel{{"", b.prefix + ".r", m}})[0]
+			err := b.link.publish(ctx, []parcel{{key: b.prefix + ".r", m: m}})[0]
 			if !errors.Is(err, mq.ErrFull) { // a queue that was just made may refuse its first messages
 				return err
 			}

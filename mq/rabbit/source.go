@@ -406,7 +406,7 @@ func (s *source) replace(ctx context.Context, d *mq.Delivery, change func(p *par
 	if !s.claim(t) {
 		return mq.ErrLost
 	}
-	p := copyOf(t.d)
+	p := again(&t.d)
 	err := change(&p)
 	if err == nil {
 		err = s.q.b.link.publish(ctx, []parcel{p})[0]
@@ -419,12 +419,6 @@ func (s *source) replace(ctx context.Context, d *mq.Delivery, change func(p *par
 		return err
 	}
 	return s.Ack(ctx, d)
-}
-
-// copyOf is a job to be published anew, as one that nobody has tried.
-func copyOf(d amqp.Delivery) parcel {
-	return parcel{m: amqp.Publishing{MessageId: d.MessageId, DeliveryMode: amqp.Persistent, Body: d.Body,
-		Headers: amqp.Table{headMeta: d.Headers[headMeta]}}}
 }
 
 // Extend says nothing to the broker: a job is its consumer's as long as the connection lives, which heartbeats show.
@@ -483,7 +477,7 @@ func (s *source) untried(ch *amqp.Channel, tag string, in <-chan amqp.Delivery) 
 		}
 		l, err := read(&d)
 		if err == nil {
-			p := copyOf(d)
+			p := again(&d)
 			p.key = s.queue
 			p.m.Headers[headHistory], p.m.Headers[headAttempt] = l.history, int64(l.attempt-1)
 			err = s.q.b.link.publish(ctx, []parcel{p})[0]
