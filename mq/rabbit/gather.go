@@ -9,7 +9,9 @@ import (
 const (
 	// mostGathered is how many bytes wait to be written. A larger Write waits until there are none, and then goes whole.
 	mostGathered = 64 << 10
-	lastWrite    = 250 * time.Millisecond // for what waits when the connection is closed
+	// mostHeld is how many bytes of a batch wait for the rest of it.
+	mostHeld  = 4 << 10
+	lastWrite = 250 * time.Millisecond // for what waits when the connection is closed
 )
 
 // A gatherer is a connection that writes what is written while it is at a write with the next one. The library makes a
@@ -22,6 +24,8 @@ type gatherer struct {
 	mu      sync.Mutex
 	changed *sync.Cond // all below
 	wait    []byte     // to be written
+	held    int        // those who hold
+	full    int        // those who wait for room
 	closed  bool
 	err     error
 	ended   chan struct{} // run has returned
@@ -39,7 +43,13 @@ func (g *gatherer) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for len(g.wait) > 0 && len(g.wait)+len(p) > mostGathered && g.err == nil && !g.closed {
+		before := g.goesLocked()
+		g.full++
+		if !before && g.goesLocked() {
+			g.changed.Broadcast()
+		}
 		g.changed.Wait()
+		g.full--
 	}
 	switch {
 	case g.err != nil:
@@ -47,12 +57,34 @@ func (g *gatherer) Write(p []byte) (int, error) {
 	case g.closed:
 		return 0, net.ErrClosed
 	}
-	first := len(g.wait) == 0
+	before := g.goesLocked()
 	g.wait = append(g.wait, p...)
-	if first {
+	if !before && g.goesLocked() {
 		g.changed.Broadcast()
 	}
 	return len(p), nil
+}
+
+// goesLocked reports that what waits is to be written now.
+func (g *gatherer) goesLocked() bool {
+	return len(g.wait) > 0 && (g.held == 0 || g.full > 0 || g.closed || len(g.wait) >= mostHeld)
+}
+
+// hold has what is written wait for more, mostHeld bytes at most, until let is called.
+func (g *gatherer) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held++
+}
+
+func (g *gatherer) let() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.goesLocked()
+	g.held--
+	if !before && g.goesLocked() {
+		g.changed.Broadcast()
+	}
 }
 
 // run writes, until Close or an error.
@@ -62,7 +94,7 @@ func (g *gatherer) run() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for {
-		for len(g.wait) == 0 {
+		for !g.goesLocked() {
 			if g.closed {
 				return
 			}

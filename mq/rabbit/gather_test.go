@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -109,4 +110,69 @@ func TestGatherFails(t *testing.T) {
 	if err := g.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestGatherHold: what is written while somebody holds goes together, when nobody holds any more, when it is much, when
+// there is no room for more, and when the connection is closed.
+func TestGatherHold(t *testing.T) {
+	much, more := strings.Repeat("b", mostHeld), strings.Repeat("b", mostGathered)
+	for name, tt := range map[string]struct {
+		then  func(g *gatherer)
+		wants []string
+	}{
+		"let":     {func(g *gatherer) { put(t, g, "b"); g.let() }, []string{"ab"}},
+		"much":    {func(g *gatherer) { put(t, g, much) }, []string{"a" + much}},
+		"no room": {func(g *gatherer) { put(t, g, more) }, []string{"a", more}},
+		"closed":  {func(g *gatherer) { _ = g.Close() }, []string{"a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newSlowConn()
+				g := gather(c)
+				g.hold()
+				g.hold()
+				put(t, g, "a")
+				g.let() // somebody else still holds
+				synctest.Wait()
+				select {
+				case got := <-c.writes:
+					t.Fatalf("%q is written at once", got)
+				default:
+				}
+				go tt.then(g)
+				for _, want := range tt.wants {
+					if got := string(<-c.writes); got != want {
+						t.Errorf("a write of %d bytes, %.9q; want %d, %.9q", len(got), got, len(want), want)
+					}
+					c.errs <- nil
+				}
+				_ = g.Close() // c says nothing else
+			})
+		})
+	}
+}
+
+// TestGatherWaiters: two that wait for room sleep until there is some, and do not wake each other.
+func TestGatherWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newSlowConn()
+		g := gather(c)
+		put(t, g, "a")
+		<-c.writes
+		put(t, g, strings.Repeat("b", mostGathered))
+		for range 2 {
+			go func() { _, _ = g.Write([]byte("c")) }() // what comes of it is seen below
+		}
+		synctest.Wait() // it returns when all sleep
+		c.errs <- nil
+		<-c.writes
+		c.errs <- nil
+		if got := <-c.writes; string(got) != "c" && string(got) != "cc" {
+			t.Errorf("the last write has %q", got)
+		} else if c.errs <- nil; len(got) == 1 {
+			<-c.writes
+			c.errs <- nil
+		}
+		_ = g.Close() // c says nothing else
+	})
 }

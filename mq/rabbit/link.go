@@ -22,16 +22,19 @@ const (
 	mostOut = 1024
 )
 
-// dial makes a connection. ctx bounds it; the connection that is made nevertheless is closed.
-func (b *backend) dial(ctx context.Context, beat time.Duration) (*amqp.Connection, error) {
+// dial makes a connection, and says what gathers its writes. ctx bounds it; the connection that is made nevertheless is
+// closed.
+func (b *backend) dial(ctx context.Context, beat time.Duration) (*amqp.Connection, *gatherer, error) {
 	type made struct {
 		c   *amqp.Connection
+		g   *gatherer
 		err error
 	}
 	ch := make(chan made, 1)
 	go func() {
 		config := b.config
 		config.Heartbeat = beat
+		var g *gatherer
 		config.Dial = func(network, addr string) (net.Conn, error) {
 			c, err := (&net.Dialer{Timeout: dialed}).DialContext(ctx, network, addr)
 			if err != nil {
@@ -40,21 +43,22 @@ func (b *backend) dial(ctx context.Context, beat time.Duration) (*amqp.Connectio
 			if err := c.SetDeadline(time.Now().Add(dialed)); err != nil { // of the handshake; the library sets others then
 				return nil, errors.Join(err, c.Close())
 			}
-			return gather(c), nil
+			g = gather(c)
+			return g, nil
 		}
 		c, err := amqp.DialConfig(b.url, config)
-		ch <- made{c, err}
+		ch <- made{c, g, err}
 	}()
 	select {
 	case m := <-ch:
-		return m.c, m.err
+		return m.c, m.g, m.err
 	case <-ctx.Done():
 		go func() {
 			if m := <-ch; m.err == nil {
 				_ = m.c.CloseDeadline(time.Now().Add(dialed)) // nobody has it
 			}
 		}()
-		return nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
 }
 
@@ -66,6 +70,7 @@ type link struct {
 
 	mu     sync.Mutex // held while a connection is made: others need it too
 	conn   *amqp.Connection
+	writes *gatherer // conn's
 	pub    *publisher
 	closed bool
 }
@@ -73,6 +78,7 @@ type link struct {
 // A publisher is a channel with confirms.
 type publisher struct {
 	ch      *amqp.Channel
+	writes  *gatherer // the connection's
 	returns chan amqp.Return
 	out     chan struct{} // a token for each publish that is under way
 
@@ -97,11 +103,11 @@ func (l *link) connectionLocked(ctx context.Context) (*amqp.Connection, error) {
 	if l.conn != nil && !l.conn.IsClosed() {
 		return l.conn, nil
 	}
-	c, err := l.b.dial(ctx, heartbeat)
+	c, g, err := l.b.dial(ctx, heartbeat)
 	if err != nil {
 		return nil, err
 	}
-	l.conn = c
+	l.conn, l.writes = c, g
 	return c, nil
 }
 
@@ -120,7 +126,7 @@ func (l *link) publisher(ctx context.Context) (*publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &publisher{ch: ch, returned: make(map[string]bool), out: make(chan struct{}, mostOut)}
+	p := &publisher{ch: ch, writes: l.writes, returned: make(map[string]bool), out: make(chan struct{}, mostOut)}
 	if err := ch.Confirm(false); err != nil {
 		return nil, errors.Join(err, ch.Close())
 	}
@@ -232,53 +238,82 @@ func (l *link) publish(ctx context.Context, ps []parcel) []error {
 	}
 }
 
+// A shipment is what a call of link.publish sends.
+type shipment struct {
+	ps      []parcel
+	waits   []*amqp.DeferredConfirmation // of each; nil: it was not sent, and its error is noted
+	errs    []error
+	settled int // so many of the first have the broker's word, or an error
+}
+
 // all sends messages, then waits for all.
 func (p *publisher) all(ctx context.Context, ps []parcel) []error {
-	errs := make([]error, len(ps))
-	waits := make([]*amqp.DeferredConfirmation, len(ps))
-	sent, settled := 0, 0
-	for i := range ps {
-		select {
-		case p.out <- struct{}{}:
-		default: // those of this call are not to wait for each other
-			for ; settled < sent; settled++ {
-				errs[settled] = p.wait(waits[settled], ps[settled].m.CorrelationId)
+	s := &shipment{ps: ps, waits: make([]*amqp.DeferredConfirmation, len(ps)), errs: make([]error, len(ps))}
+	p.send(ctx, s)
+	p.settle(s, len(ps))
+	return s.errs
+}
+
+// send sends all, those of a batch in few writes.
+func (p *publisher) send(ctx context.Context, s *shipment) {
+	if len(s.ps) > 1 {
+		p.writes.hold()
+		defer p.writes.let()
+	}
+	for i := range s.ps {
+		if err := p.place(ctx, s, i); err != nil {
+			for ; i < len(s.ps); i++ {
+				s.errs[i] = &mq.PublishError{Stored: mq.NotStored, Err: err}
 			}
-			select {
-			case p.out <- struct{}{}:
-			case <-ctx.Done():
-				for ; i < len(ps); i++ {
-					errs[i] = &mq.PublishError{Stored: mq.NotStored, Err: context.Cause(ctx)}
-				}
-				return errs
-			}
+			return
 		}
-		ps[i].m.CorrelationId = ps[i].mark + strconv.FormatUint(seq.Add(1), 10)
+		m := &s.ps[i]
+		m.m.CorrelationId = m.mark + strconv.FormatUint(seq.Add(1), 10)
 		var err error
-		waits[i], err = p.ch.PublishWithDeferredConfirm(ps[i].exchange, ps[i].key, true, false, ps[i].m)
-		sent++
+		s.waits[i], err = p.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.m)
 		if err != nil {
 			<-p.out
 			stored := mq.PerhapsStored
 			if errors.Is(err, amqp.ErrClosed) { // before it wrote
 				stored = mq.NotStored
 			}
-			errs[i], waits[i] = &mq.PublishError{Stored: stored, Err: err}, nil
+			s.errs[i], s.waits[i] = &mq.PublishError{Stored: stored, Err: err}, nil
 		}
 	}
-	for ; settled < sent; settled++ {
-		if waits[settled] != nil {
-			errs[settled] = p.wait(waits[settled], ps[settled].m.CorrelationId)
+}
+
+// place waits until one more may be under way. Those of a call do not wait for each other: the n that are sent already
+// are settled before.
+func (p *publisher) place(ctx context.Context, s *shipment, n int) error {
+	select {
+	case p.out <- struct{}{}:
+		return nil
+	default:
+	}
+	if len(s.ps) > 1 {
+		p.writes.let()
+		defer p.writes.hold()
+	}
+	p.settle(s, n)
+	select {
+	case p.out <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// settle waits for the broker's word on the first n.
+func (p *publisher) settle(s *shipment, n int) {
+	for ; s.settled < n; s.settled++ {
+		if d := s.waits[s.settled]; d != nil {
+			s.errs[s.settled] = p.wait(d, s.ps[s.settled].m.CorrelationId)
 		}
 	}
-	return errs
 }
 
 // wait waits for the broker's word on one. A return comes before its confirm, so it is in p.returns by then.
 func (p *publisher) wait(d *amqp.DeferredConfirmation, id string) error {
-	if d == nil {
-		return nil // its error is noted
-	}
 	acked := d.Wait()
 	<-p.out
 	p.mu.Lock()

@@ -183,7 +183,7 @@ func (s *source) deliveries(ctx context.Context) (<-chan amqp.Delivery, error) {
 // connect makes the connection. The caller has the turn.
 func (s *source) connect(ctx context.Context) (*amqp.Channel, error) {
 	beat := min(max(s.o.Visibility/beatsPer, leastBeat), mostBeat)
-	conn, err := s.q.b.dial(ctx, beat)
+	conn, _, err := s.q.b.dial(ctx, beat)
 	if err != nil {
 		return nil, err
 	}
