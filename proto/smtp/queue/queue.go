@@ -216,25 +216,30 @@ type Envelope struct {
 // Submit takes a message: when it returns an id, the message is on stable storage, and the queue's to deliver. On an
 // error it is not there. r is read to its end; its lines end in CR LF.
 func (q *Queue) Submit(e Envelope, r io.Reader) (id string, err error) {
+	env := &envelope{From: e.From, Options: e.Options}
+	if err := q.keep(env, e.To, r); err != nil {
+		return "", err
+	}
+	q.mu.Lock()
+	q.items[env.ID] = &item{env: env, next: env.Received}
+	q.mu.Unlock()
+	q.nudge()
+	return env.ID, nil
+}
+
+// keep puts a message on the disk, if there is room in the queue. It is not delivered before it is one of q.items.
+func (q *Queue) keep(env *envelope, all []smtp.Recipient, r io.Reader) error {
 	q.mu.Lock()
 	full := len(q.items) >= q.o.Most
 	q.mu.Unlock()
 	if full {
-		return "", ErrFull
+		return ErrFull
 	}
-	now := q.o.Now()
-	env := &envelope{From: e.From, Options: e.Options, Received: now}
-	for _, to := range e.To {
-		env.To = append(env.To, recipient{Recipient: to, Next: now})
+	env.Received = q.o.Now()
+	for _, to := range all {
+		env.To = append(env.To, recipient{Recipient: to, Next: env.Received})
 	}
-	if err := q.spool.add(env, r, q.o.Sign); err != nil {
-		return "", err
-	}
-	q.mu.Lock()
-	q.items[env.ID] = &item{env: env, next: now}
-	q.mu.Unlock()
-	q.nudge()
-	return env.ID, nil
+	return q.spool.add(env, r, q.o.Sign)
 }
 
 // nudge has Run look.
@@ -368,7 +373,7 @@ func (q *Queue) due(e *envelope, domain string, now time.Time) bool {
 	return false
 }
 
-// settle notes what became of an item, on the disk first.
+// settle notes what became of an item, on the disk first. Its reports are there before, and go out after that.
 func (q *Queue) settle(it *item) {
 	err := q.report(it.env)
 	if err == nil {
@@ -381,7 +386,7 @@ func (q *Queue) settle(it *item) {
 			err = q.spool.update(it.env)
 		}
 	}
-	if err != nil { // it is tried again, and some may get it twice
+	if err != nil { // it is tried again; behind a restart some may get it twice
 		q.o.Log.Error("queue: the spool can't be written", "id", it.env.ID, "err", err)
 	}
 	q.mu.Lock()
@@ -390,7 +395,14 @@ func (q *Queue) settle(it *item) {
 	it.next = q.next(it.env)
 	if err != nil {
 		it.next = q.o.Now().Add(firstRetry)
-	} else if it.env.over() {
+		return
+	}
+	for _, e := range it.env.held {
+		q.items[e.ID] = &item{env: e, next: e.Received}
+		q.nudge()
+	}
+	it.env.held = nil
+	if it.env.over() {
 		delete(q.items, it.env.ID)
 	}
 }

@@ -85,7 +85,7 @@ func (q *Queue) reportDelay(e *envelope) error {
 	return nil
 }
 
-// tell puts a report into the queue.
+// tell makes a report. It is delivered as soon as it is noted that it was made: settle lets it go.
 func (q *Queue) tell(e *envelope, told []*recipient, late bool) error {
 	to := smtp.Recipient{Mailbox: e.From, RcptOptions: smtp.RcptOptions{Notify: smtp.NotifyNever}}
 	options := smtp.MailOptions{UTF8: e.Options.UTF8, RequireTLS: e.Options.RequireTLS} // RFC 8689, section 5
@@ -93,15 +93,17 @@ func (q *Queue) tell(e *envelope, told []*recipient, late bool) error {
 	if err != nil {
 		return err
 	}
-	id, err := q.Submit(Envelope{To: []smtp.Recipient{to}, Options: options}, bytes.NewReader(text))
-	if err != nil {
+	made := &envelope{Options: options, About: e.ID, Nth: e.Reports + 1}
+	if err := q.keep(made, []smtp.Recipient{to}, bytes.NewReader(text)); err != nil {
 		return err
 	}
+	e.Reports++
+	e.held = append(e.held, made)
 	q.o.step("report is made")
 	q.mu.Lock()
 	q.stats.Reports++
 	q.mu.Unlock()
-	q.o.Log.Info("queue: a sender is told", "id", e.ID, "by", id, "sender", e.From.String(), "recipients", len(told))
+	q.o.Log.Info("queue: a sender is told", "id", e.ID, "by", made.ID, "sender", e.From.String(), "recipients", len(told))
 	return nil
 }
 

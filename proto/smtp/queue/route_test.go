@@ -144,8 +144,11 @@ func TestRequireTLS(t *testing.T) {
 			q.mu.Lock()
 			defer q.mu.Unlock()
 			for _, it := range q.items {
-				if it.env.From.IsNull() && it.env.Options.RequireTLS {
-					b, err := q.spool.root.ReadFile(dataFolder + "/" + it.env.ID)
+				for _, made := range it.env.held {
+					if !made.From.IsNull() || !made.Options.RequireTLS {
+						continue
+					}
+					b, err := q.spool.root.ReadFile(dataFolder + "/" + made.ID)
 					if err != nil {
 						t.Error(err)
 					}

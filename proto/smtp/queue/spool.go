@@ -27,6 +27,14 @@ import (
 //
 // An end between any two leaves files in tmp, or in data without an envelope: nobody was told that these were taken, or
 // all of their recipients are done, so openSpool removes them.
+//
+// A report and the note that it was made are two envelopes, and an end may come between them. So the report comes
+// first, and is held back until the message that it is about says so, or is gone:
+//
+//	add the report ─▶ update or remove the message ─▶ the report is delivered
+//
+// A report that openSpool finds, and whose message does not know of it, was sent to nobody: it is removed, and the
+// message is tried again.
 
 // An envelope is what stands in env/ID.
 type envelope struct {
@@ -36,6 +44,13 @@ type envelope struct {
 	Options  smtp.MailOptions
 	Received time.Time
 	Fields   []byte `json:",omitempty"` // that Options.Sign puts in front of the message
+	Reports  int    `json:",omitempty"` // how many were made about it
+
+	// Of a report: the ID of the message that it is about, and which of its reports this is, from 1.
+	About string `json:",omitempty"`
+	Nth   int    `json:",omitempty"`
+
+	held []*envelope // reports about it that are delivered when this envelope is written or removed
 }
 
 // A recipient is one of an envelope, with what became of it.
@@ -112,9 +127,9 @@ func openSpool(dir string, step func(string)) (s *spool, all []*envelope, err er
 
 func (s *spool) close() error { return s.root.Close() }
 
-// load reads the envelopes, and removes what belongs to none.
+// load reads the envelopes, and removes what belongs to none, and reports that their messages do not know of.
 func (s *spool) load() (all []*envelope, err error) {
-	known := make(map[string]bool)
+	known := make(map[string]*envelope)
 	names, err := fs.ReadDir(s.root.FS(), envFolder)
 	if err != nil {
 		return nil, err
@@ -128,8 +143,21 @@ func (s *spool) load() (all []*envelope, err error) {
 		if err := json.Unmarshal(b, e); err != nil || e.ID != d.Name() {
 			return nil, fmt.Errorf("the envelope %s is damaged: %v", d.Name(), err)
 		}
-		known[e.ID] = true
+		known[e.ID] = e
+	}
+	for id, e := range known {
+		if m := known[e.About]; m != nil && m.Reports < e.Nth {
+			if err := s.root.Remove(filepath.Join(envFolder, id)); err != nil {
+				return nil, err
+			}
+			delete(known, id)
+			continue
+		}
 		all = append(all, e)
+	}
+	// What is gone now stays gone: a message that came back behind its report's delivery would be reported again.
+	if err := s.sync(envFolder); err != nil {
+		return nil, err
 	}
 	for _, folder := range []string{tmpFolder, dataFolder} {
 		names, err := fs.ReadDir(s.root.FS(), folder)
@@ -137,7 +165,7 @@ func (s *spool) load() (all []*envelope, err error) {
 			return nil, err
 		}
 		for _, d := range names {
-			if folder == dataFolder && known[d.Name()] {
+			if folder == dataFolder && known[d.Name()] != nil {
 				continue
 			}
 			if err := s.root.Remove(filepath.Join(folder, d.Name())); err != nil {
@@ -256,9 +284,9 @@ func (s *spool) rename(from, to, folder, what string) error {
 	return err
 }
 
-// remove forgets a message.
+// remove forgets a message. It may be called again for one of which a part could not be removed.
 func (s *spool) remove(id string) error {
-	if err := s.root.Remove(filepath.Join(envFolder, id)); err != nil {
+	if err := s.root.Remove(filepath.Join(envFolder, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	s.step("env is gone")
@@ -266,7 +294,10 @@ func (s *spool) remove(id string) error {
 		return err
 	}
 	s.step("env is gone for good")
-	return s.root.Remove(filepath.Join(dataFolder, id))
+	if err := s.root.Remove(filepath.Join(dataFolder, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // open opens a message, as it came.
