@@ -61,7 +61,7 @@ func (s *Serve) Run(w *World) error {
 			n.Close()
 			n = nil
 		}
-		ends() // who waits for a cluster of a node that was ended would wait for ever
+		ends() // of watch, which the end of its node ends, too
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/pprof"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +39,7 @@ func TestSuite(t *testing.T) {
 		mqkill.Partition(t, "amqp://guest:guest@"+p.Addr+"?prefix=parted", p, s.Log)
 	})
 	t.Run("Held", func(t *testing.T) { held(t, s.Addr) })
+	t.Run("Bound", func(t *testing.T) { bound(t, s.Addr) })
 	t.Run("StoppedWorker", func(t *testing.T) {
 		if os.Getenv("PLEXOR_TESTS") != "all" {
 			t.Skip("RabbitMQ takes 15 s to see it: PLEXOR_TESTS=all has it")
@@ -112,6 +115,103 @@ func held(t *testing.T, addr string) {
 			t.Fatal("a publish hangs when its context has ended")
 		}
 	}
+}
+
+// mostCalls is how many calls of a broker may be under way, and callers how many there are.
+const (
+	mostCalls = 1024
+	callers   = mostCalls + 200
+)
+
+// bound: a broker that is silent keeps a bounded number of goroutines, and callers beyond them, as all, wait within
+// their context: nothing of theirs is stored. Other connections go on, and so does this one when the broker is back.
+func bound(t *testing.T, addr string) {
+	p, err := brokers.NewProxy(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	b := mqtest.Broker(t, "amqp://guest:guest@"+p.Addr+"?prefix=bound")
+	other := mqtest.Broker(t, "amqp://guest:guest@"+addr+"?prefix=bound")
+	defer b.Close()
+	defer other.Close()
+	if err := b.Publish(t.Context(), "q", nil); err != nil {
+		t.Fatal(err)
+	}
+	p.Hold()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, callers)
+	for range callers {
+		go func() { ended <- b.Publish(ctx, "q", nil) }()
+	}
+	await(t, func() bool { return calls(t)+inStacks(t, "rabbit.(*link).begin") >= callers })
+	if n := calls(t); n > mostCalls {
+		t.Errorf("%d calls are under way, want %d at most", n, mostCalls)
+	}
+	if err := other.Publish(t.Context(), "q", nil); err != nil {
+		t.Errorf("another connection meanwhile: %v", err)
+	}
+	cancel()
+	beyond := 0
+	for range callers {
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("a publish to a silent broker succeeds")
+			}
+			if mq.StoredBy(err) == mq.NotStored {
+				beyond++
+			}
+		case <-time.After(patience):
+			t.Fatal("a publish hangs when its context has ended")
+		}
+	}
+	if beyond < callers-mostCalls {
+		t.Errorf("%d jobs were not stored for sure, want those beyond %d of %d", beyond, mostCalls, callers)
+	}
+	p.Heal()
+	await(t, func() bool { return calls(t) == 0 })
+	if err := b.Publish(t.Context(), "q", nil); err != nil {
+		t.Errorf("when the broker is back: %v", err)
+	}
+}
+
+// patience is how long a test waits for what should come.
+const patience = time.Minute
+
+// await waits until something is so.
+func await(t *testing.T, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(patience)
+	for next := time.Tick(10 * time.Millisecond); !ok(); <-next {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come to it: %d calls are under way", calls(t))
+		}
+	}
+}
+
+// calls is how many publishes are under way.
+func calls(t *testing.T) int { return inStacks(t, "rabbit.(*link).publish.func") }
+
+// inStacks counts the goroutines with a function in their stacks.
+func inStacks(t *testing.T, function string) (n int) {
+	t.Helper()
+	var b strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+		t.Fatal(err)
+	}
+	for group := range strings.SplitSeq(b.String(), "\n\n") { // "12 @ 0x...", and the stack that twelve have
+		count, stack, _ := strings.Cut(group, " @ ")
+		if strings.Contains(stack, function) {
+			k, err := strconv.Atoi(count[strings.LastIndex(count, "\n")+1:])
+			if err != nil {
+				t.Fatalf("%v in %q", err, group)
+			}
+			n += k
+		}
+	}
+	return n
 }
 
 // cancelled is a context of a Consume that makes its group, and ends soon.
