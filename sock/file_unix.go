@@ -17,7 +17,10 @@ const lockWait = 2 * time.Second
 // sysLockDir takes the lock on a directory that those who make sockets in it share, and returns what gives it
 // back. Where there is no lock to have, it returns all the same.
 func sysLockDir(dir string) (unlock func()) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := -1, error(unix.EINTR)
+	for err == unix.EINTR {
+		fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	}
 	if err != nil {
 		return func() {} // if the directory is not there, bind will say so
 	}

@@ -1,0 +1,22 @@
+package mailcatch
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestAgain: a signal in the midst of a system call is no error.
+func TestAgain(t *testing.T) {
+	for _, want := range []error{nil, unix.EWOULDBLOCK} {
+		answers := []error{unix.EINTR, unix.EINTR, want}
+		err := again(func() error {
+			err := answers[0]
+			answers = answers[1:]
+			return err
+		})
+		if err != want || len(answers) > 0 {
+			t.Errorf("%v, and %d answers are left, want %v", err, len(answers), want)
+		}
+	}
+}
