@@ -15,73 +15,82 @@ import (
 	"github.com/plexor-go/plexor/mq"
 )
 
-// A group commit. An embedded server syncs the disk for each message, and stores one after another: 64 publishers would
-// store no more a second than one does. But it syncs an atomic batch once (nats-server 2.15, stream.go, coalesceSync).
-// So what is published while others' messages are on their way is gathered, and goes as one batch when that is over.
+// A group commit. An embedded server syncs the disk for each message, and stores one message after another: 64
+// publishers would store no more a second than one does. But it syncs an atomic batch once (nats-server 2.15,
+// stream.go, coalesceSync). So the messages that are published while others are on their way wait, and go together as
+// one batch when the server has answered.
 //
-// The trap: the server keeps a batch in a folder of its own until it is whole, and syncs that folder too, for a batch
-// is whole or not at all even when the power fails in its midst. That costs more than it saves. Nobody here needs whole
-// batches, so that folder is in memory: see stage.
+// The trap: the server keeps the parts of a batch in a folder of its own until the batch is whole, and syncs that
+// folder too, since it promises that a batch is stored whole or not at all even when the power fails. That costs more
+// than the batch saves. No publisher here needs that promise, so the folder is in memory: see stage.
 //
-// A batch is refused as a whole, for one message that is a duplicate or has no room. Then nothing of it is stored, and
-// each goes by itself, to get its own answer.
+// The server refuses a batch as a whole, if one message is a duplicate or has no room. Then nothing of the batch is
+// stored, and each message is sent by itself, to get its own answer.
 
 // Bounds of batches.
 const (
-	fewest    = 4       // messages that are worth a batch
-	mostBatch = 256     // messages of one; the server's own bound is 1000
-	mostBytes = 1 << 20 // of their bodies and headers
-	ofMessage = 256     // bytes of what a message is stored with besides
-	mostAlone = 4       // messages that are on their way alone, before others are gathered
-	held      = time.Second
-	shyFirst  = 64 // messages that go alone after a refusal, twice as many after the next
-	shyMost   = 4096
+	leastBatch = 4       // messages: fewer are sent by themselves
+	mostBatch  = 256     // messages; the server's own bound is 1000
+	mostBytes  = 1 << 20 // of the bodies and headers of a batch
+	ofMessage  = 256     // bytes that the server stores with each message
+	mostSingle = 4       // messages on their way by themselves; with more, others wait for a batch
+
+	// batchWait is how long the next batch waits for the answer to the last one.
+	batchWait = time.Second
+
+	// So many messages are sent by themselves after a batch was refused, and twice as many after each refusal that
+	// follows: a queue whose batches are refused again and again soon makes few.
+	firstPause = 64
+	mostPause  = 4096
 )
 
-// A gatherer has what is published in a queue at the same time. mu is the last lock but that of the backend.
+// A gatherer makes batches of what is published in a queue at the same time. While mu is held, no other lock is taken
+// but that of the backend.
 type gatherer struct {
 	q *queue
 
 	mu      sync.Mutex
-	waiting []*party
+	waiting []*request
 	count   int  // messages of waiting
-	alone   int  // messages on their way alone
+	single  int  // messages on their way by themselves
 	busy    bool // a batch is on its way
-	shy     int  // messages that go alone before a batch is tried again
-	refused int  // what shy was last
+
+	pause     int // messages that are still to be sent by themselves before a batch is tried again
+	lastPause int // what the last refusal has set pause to; 0: the last batch was stored
 }
 
-// A party is the messages of one publisher, in their order.
-type party struct {
+// A request is the messages that one publisher wants stored, in their order.
+type request struct {
 	ms    []*natsgo.Msg
 	bytes int
-	sent  chan struct{} // of a batch: closed when nothing of ms is needed for it any more
-	done  chan []answer // gets the answers; nil: the messages are to go alone
+	sent  chan struct{} // closed when a batch was sent: its ms are not used any more
+	done  chan []answer // gets the answers; or nil: the publisher is to send the messages by themselves
 
-	began bool // it is not waiting any more; under mu, as left is
-	left  bool // nobody waits for the answers
+	taken bool // from waiting; under mu, as left is
+	left  bool // the publisher does not wait for the answers any more
 }
 
-// store stores messages, by themselves or in a batch with those of others, and waits for the answers.
+// store stores messages, each by itself or in a batch with those of other publishers, and returns when all have their
+// answers or ctx has ended. Messages that are too many for one batch are stored batch after batch, in their order.
 func (g *gatherer) store(ctx context.Context, ms []*natsgo.Msg) []answer {
 	as := make([]answer, 0, len(ms))
 	for len(ms) > 0 {
-		p := &party{sent: make(chan struct{}), done: make(chan []answer, 1)}
-		for len(p.ms) < min(len(ms), mostBatch) {
-			n := inBatch(ms[len(p.ms)])
-			if len(p.ms) > 0 && p.bytes+n > mostBytes {
+		r := &request{sent: make(chan struct{}), done: make(chan []answer, 1)}
+		for len(r.ms) < min(len(ms), mostBatch) {
+			n := inBatch(ms[len(r.ms)])
+			if len(r.ms) > 0 && r.bytes+n > mostBytes {
 				break
 			}
-			p.bytes += n
-			p.ms = ms[:len(p.ms)+1]
+			r.bytes += n
+			r.ms = ms[:len(r.ms)+1]
 		}
-		ms = ms[len(p.ms):]
-		as = append(as, g.join(ctx, p)...)
+		ms = ms[len(r.ms):]
+		as = append(as, g.storeRequest(ctx, r)...)
 	}
 	return as
 }
 
-// inBatch is how many bytes of a batch a message takes.
+// inBatch is how many bytes a message counts for in a batch.
 func inBatch(m *natsgo.Msg) int {
 	n := len(m.Subject) + len(m.Data) + ofMessage
 	for k, vs := range m.Header {
@@ -92,134 +101,138 @@ func inBatch(m *natsgo.Msg) int {
 	return n
 }
 
-// join is store of what one batch can have.
-func (g *gatherer) join(ctx context.Context, p *party) []answer {
+// storeRequest is store for what fits into one batch.
+func (g *gatherer) storeRequest(ctx context.Context, r *request) []answer {
 	g.mu.Lock()
-	g.waiting = append(g.waiting, p)
-	g.count += len(p.ms)
-	g.step()
+	g.waiting = append(g.waiting, r)
+	g.count += len(r.ms)
+	g.startNext()
 	g.mu.Unlock()
 	select {
-	case as := <-p.done:
-		return g.given(ctx, p, as)
+	case as := <-r.done:
+		return g.result(ctx, r, as)
 	case <-ctx.Done():
 	}
-	stored := g.leave(p)
-	if stored == mq.PerhapsStored {
+	stored := g.leave(r)
+	if stored == mq.PerhapsStored { // it was taken: a batch may be reading its messages, which are the caller's
 		select {
-		case <-p.sent: // of a batch
-		case as := <-p.done:
-			return g.given(ctx, p, as)
+		case <-r.sent:
+		case as := <-r.done:
+			return g.result(ctx, r, as)
 		}
 	}
 	select {
-	case as := <-p.done:
-		return g.given(ctx, p, as)
+	case as := <-r.done:
+		return g.result(ctx, r, as)
 	default:
-		return toAll(p, answer{err: context.Cause(ctx), stored: stored})
+		return sameAnswer(r, answer{err: context.Cause(ctx), stored: stored})
 	}
 }
 
-// given is what a party is told.
-func (g *gatherer) given(ctx context.Context, p *party, as []answer) []answer {
+// result returns the answers of a batch. If there are none, it sends the messages by themselves, and returns the
+// answers to those.
+func (g *gatherer) result(ctx context.Context, r *request, as []answer) []answer {
 	if as != nil {
 		return as
 	}
-	defer g.ended(p)
+	defer g.singlesDone(r)
 	if ctx.Err() != nil {
-		return toAll(p, answer{err: context.Cause(ctx), stored: mq.NotStored})
+		return sameAnswer(r, answer{err: context.Cause(ctx), stored: mq.NotStored})
 	}
-	return g.q.store(ctx, p.ms)
+	return g.q.store(ctx, r.ms)
 }
 
-// leave ends a party's wait, and says what is known of its messages then.
-func (g *gatherer) leave(p *party) mq.Stored {
+// leave is called when the publisher's context has ended, and returns what is known of the messages then.
+func (g *gatherer) leave(r *request) mq.Stored {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p.left = true; p.began {
+	if r.left = true; r.taken {
 		return mq.PerhapsStored
 	}
-	g.waiting = slices.DeleteFunc(g.waiting, func(w *party) bool { return w == p })
-	g.count -= len(p.ms)
+	g.waiting = slices.DeleteFunc(g.waiting, func(w *request) bool { return w == r })
+	g.count -= len(r.ms)
 	return mq.NotStored
 }
 
-// ended is called when the messages of a party that went alone have their answers.
-func (g *gatherer) ended(p *party) {
+// singlesDone is called when messages that were sent by themselves have their answers.
+func (g *gatherer) singlesDone(r *request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.alone -= len(p.ms)
-	g.step()
+	g.single -= len(r.ms)
+	g.startNext()
 }
 
-// step begins what can begin. g.mu is held.
-func (g *gatherer) step() {
-	for len(g.waiting) > 0 && g.shy > 0 {
-		p := g.first()
-		g.shy = max(g.shy-len(p.ms), 0)
-		g.goAlone(p)
+// startNext starts what may start now: messages by themselves behind a refusal, then a batch, then messages by
+// themselves as long as few are on their way. g.mu is held.
+func (g *gatherer) startNext() {
+	for len(g.waiting) > 0 && g.pause > 0 {
+		r := g.takeFirst()
+		g.pause = max(g.pause-len(r.ms), 0)
+		g.sendSingly(r)
 	}
-	if !g.busy && g.count >= fewest {
-		var ps []*party
+	if !g.busy && g.count >= leastBatch {
+		var rs []*request
 		for n, bytes := 0, 0; len(g.waiting) > 0; {
-			p := g.waiting[0]
-			if p.bytes > mostBytes { // one message, for which the headers of a batch may be too much
-				g.goAlone(g.first())
+			r := g.waiting[0]
+			if r.bytes > mostBytes { // one message: the headers of a batch may make it too long for the server
+				g.sendSingly(g.takeFirst())
 				continue
 			}
-			n, bytes = n+len(p.ms), bytes+p.bytes
-			if len(ps) > 0 && (n > mostBatch || bytes > mostBytes) {
+			n, bytes = n+len(r.ms), bytes+r.bytes
+			if len(rs) > 0 && (n > mostBatch || bytes > mostBytes) {
 				break
 			}
-			ps = append(ps, g.first())
+			rs = append(rs, g.takeFirst())
 		}
-		if g.busy = len(ps) > 0 && g.q.b.goBehind(func() { g.batch(ps) }); !g.busy {
-			for _, p := range ps {
-				g.goAlone(p) // to be told that the backend is closed
+		if g.busy = len(rs) > 0 && g.q.b.goBehind(func() { g.batch(rs) }); !g.busy {
+			for _, r := range rs {
+				g.sendSingly(r) // which returns that the backend is closed
 			}
 		}
 	}
-	for !g.busy && len(g.waiting) > 0 && g.alone < mostAlone {
-		g.goAlone(g.first())
+	for !g.busy && len(g.waiting) > 0 && g.single < mostSingle {
+		g.sendSingly(g.takeFirst())
 	}
 }
 
-func (g *gatherer) first() *party {
-	p := g.waiting[0]
+// takeFirst takes the request that waits for longest. g.mu is held.
+func (g *gatherer) takeFirst() *request {
+	r := g.waiting[0]
 	g.waiting = g.waiting[1:]
-	g.count -= len(p.ms)
-	p.began = true
-	return p
+	g.count -= len(r.ms)
+	r.taken = true
+	return r
 }
 
-// goAlone has a party's publisher publish each message by itself. g.mu is held.
-func (g *gatherer) goAlone(p *party) {
-	if p.left {
+// sendSingly has the publisher's own goroutine send each message by itself: see result. g.mu is held.
+func (g *gatherer) sendSingly(r *request) {
+	if r.left {
 		return
 	}
-	g.alone += len(p.ms)
-	p.done <- nil
+	g.single += len(r.ms)
+	r.done <- nil
 }
 
-// toAll is the same answer to each of a party's messages.
-func toAll(p *party, v answer) []answer {
-	as := make([]answer, len(p.ms))
+// sameAnswer returns the same answer for each message of a request.
+func sameAnswer(r *request, v answer) []answer {
+	as := make([]answer, len(r.ms))
 	for i := range as {
 		as[i] = v
 	}
 	return as
 }
 
-// batch stores a batch. It runs on a goroutine of its own, so that no publisher's end is that of others.
-func (g *gatherer) batch(ps []*party) {
-	f := g.send(ps)
-	for _, p := range ps {
-		close(p.sent)
+// batch stores requests as one batch, and gives each its answers. It runs on a goroutine of its own, so that it goes on
+// when the context of one of the publishers ends.
+func (g *gatherer) batch(rs []*request) {
+	f := g.send(rs)
+	for _, r := range rs {
+		close(r.sent)
 	}
 	v, late := g.await(f)
 	n := uint64(0)
-	for _, p := range ps {
-		n += uint64(len(p.ms))
+	for _, r := range rs {
+		n += uint64(len(r.ms))
 	}
 	if v.err == nil && (v.count != n || v.seq < n) {
 		v.err, v.stored = fmt.Errorf("the server took %d messages for a batch of %d", v.count, n), mq.PerhapsStored
@@ -233,43 +246,43 @@ func (g *gatherer) batch(ps []*party) {
 		g.busy = false
 	}
 	if v.err != nil && v.stored == mq.NotStored {
-		g.refused = min(max(2*g.refused, shyFirst), shyMost)
-		g.shy = g.refused
-		for _, p := range ps {
-			g.goAlone(p)
+		g.lastPause = min(max(2*g.lastPause, firstPause), mostPause)
+		g.pause = g.lastPause
+		for _, r := range rs {
+			g.sendSingly(r)
 		}
 	} else {
-		g.refused = 0
+		g.lastPause = 0
 		v.seq -= n
-		for _, p := range ps {
-			as := toAll(p, v)
+		for _, r := range rs {
+			as := sameAnswer(r, v)
 			for i := range as {
 				v.seq++
 				as[i].seq = v.seq
 			}
-			p.done <- as
+			r.done <- as
 		}
 	}
-	g.step()
+	g.startNext()
 }
 
-// send publishes a batch: the answer to the last of its messages is that to all.
-func (g *gatherer) send(ps []*party) flight {
+// send publishes a batch. The server answers the last message alone, for all of them.
+func (g *gatherer) send(rs []*request) flight {
 	b := g.q.b
 	bytes := 0
-	for _, p := range ps {
-		bytes += p.bytes
+	for _, r := range rs {
+		bytes += r.bytes
 	}
-	if !b.stage.of(jobsPrefix+g.q.name, bytes) {
+	if !b.stage.ready(jobsPrefix+g.q.name, bytes) {
 		return b.acks.failed(answer{err: errNoStage, stored: mq.NotStored})
 	}
 	id := b.acks.batchID()
-	last := ps[len(ps)-1].ms
+	last := rs[len(rs)-1].ms
 	n := 0
-	for _, p := range ps {
-		for _, m := range p.ms {
+	for _, r := range rs {
+		for _, m := range r.ms {
 			n++
-			h := maps.Clone(m.Header) // for it may have to go alone later
+			h := maps.Clone(m.Header) // the message may be sent by itself later
 			h[batchIDHeader], h[batchSeqHeader] = []string{id}, []string{strconv.Itoa(n)}
 			part := &natsgo.Msg{Subject: m.Subject, Data: m.Data, Header: h}
 			if m == last[len(last)-1] {
@@ -277,7 +290,7 @@ func (g *gatherer) send(ps []*party) flight {
 				return b.acks.send(part)
 			}
 			if err := b.acks.publish(part); err != nil {
-				return b.acks.failed(answer{err: err, stored: mq.NotStored}) // the server forgets the rest
+				return b.acks.failed(answer{err: err, stored: mq.NotStored}) // the server drops a batch without an end
 			}
 		}
 	}
@@ -293,10 +306,10 @@ const (
 
 var errNoStage = errors.New("there is no memory to hold a batch in")
 
-// await waits for the answer to a batch. late: it took so long that the next was not held up any more. (A server that
-// fails in the midst of a batch says nothing at all.)
+// await waits for the answer to a batch. late means that it took longer than batchWait, and that the next batch was
+// started meanwhile. (A server that fails in the midst of a batch never answers.)
 func (g *gatherer) await(f flight) (v answer, late bool) {
-	over, cancel := context.WithTimeout(g.q.b.life, held)
+	over, cancel := context.WithTimeout(g.q.b.life, batchWait)
 	defer cancel()
 	select {
 	case v := <-f.c:
@@ -305,7 +318,7 @@ func (g *gatherer) await(f flight) (v answer, late bool) {
 	}
 	g.mu.Lock()
 	g.busy = false
-	g.step()
+	g.startNext()
 	g.mu.Unlock()
 	silent, cancel := context.WithTimeout(context.Background(), mostSilent)
 	defer cancel()

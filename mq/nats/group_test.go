@@ -295,13 +295,14 @@ func TestBatchPublishers(t *testing.T) {
 	if g := q.gather; g != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.alone != 0 || g.count != 0 || len(g.waiting) != 0 {
-			t.Errorf("left over: %d alone, %d wait, %d parties", g.alone, g.count, len(g.waiting))
+		if g.single != 0 || g.count != 0 || len(g.waiting) != 0 {
+			t.Errorf("left over: %d alone, %d wait, %d requests", g.single, g.count, len(g.waiting))
 		}
 	}
 }
 
-// TestBatchOver: a Publish whose context has ended returns at once, whether its job was to go alone or with others.
+// TestBatchOver: a Publish whose context has ended returns at once, whether its job was to be sent by itself or in a
+// batch.
 func TestBatchOver(t *testing.T) {
 	t.Parallel()
 	u := &url.URL{Scheme: "nats+embedded", Path: filepath.ToSlash(t.TempDir())}

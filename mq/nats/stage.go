@@ -40,8 +40,9 @@ const (
 // stageFromStream is where a stream's link leads.
 var stageFromStream = filepath.Join("..", "..", "..", "..", stageLink)
 
-// of reports whether a stream's batch of so many bytes will be held in memory.
-func (s *stage) of(stream string, bytes int) bool {
+// ready reports whether the server will hold a batch of so many bytes for this stream in memory. It makes the stream's
+// link if that is not there.
+func (s *stage) ready(stream string, bytes int) bool {
 	link := filepath.Join(streamFolder(s.home, stream), batchesLink)
 	if to, err := os.Readlink(link); err != nil || to != stageFromStream {
 		_ = os.Remove(link) // a folder that the server made before there was a link; not one that it uses

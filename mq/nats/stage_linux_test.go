@@ -120,10 +120,10 @@ func TestStageFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &stage{home: dir, log: mqtest.Options().Log}
-	if !s.of(jobsPrefix+"q", mostBytes) {
+	if !s.ready(jobsPrefix+"q", mostBytes) {
 		t.Errorf("%d bytes are free, and a batch has no room", free)
 	}
-	if s.of(jobsPrefix+"q", int(free/timesStage)) {
+	if s.ready(jobsPrefix+"q", int(free/timesStage)) {
 		t.Errorf("a batch that needs all of %d bytes is begun", free)
 	}
 }
