@@ -34,7 +34,7 @@ const (
 )
 
 // openDoor listens. The caller has the folder to itself, so a socket that is there is of a process that has ended.
-func openDoor(dir string, node *natsnode.Node, log *slog.Logger) (*door, error) {
+func openDoor(dir string, p promise, node *natsnode.Node, log *slog.Logger) (*door, error) {
 	folder := filepath.Join(dir, doorFolder)
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -43,6 +43,9 @@ func openDoor(dir string, node *natsnode.Node, log *slog.Logger) (*door, error) 
 		return nil, err
 	}
 	if err := os.Remove(filepath.Join(folder, doorName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := p.write(folder); err != nil {
 		return nil, err
 	}
 	path, done, err := shortPath(folder)

@@ -39,7 +39,7 @@ type home struct {
 	door   *door
 	stage  heldStage
 	closed bool
-	fault  error // why the server can't store; nil: it can
+	fault  error // why nothing can be stored, as far as is known; nil: it can
 	acks   map[*acks]struct{}
 }
 
@@ -85,7 +85,7 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, embeddedPatience)
 	defer cancel()
-	if err := b.enter(ctx, h); err != nil {
+	if err := b.enter(ctx, h, u.User); err != nil {
 		h.leave()
 		return nil, err
 	}
@@ -97,14 +97,15 @@ func openEmbedded(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, er
 }
 
 // enter connects to the server of a home. The process that runs it may end meanwhile: then it is done again.
-func (b *backend) enter(ctx context.Context, h *home) error {
+func (b *backend) enter(ctx context.Context, h *home, user *url.Userinfo) error {
+	server := url.URL{Scheme: "nats", User: user, Host: "embedded:4222"} // a host that Dial does not look at
 	for {
 		first, err := h.first(ctx)
 		if err != nil {
 			return err
 		}
 		_ = first.Close() // the server can be reached
-		err = b.connect(ctx, "nats://embedded:4222", h)
+		err = b.connect(ctx, server.String(), h)
 		gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 			errors.Is(err, natsgo.ErrConnectionClosed) || errors.Is(err, natsnode.ErrInUse)
 		if err == nil {
@@ -253,14 +254,30 @@ func (h *home) Dial(_, _ string) (net.Conn, error) {
 	}
 	c, err := knock(h.dir)
 	if err == nil {
-		return c, nil
+		return h.compare(c)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), embeddedPatience)
 	defer cancel()
 	if err := h.start(ctx); err != nil {
 		return nil, err
 	}
+	h.setFault(nil)
 	return h.node.Pipe()
+}
+
+// compare returns a connection to the server of another process, if that has the parameters that are wanted. Else those
+// who publish are told that it has not. h.mu is held.
+func (h *home) compare(c net.Conn) (net.Conn, error) {
+	err := promiseOf(h.o).check(h.dir)
+	if err != nil {
+		_ = c.Close() // nothing was written to it
+		c = nil
+		if h.fault == nil && len(h.acks) > 0 { // else it is Open's error
+			h.log.Error("nats: nothing can be stored", "err", err)
+		}
+	}
+	h.setFault(err)
+	return c, err
 }
 
 // start runs the server here. h.mu is held.
@@ -273,7 +290,7 @@ func (h *home) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.door, err = openDoor(h.dir, node, h.log); err != nil {
+	if h.door, err = openDoor(h.dir, promiseOf(o), node, h.log); err != nil {
 		node.Close()
 		return fmt.Errorf("nats: %s: the socket for other processes: %w", h.dir, err)
 	}

@@ -12,7 +12,7 @@
 //
 // The server syncs each write before it answers, has no port, and bounds what it takes. The first process that opens
 // the folder runs it; others that open the same folder use it, by a socket in the folder that no other user may open;
-// when the first one ends, one of the others takes over.
+// when the first one ends, one of the others takes over. All have the same parameters: who asks for others is refused.
 //
 // When the disk is full, jobs are refused with [mq.ErrFull], what is stored is handed out, and the server is started
 // anew when there is room; other processes have no answer meanwhile. Parameters:

@@ -234,7 +234,11 @@ func TestDoor(t *testing.T) {
 func TestDoorShut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, doorFolder), 0o700); err != nil {
+	folder := filepath.Join(dir, doorFolder)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := (promise{Sync: true, Store: embeddedStore, Memory: embeddedMemory}).write(folder); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("unix", filepath.Join(dir, doorFolder, doorName))
