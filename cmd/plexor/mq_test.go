@@ -70,7 +70,7 @@ func TestMQ(t *testing.T) {
 	}
 }
 
-// TestMQCluster: three commands are a cluster, which goes on when one of them is killed.
+// TestMQCluster: three commands are a cluster, all by TLS, which goes on when one of them is killed.
 func TestMQCluster(t *testing.T) {
 	t.Parallel()
 	addrs, err := brokers.FreeAddrs(6)
@@ -84,7 +84,8 @@ func TestMQCluster(t *testing.T) {
 	for i := range nodes {
 		args := []string{"mq", "serve", "--dir", t.TempDir(), "--listen", clients[i], "--cluster", routes[i]}
 		p := ca.Issue(fmt.Sprint("n", i), nil)
-		args = append(args, "--cluster-cert", p.CertFile, "--cluster-key", p.KeyFile, "--cluster-ca", ca.File)
+		args = append(args, "--cluster-cert", p.CertFile, "--cluster-key", p.KeyFile, "--cluster-ca", ca.File,
+			"--cert", p.CertFile, "--key", p.KeyFile)
 		for _, r := range append(routes[:i:i], routes[i+1:]...) {
 			args = append(args, "--route", r)
 		}
@@ -115,7 +116,7 @@ func TestMQCluster(t *testing.T) {
 			t.Fatal("the cluster is not complete")
 		}
 	}
-	url := "nats://" + strings.Join(clients, ",") + "/?replicas=3&sync=always"
+	url := "nats+tls://" + strings.Join(clients, ",") + "/?replicas=3&sync=always&ca=" + ca.File
 	publish := func(from, to int) {
 		var lines strings.Builder
 		for i := from; i < to; i++ {

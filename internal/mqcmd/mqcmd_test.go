@@ -215,6 +215,7 @@ func TestUsage(t *testing.T) {
 			Route: []string{"x:1"}, CA: short}, "they go together"},
 		{"a certificate for no cluster", &mqcmd.Serve{Dir: dir, Listen: "127.0.0.1:0", Store: 1, Memory: 1, Cert: short,
 			CA: short}, "with --cluster"},
+		{"a key alone", &mqcmd.Serve{Dir: dir, Listen: "127.0.0.1:0", Store: 1, Memory: 1, TLSKey: short}, "with --cert"},
 		{"a short secret", &mqcmd.Serve{Dir: dir, Listen: ":0", Store: 1, Memory: 1, Token: short}, "has 6 bytes"},
 	} {
 		_, _, err := run(t, row.c, "")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/plexor-go/plexor/internal/certs"
 	"github.com/plexor-go/plexor/internal/natsnode"
 )
 
@@ -15,6 +16,8 @@ import (
 type Serve struct {
 	Dir     string   `required:"" placeholder:"FOLDER" help:"Where the jobs lie. It is made if there is none, and belongs to one process."`
 	Listen  string   `default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where clients come in, with nats://HOST:PORT (default ${default}). Port 0 takes a free one. One that others than this machine can reach needs --token-file."`
+	TLSCert string   `name:"cert" placeholder:"FILE" help:"A certificate, and its key, if --key has not: clients then speak TLS, with nats+tls://HOST:PORT?ca=FILE, where FILE is that of the authority that has signed it."`
+	TLSKey  string   `name:"key" placeholder:"FILE" help:"Its private key."`
 	Cluster string   `placeholder:"HOST:PORT" help:"Where the other nodes come in: this one is then one of a cluster."`
 	Route   []string `placeholder:"HOST:PORT" help:"The cluster address of a node; give all of them, its own may be among them."`
 	Name    string   `placeholder:"NAME" help:"The node's name in the cluster, the same after each start (default: from its cluster address)."`
@@ -45,7 +48,11 @@ func (s *Serve) Run(w *World) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.Err, "listening mq nats://%s\n", n.Addr())
+	scheme := "nats"
+	if s.TLSCert != "" {
+		scheme = "nats+tls"
+	}
+	fmt.Fprintf(w.Err, "listening mq %s://%s\n", scheme, n.Addr())
 	if s.Cluster != "" {
 		fmt.Fprintf(w.Err, "node %s listens to others at %s\n", n.Name(), n.ClusterAddr())
 	}
@@ -89,11 +96,15 @@ func (s *Serve) options(w *World) (o natsnode.Options, err error) {
 	if (s.Cert == "") != (s.CA == "") || s.Key != "" && s.Cert == "" || s.Cert != "" && s.Cluster == "" {
 		return o, usage("--cluster-cert, --cluster-key and --cluster-ca: they go together, and with --cluster")
 	}
+	if s.TLSKey != "" && s.TLSCert == "" {
+		return o, usage("--key: it is of use with --cert alone")
+	}
 	if s.Cluster != "" && len(s.Route) == 0 {
 		return o, usage("--route: a node of a cluster needs those of the others, HOST:PORT of each")
 	}
 	o = natsnode.Options{JetStream: true, Dir: s.Dir, SyncAlways: !s.NoSync, Client: s.Listen, Cluster: s.Cluster,
-		Routes: s.Route, Name: s.Name, Log: slog.New(slog.NewTextHandler(w.Err, nil)),
+		Routes: s.Route, Name: s.Name, Certificate: certs.Pair{CertFile: s.TLSCert, KeyFile: s.TLSKey},
+		Log:    slog.New(slog.NewTextHandler(w.Err, nil)),
 		Limits: natsnode.Limits{Memory: s.Memory * mega, Store: s.Store * mega, Payload: servePayload}}
 	if s.Cluster != "" && s.Name == "" {
 		o.Name = "node-" + strings.NewReplacer(":", "-", ".", "-", "[", "", "]", "").Replace(s.Cluster)

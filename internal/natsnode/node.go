@@ -22,6 +22,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/plexor-go/plexor/internal/certs"
 	"github.com/plexor-go/plexor/internal/sample"
 )
 
@@ -58,8 +59,12 @@ type Options struct {
 	Token          string
 	Open           bool
 
+	// Certificate has clients that come in at Client speak TLS, and nothing else; the zero value: they do not. It is
+	// read again when its files are replaced. Connect and Pipe are without TLS all the same.
+	Certificate certs.Pair
+
 	// TLS has the nodes of the cluster speak TLS with each other; nil: what passes between them is not encrypted.
-	// Clients are not concerned. With it other nodes alone can come in at Cluster, and a password is not needed there.
+	// Clients have Certificate. With TLS other nodes alone can come in at Cluster, and a password is not needed there.
 	TLS *TLS
 
 	// Locked is called when the folder of streams is this process's alone, before the server reads it; nil: nothing.
@@ -224,6 +229,8 @@ func (o Options) settings() (*server.Options, error) {
 		return nil, errors.New("the Routes of all nodes are needed for JetStream in a cluster")
 	case o.TLS != nil && o.Cluster == "":
 		return nil, errors.New("TLS is between the nodes of a cluster, and needs a Cluster address")
+	case o.Certificate != certs.Pair{} && (o.Client == "" || o.Certificate.CertFile == ""):
+		return nil, errors.New("a Certificate is for clients that come in at the address Client, and has a CertFile")
 	case o.Token != "" && o.User != "":
 		return nil, errors.New("a User and a Token are both given")
 	case o.Password != "" && o.User == "":
@@ -234,11 +241,9 @@ func (o Options) settings() (*server.Options, error) {
 		JetStream: o.JetStream, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
 		JetStreamMaxMemory: l.Memory, JetStreamMaxStore: l.Store,
 		Username: o.User, Password: o.Password, Authorization: o.Token, AuthTimeout: handshakeTime.Seconds()}
-	var err error
-	if o.Client != "" {
-		if set.Host, set.Port, err = o.address(o.Client, false); err != nil {
-			return nil, err
-		}
+	err := o.clients(set)
+	if err != nil {
+		return nil, err
 	}
 	if o.Cluster == "" {
 		return set, nil
@@ -275,6 +280,20 @@ func (o Options) settings() (*server.Options, error) {
 		set.Routes = append(set.Routes, u)
 	}
 	return set, nil
+}
+
+// clients sets how clients come in.
+func (o Options) clients(set *server.Options) (err error) {
+	if o.Client != "" {
+		if set.Host, set.Port, err = o.address(o.Client, false); err != nil {
+			return err
+		}
+	}
+	if o.Certificate.CertFile != "" {
+		set.TLSConfig, err = forClients(o.Certificate, o.Log)
+		set.TLS, set.TLSTimeout = true, handshakeTime.Seconds()
+	}
+	return err
 }
 
 // address takes HOST:PORT apart. The server's word for a free port is -1. closed: who comes in must have a certificate.

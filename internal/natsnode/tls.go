@@ -48,6 +48,15 @@ func (t *TLS) nodes(log *slog.Logger) (*tls.Config, error) {
 	return c, nil
 }
 
+// forClients is the configuration of a node towards its clients.
+func forClients(p certs.Pair, log *slog.Logger) (*tls.Config, error) {
+	store, err := certs.NewStore([]certs.Pair{p}, certs.Options{Now: time.Now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: store.Get}, nil
+}
+
 // Client is the configuration of who dials. Without a CertFile it shows no certificate.
 func (t *TLS) Client(log *slog.Logger) (*tls.Config, error) {
 	c, _, err := t.config(log)

@@ -5,8 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +18,7 @@ import (
 
 	"github.com/plexor-go/plexor/internal/authority"
 	"github.com/plexor-go/plexor/internal/brokers"
+	"github.com/plexor-go/plexor/internal/certs"
 )
 
 // secure is a node's TLS by that authority's certificate.
@@ -212,6 +217,45 @@ func TestTLSRenewed(t *testing.T) {
 		case <-again.C:
 		case <-ctx.Done():
 			t.Fatal("the old certificate is shown")
+		}
+	}
+}
+
+// TestClientTLS: a client that speaks no TLS is told that it must, and is not heard; those in the process need none.
+func TestClientTLS(t *testing.T) {
+	t.Parallel()
+	ca := authority.New(t, "ca")
+	n := start(t, Options{Client: free, Certificate: certs.Pair(ca.Issue("n", nil))})
+	if _, err := connect(t, n).GetClientID(); err != nil {
+		t.Error(err)
+	}
+	c, err := net.Dial("tcp", n.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "CONNECT {}\r\nPING\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(c) // a reset is an end, too
+	if !strings.Contains(string(text), `"tls_required":true`) || strings.Contains(string(text), "PONG") ||
+		errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a client without TLS reads %q, %v", text, err)
+	}
+	for name, o := range map[string]Options{
+		"is for clients": {Certificate: certs.Pair(ca.Issue("n", nil))},
+		"has a CertFile": {Client: free, Certificate: certs.Pair{KeyFile: "x"}},
+		"/none":          {Client: free, Certificate: certs.Pair{CertFile: "/none"}},
+	} {
+		n, err := Start(within(t), o)
+		if err == nil {
+			n.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v, want %q", err, name)
 		}
 	}
 }

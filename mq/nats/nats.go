@@ -2,7 +2,7 @@
 //
 //	nats+embedded:///var/lib/app/jobs     a server in the process, with its data in that folder
 //	nats://user:password@host:4222        a server, or a cluster: nats://h1:4222,h2:4222,h3:4222/?replicas=3
-//	nats+tls://host:4222                  by TLS
+//	nats+tls://host:4222?ca=FILE          by TLS, of a server whose certificate that authority has signed
 //
 // Import it for them:
 //
@@ -30,7 +30,8 @@
 // It must be version 2.11 or newer, with JetStream on. Whether it syncs is not told to clients, and by default it does
 // every two minutes: so what is stored counts as [mq.Written], unless the URL says sync=always, which is the word of
 // who runs the servers for "sync_interval: always" in their settings. Parameters: replicas=N (default 1) is how many
-// nodes of the cluster have each job, for queues that are made, and sync.
+// nodes of the cluster have each job, for queues that are made; sync; and, of nats+tls, ca=FILE: the certificates, in
+// PEM, of the authorities that may have signed the servers' (default: those that the system trusts).
 //
 // # What it stores
 //
@@ -50,6 +51,7 @@ package nats
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,6 +65,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/plexor-go/plexor/internal/natsnode"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -95,11 +98,12 @@ type backend struct {
 	js       jetstream.JetStream
 	can      mq.Capabilities
 	log      *slog.Logger
-	replicas int    // of queues that are made
-	maxStore int64  // what the server has for all queues, and the bound of one that has no other; 0: not known
-	end      func() // after the connection's end; nil: nothing
-	names    *names // nil: of a server that is not embedded, or that does not sync
-	stage    *stage // nil: the same, or it syncs each message of a batch
+	tls      *tls.Config // nil: a server that wants TLS has it by the authorities of the system
+	replicas int         // of queues that are made
+	maxStore int64       // what the server has for all queues, and the bound of one that has no other; 0: not known
+	end      func()      // after the connection's end; nil: nothing
+	names    *names      // nil: of a server that is not embedded, or that does not sync
+	stage    *stage      // nil: the same, or it syncs each message of a batch
 	acks     *acks
 
 	life   context.Context // until Close
@@ -116,7 +120,7 @@ func openServer(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, erro
 	b := &backend{log: o.Log, replicas: 1}
 	can := capabilities("nats")
 	can.Durability, can.Replicas = mq.Written, 1
-	synced := false
+	synced, ca := false, ""
 	for name, values := range u.Query() {
 		var err error
 		switch value := values[len(values)-1]; name {
@@ -130,8 +134,13 @@ func openServer(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, erro
 				return nil, fmt.Errorf("nats: sync=%s: it is always, or left out", value)
 			}
 			synced = true
+		case "ca":
+			ca = value
+			if u.Scheme != "nats+tls" || value == "" {
+				return nil, fmt.Errorf("nats: ca=%s: it is a file of certificates in PEM, for nats+tls://", value)
+			}
 		default:
-			return nil, fmt.Errorf("nats: unknown parameter %q: there are replicas and sync", name)
+			return nil, fmt.Errorf("nats: unknown parameter %q: there are replicas, sync and ca", name)
 		}
 	}
 	if synced {
@@ -145,6 +154,10 @@ func openServer(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, erro
 	scheme := "nats"
 	if u.Scheme == "nats+tls" {
 		scheme = "tls"
+		var err error
+		if b.tls, err = byTLS(ca, o.Log); err != nil {
+			return nil, fmt.Errorf("nats: ca=%s: %w", ca, err)
+		}
 	}
 	var servers []string
 	for _, host := range strings.Split(u.Host, ",") {
@@ -154,6 +167,14 @@ func openServer(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, erro
 		return nil, advice(err, u.Host)
 	}
 	return b, nil
+}
+
+// byTLS is the configuration of a client. "" is the authorities of the system.
+func byTLS(ca string, log *slog.Logger) (*tls.Config, error) {
+	if ca == "" {
+		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+	}
+	return (&natsnode.TLS{CAFile: ca}).Client(log)
 }
 
 // capabilities are the most that a backend of this package can.
@@ -168,6 +189,7 @@ func capabilities(name string) mq.Capabilities {
 
 // advice adds to an error what to do.
 func advice(err error, host string) error {
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrAuthExpired):
 		return fmt.Errorf("nats: %s refuses user or password: give those that the server's settings have, as "+
@@ -175,6 +197,11 @@ func advice(err error, host string) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("nats: %s has no JetStream: start it with nats-server -js, or turn it on for the account: %w", host,
 			err)
+	case errors.Is(err, natsgo.ErrSecureConnWanted):
+		return fmt.Errorf("nats: %s does not speak TLS: write nats:// in place of nats+tls://: %w", host, err)
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("nats: %s speaks TLS, and its certificate is not trusted: write nats+tls://%s?ca=FILE with the "+
+			"authority that has signed it, and the host by a name or address that it has: %w", host, host, err)
 	case errors.Is(err, natsgo.ErrNoServers):
 		return fmt.Errorf("nats: nobody answers at %s: is nats-server -js started there? %w", host, err)
 	}
@@ -199,6 +226,9 @@ func (b *backend) connect(ctx context.Context, servers string, dialer natsgo.Cus
 		natsgo.ErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {
 			b.log.Warn("nats: the client has an error", "err", err)
 		})}
+	if b.tls != nil {
+		opts = append(opts, natsgo.Secure(b.tls))
+	}
 	if dialer != nil {
 		opts = append(opts, natsgo.SetCustomDialer(dialer))
 	}
