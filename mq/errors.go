@@ -9,7 +9,8 @@ import (
 
 // Errors that errors.Is finds.
 var (
-	// ErrFull is a queue that holds as much as QueueOptions.MaxJobs or MaxBytes allow. The job is not stored.
+	// ErrFull is a queue that holds as much as QueueOptions.MaxJobs or MaxBytes allow, or a broker that says that its disk
+	// or memory is full. The job is not stored.
 	ErrFull = errors.New("mq: the queue is full")
 	// ErrClosed is a Broker, or what belongs to it, after Close.
 	ErrClosed = errors.New("mq: closed")

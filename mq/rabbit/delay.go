@@ -49,7 +49,7 @@ func (q *queue) delayed(ctx context.Context, d time.Duration, to string) (exchan
 	}
 	q.b.mu.Unlock()
 	if len(need) > 0 || !bound {
-		err := q.b.link.with(ctx, func(ch *amqp.Channel) error { return q.declareLevels(ch, need, to) })
+		err := q.b.control.with(ctx, func(ch *amqp.Channel) error { return q.declareLevels(ch, need, to) })
 		if err != nil {
 			return "", "", err
 		}

@@ -15,6 +15,13 @@
 // channel of a consumer that has a job for longer than its consumer_timeout (30 minutes unless it is set otherwise):
 // raise it for jobs that take longer.
 //
+// A broker that is low on disk or on memory (disk_free_limit, vm_memory_high_watermark) makes Publish fail with
+// mq.ErrFull and the reason at once, or wait for room with QueueOptions.Wait. A job that was on its way just then is
+// stored when there is room: until then Publish waits for the broker's word, for as long as its context lasts, and the
+// job is perhaps stored after that. Jobs are handed out and acknowledged meanwhile. One that is given back stays with
+// its consumer for Visibility, and comes again: its try counts, and is not in its history. No new queue or group is
+// made by a connection that has published.
+//
 // # What it can't
 //
 //   - IDs are not compared: there is no dedupe window.

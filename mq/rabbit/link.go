@@ -68,11 +68,12 @@ type link struct {
 	b     *backend
 	calls chan struct{} // a token for each goroutine of publish and with
 
-	mu     sync.Mutex // held while a connection is made: others need it too
-	conn   *amqp.Connection
-	writes *gatherer // conn's
-	pub    *publisher
-	closed bool
+	mu      sync.Mutex // held while a connection is made: others need it too
+	conn    *amqp.Connection
+	writes  *gatherer // conn's
+	blocked *alarm    // conn's
+	pub     *publisher
+	closed  bool
 }
 
 // A publisher is a channel with confirms.
@@ -107,7 +108,7 @@ func (l *link) connectionLocked(ctx context.Context) (*amqp.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.conn, l.writes = c, g
+	l.conn, l.writes, l.blocked = c, g, watch(c)
 	return c, nil
 }
 
@@ -115,6 +116,11 @@ func (l *link) connectionLocked(ctx context.Context) (*amqp.Connection, error) {
 func (l *link) publisher(ctx context.Context) (*publisher, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.conn != nil && !l.conn.IsClosed() && !l.closed {
+		if err := l.blocked.err(); err != nil {
+			return nil, err // nor would the broker make a channel
+		}
+	}
 	if l.pub != nil && !l.pub.ch.IsClosed() && !l.closed {
 		return l.pub, nil
 	}
@@ -234,8 +240,24 @@ func (l *link) publish(ctx context.Context, ps []parcel) []error {
 		if begun.CompareAndSwap(false, true) {
 			stored = mq.NotStored
 		}
-		return fill(stored, context.Cause(ctx))
+		return fill(stored, l.why(ctx))
 	}
+}
+
+// why is why a publish has no answer when its context has ended. A connection that is being made has no alarm, and is
+// not waited for.
+func (l *link) why(ctx context.Context) error {
+	err := context.Cause(ctx)
+	if !l.mu.TryLock() {
+		return err
+	}
+	defer l.mu.Unlock()
+	if l.blocked != nil {
+		if why := l.blocked.reason.Load(); why != nil {
+			return fmt.Errorf("%w: the broker is %s, and reads no jobs", err, *why)
+		}
+	}
+	return err
 }
 
 // A shipment is what a call of link.publish sends.

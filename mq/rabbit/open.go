@@ -24,14 +24,15 @@ func init() {
 
 // A backend is a broker.
 type backend struct {
-	url    string // without options
-	addr   string // for errors
-	config amqp.Config
-	prefix string
-	nodes  int
-	can    mq.Capabilities
-	log    *slog.Logger
-	link   *link
+	url     string // without options
+	addr    string // for errors
+	config  amqp.Config
+	prefix  string
+	nodes   int
+	can     mq.Capabilities
+	log     *slog.Logger
+	link    *link // for publishing
+	control *link // for all else: see alarm
 
 	browsing chan struct{} // holds a token while a queue is browsed
 
@@ -45,6 +46,7 @@ func parse(u *url.URL, log *slog.Logger) (*backend, error) {
 	b := &backend{prefix: "plexor", nodes: 1, log: log, groups: make(map[string]bool), levels: make(map[string]bool),
 		browsing: make(chan struct{}, 1)}
 	b.link = &link{b: b, calls: make(chan struct{}, mostOut)}
+	b.control = &link{b: b, calls: make(chan struct{}, mostOut)}
 	if u.Hostname() == "" {
 		return nil, errors.New("the URL has no host: write amqp://USER:PASSWORD@HOST:PORT/VHOST")
 	}
@@ -85,12 +87,12 @@ func open(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rabbit: %w", err)
 	}
-	conn, err := b.link.connection(ctx)
+	conn, err := b.control.connection(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("rabbit: open %s: %w", b.addr, explain(err))
 	}
 	if err := checkVersion(conn.Properties); err != nil {
-		return nil, errors.Join(fmt.Errorf("rabbit: open %s: %w", b.addr, err), b.link.close())
+		return nil, errors.Join(fmt.Errorf("rabbit: open %s: %w", b.addr, err), b.control.close())
 	}
 	b.can = mq.Capabilities{Backend: "rabbit", Durability: mq.Synced, Delay: mostDelay, Priorities: 1, Replicas: b.nodes,
 		SeesDeath: true}
@@ -139,4 +141,4 @@ func checkVersion(properties amqp.Table) error {
 
 func (b *backend) Capabilities() mq.Capabilities { return b.can }
 
-func (b *backend) Close() error { return b.link.close() }
+func (b *backend) Close() error { return errors.Join(b.link.close(), b.control.close()) }

@@ -149,7 +149,7 @@ func (q *queue) Stats(ctx context.Context) (s mq.QueueStats, err error) {
 			return s, q.wrap("count", err)
 		}
 	}
-	err = q.b.link.with(ctx, func(ch *amqp.Channel) error {
+	err = q.b.control.with(ctx, func(ch *amqp.Channel) error {
 		count := func(name string) (int64, error) {
 			i, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
 			return int64(i.Messages), err
@@ -175,7 +175,7 @@ func (q *queue) Stats(ctx context.Context) (s mq.QueueStats, err error) {
 
 // dead counts the dead jobs.
 func (q *queue) dead(ctx context.Context) (n int64, err error) {
-	err = q.b.link.with(ctx, func(ch *amqp.Channel) error {
+	err = q.b.control.with(ctx, func(ch *amqp.Channel) error {
 		i, err := ch.QueueDeclarePassive(q.b.name("d", q.name), true, false, false, false, nil)
 		n = int64(i.Messages)
 		return err

@@ -43,7 +43,7 @@ func (b *backend) browse(ctx context.Context, queue string, f func(d amqp.Delive
 	}
 	lock := b.prefix + ".k"
 	for {
-		err := b.link.with(ctx, func(ch *amqp.Channel) error {
+		err := b.control.with(ctx, func(ch *amqp.Channel) error {
 			_, err := ch.QueueDeclare(lock, false, false, true, false, nil)
 			return err
 		})
@@ -60,7 +60,7 @@ func (b *backend) browse(ctx context.Context, queue string, f func(d amqp.Delive
 	}
 	// The end of this channel gives the messages back, at their places, and only then is the lock given up.
 	kept := 0
-	err := b.link.with(ctx, func(ch *amqp.Channel) (err error) {
+	err := b.control.with(ctx, func(ch *amqp.Channel) (err error) {
 		kept, err = look(ctx, ch, queue, f)
 		return err
 	})
@@ -75,7 +75,7 @@ func (b *backend) browse(ctx context.Context, queue string, f func(d amqp.Delive
 func (b *backend) settled(ctx context.Context, queue string, kept int) error {
 	for kept > 0 {
 		var there int
-		err := b.link.with(ctx, func(ch *amqp.Channel) error {
+		err := b.control.with(ctx, func(ch *amqp.Channel) error {
 			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 			there = q.Messages
 			return err
@@ -94,7 +94,7 @@ func (b *backend) settled(ctx context.Context, queue string, kept int) error {
 func (b *backend) unlock(lock string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), dialed)
 	defer cancel()
-	return b.link.with(ctx, func(ch *amqp.Channel) error {
+	return b.control.with(ctx, func(ch *amqp.Channel) error {
 		_, err := ch.QueueDelete(lock, false, false, false)
 		return err
 	})
@@ -137,7 +137,7 @@ func look(ctx context.Context, ch *amqp.Channel, queue string,
 
 // registry makes the queue of names.
 func (b *backend) registry(ctx context.Context) error {
-	return b.link.with(ctx, func(ch *amqp.Channel) error { return declare(ch, b.prefix+".r", b.quorum(b.nodes, nil)) })
+	return b.control.with(ctx, func(ch *amqp.Channel) error { return declare(ch, b.prefix+".r", b.quorum(b.nodes, nil)) })
 }
 
 // knows reports whether this process has seen a name.
@@ -166,9 +166,10 @@ func (b *backend) remember(ctx context.Context, entry string) error {
 		m := amqp.Publishing{Body: []byte(entry), DeliveryMode: amqp.Persistent}
 		for {
 			err := b.link.publish(ctx, []parcel{{key: b.prefix + ".r", m: m}})[0]
-			if !errors.Is(err, mq.ErrFull) { // a queue that was just made may refuse its first messages
+			if !errors.Is(err, mq.ErrFull) || errors.Is(err, errAlarm) {
 				return err
 			}
+			// A queue that was just made may refuse its first messages.
 			if err := pause(ctx, lockPause); err != nil {
 				return err
 			}

@@ -376,7 +376,7 @@ func (s *source) Nak(ctx context.Context, d *mq.Delivery, delay time.Duration, h
 		p.m.Headers[headHistory], p.m.Headers[headAttempt] = history, int64(d.Attempt)
 		return err
 	})
-	if errors.Is(err, mq.ErrFull) {
+	if errors.Is(err, mq.ErrFull) && !errors.Is(err, errAlarm) { // with an alarm it would come and fail at once, and again
 		// The queue has no room for what it has already: the broker takes the job back as it was, and at once.
 		return s.settle(d.Token.(*token), func(d amqp.Delivery) error { return d.Nack(false, true) })
 	}
@@ -413,10 +413,11 @@ func (s *source) replace(ctx context.Context, d *mq.Delivery, change func(p *par
 	}
 	if err != nil {
 		s.release(t, false)
-		if !errors.Is(err, mq.ErrFull) {
-			err = s.q.wrap("store a job anew", err)
+		var e *mq.PublishError
+		if errors.As(err, &e) {
+			err = e.Err // it names no job
 		}
-		return err
+		return s.q.wrap("store a job anew", err)
 	}
 	return s.Ack(ctx, d)
 }

@@ -54,7 +54,7 @@ func (b *backend) quorum(replicas int, more amqp.Table) amqp.Table {
 //
 // The alternate exchange that is named so does not exist, and nothing is ever sent to the exchange.
 func (b *backend) register(ctx context.Context, name, value string) (has string, err error) {
-	err = b.link.with(ctx, func(ch *amqp.Channel) error {
+	err = b.control.with(ctx, func(ch *amqp.Channel) error {
 		args := amqp.Table{"alternate-exchange": value}
 		return ch.ExchangeDeclare(name, amqp.ExchangeFanout, true, false, false, false, args)
 	})
@@ -124,7 +124,7 @@ func (q *queue) open(ctx context.Context, o mq.QueueOptions) error {
 	if err := o.Differs(q.name, q.has); err != nil {
 		return err
 	}
-	return b.link.with(ctx, func(ch *amqp.Channel) error {
+	return b.control.with(ctx, func(ch *amqp.Channel) error {
 		x := b.name("x", q.name)
 		if err := ch.ExchangeDeclare(x, amqp.ExchangeFanout, true, false, false, false, nil); err != nil {
 			return err
@@ -189,7 +189,7 @@ func (q *queue) group(ctx context.Context, group string) error {
 	if err != nil {
 		return err
 	}
-	if err := q.b.link.with(ctx, func(ch *amqp.Channel) error { return q.declare(ch, name) }); err != nil {
+	if err := q.b.control.with(ctx, func(ch *amqp.Channel) error { return q.declare(ch, name) }); err != nil {
 		return err
 	}
 	return q.b.remember(ctx, entry)
@@ -201,7 +201,7 @@ func (b *backend) DeleteQueue(ctx context.Context, name string) error {
 		return mq.ErrNoQueue
 	}
 	if err == nil {
-		err = b.link.with(ctx, func(ch *amqp.Channel) error { return b.delete(ch, name, groups) })
+		err = b.control.with(ctx, func(ch *amqp.Channel) error { return b.delete(ch, name, groups) })
 	}
 	if err == nil {
 		err = b.forget(ctx, name) // last: what was deleted in part can be deleted again

@@ -1,0 +1,149 @@
+package powercut_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/plexor-go/plexor/internal/brokers"
+	"github.com/plexor-go/plexor/mq"
+	_ "github.com/plexor-go/plexor/mq/rabbit"
+	"github.com/plexor-go/plexor/nettests/powercut"
+)
+
+// Bytes of a disk under RabbitMQ, which has an alarm when less than least are free. It looks the more often the less
+// there is above that: with roomy every 100 ms.
+const (
+	least = "50MB"
+	roomy = 60 << 20
+	low   = 40 << 20
+)
+
+// url is that of a RabbitMQ.
+func url(b *brokers.Broker) string { return "amqp://guest:guest@" + b.Addr }
+
+// eventually publishes with a time until enough says so of the error.
+func eventually(t *testing.T, a *account, q *mq.Queue, enough func(err error) bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err := a.publish(ctx, q, 1000)
+		cancel()
+		switch {
+		case enough(err):
+			return
+		case time.Now().After(end):
+			t.Fatalf("after %v publish says %v", patience, err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// TestRabbitAlarm: when RabbitMQ is low on disk, publishes are refused with a word of that, or wait if the queue is
+// told to, and no job is lost. Counts are there meanwhile, jobs are handed out, and one whose try has failed is tried
+// again with pauses. All goes on when there is room.
+func TestRabbitAlarm(t *testing.T) {
+	t.Parallel()
+	d := powercut.NewDisk()
+	d.SetFull(roomy)
+	dir, _ := mount(t, d)
+	b := start(t, brokers.Rabbit, dir, "disk_free_limit.absolute = "+least)
+	q, patient := open(t, url(b), mq.QueueOptions{}), open(t, url(b), mq.QueueOptions{Wait: true})
+	a := newAccount()
+	for range 20 {
+		if err := a.publish(t.Context(), q, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group(t, q)
+	var all sync.WaitGroup // these are told, or wait for the broker's word on what was under way
+	var over atomic.Bool
+	ctx, stop := context.WithCancel(t.Context())
+	for range writers {
+		all.Go(func() {
+			for err := error(nil); err == nil && !over.Load(); err = a.publish(ctx, q, 1000) {
+				<-time.After(time.Millisecond)
+			}
+		})
+	}
+	defer func() {
+		over.Store(true)
+		stop()
+		all.Wait()
+	}()
+	d.SetFull(low)
+	eventually(t, a, q, func(err error) bool {
+		return errors.Is(err, mq.ErrFull) && mq.StoredBy(err) == mq.NotStored && strings.Contains(err.Error(), "low on disk")
+	})
+	if err := a.publish(t.Context(), q, 1000); !errors.Is(err, mq.ErrFull) {
+		t.Errorf("a publish without a time, while the broker is low on disk: %v", err)
+	}
+	// The broker says it once more, to another connection.
+	eventually(t, a, patient, func(err error) bool { return errors.Is(err, mq.ErrFull) })
+	waits := make(chan error, 1)
+	go func() { waits <- a.publish(t.Context(), patient, 1000) }()
+	works(t, a, q)
+	select {
+	case err := <-waits:
+		t.Errorf("a publish that is to wait for room has not: %v", err)
+	default:
+	}
+	d.SetFull(roomy)
+	if err := <-waits; err != nil {
+		t.Errorf("there is room, and the publish that waited for it says %v", err)
+	}
+	eventually(t, a, q, func(err error) bool { return err == nil })
+	over.Store(true)
+	all.Wait() // what was under way has its answer
+	a.settle(t, q)
+}
+
+// group makes the group of consumers, which can't be made while publishes are refused.
+func group(t *testing.T, q *mq.Queue) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	err := q.Consume(ctx, mq.Consumer{}, func(context.Context, *mq.Job) error {
+		stop()
+		return mq.Later(0, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// works looks whether the rest goes on while publishes are refused.
+func works(t *testing.T, a *account, q *mq.Queue) {
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if _, err := q.Stats(ctx); err != nil {
+		t.Errorf("count, while the broker is low on disk: %v", err)
+	}
+	const visibility = time.Second
+	var mu sync.Mutex
+	var tries []time.Time // of the job that fails
+	c := mq.Consumer{Visibility: visibility, Retry: mq.Constant(0)}
+	err := q.Consume(ctx, c, func(ctx context.Context, j *mq.Job) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if j.ID == "job-1" && len(tries) < 2 {
+			tries = append(tries, time.Now())
+			return errors.New("not this time")
+		}
+		err := a.do(ctx, j)
+		if len(tries) == 2 && len(a.missing()) == 0 {
+			stop()
+		}
+		return err
+	})
+	if err != nil || len(tries) < 2 {
+		t.Fatalf("consume, while the broker is low on disk: %v; %d tries of the job that fails, and %v are missing", err,
+			len(tries), a.missing())
+	}
+	if pause := tries[1].Sub(tries[0]); pause < visibility/2 {
+		t.Errorf("a job whose failure could not be stored was tried again after %v", pause)
+	}
+}
