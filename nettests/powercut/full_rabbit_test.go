@@ -1,8 +1,11 @@
 package powercut_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,4 +149,24 @@ func works(t *testing.T, a *account, q *mq.Queue) {
 	if pause := tries[1].Sub(tries[0]); pause < visibility/2 {
 		t.Errorf("a job whose failure could not be stored was tried again after %v", pause)
 	}
+}
+
+// noted waits until RabbitMQ has written where the queue lies, which it does within seconds, and is of no use after a
+// kill before it.
+func noted(t *testing.T, dir string) {
+	t.Helper()
+	looks := time.NewTicker(100 * time.Millisecond)
+	defer looks.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-looks.C {
+		files, err := filepath.Glob(filepath.Join(dir, "mnesia", "*", "quorum", "*", "names.dets"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if b, err := os.ReadFile(f); err == nil && bytes.Contains(b, []byte("plexor.q.jobs")) {
+				return
+			}
+		}
+	}
+	t.Fatal("the queue is in no file")
 }
