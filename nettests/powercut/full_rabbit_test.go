@@ -68,7 +68,7 @@ func TestRabbitAlarm(t *testing.T) {
 	group(t, q)
 	var all sync.WaitGroup // these are told, or wait for the broker's word on what was under way
 	var over atomic.Bool
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), 2*patience) // for a test that fails; nobody's publish is so long
 	for range writers {
 		all.Go(func() {
 			for err := error(nil); err == nil && !over.Load(); err = a.publish(ctx, q, 1000) {
@@ -91,7 +91,7 @@ func TestRabbitAlarm(t *testing.T) {
 	// The broker says it once more, to another connection.
 	eventually(t, a, patient, func(err error) bool { return errors.Is(err, mq.ErrFull) })
 	waits := make(chan error, 1)
-	go func() { waits <- a.publish(t.Context(), patient, 1000) }()
+	go func() { waits <- a.publish(ctx, patient, 1000) }()
 	works(t, a, q)
 	select {
 	case err := <-waits:
