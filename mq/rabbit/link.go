@@ -244,20 +244,25 @@ func (l *link) publish(ctx context.Context, ps []parcel) []error {
 	}
 }
 
-// why is why a publish has no answer when its context has ended. A connection that is being made has no alarm, and is
-// not waited for.
+// why is why a publish has no answer when its context has ended.
 func (l *link) why(ctx context.Context) error {
-	err := context.Cause(ctx)
+	if why := l.alarmed(); why != nil {
+		return fmt.Errorf("%w: the broker is %s, and reads no jobs", context.Cause(ctx), *why)
+	}
+	return context.Cause(ctx)
+}
+
+// alarmed is why the broker reads nothing; nil: it reads. A connection that is being made has no alarm, and is not
+// waited for.
+func (l *link) alarmed() *string {
 	if !l.mu.TryLock() {
-		return err
+		return nil
 	}
 	defer l.mu.Unlock()
-	if l.blocked != nil {
-		if why := l.blocked.reason.Load(); why != nil {
-			return fmt.Errorf("%w: the broker is %s, and reads no jobs", err, *why)
-		}
+	if l.blocked == nil {
+		return nil
 	}
-	return err
+	return l.blocked.reason.Load()
 }
 
 // A shipment is what a call of link.publish sends.

@@ -109,7 +109,7 @@ func (s *source) look() {
 			_ = t.d.Nack(false, true) // it fails with the connection, whose end does the same
 			s.release(t, true)
 		}
-		if unasked {
+		if unasked && s.q.b.link.alarmed() == nil { // what was sent ahead could not be given back uncounted
 			select {
 			case s.turn <- struct{}{}:
 				s.halt()
@@ -118,40 +118,6 @@ func (s *source) look() {
 			}
 		}
 	}
-}
-
-// halt ends the consumer, not its channel, and gives back what was sent ahead. The caller has the turn.
-func (s *source) halt() {
-	if s.in == nil {
-		return
-	}
-	s.mu.Lock()
-	ch := s.ch
-	s.mu.Unlock()
-	if err := s.untried(ch, s.tag, s.in); err != nil && !ch.IsClosed() {
-		s.q.b.log.Warn("rabbit: a consumer could not be paused", "queue", s.q.name, "group", s.group, "err", err)
-		s.broken()
-	}
-	s.in = nil
-}
-
-// ahead has the consumer paused as soon as ctx, of Next, has ended: so that a Consume that drains gets no more jobs for
-// those that it finishes. The caller has the turn.
-func (s *source) ahead(ctx context.Context) {
-	if s.until == ctx {
-		return
-	}
-	if s.quit != nil {
-		s.quit()
-	}
-	s.until = ctx
-	s.quit = context.AfterFunc(ctx, func() {
-		s.turn <- struct{}{}
-		if s.until == ctx {
-			s.halt()
-		}
-		<-s.turn
-	})
 }
 
 // deliveries returns those of the consumer, which is made, with its connection, if there is none. The caller has the
@@ -456,40 +422,4 @@ func (s *source) Close() error {
 		return s.q.wrap("close", err)
 	}
 	return nil
-}
-
-// untried ends a consumer, and gives back what the broker had sent ahead and Next did not return. The broker would
-// count it as tried, so it is published anew.
-func (s *source) untried(ch *amqp.Channel, tag string, in <-chan amqp.Delivery) error {
-	ctx, cancel := context.WithTimeout(context.Background(), dialed)
-	defer cancel()
-	cancelled := make(chan error, 1)
-	go func() { cancelled <- ch.Cancel(tag, false) }() // it waits for the broker; then in is closed
-	for {
-		var d amqp.Delivery
-		var ok bool
-		select {
-		case d, ok = <-in:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if !ok {
-			return <-cancelled
-		}
-		l, err := read(&d)
-		if err == nil {
-			p := again(&d)
-			p.key = s.queue
-			p.m.Headers[headHistory], p.m.Headers[headAttempt] = l.history, int64(l.attempt-1)
-			err = s.q.b.link.publish(ctx, []parcel{p})[0]
-		}
-		if err == nil {
-			err = d.Ack(false)
-		} else { // the broker takes it back, and counts it
-			err = d.Nack(false, true)
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
