@@ -45,8 +45,12 @@ const overhead = 64
 // pack makes one string of a job: what mqwire makes of it, which has no newline, one, and the body.
 func pack(m *mq.Message, now time.Time) string {
 	text := mqwire.Encode(m, now)
-	b := make([]byte, 0, len(text)+1+len(m.Body))
-	return string(append(append(append(b, text...), '\n'), m.Body...))
+	var b strings.Builder
+	b.Grow(len(text) + 1 + len(m.Body))
+	b.Write(text)
+	b.WriteByte('\n')
+	b.Write(m.Body)
+	return b.String()
 }
 
 // unpack makes a job of what pack has made.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -364,6 +365,11 @@ type acking struct {
 	err error
 }
 
+func (a *acking) partition() string {
+	p, _, _ := strings.Cut(a.t.member, ":")
+	return p
+}
+
 func (s *source) Ack(ctx context.Context, d *mq.Delivery) error {
 	a := &acking{t: d.Token.(*token)}
 	sent, err := s.acks.do(ctx, a, 1, 0)
@@ -376,11 +382,20 @@ func (s *source) Ack(ctx context.Context, d *mq.Delivery) error {
 	return s.q.wrap("ack", err)
 }
 
-// ack acknowledges some jobs together.
+// ack acknowledges some jobs together. It changes their order.
 func (s *source) ack(some []*acking) {
-	args := append(make([]any, 0, 3+3*len(some)), s.group, s.consumer, s.q.has.Ordered)
-	for _, a := range some {
-		args = append(args, a.t.member, a.t.attempt, a.t.size)
+	slices.SortStableFunc(some, func(a, b *acking) int { return strings.Compare(a.partition(), b.partition()) })
+	args := append(make([]any, 0, 5+3*len(some)), s.group, s.consumer, s.q.has.Ordered)
+	for i := 0; i < len(some); {
+		p, n := some[i].partition(), 1
+		for i+n < len(some) && some[i+n].partition() == p {
+			n++
+		}
+		args = append(args, p, n)
+		for _, a := range some[i : i+n] {
+			args = append(args, a.t.member[len(p)+1:], a.t.attempt, a.t.size)
+		}
+		i += n
 	}
 	answer, err := ackScript.run(context.Background(), s.q.b.client, s.q.base, args...).Int64Slice()
 	if err == nil && len(answer) != len(some) {

@@ -41,8 +41,18 @@ local function full(job)
 	return true
 end
 
+local last = #ARGV
+if plain and groups == 1 then -- most likely there is room for all: no table and no function in this loop
+	local argv, key, sum = ARGV, stream(0, 0), 0
+	for i = 3, last do sum = sum + #argv[i] end
+	sum = sum + (last - 2) * size('')
+	if jobs + last - 2 <= most and bytes + sum <= mostBytes then
+		for i = 3, last do call('XADD', key, '*', 'j', argv[i]) end
+		more, moreBytes, last = last - 2, sum, 0
+	end
+end
 if plain then
-	for i = 3, #ARGV do
+	for i = 3, last do
 		if full(ARGV[i]) then
 			all, results[i - 2] = false, 3
 		else
@@ -51,7 +61,7 @@ if plain then
 		end
 	end
 else
-	for i = 3, #ARGV, 4 do
+	for i = 3, last, 4 do
 		local seen = dedupe > 0 and base .. 'i:' .. gen .. ':' .. ARGV[i]
 		local time, job = ARGV[i + 2], ARGV[i + 3]
 		local result = 1
