@@ -167,8 +167,15 @@ func (b *browser) open(url string, width, height int) {
 	b.command("Emulation.setDeviceMetricsOverride", map[string]any{
 		"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false})
 	b.command("Page.enable", nil)
-	b.command("Page.navigate", map[string]any{"url": url})
-	b.comes("document.readyState", "complete")
+	b.eval("window.leaving = true") // the page before is complete, too
+	var to struct{ LoaderID string }
+	if err := json.Unmarshal(b.command("Page.navigate", map[string]any{"url": url}), &to); err != nil {
+		b.t.Fatal(err)
+	}
+	if to.LoaderID == "" { // it is another place of the same page
+		b.eval("delete window.leaving")
+	}
+	b.comes("window.leaving ? 0 : document.readyState", "complete")
 }
 
 // frame waits for the mail's HTML: it is loaded again, so that its end is seen.
