@@ -185,14 +185,37 @@ func TestTooLateBehindTLS(t *testing.T) {
 	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
 	drivers(t, func(t *testing.T, driver string) {
-		s := &ftp.Server{TLS: cfg, Implicit: true, Limits: ftp.Limits{LoginTime: 300 * time.Millisecond}}
+		for wait := 300 * time.Millisecond; ; wait *= 2 {
+			s := &ftp.Server{TLS: cfg, Implicit: true, Limits: ftp.Limits{LoginTime: wait}}
+			addr, _ := serve(t, s, &plexor.Server{Driver: driver, Loops: 1})
+			c := dial(t, addr)
+			tc := tls.Client(c.nc, &tls.Config{InsecureSkipVerify: true})
+			if err := tc.Handshake(); err != nil && wait < patience { // a busy machine was too late with that
+				continue
+			}
+			c.nc = tc
+			c.r.Reset(tc)
+			c.want("220")
+			c.want("421")
+			return
+		}
+	})
+}
+
+// TestTooLateBeforeTLS: who is to begin with TLS, and says nothing, gets no reply in plain text.
+func TestTooLateBeforeTLS(t *testing.T) {
+	cert, _, err := plexor.NewSelfSigned("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drivers(t, func(t *testing.T, driver string) {
+		s := &ftp.Server{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Implicit: true,
+			Limits: ftp.Limits{LoginTime: 50 * time.Millisecond}}
 		addr, _ := serve(t, s, &plexor.Server{Driver: driver, Loops: 1})
 		c := dial(t, addr)
-		tc := tls.Client(c.nc, &tls.Config{InsecureSkipVerify: true})
-		c.nc = tc
-		c.r.Reset(tc)
-		c.want("220")
-		c.want("421")
+		if got, err := io.ReadAll(c.nc); err != nil || len(got) > 0 {
+			t.Errorf("the server has said %q, %v", got, err)
+		}
 	})
 }
 

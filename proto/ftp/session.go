@@ -331,8 +331,12 @@ func (c *Session) write(b []byte) error {
 	return err
 }
 
-// farewell is the last reply.
+// farewell is the last reply. Who is to begin with TLS and has not is told nothing: it would take that for TLS.
 func (c *Session) farewell(code int, lines ...string) error {
+	if c.srv.Implicit && c.flags&secured == 0 {
+		c.flags |= ending
+		return io.EOF
+	}
 	if err := c.reply(code, lines...); err != nil {
 		return err
 	}
