@@ -251,8 +251,9 @@ func TestDatagrams(t *testing.T) {
 			if n%10 != 3 {
 				send(p)
 			}
-		}, Options{Conns: 10, Depth: 8, Size: 1}, func(r *Result) bool { return r.LostMessages >= 50 && r.Messages > 400 },
-			""},
+		}, Options{Conns: 10, Depth: 8, Size: 1}, func(r *Result) bool {
+			return r.LostMessages >= 50 && r.Messages+r.Stray > 400 // a busy machine answers late
+		}, ""},
 		{"twice", func(_ int, p []byte, send func([]byte)) { send(p); send(p) }, Options{Conns: 1},
 			func(r *Result) bool { return r.Messages > 450 && r.Stray > 400 }, ""},
 		{"the other way round", func(n int, p []byte, send func([]byte)) {

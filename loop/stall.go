@@ -116,13 +116,18 @@ type hold struct {
 	reported bool
 }
 
+// busyPart is of the limit what a thread waits on a busy machine, at least.
+const busyPart = 20
+
 // look reports a hold that has lasted for too long.
 //
 // A loop that does not get the processor is not held by anybody. If all of the process did not, as when it is stopped
 // or throttled, the monitor did not get it either, so a look counts for an interval and a half at most. If the loop's
 // thread alone did not, on a machine with more to do than processors, the kernel tells how long it waited for one. A
 // loop that is not bound to a thread may be on any, so it is said to have waited for as long as the one that waited
-// most; but what blocks, as in time.Sleep, needs none, and is a stall however the threads fare.
+// most; but what blocks, as in time.Sleep, needs none, and is a stall however the threads fare. What these waits don't
+// have is what began before the first look or goes on at the last one, and what goroutines wait within the process: so a
+// hold that is over is none on a machine on which threads wait at all.
 func (m *monitor) look(h *hold, now time.Time) {
 	gap := now.Sub(h.last)
 	h.last = now
@@ -141,8 +146,12 @@ func (m *monitor) look(h *hold, now time.Time) {
 	if !fair && !held.Blocked {
 		return
 	}
+	over := waits(held.Stack)
+	if over && starved >= h.limit/busyPart {
+		return
+	}
 	h.reported = true
-	if waits(held.Stack) {
+	if over {
 		held.Stack = "(it returned before it was looked at)"
 	}
 	m.report(Stall{Loop: m.loop, For: h.lasted, Stack: held.Stack})

@@ -109,13 +109,20 @@ func testSilent(t *testing.T, r *rig) {
 	_, other := r.source(r.broker(), mq.SubscribeOptions{Visibility: visibility})
 	ctx, cancel := context.WithCancel(r.ctx())
 	signs := make(chan struct{})
+	var lost error
+	var late time.Duration // the longest time between two
 	go func() {
 		defer close(signs)
 		tick := time.NewTicker(visibility / 5)
 		defer tick.Stop()
-		for {
-			if err := src.Extend(ctx, alive); err != nil && ctx.Err() == nil {
-				t.Errorf("Extend: %v", err)
+		for last := begin; ; last = time.Now() {
+			err := src.Extend(ctx, alive)
+			if ctx.Err() != nil {
+				return
+			}
+			late = max(late, time.Since(last))
+			if lost = err; err != nil {
+				return
 			}
 			select {
 			case <-tick.C:
@@ -125,6 +132,12 @@ func testSilent(t *testing.T, r *rig) {
 		}
 	}()
 	d := r.next(other, 1)[0]
+	if string(d.Body) != "silent" {
+		cancel()
+		if <-signs; late > visibility/2 {
+			t.Skipf("the machine let nobody extend the job for %v: it came, %v", late, lost)
+		}
+	}
 	if took := time.Since(begin); took < visibility-100*time.Millisecond {
 		t.Errorf("the job was handed out again after %v, want %v", took, visibility)
 	}
@@ -141,7 +154,10 @@ func testSilent(t *testing.T, r *rig) {
 	}
 	cancel()
 	<-signs
-	if err := src.Ack(r.ctx(), alive); err != nil {
+	err := errors.Join(lost, src.Ack(r.ctx(), alive))
+	if err != nil && late > visibility/2 {
+		t.Skipf("the machine let nobody extend the job for %v: %v", late, err)
+	} else if err != nil {
 		t.Error(err)
 	}
 	r.empty(q)

@@ -141,12 +141,23 @@ func (l *link) publisher(ctx context.Context) (*publisher, error) {
 	return p, nil
 }
 
-// with calls f with a channel of its own. The broker closes a channel with the first thing that it refuses.
+// with calls f with a channel of its own. The broker closes a channel with the first thing that it refuses. f may go on
+// behind the end of ctx, and so behind with: it sets nothing that the caller reads.
 func (l *link) with(ctx context.Context, f func(ch *amqp.Channel) error) error {
-	if err := l.begin(ctx); err != nil {
-		return err
+	_, err := ask(ctx, l, func(ch *amqp.Channel) (struct{}, error) { return struct{}{}, f(ch) })
+	return err
+}
+
+// ask is with, of a function that returns something.
+func ask[T any](ctx context.Context, l *link, f func(ch *amqp.Channel) (T, error)) (T, error) {
+	type answer struct {
+		is  T
+		err error
 	}
-	done := make(chan error, 1)
+	if err := l.begin(ctx); err != nil {
+		return *new(T), err
+	}
+	done := make(chan answer, 1)
 	go func() {
 		defer l.end()
 		c, err := l.connection(ctx) // which others may be at, with a context that lasts longer
@@ -154,21 +165,22 @@ func (l *link) with(ctx context.Context, f func(ch *amqp.Channel) error) error {
 		if err == nil {
 			ch, err = c.Channel()
 		}
+		var is T
 		if err == nil {
-			err = f(ch)
+			is, err = f(ch)
 			if !ch.IsClosed() {
 				if e := ch.Close(); err == nil && e != nil && !errors.Is(e, amqp.ErrClosed) {
 					err = e
 				}
 			}
 		}
-		done <- err
+		done <- answer{is, err}
 	}()
 	select {
-	case err := <-done:
-		return err
+	case a := <-done:
+		return a.is, a.err
 	case <-ctx.Done(): // what f does goes on, and ends with the connection at the latest
-		return context.Cause(ctx)
+		return *new(T), context.Cause(ctx)
 	}
 }
 

@@ -142,30 +142,25 @@ func (q *queue) Stats(ctx context.Context) (s mq.QueueStats, err error) {
 	if !ok {
 		return s, q.wrap("count", mq.ErrNoQueue)
 	}
-	s = mq.QueueStats{Jobs: -1, Bytes: -1}
 	names := make([]string, len(groups))
 	for i, g := range groups {
 		if names[i], err = q.groupQueue(ctx, g); err != nil {
 			return s, q.wrap("count", err)
 		}
 	}
-	err = q.b.control.with(ctx, func(ch *amqp.Channel) error {
-		count := func(name string) (int64, error) {
-			i, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
-			return int64(i.Messages), err
-		}
-		var err error
-		if s.Dead, err = count(q.b.name("d", q.name)); err != nil {
-			return err
+	s, err = ask(ctx, q.b.control, func(ch *amqp.Channel) (s mq.QueueStats, err error) {
+		s = mq.QueueStats{Jobs: -1, Bytes: -1}
+		if s.Dead, err = count(ch, q.b.name("d", q.name)); err != nil {
+			return s, err
 		}
 		for i, g := range groups {
-			n, err := count(names[i])
+			n, err := count(ch, names[i])
 			if err != nil {
-				return err
+				return s, err
 			}
 			s.Groups = append(s.Groups, mq.GroupStats{Name: g, Waiting: n, InFlight: -1})
 		}
-		return nil
+		return s, nil
 	})
 	if err != nil {
 		return s, q.wrap("count", err)
@@ -174,11 +169,6 @@ func (q *queue) Stats(ctx context.Context) (s mq.QueueStats, err error) {
 }
 
 // dead counts the dead jobs.
-func (q *queue) dead(ctx context.Context) (n int64, err error) {
-	err = q.b.control.with(ctx, func(ch *amqp.Channel) error {
-		i, err := ch.QueueDeclarePassive(q.b.name("d", q.name), true, false, false, false, nil)
-		n = int64(i.Messages)
-		return err
-	})
-	return n, err
+func (q *queue) dead(ctx context.Context) (int64, error) {
+	return ask(ctx, q.b.control, func(ch *amqp.Channel) (int64, error) { return count(ch, q.b.name("d", q.name)) })
 }

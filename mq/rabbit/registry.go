@@ -59,11 +59,7 @@ func (b *backend) browse(ctx context.Context, queue string, f func(d amqp.Delive
 		}
 	}
 	// The end of this channel gives the messages back, at their places, and only then is the lock given up.
-	kept := 0
-	err := b.control.with(ctx, func(ch *amqp.Channel) (err error) {
-		kept, err = look(ctx, ch, queue, f)
-		return err
-	})
+	kept, err := ask(ctx, b.control, func(ch *amqp.Channel) (int, error) { return look(ctx, ch, queue, f) })
 	err = errors.Join(err, b.settled(ctx, queue, kept))
 	if err == nil && end != nil {
 		err = end()
@@ -71,16 +67,17 @@ func (b *backend) browse(ctx context.Context, queue string, f func(d amqp.Delive
 	return errors.Join(err, b.unlock(lock))
 }
 
+// count is how many messages wait in a queue.
+func count(ch *amqp.Channel, queue string) (int64, error) {
+	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	return int64(q.Messages), err
+}
+
 // settled waits until the broker has what was given back: it does not wait for that itself when a channel ends.
 func (b *backend) settled(ctx context.Context, queue string, kept int) error {
 	for kept > 0 {
-		var there int
-		err := b.control.with(ctx, func(ch *amqp.Channel) error {
-			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-			there = q.Messages
-			return err
-		})
-		if err != nil || there >= kept {
+		there, err := ask(ctx, b.control, func(ch *amqp.Channel) (int64, error) { return count(ch, queue) })
+		if err != nil || there >= int64(kept) {
 			return err
 		}
 		if err := pause(ctx, lockPause/10); err != nil {
