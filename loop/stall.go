@@ -126,8 +126,8 @@ const busyPart = 20
 // thread alone did not, on a machine with more to do than processors, the kernel tells how long it waited for one. A
 // loop that is not bound to a thread may be on any, so it is said to have waited for as long as the one that waited
 // most; but what blocks, as in time.Sleep, needs none, and is a stall however the threads fare. What these waits don't
-// have is what began before the first look or goes on at the last one, and what goroutines wait within the process: so a
-// hold that is over is none on a machine on which threads wait at all.
+// have is what began before the first look or goes on at the last one, and what goroutines wait within the process: so
+// a hold that is over is none on a machine on which threads wait at all.
 func (m *monitor) look(h *hold, now time.Time) {
 	gap := now.Sub(h.last)
 	h.last = now
