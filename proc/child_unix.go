@@ -166,6 +166,17 @@ func (c *child) kill(why string) {
 	_ = c.proc.Kill() // it may have ended just now
 }
 
+// slain reports that a signal has ended the child which this process did not send.
+func (c *child) slain(s *os.ProcessState) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s == nil || c.killed != "" {
+		return false
+	}
+	w, ok := s.Sys().(syscall.WaitStatus)
+	return ok && w.Signaled()
+}
+
 // after sets the child's time limit.
 func (c *child) after(d time.Duration, f func()) {
 	c.stopTimer()

@@ -334,6 +334,25 @@ func TestDeadBeforeTold(t *testing.T) {
 	}
 }
 
+// TestSlainInDrain: a worker that was told to end, and that somebody else kills meanwhile, has died, and is not one that
+// took too long.
+func TestSlainInDrain(t *testing.T) {
+	t.Parallel()
+	m := fresh().ready(t)
+	was := m.once()
+	if err := syscall.Kill(was.pid, syscall.SIGSTOP); err != nil { // it does not end by itself
+		t.Fatal(err)
+	}
+	m.signal(syscall.SIGTERM)
+	m.says(`master stops`)
+	if err := syscall.Kill(was.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if code := m.exit(); code != 0 || m.count(`cut off`) > 0 || m.count(`worker died`) != 1 {
+		t.Errorf("exit %d:\n%s", code, m.text())
+	}
+}
+
 // TestBackoff: the wait before a worker is started again doubles with each death in a row.
 func TestBackoff(t *testing.T) {
 	t.Parallel()

@@ -326,6 +326,10 @@ func (m *master) workerEnded(c *child, state *os.ProcessState) {
 			m.Log.Info("worker ended", "worker", c.number, "pid", c.pid)
 			break
 		}
+		if c.slain(state) { // it may have been under way before the worker was told to end
+			m.Log.Error("worker died", "worker", c.number, "pid", c.pid, "why", why)
+			break
+		}
 		m.Log.Warn("worker was cut off", "worker", c.number, "pid", c.pid, "why", why)
 		if m.stopping == Drain && m.err == nil {
 			m.err = fmt.Errorf("%w: %s: %s", ErrCut, c.name, why)

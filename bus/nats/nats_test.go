@@ -142,9 +142,17 @@ func passes(t *testing.T, all []*bus.Bus) {
 				n++
 				end = string(e.Data) == "end"
 			}
-			if whole && n != 100*len(all)+1 {
-				slow(t, all)
-				t.Errorf("subscriber %d has %d messages, and was told of no gap", i, n)
+			// A node that has just found itself to be the owner has an epoch of its own until the others know: then they tell.
+			for whole && n != 100*len(all)+1 {
+				e, err := s.Next(within(t))
+				if err != nil {
+					slow(t, all)
+					t.Fatalf("subscriber %d has %d messages, and was told of no gap: %v", i, n, err)
+				}
+				if e.Kind == bus.Message {
+					n++
+				}
+				whole = e.Kind == bus.Message || e.Complete
 			}
 		}
 	}
