@@ -283,12 +283,18 @@ func TestDatagrams(t *testing.T) {
 			if row.o.Requests == 0 {
 				row.o.Requests = 500
 			}
-			r := mustRun(t, row.o)
-			lost := r.LostMessages
-			if strings.HasPrefix(row.name, "wrong numbers") || row.name == "cut short" {
-				lost = 0 // those are counted as wrong, and missed as well
+			good := func(r *Result) bool {
+				lost := r.LostMessages
+				if strings.HasPrefix(row.name, "wrong numbers") || row.name == "cut short" {
+					lost = 0 // those are counted as wrong, and missed as well
+				}
+				return r.Messages+lost+r.Wrong == row.o.Requests && row.good(r)
 			}
-			if r.Messages+lost+r.Wrong != row.o.Requests || !row.good(r) {
+			r := mustRun(t, row.o)
+			for ; !good(r) && row.o.Timeout < 2*time.Second; r = mustRun(t, row.o) {
+				row.o.Timeout *= 4 // a busy machine answers late
+			}
+			if !good(r) {
 				t.Errorf("result %+v", r)
 			}
 			if err := r.Err(); (row.says == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), row.says) {

@@ -44,7 +44,7 @@ func (p *patience) reset() { p.looks, p.starved, p.ask = 0, starvation{}, patien
 // machine with more to do than processors may keep a good handler from running, but not one that is blocked.
 func (p *patience) over() bool {
 	p.looks++
-	waited := p.starved.look(p.loop.thread.Load(), patienceLook)
+	waited, _ := p.starved.look(p.loop.thread.Load(), patienceLook)
 	if p.looks < p.ask {
 		return false
 	}

@@ -133,7 +133,7 @@ func (m *monitor) look(h *hold, now time.Time) {
 	h.last = now
 	every := max(h.limit/4, time.Millisecond)
 	h.lasted += min(gap, every+every/2)
-	starved := h.waits.look(m.loop.thread.Load(), gap)
+	starved, ran := h.waits.look(m.loop.thread.Load(), gap)
 	if h.lasted < h.limit {
 		return
 	}
@@ -147,7 +147,7 @@ func (m *monitor) look(h *hold, now time.Time) {
 		return
 	}
 	over := waits(held.Stack)
-	if over && starved >= h.limit/busyPart {
+	if over && starved >= h.limit/busyPart || !over && h.idle(held, ran) {
 		return
 	}
 	h.reported = true
@@ -155,6 +155,12 @@ func (m *monitor) look(h *hold, now time.Time) {
 		held.Stack = "(it returned before it was looked at)"
 	}
 	m.report(Stall{Loop: m.loop, For: h.lasted, Stack: held.Stack})
+}
+
+// idle reports that what is said to hold the loop would need a processor, and that the process had none for most of the
+// time: another machine on the same processors may have them, which no number of the kernel's tells.
+func (h *hold) idle(held stack.Holder, ran time.Duration) bool {
+	return !held.Blocked && !held.InKernel && ran >= 0 && ran < h.lasted/2
 }
 
 func (m *monitor) report(s Stall) {

@@ -21,13 +21,14 @@ type starvation struct {
 // A threadTime is what the kernel says of a thread.
 type threadTime struct {
 	ran, waited, slices int64         // at the last look; ns, ns, and how often it got a processor
-	base                int64         // waited at the first look
+	base, baseRan       int64         // waited and ran at the first look
 	pending             time.Duration // has not run for so long, though it could: waited counts what is over only
 }
 
 // look is called after each gap. thread is the one that counts; 0: the one that waited most does, but for the caller's
 // own, which has a processor. It is 0 if the kernel does not tell (/proc is not there, or it counts no such times).
-func (s *starvation) look(thread int64, gap time.Duration) (most time.Duration) {
+// ran is how long they had a processor, together; negative: it does not tell.
+func (s *starvation) look(thread int64, gap time.Duration) (most, ran time.Duration) {
 	if s.threads == nil {
 		s.threads = make(map[int64]*threadTime)
 	}
@@ -35,6 +36,7 @@ func (s *starvation) look(thread int64, gap time.Duration) (most time.Duration) 
 	if thread == 0 {
 		ids = ownThreads()
 	}
+	ran = -1
 	for _, id := range ids {
 		t, known := s.threads[id]
 		if !known {
@@ -42,7 +44,7 @@ func (s *starvation) look(thread int64, gap time.Duration) (most time.Duration) 
 				continue
 			}
 			s.threads[id] = t
-			t.base = t.waited
+			t.base, t.baseRan = t.waited, t.ran
 			continue
 		}
 		was := *t
@@ -56,8 +58,9 @@ func (s *starvation) look(thread int64, gap time.Duration) (most time.Duration) 
 			t.pending = 0
 		}
 		most = max(most, time.Duration(t.waited-t.base)+t.pending)
+		ran = max(ran, 0) + time.Duration(t.ran-t.baseRan)
 	}
-	return most
+	return most, ran
 }
 
 // ownThreads are the process's threads without the one that asks.

@@ -334,7 +334,7 @@ func TestDeadBeforeTold(t *testing.T) {
 	}
 }
 
-// TestSlainInDrain: a worker that was told to end, and that somebody else kills meanwhile, has died, and is not one that
+// TestSlainInDrain: a worker that was told to end, and that somebody else kills, has died, and is not one that
 // took too long.
 func TestSlainInDrain(t *testing.T) {
 	t.Parallel()

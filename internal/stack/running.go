@@ -34,6 +34,7 @@ type Holder struct {
 	Stack     string // as the runtime prints it, without the line that names a goroutine
 	Coroutine bool   // it is a coroutine's; else the loop's own goroutine runs it, or has switched and nothing is known
 	Blocked   bool   // it waits for another goroutine or a timer: it needs no processor
+	InKernel  bool   // it is in a system call, or in C: whether that needs a processor is not known
 }
 
 // Find is what the loop with a label runs; base is the function that runs loops. If a handler has taken the label off
@@ -128,7 +129,7 @@ func holder(pcs []uintptr, coroutine bool) Holder {
 	for first := true; ; first = false {
 		f, more := frames.Next()
 		if first {
-			h.Blocked = blocks(f.Function)
+			h.Blocked, h.InKernel = blocks(f.Function), inKernel(f.Function)
 		}
 		if f.Function != "runtime.goexit" && !(b.Len() == 0 && strings.HasPrefix(f.Function, "runtime.")) {
 			fmt.Fprintf(&b, "%s(...)\n\t%s:%d\n", f.Function, f.File, f.Line)
@@ -144,6 +145,10 @@ func holder(pcs []uintptr, coroutine bool) Holder {
 // blocks reports whether a goroutine whose innermost call is to this function waits for something other than a
 // processor. One in a system call may wait for either.
 func blocks(name string) bool { return name == "runtime.gopark" || name == "runtime.goparkunlock" }
+
+func inKernel(name string) bool {
+	return strings.Contains(name, "syscall") || strings.Contains(name, "Syscall") || strings.Contains(name, "cgocall")
+}
 
 // paragraphs splits at empty lines.
 func paragraphs(data []byte, atEOF bool) (advance int, token []byte, err error) {

@@ -173,7 +173,8 @@ factory.protocol = Client
 def accept(response):
     if isinstance(response, PerMessageDeflateResponse):
         return PerMessageDeflateResponseAccept(response)
-factory.setProtocolOptions(perMessageCompressionOffers=[PerMessageDeflateOffer()],
+factory.setProtocolOptions(openHandshakeTimeout=60, closeHandshakeTimeout=60, # the machine may be busy
+                           perMessageCompressionOffers=[PerMessageDeflateOffer()],
                            perMessageCompressionAccept=accept)
 u = urlparse(sys.argv[1])
 loop.run_until_complete(loop.create_connection(factory, u.hostname, u.port))
