@@ -129,17 +129,13 @@ func (r *room) told(from NodeID, f *frame) {
 	}
 	switch {
 	case f.kind == kindMsg && f.seq == r.pos.Seq+1 && f.flags&flagApart != 0:
-		r.add(Event{Kind: Gap, Pos: r.pos, Missed: 1, apart: true})
-		r.pos.Seq = f.seq
-		r.ack(0)
+		r.skip(f.seq, Event{Kind: Gap, Pos: r.pos, Missed: 1, apart: true})
 	case f.kind == kindMsg && f.seq == r.pos.Seq+1:
 		r.pos.Seq = f.seq
 		r.add(Event{Kind: Message, Pos: r.pos, Data: f.data})
 		r.ack(0)
 	case f.kind == kindGap && f.seq > r.pos.Seq:
-		r.add(Event{Kind: Gap, Pos: r.pos, Missed: f.seq - r.pos.Seq})
-		r.pos.Seq = f.seq
-		r.ack(0)
+		r.skip(f.seq, Event{Kind: Gap, Pos: r.pos, Missed: f.seq - r.pos.Seq})
 	case f.kind == kindRetired && f.seq == r.pos.Seq:
 		r.complete = true
 		r.m.send(from, frame{kind: kindLeave, room: r.name, epoch: f.epoch})
@@ -156,7 +152,9 @@ func (r *room) welcomed(from NodeID, f *frame) {
 	same := r.has && r.pos.Epoch == f.epoch
 	switch {
 	case r.state != joining || from != r.owner || f.chn != r.joinID:
-		if r.state != following || from != r.owner || f.epoch != r.pos.Epoch {
+		switch {
+		case r.state == joining && from == r.owner: // it is asked again, and a farewell would undo what it does then
+		case r.state != following || from != r.owner || f.epoch != r.pos.Epoch:
 			r.m.send(from, frame{kind: kindLeave, room: r.name, epoch: f.epoch})
 		}
 		return
@@ -186,6 +184,14 @@ func (r *room) add(e Event) {
 		r.m.stats.Gaps++
 	}
 	r.notify()
+}
+
+// skip has subscribers see a gap, behind which the message with that number is the last one.
+func (r *room) skip(to uint64, gap Event) {
+	r.add(gap)
+	r.pos.Seq = to
+	r.notify() // the room may have caught up by that
+	r.ack(0)
 }
 
 // notify tells the machine's owner that there is something for subscribers.

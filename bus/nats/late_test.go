@@ -84,6 +84,7 @@ func slow(t *testing.T, all []*bus.Bus) {
 	t.Helper()
 	lost, worst := int64(0), time.Duration(0)
 	for _, b := range all {
+		t.Logf("%v: %+v", b.ID(), b.Stats())
 		lost += b.Stats().Lost
 		if w, ok := lateWatches.Load(b); ok {
 			worst = max(worst, w.(*lateWatch).look(time.Now()))
