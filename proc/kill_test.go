@@ -220,7 +220,8 @@ func TestPoolStopped(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeoutCause(t.Context(), after, cause)
 			_, err := refuse.Call(ctx, p, long)
-			if replaced := p.Stats().Deaths > 0; !replaced && !errors.Is(err, cause) && !errors.Is(err, context.DeadlineExceeded) {
+			late := errors.Is(err, cause) || errors.Is(err, context.DeadlineExceeded)
+			if replaced := p.Stats().Deaths > 0; !replaced && !late {
 				t.Errorf("got %v, want the cause", err)
 			}
 			cancel()

@@ -152,6 +152,7 @@ func TestMany(t *testing.T) {
 	}
 	const subscribers, rounds = 10_000, 20
 	all := embedded(t, 2, bus.Limits{})
+	agree(t, all, "hall")
 	ctx := within(t)
 	heard := make(chan time.Time, subscribers)
 	runs, stop := context.WithCancel(ctx)
