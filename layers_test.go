@@ -19,7 +19,7 @@ const module = "github.com/plexor-go/plexor"
 var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord",
-		"internal/conformance", "internal/chromium", "internal/brokers", "internal/authority"},
+		"internal/conformance", "internal/chromium", "internal/brokers", "internal/authority", "internal/eintr"},
 	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "proto/ftp", "proto/smtp", "internal/leak"},
 	{"frame", "proto/websocket", "proto/smtp/queue", "lab/ip"},
 	{"frame/frametest", "frame/resp", "frame/memcache", "lab/tap"},

@@ -6,6 +6,21 @@ import (
 	"time"
 )
 
+// follower is a node, and its side of a room.
+func follower(t *testing.T) (*machine, *room) {
+	t.Helper()
+	limits, err := Limits{}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(1, "", limits, rand.New(rand.NewPCG(1, 2)), time.Unix(1e9, 0), true)
+	r, err := m.room("r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, r
+}
+
 // TestCaughtUpByGap: who has joined has caught up, too, when the last of what there was is a gap: Ready waited for the
 // next message.
 func TestCaughtUpByGap(t *testing.T) {
@@ -15,15 +30,7 @@ func TestCaughtUpByGap(t *testing.T) {
 		"a message":                {kind: kindMsg, data: []byte("x")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			limits, err := Limits{}.withDefaults()
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := newMachine(1, "", limits, rand.New(rand.NewPCG(1, 2)), time.Unix(1e9, 0), true)
-			r, err := m.room("r")
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, r := follower(t)
 			const owner = 2
 			r.join(owner)
 			c := r.subscribe(nil, nil)
@@ -46,15 +53,7 @@ func TestCaughtUpByGap(t *testing.T) {
 // TestLateWelcome: a welcome that comes late, when the same owner was asked anew, is not answered by a farewell, which
 // the owner would take for one behind the newer request.
 func TestLateWelcome(t *testing.T) {
-	limits, err := Limits{}.withDefaults()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := newMachine(1, "", limits, rand.New(rand.NewPCG(1, 2)), time.Unix(1e9, 0), true)
-	r, err := m.room("r")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, r := follower(t)
 	const owner, other = 2, 3
 	r.join(owner)
 	first := r.joinID

@@ -138,6 +138,23 @@ func TestServeFull(t *testing.T) {
 	p.end(t)
 }
 
+// cluster is three nodes, and the addresses of their clients' ports.
+func cluster(ctx context.Context, t *testing.T) (clients []string, nodes []*served) {
+	t.Helper()
+	addrs, err := brokers.FreeAddrs(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		nodes = append(nodes, serve(ctx, t, mqcmd.Serve{Dir: t.TempDir(), Listen: addrs[i], Cluster: addrs[3+i],
+			Route: addrs[3:], Store: 8192, Memory: 64}))
+	}
+	for _, p := range nodes {
+		p.says(t, "the cluster is complete")
+	}
+	return addrs[:3], nodes
+}
+
 // TestServeFullCluster: a node of a cluster that could not write is one of it again, at the same ports: one of the two
 // others can end then, and jobs are stored by more than half of the nodes all the same.
 func TestServeFullCluster(t *testing.T) {
@@ -147,19 +164,8 @@ func TestServeFullCluster(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*serving)
 	defer cancel()
-	addrs, err := brokers.FreeAddrs(6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var nodes []*served
-	for i := range 3 {
-		nodes = append(nodes, serve(ctx, t, mqcmd.Serve{Dir: t.TempDir(), Listen: addrs[i], Cluster: addrs[3+i],
-			Route: addrs[3:], Store: 8192, Memory: 64}))
-	}
-	for _, p := range nodes {
-		p.says(t, "the cluster is complete")
-	}
-	b, err := mq.Open(ctx, "nats://"+strings.Join(addrs[:3], ",")+"/?replicas=3")
+	addrs, nodes := cluster(ctx, t)
+	b, err := mq.Open(ctx, "nats://"+strings.Join(addrs, ",")+"/?replicas=3")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/plexor-go/plexor/internal/brokers"
-	"github.com/plexor-go/plexor/internal/mqcmd"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -41,18 +39,7 @@ func TestServeWatch(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*serving)
 	defer cancel()
-	addrs, err := brokers.FreeAddrs(6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var nodes []*served
-	for i := range 3 {
-		nodes = append(nodes, serve(ctx, t, mqcmd.Serve{Dir: t.TempDir(), Listen: addrs[i], Cluster: addrs[3+i],
-			Route: addrs[3:], Store: 8192, Memory: 64}))
-	}
-	for _, p := range nodes {
-		p.says(t, "the cluster is complete")
-	}
+	addrs, nodes := cluster(ctx, t)
 	b, err := mq.Open(ctx, "nats://"+addrs[0])
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/eintr"
 )
 
 // sharedMemory is a file system in memory (shm_overview(7)).
@@ -13,7 +15,7 @@ const sharedMemory = "/dev/shm"
 // memory is a folder in memory.
 func memory() (string, error) {
 	var st unix.Statfs_t
-	if err := again(func() error { return unix.Statfs(sharedMemory, &st) }); err != nil {
+	if err := eintr.Again(func() error { return unix.Statfs(sharedMemory, &st) }); err != nil {
 		return "", fmt.Errorf("statfs %s: %w", sharedMemory, err)
 	}
 	if st.Type != unix.TMPFS_MAGIC {
@@ -25,7 +27,7 @@ func memory() (string, error) {
 // freeMemory is how many bytes are free where a file lies.
 func freeMemory(path string) (int64, error) {
 	var st unix.Statfs_t
-	if err := again(func() error { return unix.Statfs(path, &st) }); err != nil {
+	if err := eintr.Again(func() error { return unix.Statfs(path, &st) }); err != nil {
 		return 0, fmt.Errorf("statfs %s: %w", path, err)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil
@@ -37,18 +39,9 @@ func lockStage(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := again(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
+	if err := eintr.Again(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("flock %s: %w", path, err)
 	}
 	return f, nil
-}
-
-// again calls f until no signal has interrupted it (EINTR; signal(7)).
-func again(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
 }

@@ -1,16 +1,17 @@
-package mailcatch
+package eintr_test
 
 import (
+	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/plexor-go/plexor/internal/eintr"
 )
 
 // TestAgain: a signal in the midst of a system call is no error.
 func TestAgain(t *testing.T) {
-	for _, want := range []error{nil, unix.EWOULDBLOCK} {
-		answers := []error{unix.EINTR, unix.EINTR, want}
-		err := again(func() error {
+	for _, want := range []error{nil, syscall.EWOULDBLOCK} {
+		answers := []error{syscall.EINTR, syscall.EINTR, want}
+		err := eintr.Again(func() error {
 			err := answers[0]
 			answers = answers[1:]
 			return err
