@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
@@ -32,9 +30,7 @@ func TestPublishCut(t *testing.T) {
 	}
 	errGone := errors.New("the caller has gone")
 	for i := range 3 {
-		if err := unix.Kill(s.PID(), unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		s.Pause()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ends := time.AfterFunc(50*time.Millisecond, func() { cancel(errGone) })
 		began := time.Now()
@@ -47,9 +43,7 @@ func TestPublishCut(t *testing.T) {
 		}
 		ends.Stop()
 		cancel(nil)
-		if err := unix.Kill(s.PID(), unix.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		s.Resume()
 		if _, err := q.Publish(t.Context(), m); err != nil {
 			t.Errorf("round %d: the next one: %v", i, err)
 		}
