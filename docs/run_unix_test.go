@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/built"
 )
 
 // patience is how long a command may take, on a machine that has much else to do.
@@ -83,7 +85,7 @@ type yard struct {
 	err  error
 }
 
-var built yard
+var here yard
 
 // build builds the command and all examples, once.
 func (y *yard) build(t *testing.T) string {
@@ -99,10 +101,7 @@ func (y *yard) build(t *testing.T) string {
 		if y.bin, y.err = os.MkdirTemp("", "plexor-docs"); y.err != nil {
 			return
 		}
-		build := exec.Command(goCommand, "build", "-ldflags=-s -w", "-o", y.bin, "./cmd/plexor", "./examples/...")
-		build.Dir = repo
-		if out, err := build.CombinedOutput(); err != nil {
-			y.err = fmt.Errorf("go build: %w\n%s", err, out)
+		if y.err = built.Into(repo, y.bin, "./cmd/plexor", "./examples/..."); y.err != nil {
 			return
 		}
 		top, err := filepath.Abs(repo)
@@ -120,8 +119,8 @@ func (y *yard) build(t *testing.T) string {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built.bin != "" {
-		_ = os.RemoveAll(built.bin) // a scratch folder
+	if here.bin != "" {
+		_ = os.RemoveAll(here.bin) // a scratch folder
 	}
 	os.Exit(code)
 }
@@ -166,7 +165,7 @@ done`
 // newSession starts a shell in a folder where everything of the source tree can be seen.
 func newSession(t *testing.T) *session {
 	t.Helper()
-	bin := built.build(t)
+	bin := here.build(t)
 	dir, err := os.MkdirTemp("", "docs") // a short name, since unix sockets are made in it
 	if err != nil {
 		t.Fatal(err)

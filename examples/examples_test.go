@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/built"
 )
 
 var scratch string // the folder with the programs, once there is one
@@ -26,11 +28,7 @@ var programs = sync.OnceValue(func() (err error) {
 	if scratch, err = os.MkdirTemp("", "plexor-examples"); err != nil {
 		return err
 	}
-	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", scratch, "./...").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return err
+	return built.Into("..", scratch, "./examples/...")
 })
 
 func TestMain(m *testing.M) {

@@ -131,15 +131,20 @@ func TestKillCluster(t *testing.T) {
 	other := worker()
 	w.await()
 	other.await()
-	for n := range (*kills + 1) / 2 {
+	rounds := 2 // a node and a worker
+	if all() {
+		rounds = max(rounds, (*kills+1)/2)
+	}
+	at := -1
+	for n := range rounds {
 		a.some(t, 20)
-		if n%3 == 2 {
+		if n%3 == 1 {
 			w.kill()
 			w = worker()
 			w.await()
 			continue
 		}
-		at := n % len(nodes)
+		at = (at + 1) % len(nodes)
 		whole(t, b)
 		nodes[at].kill()
 		a.some(t, 5) // two of three go on

@@ -33,6 +33,7 @@ type role struct {
 	URL     string            // a publisher and worker of the queue "q"; it says "pub ID" and "done ID"
 	Name    string            // of its jobs' IDs
 	Publish bool
+	Every   time.Duration // a publisher waits so long after each publish; 0: it does not
 	Within  time.Duration // for a publish; 0: as long as it takes
 	Work    bool
 	Options mq.QueueOptions
@@ -97,8 +98,9 @@ func (r role) run() error {
 const publishers = 8
 
 func (r role) publish(ctx context.Context, q *mq.Queue, w int) {
-	for n := 0; r.Publish; n++ {
+	for n := 0; r.Publish; time.Sleep(r.Every) {
 		id := fmt.Sprintf("%s-%d-%d", r.Name, w, n)
+		n++
 		once, stop := ctx, context.CancelFunc(func() {})
 		if r.Within > 0 {
 			once, stop = context.WithTimeout(ctx, r.Within)
@@ -181,6 +183,9 @@ func (a *account) counts() (pub, done, twice int) {
 // start starts a child. It is killed at the test's end.
 func (a *account) start(t *testing.T, r role) *child {
 	t.Helper()
+	if !all() {
+		r.Every = 40 * time.Millisecond // some hundred jobs a second are enough to lose one
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -26,12 +25,10 @@ func TestSettleKeepsErrors(t *testing.T) {
 	}
 }
 
-// TestBrowseEnds: who looks through a queue goes when its context ends, while what it had begun goes on: with the
+// BrowseEnds: who looks through a queue goes when its context ends, while what it had begun goes on: with the
 // detector of races, that sets nothing of the caller's.
-func TestBrowseEnds(t *testing.T) {
-	t.Parallel()
-	broker := brokers.Need(t, brokers.Rabbit)
-	u, err := url.Parse("amqp://guest:guest@" + broker.Addr)
+func BrowseEnds(t *testing.T, at string) {
+	u, err := url.Parse(at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/plexor-go/plexor/internal/mqkill"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
-	_ "github.com/plexor-go/plexor/mq/rabbit"
+	"github.com/plexor-go/plexor/mq/rabbit"
 )
 
 func TestMain(m *testing.M) {
@@ -39,6 +39,7 @@ func TestSuite(t *testing.T) {
 		mqkill.Partition(t, "amqp://guest:guest@"+p.Addr+"?prefix=parted", p, s.Log)
 	})
 	t.Run("Held", func(t *testing.T) { held(t, s.Addr) })
+	t.Run("BrowseEnds", func(t *testing.T) { rabbit.BrowseEnds(t, url+"?prefix=browse") })
 	t.Run("Bound", func(t *testing.T) { bound(t, s.Addr) })
 	t.Run("StoppedWorker", func(t *testing.T) {
 		if os.Getenv("PLEXOR_TESTS") != "all" {
