@@ -2,7 +2,9 @@ package tap
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,6 +49,10 @@ func TestStalls(t *testing.T) {
 		return
 	}
 	const text, chunk = 200_000, 1000 // the last segment of it is told by its number
+	answers := 2                      // SYN-ACKs: each makes the wait twice as long
+	if os.Getenv("PLEXOR_TESTS") == "all" {
+		answers = 5
+	}
 	is := func(flags wire.TCPFlags) func(*wire.TCP) bool {
 		return func(h *wire.TCP) bool { return h.Flags&(wire.SYN|wire.FIN|wire.RST|wire.ACK) == flags }
 	}
@@ -56,7 +62,7 @@ func TestStalls(t *testing.T) {
 			n    int
 			pick func(h *wire.TCP) bool
 		}{
-			{"a SYN-ACK lost five times", 5, is(wire.SYN | wire.ACK)},
+			{fmt.Sprintf("a SYN-ACK lost %d times", answers), answers, is(wire.SYN | wire.ACK)},
 			{"a SYN lost twice", 2, is(wire.SYN)},
 			{"both FINs lost", 2, func(h *wire.TCP) bool { return h.Flags&wire.FIN != 0 }},
 			{"the last segments lost, with the FIN", 4, func(h *wire.TCP) bool { return h.Flags&wire.PSH != 0 }},
