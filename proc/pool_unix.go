@@ -255,6 +255,7 @@ func (p *Pool) sending(t *task) (context.Context, context.CancelFunc) {
 	if !t.cancellable {
 		return ctx, cancel
 	}
+	_ = ctx.Done() // it is made now: who cancels the call may be in a bubble, and what is made there can't be closed here
 	forget := t.over.Then(func() { context.AfterFunc(ctx, wait.AfterFunc(p.opt.Grace, cancel)) })
 	return ctx, func() {
 		forget()
