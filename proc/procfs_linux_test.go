@@ -94,14 +94,7 @@ func (m *running) clean() {
 	m.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		left := m.mine()
-		starts.Lock()
-		for _, p := range processes() { // what a master left when it was killed, or replaced, is ours
-			if _, waited := masters.Load(p.pid); p.parent == os.Getpid() && p.state == "Z" && !waited {
-				_, _ = unix.Wait4(p.pid, nil, 0, nil) // what counts is that it has ended
-			}
-		}
-		starts.Unlock()
-		if len(left) == 0 {
+		if orphans := reapOrphans(); len(left) == 0 && orphans == 0 {
 			return
 		}
 		if time.Now().After(end) {
@@ -112,4 +105,24 @@ func (m *running) clean() {
 			return
 		}
 	}
+}
+
+// reapOrphans waits for what masters left when they were killed, or replaced, and has ended, for it is ours. It returns
+// how many those are, with those that are about to end: a process gives back its memory first, and with that the
+// environment by which mine would know it, then leaves its children to us, and is a zombie last.
+func reapOrphans() (n int) {
+	starts.Lock()
+	defer starts.Unlock()
+	for _, p := range processes() {
+		if _, waited := masters.Load(p.pid); p.parent != os.Getpid() || waited {
+			continue
+		}
+		if p.state == "Z" {
+			_, _ = unix.Wait4(p.pid, nil, 0, nil) // what counts is that it has ended
+			n++
+		} else if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid)); len(env) == 0 { // or ESRCH
+			n++
+		}
+	}
+	return n
 }
