@@ -300,7 +300,9 @@ func TestCallsWhileClosing(t *testing.T) {
 	for !o.closed.Load() {
 		runtime.Gosched()
 	}
-	for len(closed) == 0 {
+	tick := time.NewTicker(100 * time.Microsecond)
+	defer tick.Stop()
+	for ; len(closed) == 0; <-tick.C {
 		_, err := o.TryGet(make([]Item, 1), nil)
 		wantErr(t, "TryGet while it is being closed", err, ErrClosed)
 		if t.Failed() {

@@ -191,6 +191,7 @@ func TestAiosmtpd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	addrs := make(map[string]string) // by kind: Python takes its time to start
 	for _, row := range []struct {
 		kind     string
 		security Security
@@ -203,7 +204,11 @@ func TestAiosmtpd(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(box), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		addr := runServer(t, "/usr/bin/python3", "-c", aiosmtpd, "{host}", "{port}", row.kind, box, cert, key)
+		addr := addrs[row.kind]
+		if addr == "" {
+			addr = runServer(t, "/usr/bin/python3", "-c", aiosmtpd, "{host}", "{port}", row.kind, box, cert, key)
+			addrs[row.kind] = addr
+		}
 		o := DialOptions{Security: row.security, TLS: ccfg, Auth: row.auth}
 		o.LMTP = row.kind == "lmtp"
 		before, _ := filepath.Glob(filepath.Join(box, "new", "*"))
