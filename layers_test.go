@@ -19,7 +19,8 @@ const module = "github.com/plexor-go/plexor"
 var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord",
-		"internal/conformance", "internal/chromium", "internal/brokers", "internal/authority", "internal/eintr"},
+		"internal/conformance", "internal/chromium", "internal/brokers", "internal/authority", "internal/eintr",
+		"internal/reach"},
 	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "proto/ftp", "proto/smtp", "internal/leak",
 		"internal/built"},
 	{"frame", "proto/websocket", "proto/smtp/queue", "lab/ip"},

@@ -30,6 +30,7 @@ import (
 
 	"github.com/bradfitz/gomemcache/memcache"
 
+	"github.com/plexor-go/plexor/internal/reach"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -63,7 +64,8 @@ func open(ctx context.Context, u *url.URL, _ mq.Options) (mq.KVBackend, error) {
 		return b.client.Ping()
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("memcache: open %s: %w", strings.Join(servers, ","), err), b.Close())
+		err = fmt.Errorf("memcache: open %s: %w", strings.Join(servers, ","), reach.Advice("memcached", err))
+		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }

@@ -165,7 +165,7 @@ func TestRefused(t *testing.T) {
 		"memcached://u:secret@127.0.0.1": "has a user",
 		"memcached://127.0.0.1/x":        `path "/x"`,
 		"memcached://127.0.0.1?x=1":      `unknown option "x=1"`,
-		"memcached://127.0.0.1:1":        "connection refused",
+		"memcached://127.0.0.1:1":        "open 127.0.0.1:1: nobody listens there: is memcached started",
 	} {
 		_, _, err := mq.OpenKV(t.Context(), url, "x")
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {

@@ -66,6 +66,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/plexor-go/plexor/internal/natsnode"
+	"github.com/plexor-go/plexor/internal/reach"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -205,7 +206,7 @@ func advice(err error, host string) error {
 	case errors.Is(err, natsgo.ErrNoServers):
 		return fmt.Errorf("nats: nobody answers at %s: is nats-server -js started there? %w", host, err)
 	}
-	return fmt.Errorf("nats: %s: %w", host, err)
+	return fmt.Errorf("nats: %s: %w", host, reach.Advice("nats-server", err))
 }
 
 // connect makes the connection, by dialer if that is not nil.

@@ -13,6 +13,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/plexor-go/plexor/internal/reach"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -111,7 +112,7 @@ func explain(err error) error {
 	case errors.Is(err, amqp.ErrVhost), noVhost(err):
 		return fmt.Errorf("the broker has no such virtual host, or not for this user: the URL's path is its name: %w", err)
 	}
-	return err
+	return reach.Advice("rabbitmq-server", err)
 }
 
 // noVhost reports a virtual host that there is not: NOT_ALLOWED, as what the user may not, too.

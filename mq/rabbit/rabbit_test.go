@@ -231,7 +231,7 @@ func refused(t *testing.T, addr string) {
 		"amqp://guest:guest@" + addr + "?nodes=":     "option nodes",
 		"amqp://guest:guest@" + addr + "?prefix=a.b": "option prefix",
 		"amqp://":            "no host",
-		"amqp://127.0.0.1:1": "connection refused",
+		"amqp://127.0.0.1:1": "open 127.0.0.1:1: nobody listens there: is rabbitmq-server started",
 	} {
 		_, err := mq.Open(t.Context(), url)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "wrong99") {

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/plexor-go/plexor/internal/reach"
 	"github.com/plexor-go/plexor/mq"
 )
 
@@ -121,7 +122,7 @@ func open(ctx context.Context, u *url.URL, o mq.Options) (mq.Backend, error) {
 		Replicas: 1, Bounded: true, KV: true}
 	if err := b.check(ctx); err != nil {
 		_ = b.client.Close() // the error is that it is of no use
-		return nil, fmt.Errorf("redis: open %s: %w", t.options.Addr, err)
+		return nil, fmt.Errorf("redis: open %s: %w", t.options.Addr, reach.Advice("redis-server", err))
 	}
 	return b, nil
 }

@@ -89,7 +89,7 @@ func TestURL(t *testing.T) {
 		"redis://127.0.0.1:1?replicas=0":       "option replicas",
 		"redis://127.0.0.1:1?prefix={":         "option prefix",
 		"redis://127.0.0.1:1?appendfsync=none": `unknown option "appendfsync"`,
-		"redis://127.0.0.1:1":                  "connection refused",
+		"redis://127.0.0.1:1":                  "open 127.0.0.1:1: nobody listens there: is redis-server started",
 	} {
 		if _, err := mq.Open(t.Context(), url); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", url, err, want)
