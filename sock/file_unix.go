@@ -17,10 +17,11 @@ const lockWait = 2 * time.Second
 // sysLockDir takes the lock on a directory that those who make sockets in it share, and returns what gives it
 // back. Where there is no lock to have, it returns all the same.
 func sysLockDir(dir string) (unlock func()) {
-	fd, err := -1, error(unix.EINTR)
-	for err == unix.EINTR {
+	fd := -1
+	err := again(func() (err error) { // it may block on a file system of the network or of FUSE, and a signal ends that
 		fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	}
+		return err
+	})
 	if err != nil {
 		return func() {} // if the directory is not there, bind will say so
 	}
@@ -30,6 +31,15 @@ func sysLockDir(dir string) (unlock func()) {
 			return func() { _ = unix.Close(fd) } // which gives the lock back
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// again calls f until no signal has interrupted it, as internal/eintr does for packages that may import it.
+func again(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
 	}
 }
 
