@@ -228,6 +228,8 @@ func (ln *Listener) accept() bool {
 			ln.accepted(s)
 		case err == sock.ErrWouldBlock:
 			return false
+		case ln.loop.closing.Load() && !sock.Aborted(err):
+			return false // it was broken off, and says so each time
 		default:
 			ln.refused(err)
 		}
