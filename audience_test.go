@@ -214,7 +214,8 @@ func TestAudienceHeldLoop(t *testing.T) {
 // and those of each sender in order. Run it with -race.
 func TestAudienceRandom(t *testing.T) {
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
-		const seed, senders, clients, rounds = 11, 4, 8, 150
+		const seed, senders, clients = 11, 4, 8
+		rounds := fewer(150, 60)
 		limits := plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 64, WhenFull: plexor.DropOldest}}
 		b := boxed(t, p, stream, &plexor.Server{Loops: 2, Limits: limits})
 		a := new(plexor.Audience)

@@ -22,7 +22,7 @@ func TestBubbleShared(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
 		beside(t)
 		_, server, client := pair(t, &plexor.Server{})
-		sent := random(4<<20, 2)
+		sent := random(fewer(4<<20, 1<<20), 2)
 		steps := make(chan func()) // made outside: the peer is not in the bubble
 		defer close(steps)
 		go func() {

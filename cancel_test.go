@@ -214,10 +214,15 @@ func same(got, want []byte) error {
 // so does whatever the task waits for next; and what was to be read is read by the next one, what was reported to be
 // written is what the peer gets.
 func TestCancel(t *testing.T) {
+	turn := 0 // TLS and plain take turns at the drivers, so that each trial is made with both
 	eachDriver(t, func(t *testing.T, driver string) {
-		for _, scheme := range []string{"tcp", "tls"} {
-			for _, op := range cancelOps {
-				for _, moment := range []string{"before", "during", "right before the result", "right after the result", "after"} {
+		turn++
+		for s, scheme := range []string{"tcp", "tls"} {
+			for o, op := range cancelOps {
+				for m, moment := range []string{"before", "during", "right before the result", "right after the result", "after"} {
+					if !everywhere() && (turn+s+o+m)%2 == 0 {
+						continue
+					}
 					t.Run(scheme+"/"+op.name+"/"+moment, func(t *testing.T) {
 						clients := make(chan net.Conn, 1)
 						errs := make(chan error, 1)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +101,7 @@ func endHeld(t *testing.T, p place, handler func(turn func(c *plexor.Conn) error
 		}
 	}
 	close(released) // the loop then ends by itself
-	for deadline := time.Now().Add(patience); srv.Stats().Conns+srv.Stats().Handlers > 0; runtime.Gosched() {
+	for deadline := time.Now().Add(patience); srv.Stats().Conns+srv.Stats().Handlers > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after the handler has returned: %+v", srv.Stats())
 		}

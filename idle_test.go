@@ -71,10 +71,13 @@ func TestIdleCost(t *testing.T) {
 				if driver == "poll" && row.name != "Messages" && !everywhere() {
 					t.Skip("a connection costs there what it does by epoll, and eight bytes")
 				}
+				if row.scheme == "tls" && driver != drivers()[0] && !everywhere() {
+					t.Skip("what crypto/tls holds depends on no driver")
+				}
 				b := place{driver, row.scheme + "://127.0.0.1:0"}.serve(t, &plexor.Server{Loops: 1}, row.h)
-				n := 400
+				n := fewer(400, 200)
 				if row.scheme == "tls" {
-					n = 150 // of which each takes a handshake
+					n = fewer(150, 80) // of which each takes a handshake
 				}
 				msg := random(64, 4)
 				connect := func(n int) (cs []net.Conn) {
@@ -217,7 +220,7 @@ func TestHandshakeStacks(t *testing.T) {
 		after := held()
 		t.Logf("%d bytes of stack for each of %d handshakes under way, %d when they are done",
 			(during.stack-before.stack)/n, n, (after.stack-before.stack)/n)
-		if each := (after.stack - before.stack) / n; each > 4300 {
+		if each := (after.stack - before.stack) / n; each > 6000 { // the next size is 8 KiB; the runtime has its own
 			t.Errorf("%d bytes of stack are held for each coroutine in the pool", each)
 		}
 		for _, c := range clients {

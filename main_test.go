@@ -56,15 +56,9 @@ var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
 
 // eachDriver runs f on every driver that works here; of those that wait for readiness on one, if not everywhere.
 func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
-	first, round := firstPlace(t)
-	var ready []string
+	turn := turnOf(firstPlace(t))
 	for _, name := range drivers() {
-		if name != "io_uring" {
-			ready = append(ready, name)
-		}
-	}
-	for _, name := range drivers() {
-		if name == "io_uring" || everywhere() || name == ready[(first+round)%len(ready)] {
+		if name == "io_uring" || everywhere() || name == turn {
 			t.Run(name, func(t *testing.T) { f(t, name) })
 		}
 	}
@@ -134,14 +128,38 @@ var everywhere = sync.OnceValue(func() bool {
 
 // placesOf tells where a test takes place, of the kinds of addresses there are. The drivers that wait for readiness
 // differ by one system call, and share the kinds among them; io_uring has them all. A test that asks again, for its
-// next row, gets the next kind on each driver, so that the rows meet them all. Which kind is the first depends on the
-// test's name, so that the tests do.
+// next row, gets the next kind on io_uring, and one of the others with the next kind, so that the rows meet them all.
+// Which kind is the first depends on the test's name, so that the tests do.
 func placesOf(t *testing.T, kinds int) (here func(driver string, kind int) bool) {
 	first, round := firstPlace(t)
+	turn := turnOf(first, round)
 	return func(driver string, kind int) bool {
 		number := slices.IndexFunc(allDrivers(), func(d loop.DriverInfo) bool { return d.Name == driver })
-		return everywhere() || driver == "io_uring" && round == 0 || (first+round+number)%kinds == kind
+		switch {
+		case everywhere(), driver == "io_uring" && round == 0:
+			return true
+		case driver != "io_uring" && driver != turn && round > 0:
+			return false
+		}
+		return (first+round+number)%kinds == kind
 	}
+}
+
+// turnOf is one of the drivers that wait for readiness: each has its turn.
+func turnOf(first, round int) string {
+	ready := slices.DeleteFunc(drivers(), func(name string) bool { return name == "io_uring" })
+	if len(ready) == 0 { // only that one is to be tested
+		return ""
+	}
+	return ready[(first+round)%len(ready)]
+}
+
+// fewer is a number of rounds, bytes or connections: all in CI, and else those that show what a test is about.
+func fewer(all, few int) int {
+	if everywhere() {
+		return all
+	}
+	return few
 }
 
 // firstPlace gives a number by a test's name, and how often it has asked before.

@@ -89,7 +89,7 @@ func TestSharedEcho(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
 		beside(t)
 		_, server, client := pair(t, &plexor.Server{Limits: plexor.Limits{HighWater: 16 << 10}})
-		sent := random(3<<20, 2)
+		sent := random(fewer(3<<20, 1<<20), 2)
 		var g sync.WaitGroup
 		g.Go(func() {
 			if n, err := io.Copy(server, server); n != int64(len(sent)) || err != nil {

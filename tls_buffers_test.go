@@ -13,7 +13,9 @@ import (
 
 // TestCooledDown has connections rest, which lose the buffers of their tls.Conn's a second later, and go on.
 func TestCooledDown(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel() // each waits for some seconds
 		for _, row := range []struct {
 			name string
 			h    plexor.Handler
