@@ -16,7 +16,7 @@ import (
 )
 
 // inARow is how often a test that is about a race runs.
-const inARow = 10
+func inARow() int { return fewer(10, 3) }
 
 // An 8 MiB echo to a slow reader that has closed its half arrives whole.
 func TestEchoToSlowHalfClosedReader(t *testing.T) {
@@ -31,7 +31,7 @@ func TestEchoToSlowHalfClosedReader(t *testing.T) {
 					closed: func(_ *loop.Conn, err error) { ended <- err },
 				}
 			})
-			for range inARow {
+			for range inARow() {
 				p := dial(t, a)
 				closed := make(chan struct{})
 				go func() {
@@ -70,7 +70,7 @@ func TestWriteThenClose(t *testing.T) {
 							closed: func(_ *loop.Conn, err error) { ended <- err },
 						}
 					})
-					for range inARow {
+					for range inARow() {
 						p := dial(t, a)
 						readSlowly(t, p, want)
 						p.Close()
@@ -96,7 +96,7 @@ func TestCloseWhileThePeerSends(t *testing.T) {
 					c.Close()
 				}}
 			})
-			for range inARow {
+			for range inARow() {
 				p := dial(t, a)
 				p.send(pattern(4 << 20)) // all of it, before the first byte is read
 				p.expectAll(reply)
@@ -218,10 +218,7 @@ func TestHalfCloseOursFirst(t *testing.T) {
 // A partial write is never a whole one: small kernel buffers, and writes of random sizes from every place a handler can
 // write from, on several connections at once, so that corked, queued and direct bytes meet in every order.
 func TestRandomWritesKeepOrder(t *testing.T) {
-	rounds := 4
-	if testing.Short() {
-		rounds = 1
-	}
+	rounds := fewer(4, 2)
 	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			for range rounds {

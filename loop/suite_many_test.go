@@ -22,13 +22,13 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// Many connections at once: 2,000, and on select 900, whose numbers end at 1024.
+// Many connections at once: 2,000 in CI, and on select 900, whose numbers end at 1024.
 func TestManyConnectionsAtOnce(t *testing.T) {
 	if l := fdLimit(); l < 6000 {
 		t.Skipf("the limit of open files is %d: this test needs 6000", l)
 	}
 	each(t, func(t *testing.T, driver string) {
-		n := 2000
+		n := fewer(2000, 1200)
 		if driver == "select" {
 			n = 900
 		}
@@ -87,11 +87,9 @@ func (p farPeer) readFull(b []byte) (string, error) {
 // Connections that come and go leave nothing behind: no descriptor, no memory. In CI 40,000 of them over all drivers;
 // else so many that one Conn left for each would be three times what the heap may grow by.
 func TestConnectsAndCloses(t *testing.T) {
-	total, limit := 4000, 15*time.Second
-	if heavy() {
-		total = 40_000 / len(driverNames(t))
-	}
+	total, limit := fewer(40_000/len(driverNames(t)), 4000), 15*time.Second
 	each(t, func(t *testing.T, driver string) {
+		oneOfReady(t, driver)
 		g := group(t, loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver}})
 		var accepted, closed atomic.Int64
 		listen := func(network string) sock.Addr {
@@ -171,10 +169,7 @@ func (l *leaver) Closed(c *loop.Conn, err error) { l.closed.Add(1) }
 
 // A million messages, in CI, over connections that come and go at random: all that were sent come back, in order.
 func TestMillionMessages(t *testing.T) {
-	total, limit := int64(50_000), 12*time.Second
-	if heavy() {
-		total = int64(1_000_000 / len(driverNames(t)))
-	}
+	total, limit := int64(fewer(1_000_000/len(driverNames(t)), 50_000)), 12*time.Second
 	each(t, func(t *testing.T, driver string) {
 		seed := rand.Uint64()
 		g := group(t, loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver}})

@@ -81,10 +81,7 @@ func TestWritableComesAsPromised(t *testing.T) {
 // Peers that write and never read cost the mark and one read each, whatever the handler does, and a constant.
 func TestPeersThatNeverRead(t *testing.T) {
 	const high, buffer, constant = 100_000, 64 << 10, 4 << 20
-	conns := 3
-	if heavy() {
-		conns = 10
-	}
+	conns := fewer(10, 3)
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, HighWater: high, ReadBuffer: buffer})

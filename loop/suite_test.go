@@ -68,6 +68,14 @@ func suiteNames(t testing.TB) []string {
 // heavy has the tests that only many rounds make worth it make these. It is so in CI.
 func heavy() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
 
+// fewer is a number of rounds or connections: all in CI, and else those that show what a test is about.
+func fewer(all, few int) int {
+	if heavy() {
+		return all
+	}
+	return few
+}
+
 // oneOfReady skips a test that takes long on all but one of the drivers that wait for readiness, if it is not heavy.
 func oneOfReady(t *testing.T, driver string) {
 	t.Helper()

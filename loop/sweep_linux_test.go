@@ -47,7 +47,7 @@ func TestSweepFindsLostEvents(t *testing.T) {
 	for limit := time.Now().Add(30 * time.Second); found() == 0 && !t.Failed() && time.Now().Before(limit); {
 		for range 8 {
 			clients.Go(func() {
-				for range 40 {
+				for range 10 {
 					if got, err := urgent(host); err != nil || got != "ab" {
 						t.Errorf("got %q back, %v; want \"ab\"", got, err)
 						return
