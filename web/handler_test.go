@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,12 +86,15 @@ func (p *place) open(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 	return nc, r
 }
 
+// everywhere has each test take place on each driver, with each scheme and in each way. It is so in CI.
+func everywhere() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
+
 // eachScheme runs f on each driver, plain and over TLS. What TLS changes does not depend on the driver: so it is tried
 // on all of them in CI, and else on the first.
 func eachScheme(t *testing.T, f func(t *testing.T, p *place)) {
 	for i, driver := range drivers(t) {
 		for _, scheme := range []string{"tcp", "tls"} {
-			if scheme == "tls" && i > 0 && (os.Getenv("PLEXOR_TESTS") != "all" || testing.Short()) {
+			if scheme == "tls" && i > 0 && !everywhere() {
 				continue
 			}
 			t.Run(driver+"/"+scheme, func(t *testing.T) {
@@ -100,10 +104,14 @@ func eachScheme(t *testing.T, f func(t *testing.T, p *place)) {
 	}
 }
 
-// eachWay is eachScheme with h on goroutines and inline.
+// eachWay is eachScheme with h on goroutines and inline: both on the first driver, and in CI on all, else by turns.
 func eachWay(t *testing.T, h http.HandlerFunc, f func(t *testing.T, p *place)) {
 	eachScheme(t, func(t *testing.T, p *place) {
+		number := slices.Index(drivers(t), p.srv.Driver)
 		for way, h := range ways(h) {
+			if number > 0 && !everywhere() && (way == "inline") != (number%2 == 1) {
+				continue
+			}
 			t.Run(way, func(t *testing.T) {
 				srv := &plexor.Server{Driver: p.srv.Driver, Loops: p.srv.Loops}
 				f(t, &place{srv: srv, scheme: p.scheme, h: h, inline: way == "inline"})

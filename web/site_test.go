@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,7 +102,7 @@ func eachSite(t *testing.T, f func(t *testing.T, plain, secure string)) {
 	ways := []string{"goroutines", "inline"}
 	for i, driver := range drivers(t) {
 		for j, way := range ways {
-			if (os.Getenv("PLEXOR_TESTS") != "all" || testing.Short()) && (i != j) {
+			if !everywhere() && i != j {
 				continue
 			}
 			t.Run(driver+"/"+way, func(t *testing.T) {

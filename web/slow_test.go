@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -23,7 +22,7 @@ import (
 // ranges without number. The connections of the slow ones end by our bounds in time, not by the attacker's. A client
 // that is not slow is answered all the while.
 func TestSlowHTTPTest(t *testing.T) {
-	if os.Getenv("PLEXOR_TESTS") != "all" || testing.Short() {
+	if !everywhere() {
 		t.Skip("some seconds: PLEXOR_TESTS=all")
 	}
 	if _, err := exec.LookPath("slowhttptest"); err != nil {
