@@ -277,7 +277,7 @@ func TestBenchElsewhere(t *testing.T) {
 func TestBenchReport(t *testing.T) {
 	s := serve(t, 1, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0"))
 	picture := filepath.Join(t.TempDir(), "latency.svg")
-	cmd := command("bench", s.addrs[0], "--conns=3", "--duration=1300ms", "--plot="+picture)
+	cmd := command("bench", s.addrs[0], "--conns=3", "--duration=1300ms", "--think=1ms", "--plot="+picture)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -306,7 +306,7 @@ func TestBenchReport(t *testing.T) {
 		t.Errorf("%d bytes are no picture: %v", len(b), err)
 	}
 	t.Run("terminal", func(t *testing.T) {
-		cmd := command("bench", s.addrs[0], "--conns=3", "--duration=700ms")
+		cmd := command("bench", s.addrs[0], "--conns=3", "--duration=700ms", "--think=1ms")
 		onTerminal := exec.CommandContext(t.Context(), tool(t, "script"), "-qec", strings.Join(cmd.Args, " "), "/dev/null")
 		onTerminal.Env = append(cmd.Env, "TERM=xterm")
 		out, err := onTerminal.Output()
@@ -324,7 +324,7 @@ func TestBenchReport(t *testing.T) {
 func TestBenchInterrupt(t *testing.T) {
 	s := serve(t, 1, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0"))
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		cmd := command("bench", s.addrs[0], "--json", "--conns=3", "--duration=1h")
+		cmd := command("bench", s.addrs[0], "--json", "--conns=3", "--duration=1h", "--think=1ms")
 		stderr, err := cmd.StderrPipe()
 		if err != nil {
 			t.Fatal(err)

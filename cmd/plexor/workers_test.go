@@ -164,7 +164,7 @@ func TestWorkersBench(t *testing.T) {
 		load load.Options
 	}{
 		{"connections stay", load.Options{Think: time.Millisecond}},
-		{"a connection a message", load.Options{Reconnect: true}},
+		{"a connection a message", load.Options{Reconnect: true, Think: time.Millisecond}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			pid := filepath.Join(t.TempDir(), "pid")
