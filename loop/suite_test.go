@@ -5,10 +5,14 @@
 package loop_test
 
 import (
+	"flag"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,11 +58,18 @@ func driverNames(t testing.TB) (names []string) {
 	return names
 }
 
-// suiteNames are the drivers that the suite runs on: those of driverNames, and the one over a Network.
+// suiteNames are the drivers that the suite runs on: those of driverNames, and the one over a Network. poll and select,
+// which differ by the system call alone, have a test each, by turns, unless it is heavy or -run names a part of a test.
 func suiteNames(t testing.TB) []string {
 	switch os.Getenv("PLEXOR_LOOP_DRIVER") {
 	case "":
-		return append(driverNames(t), stage.Driver)
+		names := append(driverNames(t), stage.Driver)
+		if heavy() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+			return names
+		}
+		top, _, _ := strings.Cut(t.Name(), "/")
+		other := []string{"poll", "select"}[crc32.ChecksumIEEE([]byte(top))>>1&1]
+		return slices.DeleteFunc(names, func(name string) bool { return name == other })
 	case stage.Driver:
 		return []string{stage.Driver}
 	}
