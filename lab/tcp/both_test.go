@@ -97,7 +97,7 @@ var scripts = []both{
 	{"bothPush", setup{}, bothPush},
 	{"bothOptionsWellFormed", setup{}, bothOptionsWellFormed},
 	{"bothBacklog", setup{backlog: 1}, bothBacklog},
-	{"bothShutAfterClose", setup{late: true, orphan: 2 * time.Second}, bothShutAfterClose},
+	{"bothShutAfterClose", setup{late: true, seconds: true, orphan: 2 * time.Second}, bothShutAfterClose},
 	{"bothChallengeLimit", setup{late: true}, bothChallengeLimit},
 	{"bothAdviceTold", setup{}, bothAdviceTold},
 	{"bothLeastMTU", setup{}, bothLeastMTU},

@@ -70,6 +70,7 @@ type setup struct {
 	ttl       uint8
 	backlog   int
 	minutes   bool // the script takes minutes: against the kernel it runs where -minutes is given
+	seconds   bool // five, alone: against the kernel it runs with PLEXOR_TESTS=all
 	only4     bool // it is of IPv4 alone
 	late      bool // the kernel's network has other parameters than it has for other scripts
 }
