@@ -28,26 +28,38 @@ func TestSuite(t *testing.T) {
 	s := brokers.Need(t, brokers.Rabbit)
 	url := "amqp://guest:guest@" + s.Addr
 	t.Run("Backlog", func(t *testing.T) { mqtest.Backlog(t, url+"?prefix=backlog", 4<<20) }) // beside no other test
-	t.Run("Suite", func(t *testing.T) { mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, url) }) })
-	t.Run("Refused", func(t *testing.T) { refused(t, s.Addr) })
-	t.Run("Partition", func(t *testing.T) {
-		p, err := brokers.NewProxy(s.Addr)
-		if err != nil {
-			t.Fatal(err)
+	t.Run("Together", func(t *testing.T) {                                                   // they wait, for most of their time
+		for name, f := range map[string]func(t *testing.T){
+			"Suite":      func(t *testing.T) { mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, url) }) },
+			"Refused":    func(t *testing.T) { refused(t, s.Addr) },
+			"Partition":  func(t *testing.T) { partition(t, s) },
+			"Held":       func(t *testing.T) { held(t, s.Addr) },
+			"BrowseEnds": func(t *testing.T) { rabbit.BrowseEnds(t, url+"?prefix=browse") },
+			"Bound":      func(t *testing.T) { bound(t, s.Addr) },
+			"StoppedWorker": func(t *testing.T) {
+				if os.Getenv("PLEXOR_TESTS") != "all" {
+					t.Skip("RabbitMQ takes 15 s to see it: PLEXOR_TESTS=all has it")
+				}
+				mqkill.Stopped(t, url+"?prefix=stopped")
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f(t)
+			})
 		}
-		defer p.Close()
-		mqkill.Partition(t, "amqp://guest:guest@"+p.Addr+"?prefix=parted", p, s.Log)
-	})
-	t.Run("Held", func(t *testing.T) { held(t, s.Addr) })
-	t.Run("BrowseEnds", func(t *testing.T) { rabbit.BrowseEnds(t, url+"?prefix=browse") })
-	t.Run("Bound", func(t *testing.T) { bound(t, s.Addr) })
-	t.Run("StoppedWorker", func(t *testing.T) {
-		if os.Getenv("PLEXOR_TESTS") != "all" {
-			t.Skip("RabbitMQ takes 15 s to see it: PLEXOR_TESTS=all has it")
-		}
-		mqkill.Stopped(t, url+"?prefix=stopped")
 	})
 	t.Run("Kill", func(t *testing.T) { kill(t, url+"?prefix=kill", s) }) // last: it is another process then
+}
+
+// partition: no job is lost when clients are parted from the broker.
+func partition(t *testing.T, s *brokers.Broker) {
+	p, err := brokers.NewProxy(s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	mqkill.Partition(t, "amqp://guest:guest@"+p.Addr+"?prefix=parted", p, s.Log)
 }
 
 // kill: no job is lost when producers, workers and the broker are killed. RabbitMQ 3.10 forgets the directory entry of
