@@ -234,6 +234,7 @@ func TestStall(t *testing.T) {
 
 // TestBehind: a server that can't keep up with the rate is told so by what was not sent.
 func TestBehind(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "tcp", func(s *server, c net.Conn) {
 		buf := make([]byte, 64)
 		for {

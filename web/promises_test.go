@@ -356,6 +356,7 @@ func TestShutdownTells(t *testing.T) {
 		if _, err := ir.ReadByte(); err != io.EOF {
 			t.Errorf("idle: %v", err)
 		}
+		idle.Close() // else the server gives it a second for that
 		close(goOn)
 		if res, got := read(t, r); got != "done" || !res.Close {
 			t.Errorf("%q, close %v", got, res.Close)
