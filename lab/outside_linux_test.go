@@ -100,6 +100,7 @@ func site(t *testing.T, body []byte) http.Handler {
 
 // TestTools: programs on the kernel's TCP use a server of the engine's that stands on the lab's.
 func TestTools(t *testing.T) {
+	t.Parallel()
 	if !ownnet.Enter(t) {
 		return
 	}
@@ -196,6 +197,7 @@ func agreed(t *testing.T) {
 
 // TestOutsideCaptured: tshark finds nothing malformed in the capture of a world that is joined to the kernel.
 func TestOutsideCaptured(t *testing.T) {
+	t.Parallel()
 	if !ownnet.Enter(t) {
 		return
 	}

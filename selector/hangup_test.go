@@ -27,6 +27,7 @@ func TestHangupAlone(t *testing.T) {
 		{"a Unix peer closes behind its end", newPair, func(_ *testing.T, _, b *desc) { b.close() }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			each(t, func(t *testing.T, s *Selector) {
 				a, b := row.pair(t)
 				ok(t, s.Register(a.fd, Hangup, "a"))

@@ -31,7 +31,7 @@ const mostStacks = 4 << 20
 
 // mostAtOnce is how many parallel tests run at the same time unless -parallel says otherwise: they are parallel because
 // they wait, and the number of processors, which is the usual bound, has nothing to do with that.
-const mostAtOnce = "24"
+const mostAtOnce = "12"
 
 // Main runs the tests, and fails the run if they succeed and leave something behind. also are looks for what else a
 // package must not leave: each says what there is, or nothing. Meanwhile [standstill.Watch] tells what the tests wait

@@ -107,6 +107,7 @@ func swap(t testing.TB, a, b halfCloser, there, back []byte) {
 }
 
 func TestStreams(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}
@@ -138,6 +139,7 @@ func streams(t *testing.T, offload bool) {
 }
 
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}
@@ -197,6 +199,7 @@ func TestEnds(t *testing.T) {
 
 // TestHostCloses ends all that waits.
 func TestHostCloses(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}
@@ -231,6 +234,7 @@ func TestHostCloses(t *testing.T) {
 
 // TestKernelAnswers has the host ask the kernel.
 func TestKernelAnswers(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}

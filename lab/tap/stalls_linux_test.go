@@ -45,6 +45,7 @@ func (l *loser) keep(frame []byte) bool {
 // TestStalls loses what is known to have made stacks stand still, in both directions, and holds that all goes on. It
 // fails by the deadline of the connections.
 func TestStalls(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}
@@ -93,6 +94,7 @@ func TestStalls(t *testing.T) {
 // TestZeroWindow has a reader of either side stop until the other's window is shut and probes go, and go on again, with
 // a round trip of next to nothing, time and again.
 func TestZeroWindow(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}

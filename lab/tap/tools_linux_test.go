@@ -71,6 +71,7 @@ func serve(t *testing.T, h *Host, port uint16, handler func(c net.Conn)) netip.A
 
 // TestTools has programs that nobody here wrote speak with the host: go test -run TestTools -v ./lab/tap.
 func TestTools(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}
@@ -216,6 +217,7 @@ func socketStatistics(t *testing.T, h *Host, echo netip.AddrPort) {
 // TestTshark captures transfers over a path with losses, and has tshark read it: nothing is malformed, and what it says
 // of retransmissions, duplicate acknowledgments and shut windows is what the stack says.
 func TestTshark(t *testing.T) {
+	t.Parallel()
 	if !enter(t) {
 		return
 	}

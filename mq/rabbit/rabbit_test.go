@@ -27,15 +27,17 @@ func TestMain(m *testing.M) {
 func TestSuite(t *testing.T) {
 	s := brokers.Need(t, brokers.Rabbit)
 	url := "amqp://guest:guest@" + s.Addr
-	t.Run("Backlog", func(t *testing.T) { mqtest.Backlog(t, url+"?prefix=backlog", 4<<20) }) // beside no other test
-	t.Run("Together", func(t *testing.T) {                                                   // they wait, for most of their time
+	// Beside no other test.
+	t.Run("Backlog", func(t *testing.T) { mqtest.Backlog(t, url+"?prefix=backlog", 4<<20) })
+	t.Run("Together", func(t *testing.T) { // they wait, for most of their time
 		for name, f := range map[string]func(t *testing.T){
-			"Suite":      func(t *testing.T) { mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, url) }) },
+			"Suite": func(t *testing.T) {
+				mqtest.Run(t, func(t *testing.T) *mq.Broker { return mqtest.Broker(t, url) })
+			},
 			"Refused":    func(t *testing.T) { refused(t, s.Addr) },
 			"Partition":  func(t *testing.T) { partition(t, s) },
 			"Held":       func(t *testing.T) { held(t, s.Addr) },
 			"BrowseEnds": func(t *testing.T) { rabbit.BrowseEnds(t, url+"?prefix=browse") },
-			"Bound":      func(t *testing.T) { bound(t, s.Addr) },
 			"StoppedWorker": func(t *testing.T) {
 				if os.Getenv("PLEXOR_TESTS") != "all" {
 					t.Skip("RabbitMQ takes 15 s to see it: PLEXOR_TESTS=all has it")
@@ -49,6 +51,7 @@ func TestSuite(t *testing.T) {
 			})
 		}
 	})
+	t.Run("Bound", func(t *testing.T) { bound(t, s.Addr) })              // it counts what the whole process does
 	t.Run("Kill", func(t *testing.T) { kill(t, url+"?prefix=kill", s) }) // last: it is another process then
 }
 
