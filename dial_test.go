@@ -206,6 +206,7 @@ func blackHole(t *testing.T, port string) (address string) {
 
 // TestDialBlackHole: an address that is silent costs a quarter of a second, and no descriptor.
 func TestDialBlackHole(t *testing.T) {
+	beside(t)
 	port := portOf(echoOn(t, "tcp", "127.0.0.1:0"))
 	hole := blackHole(t, port)
 	t.Run("another answers", func(t *testing.T) {

@@ -126,17 +126,17 @@ var everywhere = sync.OnceValue(func() bool {
 	return os.Getenv(testsEnv) == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
 })
 
-// placesOf tells where a test takes place, of the kinds of addresses there are: on io_uring with all of them, and,
-// since the drivers that wait for readiness differ by one system call, on one of these with one kind. A test that asks
-// again, for its next row, gets the next kind on io_uring, and the next one of the others, so that the rows meet them
-// all. Which is the first depends on the test's name, so that the tests do.
+// placesOf tells where a test takes place, of the kinds of addresses there are: on io_uring, and, since the drivers
+// that wait for readiness differ by one system call, on one of these, with a kind each. A test that asks again, for its
+// next row, gets the next kind on io_uring, and the next one of the others, so that the rows meet them all. Which is
+// the first depends on the test's name, so that the tests do.
 func placesOf(t *testing.T, kinds int) (here func(driver string, kind int) bool) {
 	first, round := firstPlace(t)
 	turn := turnOf(first, round)
 	return func(driver string, kind int) bool {
 		number := slices.IndexFunc(allDrivers(), func(d loop.DriverInfo) bool { return d.Name == driver })
 		switch {
-		case everywhere(), driver == "io_uring" && round == 0:
+		case everywhere():
 			return true
 		case driver != "io_uring" && driver != turn:
 			return false

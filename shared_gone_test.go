@@ -116,6 +116,7 @@ func TestSharedUnreadOfDeadPeer(t *testing.T) {
 // TestSharedOfHeldLoop: a connection that goroutines have ends with its server though a handler holds the loop, whether
 // they have its descriptor or wait for the loop: over TLS, or as the loop was held before it could lend it.
 func TestSharedOfHeldLoop(t *testing.T) {
+	beside(t)
 	for name, itself := range map[string]bool{"by another": false, "by itself": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
