@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -10,6 +12,12 @@ import (
 )
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+// tries are how many connections the system may give up. With buffers that are full at both ends each may drop what
+// the other sends again, and the acknowledgement in it (see segment): of a hundred connections on a busy machine two
+// stood still so, with a backoff of 6 at both ends, until the system ended them after 45 s. A server that does not read
+// on has that happen each time.
+const tries = 3
 
 // TestKeyUpdates: nothing is read while what reading caused finds no room, and once the answers are taken the server
 // reads on, on either shape of driver, by any face: each face on one, and in CI on both. Package net with crypto/tls is
@@ -28,6 +36,10 @@ func TestKeyUpdates(t *testing.T) {
 			t.Run(d.Name+"/"+f.name, func(t *testing.T) {
 				t.Parallel()
 				at, longest, err := goOn(d.Name, f, updates, more, wait, limit)
+				for n := 1; errors.Is(err, syscall.ETIMEDOUT) && n < tries; n++ {
+					t.Logf("after %v: %v", longest, err)
+					at, longest, err = goOn(d.Name, f, updates, more, wait, limit)
+				}
 				if err != nil || at >= updates {
 					t.Errorf("%d updates were taken at first, %v; want fewer than %d, and %d more", at, err, updates, more)
 				}
