@@ -118,6 +118,9 @@ func attack(driver string, f face, updates int, wait time.Duration) (sent, grew 
 	return sent, heap() - before, err
 }
 
+// errStill says that the server does not go on.
+var errStill = errors.New("the server took nothing")
+
 // goOn is attack, but that the client then reads, and sends more updates: at is how many had been taken when the server
 // stopped, longest how long it took nothing at most from then on.
 func goOn(driver string, f face, updates, more int, wait, limit time.Duration) (at int, longest time.Duration,
@@ -133,7 +136,7 @@ func goOn(driver string, f face, updates, more int, wait, limit time.Duration) (
 	go func() { _, _ = io.Copy(io.Discard, v.raw) }() // it ends with the connection
 	sent, longest, err := v.send(more, limit)
 	if err == nil && sent < more {
-		err = fmt.Errorf("the server took nothing for %v after %d updates, though its answers were read", limit, at+sent)
+		err = fmt.Errorf("%w: for %v after %d updates, though its answers were read", errStill, limit, at+sent)
 	}
 	return at, longest, err
 }

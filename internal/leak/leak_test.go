@@ -3,6 +3,7 @@ package leak
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -67,5 +68,38 @@ func TestCompare(t *testing.T) {
 	}
 	if left := before.left([]func() string{func() string { return "" }}); left != "" {
 		t.Errorf("when all is gone there is %q", left)
+	}
+}
+
+// TestRemovedStore: a file of nats-server's that was removed may stay open, and any other one may not.
+func TestRemovedStore(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what a descriptor is of is known on Linux alone")
+	}
+	for _, row := range []struct {
+		name    string
+		removed bool
+		lines   int
+	}{{"1.blk", true, 0}, {"1.blk", false, 1}, {"1.idx", true, 1}} {
+		dir := filepath.Join(t.TempDir(), "msgs")
+		before := Take()
+		err := os.Mkdir(dir, 0o700)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Create(filepath.Join(dir, row.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.removed {
+			err = os.Remove(f.Name())
+		}
+		lines := before.compare(take())
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if err != nil || len(lines) != row.lines {
+			t.Errorf("%+v: %q, %v", row, lines, err)
+		}
 	}
 }
