@@ -194,15 +194,6 @@ func ExampleWaiter() {
 	}
 	var line string
 	var reader coro.Waiter
-	coro.On(l).Go(context.Background(), "reader", func(ctx context.Context) error {
-		for line != "bye" {
-			if err := reader.Wait(ctx, "read", nil); err != nil {
-				return err
-			}
-			fmt.Println("read", line)
-		}
-		return nil
-	})
 	texts := []string{"hello", "bye"}
 	var data func() // as a connection's would be
 	data = func() {
@@ -214,7 +205,16 @@ func ExampleWaiter() {
 		reader.Wake()
 		l.AfterFunc(time.Millisecond, data)
 	}
-	l.AfterFunc(time.Millisecond, data)
+	coro.On(l).Go(context.Background(), "reader", func(ctx context.Context) error {
+		l.AfterFunc(time.Millisecond, data) // no handler runs before the reader waits
+		for line != "bye" {
+			if err := reader.Wait(ctx, "read", nil); err != nil {
+				return err
+			}
+			fmt.Println("read", line)
+		}
+		return nil
+	})
 	if err := l.Run(); err != nil {
 		fmt.Println(err)
 	}
