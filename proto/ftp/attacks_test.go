@@ -231,7 +231,8 @@ func TestRestBeyond(t *testing.T) {
 
 // TestSlowLogin sends a byte now and then, and does not log in.
 func TestSlowLogin(t *testing.T) {
-	r := newRig(t, &Server{Limits: Limits{LoginTime: 100 * time.Millisecond, IdleTime: time.Hour}})
+	t.Parallel()
+	r := newRig(t, &Server{Limits: Limits{LoginTime: 2 * time.Second, IdleTime: time.Hour}})
 	c := r.talk()
 	c.do("USER joe", 331)
 	c.do("NOOP", 200)
@@ -245,7 +246,8 @@ func TestSlowLogin(t *testing.T) {
 
 // TestIdle is silent behind the login, and then sends a line byte by byte, which is no command either.
 func TestIdle(t *testing.T) {
-	r := newRig(t, &Server{Limits: Limits{IdleTime: 200 * time.Millisecond}})
+	t.Parallel()
+	r := newRig(t, &Server{Limits: Limits{IdleTime: time.Second}})
 	c := r.in()
 	c.want(421)
 	c.ended()

@@ -73,6 +73,7 @@ func kinds(t *testing.T, f func(t *testing.T, r *rig, o ClientOptions)) {
 }
 
 func TestClient(t *testing.T) {
+	t.Parallel()
 	kinds(t, func(t *testing.T, r *rig, o ClientOptions) {
 		ctx := t.Context()
 		c := r.client(o)
@@ -119,6 +120,7 @@ func TestClient(t *testing.T) {
 }
 
 func TestClientFolders(t *testing.T) {
+	t.Parallel()
 	kinds(t, func(t *testing.T, r *rig, o ClientOptions) {
 		ctx := t.Context()
 		c := r.client(o)
@@ -175,6 +177,7 @@ func TestClientFolders(t *testing.T) {
 
 // TestClientAbort ends transfers in their midst; the client can be used on.
 func TestClientAbort(t *testing.T) {
+	t.Parallel()
 	kinds(t, func(t *testing.T, r *rig, o ClientOptions) {
 		c := r.client(o)
 		r.file("big", strings.Repeat("x", 8<<20))

@@ -101,6 +101,7 @@ var dialogs = []struct {
 }
 
 func TestDialogs(t *testing.T) {
+	t.Parallel()
 	for _, d := range dialogs {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()

@@ -71,6 +71,7 @@ func TestOwnFiles(t *testing.T) {
 
 // TestLoginDuringTransfer says USER and REIN in the midst of a download: it goes to its end, and then they are done.
 func TestLoginDuringTransfer(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, &Server{})
 	r.sparse("big", bigger)
 	c := r.in()

@@ -9,6 +9,7 @@ import (
 // TestInLab has servers and clients converse on the lab's own TCP, and make their data connections there: passive and
 // active, in plain text and over TLS.
 func TestInLab(t *testing.T) {
+	t.Parallel()
 	stage.Play{Calls: []string{"newRig", "kinds", "serve", "dialTalk"}, Tests: []func(*testing.T){
 		TestNoActive, TestCharacters, TestLogInjection, TestNamesInListings, TestEscapes, TestRestBeyond,
 		TestSlowLogin, TestIdle, TestGuessing, TestNotFTP, TestForeignPASV, TestClientArguments, TestCrowd,

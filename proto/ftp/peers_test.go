@@ -222,6 +222,7 @@ var alike = []string{"curl, implicit", "lftp, explicit", "rclone", "Python's ftp
 
 // TestClientPeers has clients that nobody here wrote fetch, store, list and more.
 func TestClientPeers(t *testing.T) {
+	t.Parallel()
 	cert, _ := newCert(t)
 	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
 	for _, x := range clients {

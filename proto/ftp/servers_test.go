@@ -207,6 +207,7 @@ func (f *foreign) vsftpd(more string) *exec.Cmd {
 
 // TestServerPeers has the client fetch, store and list on servers that nobody here wrote.
 func TestServerPeers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it starts servers")
 	}
