@@ -164,11 +164,18 @@ func iperf(t *testing.T, h *Host) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(says) // not a connection that looks whether it listens: it would take that for a client
-	for lines.Scan() && !strings.Contains(lines.Text(), "Server listening") {
-	}
-	read := make(chan struct{})
-	go func() { defer close(read); _, _ = io.Copy(io.Discard, says) }()
+	// What it prints tells when it takes a client: the first time, and when it is done with the one before. A connection
+	// that looks whether it listens it would take for a client.
+	ways := []string{"", "-R"}
+	free, read := make(chan struct{}, len(ways)+1), make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines := bufio.NewScanner(says); lines.Scan(); {
+			if strings.Contains(lines.Text(), "Server listening") {
+				free <- struct{}{}
+			}
+		}
+	}()
 	defer func() { server.Process.Kill(); <-read; server.Wait() }()
 	behind := "127.0.0.1:5201"
 	serve(t, h, 5201, func(c net.Conn) {
@@ -183,7 +190,12 @@ func iperf(t *testing.T, h *Host) {
 		c.(*Conn).CloseWrite()
 		<-done
 	})
-	for _, way := range []string{"", "-R"} {
+	for _, way := range ways {
+		select {
+		case <-free:
+		case <-read:
+			t.Fatal("iperf3's server has ended")
+		}
 		out := tool(t, nil, "iperf3", append([]string{"-c", host4.Addr().String(), "-n", "32M"}, strings.Fields(way)...)...)
 		last := regexp.MustCompile(`.*receiver`).FindString(out)
 		if last == "" {
