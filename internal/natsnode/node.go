@@ -91,8 +91,9 @@ var ErrInUse = errors.New("another node uses the folder")
 // patience is how long a start may take if its context has no deadline: streams of a gigabyte are read in less.
 const patience = time.Minute
 
-// handshakeTime is how long who connects may take until it has said who it is, and the TLS handshake of two nodes. The
-// server's own bounds are 2 s, which a machine that is busy as its nodes start does not always keep.
+// handshakeTime is how long who connects may take until it has said who it is, within the process too, and the TLS
+// handshake of two nodes. NATS's own bounds are 2 s, which a machine that is busy as its nodes start does not always
+// keep.
 const handshakeTime = 10 * time.Second
 
 // look is how often the server is asked for what it tells nobody.
@@ -320,7 +321,7 @@ func (o Options) address(a string, closed bool) (host string, port int, err erro
 // Connect is a connection to the node within the process, which needs no port, and says what the node wants to hear.
 // It is the caller's to close, before the node.
 func (n *Node) Connect(opts ...nats.Option) (*nats.Conn, error) {
-	all := []nats.Option{nats.InProcessServer(n.srv)}
+	all := []nats.Option{nats.InProcessServer(n.srv), nats.Timeout(handshakeTime)}
 	switch {
 	case n.token != "":
 		all = append(all, nats.Token(n.token))

@@ -91,13 +91,13 @@ func TestPasswords(t *testing.T) {
 			n := start(t, row.o)
 			connect(t, n)
 			url := "nats://" + n.Addr().String()
-			c, err := nats.Connect(url, row.right)
+			c, err := nats.Connect(url, row.right, nats.Timeout(handshakeTime))
 			if err != nil {
 				t.Fatal(err)
 			}
 			c.Close()
 			for i, o := range append(row.others, nats.Name("says nothing")) {
-				if c, err := nats.Connect(url, o); !errors.Is(err, nats.ErrAuthorization) {
+				if c, err := nats.Connect(url, o, nats.Timeout(handshakeTime)); !errors.Is(err, nats.ErrAuthorization) {
 					t.Errorf("%d: got %v, %v", i, c, err)
 				}
 			}
@@ -234,7 +234,8 @@ func TestFound(t *testing.T) {
 		if n.Addr() != nil {
 			t.Errorf("%s has %v for clients", n.Name(), n.Addr())
 		}
-		if c, err := nats.Connect("nats://" + n.srv.Addr().String()); !errors.Is(err, nats.ErrAuthorization) {
+		c, err := nats.Connect("nats://"+n.srv.Addr().String(), nats.Timeout(handshakeTime))
+		if !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("its port lets in who comes: %v, %v", c, err)
 		}
 		connect(t, n)

@@ -115,12 +115,13 @@ func testSilent(t *testing.T, r *rig) {
 		defer close(signs)
 		tick := time.NewTicker(visibility / 5)
 		defer tick.Stop()
-		for last := begin; ; last = time.Now() {
+		for last := begin; ; {
 			err := src.Extend(ctx, alive)
 			if ctx.Err() != nil {
 				return
 			}
-			late = max(late, time.Since(last))
+			now := time.Now()
+			late, last = max(late, now.Sub(last)), now
 			if lost = err; err != nil {
 				return
 			}
