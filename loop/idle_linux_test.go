@@ -18,7 +18,7 @@ func TestIdleLoopUsesNoCPU(t *testing.T) {
 	if heavy() {
 		watched = time.Second
 	}
-	each(t, func(t *testing.T, driver string) {
+	eachBeside(t, func(t *testing.T, driver string) {
 		r := unstarted(t, loop.Options{Driver: driver})
 		ended := make(chan error, 1)
 		go func() { // on one thread, whose time is the loop's

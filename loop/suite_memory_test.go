@@ -103,7 +103,7 @@ func TestPeersThatNeverRead(t *testing.T) {
 			for i, k := range all {
 				writers.Go(func() {
 					for sent[i] < 1<<30 {
-						k.peer.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+						k.peer.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
 						n, err := k.peer.Write(pattern(1 << 20))
 						sent[i] += n
 						full := false
@@ -197,11 +197,10 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		t.Skipf("the limit of open files is %d: this test needs 6000", l)
 	}
 	each(t, func(t *testing.T, driver string) {
-		n := 2000
+		n := fewer(2000, 1000)
 		if driver == "select" {
 			n = 900 // its descriptors end at 1024
 		}
-		oneOfReady(t, driver)
 		r := run(t, loop.Options{Driver: driver})
 		closed := 0
 		echo := countingEcho{closed: &closed}

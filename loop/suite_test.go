@@ -58,23 +58,48 @@ func driverNames(t testing.TB) (names []string) {
 	return names
 }
 
-// suiteNames are the drivers that the suite runs on: those of driverNames, and the one over a Network. poll and select,
-// which differ by the system call alone, have a test each, by turns, unless it is heavy or -run names a part of a test.
+// suiteNames are the drivers that the suite runs on: those of driverNames, and the one over a Network. Those that wait
+// for readiness differ by the system call alone, so a test, or a row of it, takes one of them, by turns.
 func suiteNames(t testing.TB) []string {
 	switch os.Getenv("PLEXOR_LOOP_DRIVER") {
 	case "":
 		names := append(driverNames(t), stage.Driver)
-		if heavy() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		if everywhere() {
 			return names
 		}
-		top, _, _ := strings.Cut(t.Name(), "/")
-		other := []string{"poll", "select"}[crc32.ChecksumIEEE([]byte(top))>>1&1]
-		return slices.DeleteFunc(names, func(name string) bool { return name == other })
+		turn := turnOf(t)
+		return slices.DeleteFunc(names, func(name string) bool { return isReadiness(name) && name != turn })
 	case stage.Driver:
 		return []string{stage.Driver}
 	}
 	return driverNames(t)
 }
+
+// everywhere has a test take place on each driver with each kind of stream: in CI, where -run names a part of a test,
+// and on a driver that was asked for.
+func everywhere() bool {
+	part := strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+	return heavy() || part || os.Getenv("PLEXOR_LOOP_DRIVER") != ""
+}
+
+func isReadiness(driver string) bool { return driver != "io_uring" && driver != stage.Driver }
+
+// turnOf is one of the drivers that wait for readiness: the first, which is the one that is chosen where there is no
+// io_uring, has every second turn, and the others share the rest.
+func turnOf(t testing.TB) string {
+	names := slices.DeleteFunc(driverNames(t), func(name string) bool { return !isReadiness(name) })
+	number := placeNumber(t.Name())
+	switch {
+	case len(names) == 0:
+		return ""
+	case len(names) == 1 || number%2 == 0:
+		return names[0]
+	}
+	return names[1+number/2%(len(names)-1)]
+}
+
+// placeNumber depends on a test's name, so that tests and their rows meet all drivers and all kinds of streams.
+func placeNumber(name string) int { return int(crc32.ChecksumIEEE([]byte(name)) >> 1) }
 
 // heavy has the tests that only many rounds make worth it make these. It is so in CI.
 func heavy() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
@@ -85,14 +110,6 @@ func fewer(all, few int) int {
 		return all
 	}
 	return few
-}
-
-// oneOfReady skips a test that takes long on all but one of the drivers that wait for readiness, if it is not heavy.
-func oneOfReady(t *testing.T, driver string) {
-	t.Helper()
-	if !heavy() && (driver == "poll" || driver == "select") {
-		t.Skip("by epoll, and in CI by this one too")
-	}
 }
 
 var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
@@ -134,16 +151,36 @@ func eachBeside(t *testing.T, test func(t *testing.T, driver string)) {
 	}
 }
 
-// streams runs a test once over TCP and once over a Unix socket.
+// streams runs a test over TCP and over a Unix socket: once each if everywhere, else io_uring has one of them and the
+// driver that waits for readiness the other, by turns.
 func streams(t *testing.T, test func(t *testing.T, network string)) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			if network == "unix" && stage.On(t) {
-				t.Skip("a Network has no unix sockets")
-			}
-			test(t, network)
-		})
+	networks := []string{"tcp", "unix"}
+	row, driver := rowAndDriver(t)
+	switch {
+	case driver == stage.Driver: // a Network has no unix sockets
+		networks = networks[:1]
+	case !everywhere() && slices.Contains(driverNames(t), "io_uring"):
+		first := placeNumber(row) % 2
+		if driver == "io_uring" {
+			first = 1 - first
+		}
+		networks = networks[first : first+1]
 	}
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) { test(t, network) })
+	}
+}
+
+// rowAndDriver takes the driver out of a test's name.
+func rowAndDriver(t *testing.T) (row, driver string) {
+	parts := strings.Split(t.Name(), "/")
+	for i, part := range parts {
+		if part == stage.Driver || slices.Contains(driverNames(t), part) {
+			return strings.Join(slices.Delete(parts, i, i+1), "/"), part
+		}
+	}
+	t.Fatal("no driver in this test's name")
+	return
 }
 
 // A rig is a loop that runs on a goroutine of its own until the test ends.
