@@ -181,6 +181,9 @@ func FileNames() (list []string) {
 
 // children are the numbers of the processes that this one started and has not waited for, on Linux (proc(5)).
 func children() (pids []string) {
+	if childless() {
+		return nil
+	}
 	tasks, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is a good one
 	for _, t := range tasks {
 		text, _ := os.ReadFile(t) // the thread may have ended
