@@ -15,6 +15,7 @@ import (
 // TestWriteWaits: a Write to a peer that does not read waits, with a bound on what is kept; so a loop's other
 // connections go on, and when the peer reads, all arrives.
 func TestWriteWaits(t *testing.T) {
+	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
 		const total, highWater = 32 << 20, 64 << 10
 		var c1 *plexor.Conn

@@ -198,6 +198,7 @@ func TestClientClose(t *testing.T) {
 
 // TestClientHTTP: net/http's client with no more than DialContext, several requests at once.
 func TestClientHTTP(t *testing.T) {
+	beside(t)
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(proto, func(t *testing.T) {
 			eachClient(t, func(t *testing.T, c *plexor.Client) {

@@ -63,6 +63,7 @@ func first(c io.Reader) error {
 // TestEcho: every way to echo gives all bytes back, whatever the sizes of reads and writes, to a client that has closed
 // its half early and reads late.
 func TestEcho(t *testing.T) {
+	beside(t)
 	byRead := func(size int) func(c *plexor.Conn) error {
 		return func(c *plexor.Conn) error {
 			p := make([]byte, size)

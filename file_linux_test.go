@@ -12,6 +12,7 @@ import (
 
 // TestSendFileFromTheDisk: what is not in the system's memory any more, all of it or its middle alone, arrives too.
 func TestSendFileFromTheDisk(t *testing.T) {
+	beside(t)
 	content := random(2<<20, 7)
 	eachPlace(t, func(t *testing.T, p place) {
 		f := fileOf(t, content)

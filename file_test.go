@@ -35,6 +35,7 @@ const mostFile = 8 << 20
 
 // TestSendFile: files of all sizes from all offsets, each between two writes.
 func TestSendFile(t *testing.T) {
+	beside(t)
 	content := random(mostFile+10_000, 1)
 	type part struct{ off, n int }
 	parts := []part{{0, 0}, {7, 0}, {0, 1}, {4095, 2}, {0, 32 << 10}, {1, 32<<10 + 1}, {0, 33 << 10}, {4097, 300_001},
@@ -159,6 +160,7 @@ func stuck(t *testing.T, p place, content []byte, f *os.File, with func(c *plexo
 // TestSendFileWaits: what others write comes behind a file that waits for its reader, and a file that shrinks meanwhile
 // is an error.
 func TestSendFileWaits(t *testing.T) {
+	beside(t)
 	content := random(mostFile, 3)
 	t.Run("outbox and drain", func(t *testing.T) {
 		eachPlace(t, func(t *testing.T, p place) {
@@ -209,6 +211,7 @@ func TestSendFileWaits(t *testing.T) {
 // TestSendFileEnds: a transfer that waits ends with its connection, by whomever, and by its deadline, after which it
 // can go on.
 func TestSendFileEnds(t *testing.T) {
+	beside(t)
 	content := random(mostFile, 4)
 	ends := func(want error) func(*plexor.Conn, int64, error) error {
 		return func(_ *plexor.Conn, n int64, err error) error {

@@ -110,7 +110,6 @@ func TestContextOfDeadPeer(t *testing.T) {
 // TestSharedWriteToDeadPeer: such a death ends the connection, on what Shared returns too, though nobody reads or
 // writes there; and the first Write afterwards fails.
 func TestSharedWriteToDeadPeer(t *testing.T) {
-	beside(t)
 	eachBorrower(t, testSharedWriteToDeadPeer)
 }
 

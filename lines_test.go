@@ -20,6 +20,7 @@ import (
 // A peer sets no rate of lines: of a thousand of a kind ten are written while the time stands still, and with the
 // counts of those left out the sum is exact, as the metrics are.
 func TestPeerSetsNoRateOfLines(t *testing.T) {
+	beside(t)
 	for _, row := range []struct {
 		name, says, addr string
 		n                int

@@ -62,7 +62,7 @@ func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
 			t.Run(name, func(t *testing.T) { f(t, name) })
 		}
 	}
-	if onlyDriver == "" || onlyDriver == stage.Driver {
+	if stageHere(t) {
 		t.Run(stage.Driver, func(t *testing.T) { onStage(t, func() { f(t, stage.Driver) }) })
 	}
 }

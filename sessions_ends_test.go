@@ -19,6 +19,7 @@ import (
 
 // TestSessionReasons: Closed is told why, once.
 func TestSessionReasons(t *testing.T) {
+	beside(t)
 	said := errors.New("I said so")
 	is := func(want error) func(error) bool { return func(err error) bool { return errors.Is(err, want) } }
 	hangUp := func(t *testing.T, c net.Conn) { closeWrite(t, c) }
@@ -121,6 +122,7 @@ func bare(c net.Conn) net.Conn {
 // TestSessionServerEnds: Shutdown tells those that rest and those that are busy, Close all, also when no coroutine runs
 // any more.
 func TestSessionServerEnds(t *testing.T) {
+	beside(t)
 	for _, how := range []string{"Shutdown", "Close"} {
 		t.Run(how, func(t *testing.T) {
 			eachSessionPlace(t, func() *visits {
@@ -225,6 +227,7 @@ func TestSessionLimits(t *testing.T) {
 
 // TestSessionTLSEnds: over TLS, an end that is none and a broken record.
 func TestSessionTLSEnds(t *testing.T) {
+	beside(t)
 	broken := append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...)
 	for _, row := range []struct {
 		name   string

@@ -20,7 +20,7 @@ import (
 func eachBorrower(t *testing.T, f func(t *testing.T)) {
 	t.Run("direct", f)
 	t.Run("on the loop", func(t *testing.T) {
-		defer plexor.KeepOnLoop()()
+		keepOnLoop(t)
 		f(t)
 	})
 }

@@ -74,7 +74,7 @@ func eachShared(t *testing.T, f func(t *testing.T, pair makePair)) {
 			"Listen": accepted, "Shared": given} {
 			t.Run(name+onLoop, func(t *testing.T) {
 				if onLoop != "" {
-					t.Cleanup(plexor.KeepOnLoop()) // when all have ended, also those which are beside others
+					keepOnLoop(t)
 				}
 				eachPlace(t, func(t *testing.T, p place) {
 					f(t, func(t *testing.T, srv *plexor.Server) (*bench, net.Conn, net.Conn) { return pair(t, p, srv) })
@@ -82,6 +82,16 @@ func eachShared(t *testing.T, f func(t *testing.T, pair makePair)) {
 			})
 		}
 	}
+}
+
+// keepOnLoop has the loops read and write for goroutines until the test and all that are part of it have ended. It
+// holds for the process, so such a test is beside no others; what is part of it may be.
+func keepOnLoop(t *testing.T) {
+	t.Helper()
+	if isBeside(t) {
+		t.Fatal("this test is beside others, which would be kept on the loop too")
+	}
+	t.Cleanup(plexor.KeepOnLoop())
 }
 
 // TestSharedEcho: all bytes, and half-close.
@@ -283,6 +293,7 @@ func TestAcceptLimit(t *testing.T) {
 
 // TestHTTP: net/http's server and client over Server as a listener, and over Shared.
 func TestHTTP(t *testing.T) {
+	beside(t)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/echo":

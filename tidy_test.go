@@ -108,6 +108,7 @@ func parse(path string, text []byte) (*source, error) {
 }
 
 func TestTidy(t *testing.T) {
+	t.Parallel()
 	all := sources(t)
 	for _, s := range all {
 		for _, fault := range slices.Concat(s.form(), s.functions(), s.sleeps(mustSleep)) {

@@ -20,6 +20,7 @@ import (
 // TestTLSReload: new certificates are used when their files have changed, and a second has passed; a bad pair leaves
 // the old one in use, and is logged once.
 func TestTLSReload(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		ca := newAuthority(t, "theirs")
 		pair := files(t, "s")

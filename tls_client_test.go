@@ -68,6 +68,7 @@ func dialled(t *testing.T, driver, addr string, f func(ctx context.Context, ep *
 
 // TestTLSClient: the client's side trusts whom it is told to, and says why if not.
 func TestTLSClient(t *testing.T) {
+	t.Parallel()
 	for _, d := range loop.Drivers() {
 		if d.Err != nil {
 			continue

@@ -89,6 +89,7 @@ func eachFullWriter(t *testing.T, f func(t *testing.T, b *bench, c net.Conn, tak
 // TestCloseWhileReading: a peer that takes longer than Linger in all, and never so long without taking anything, gets
 // everything, and the end, though the output was full when the connection was closed.
 func TestCloseWhileReading(t *testing.T) {
+	beside(t)
 	eachFullWriter(t, func(t *testing.T, b *bench, c net.Conn, taken int, step func(time.Duration)) {
 		// The peer's system opens its window, and so acknowledges more, only when much was read: where the system alone keeps
 		// what was written, there are fewer parts of that size.

@@ -21,6 +21,7 @@ import (
 
 // TestTLSEcho: all bytes come back, by each version of TLS, with both halves closed by close_notify.
 func TestTLSEcho(t *testing.T) {
+	beside(t)
 	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(v), func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
@@ -166,6 +167,7 @@ func TestTLSGreeter(t *testing.T) {
 // TestTLSLateWrite: a Write that times out cuts no record: the connection is as usable as before, and so it is for the
 // other direction.
 func TestTLSLateWrite(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		errs, late := make(chan error, 1), make(chan struct{})
 		b := serveTLS(t, driver, &plexor.Server{Limits: plexor.Limits{HighWater: 64 << 10}}, nil,

@@ -46,6 +46,7 @@ func (a *authority) caFile() string {
 // TestOpenSSL: openssl s_client, with each version, a new session and a resumed one, and a KeyUpdate that the server
 // answers.
 func TestOpenSSL(t *testing.T) {
+	beside(t)
 	lines := plexor.HandlerFunc(func(c *plexor.Conn) {
 		r := bufio.NewReader(c)
 		for {
@@ -133,6 +134,7 @@ func TestOpenSSL(t *testing.T) {
 
 // TestCurl: curl gets a page from a handler of a few lines, by HTTP over TLS, and a word on what is wrong without.
 func TestCurl(t *testing.T) {
+	beside(t)
 	eachDriver(t, func(t *testing.T, driver string) {
 		b := serveTLS(t, driver, &plexor.Server{}, &tls.Config{NextProtos: []string{"http/1.1"}},
 			plexor.HandlerFunc(func(c *plexor.Conn) {
