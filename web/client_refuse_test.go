@@ -137,6 +137,7 @@ func TestClientBounds(t *testing.T) {
 
 // TestClientElsewhere: a goroutine that uses the Client, or an answer's body, is told so.
 func TestClientElsewhere(t *testing.T) {
+	t.Parallel()
 	srv := httptest.NewServer(echoHandler())
 	defer srv.Close()
 	withClient(t, web.ClientOptions{}, func(ctx context.Context, c *web.Client) error {

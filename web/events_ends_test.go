@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,7 @@ func (r *slowRig) onlyLatest(t *testing.T) (missed, latest int) {
 
 // TestEventsSlow holds what becomes of a client that does not read, by each choice, and that others get everything.
 func TestEventsSlow(t *testing.T) {
+	t.Parallel()
 	limits := plexor.OutboxLimits{Bytes: 64 << 10}
 	eachEventServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		onFirst := strings.Contains(t.Name(), "/"+drivers(t)[0]+"/")
@@ -100,7 +102,17 @@ func TestEventsSlow(t *testing.T) {
 		if (secure || plain && !everywhere()) && !onFirst {
 			t.Skip("on one driver: it takes MiB to fill what is between the two")
 		}
+		// By default one server has all choices, and each of the others has one.
+		only := func(t *testing.T, places ...string) {
+			if onFirst && plain || everywhere() || slices.ContainsFunc(places, func(p string) bool {
+				return strings.Contains(t.Name(), p)
+			}) {
+				return
+			}
+			t.Skip("on another server: PLEXOR_TESTS=all has it on each")
+		}
 		t.Run("close", func(t *testing.T) {
+			only(t, "/tls/")
 			limits := limits
 			limits.WhenFull = plexor.CloseWhenFull
 			r := newSlowRig(t, serve, &web.Events{Limits: limits})
@@ -110,6 +122,7 @@ func TestEventsSlow(t *testing.T) {
 			}
 		})
 		t.Run("drop oldest", func(t *testing.T) {
+			only(t, "/net/http/")
 			limits := limits
 			limits.WhenFull = plexor.DropOldest
 			for try := 1; ; try++ { // the system may find room for more just then: it grows a buffer that is full
@@ -124,6 +137,7 @@ func TestEventsSlow(t *testing.T) {
 			}
 		})
 		t.Run("refuse newest", func(t *testing.T) {
+			only(t, "/http1/")
 			r := newSlowRig(t, serve, &web.Events{Limits: limits})
 			r.fill(t, func() bool { return r.feed.Missed() > 0 })
 			awaits(t, "a full queue", func() bool { return r.stream.Send(web.Event{Data: "0" + pad}) == plexor.ErrOutboxFull })
@@ -282,6 +296,7 @@ asyncio.run(main())
 
 // TestEventsPeers has clients that nobody here wrote: curl, by HTTP/1.1, HTTP/1.0 and HTTP/2, and aiohttp.
 func TestEventsPeers(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{
 		"curl": {"curl", "-sSN"}, "curl 1.0": {"curl", "-sSN", "--http1.0"},
 		"curl h2": {"curl", "-sSN", "--http2-prior-knowledge"}, "aiohttp": {"/usr/bin/python3", "-c", aiohttpEvents},

@@ -218,6 +218,7 @@ func wantSameOrder(t *testing.T, feed *web.Events, all []*listener) {
 
 // TestEventsHistory holds that who comes back gets what it has missed, of its topics, once, while others are sent.
 func TestEventsHistory(t *testing.T) {
+	t.Parallel()
 	eachEventServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		feed := &web.Events{History: 400}
 		addr := serve(byPath(feed))

@@ -137,6 +137,7 @@ func TestFilesRedirects(t *testing.T) {
 
 // TestFilesList: sorted, escaped, bounded, without hidden names.
 func TestFilesList(t *testing.T) {
+	t.Parallel()
 	root, dir := tree(t, map[string]string{"b": "", "a/x": "", ".c": "", "<b>&\"'": "", "x:y": "", "many/x": ""})
 	h := web.Files(root, web.FilesOptions{List: true})
 	w := ask(h, "GET", "/")

@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,14 +22,30 @@ import (
 	"github.com/plexor-go/plexor/web"
 )
 
-// drivers are those that work here.
+// drivers are those that a test takes: all that work here in CI, or where -run names a part of a test. Else they are
+// the first and one of the others, which depends on the test's name: what a driver does is held by package loop.
 func drivers(t *testing.T) (names []string) {
+	names = workingDrivers()
+	if everywhere() || len(names) < 2 {
+		return names
+	}
+	others := names[1:]
+	return []string{names[0], others[turnOf(t)>>1%len(others)]}
+}
+
+var workingDrivers = sync.OnceValue(func() (names []string) { // which tries each
 	for _, d := range loop.Drivers() {
 		if d.Err == nil {
 			names = append(names, d.Name)
 		}
 	}
 	return names
+})
+
+// turnOf is a number by the name of the test that t is part of, so that the tests differ in what they take by turns.
+func turnOf(t *testing.T) int {
+	top, _, _ := strings.Cut(t.Name(), "/")
+	return int(crc32.ChecksumIEEE([]byte(top)) >> 1)
 }
 
 // serve serves h until the test ends, and returns host:port.
@@ -86,8 +105,12 @@ func (p *place) open(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 	return nc, r
 }
 
-// everywhere has each test take place on each driver, with each scheme and in each way. It is so in CI.
-func everywhere() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
+// everywhere has each test take place on each driver, with each scheme and in each way. So it is in CI, and where -run
+// names a part of a test.
+var everywhere = sync.OnceValue(func() bool {
+	return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() ||
+		strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+})
 
 // eachScheme runs f on each driver, plain and over TLS. What TLS changes does not depend on the driver: so it is tried
 // on all of them in CI, and else on the first.
@@ -104,12 +127,14 @@ func eachScheme(t *testing.T, f func(t *testing.T, p *place)) {
 	}
 }
 
-// eachWay is eachScheme with h on goroutines and inline: both on the first driver, and in CI on all, else by turns.
+// eachWay is eachScheme with h on goroutines and inline: both on the first driver in plain text, and in CI everywhere,
+// else by turns.
 func eachWay(t *testing.T, h http.HandlerFunc, f func(t *testing.T, p *place)) {
 	eachScheme(t, func(t *testing.T, p *place) {
 		number := slices.Index(drivers(t), p.srv.Driver)
+		both := everywhere() || number == 0 && p.scheme == "tcp"
 		for way, h := range ways(h) {
-			if number > 0 && !everywhere() && (way == "inline") != (number%2 == 1) {
+			if !both && (way == "inline") != ((number+turnOf(t))%2 == 1) {
 				continue
 			}
 			t.Run(way, func(t *testing.T) {

@@ -99,6 +99,7 @@ var echo = func(s *websocket.Socket, m websocket.Message) error { return s.Send(
 // TestSocketEcho holds that messages of each length come back, compressed or not, with windows or without, on each
 // driver and under net/http.
 func TestSocketEcho(t *testing.T) {
+	t.Parallel()
 	eachSocketServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		for name, d := range map[string]*websocket.Deflate{"plain": nil, "deflate": {},
 			"windows": {SendWindow: true, ReceiveWindow: true}} {
@@ -123,6 +124,7 @@ func TestSocketEcho(t *testing.T) {
 
 // TestSocketCuts holds that it does not matter how a handshake and frames are cut.
 func TestSocketCuts(t *testing.T) {
+	t.Parallel()
 	for _, driver := range drivers(t) {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
