@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -45,7 +46,7 @@ func TestBenchServe(t *testing.T) {
 		"echo=unix://"+path, "echo=tls://127.0.0.1:0", "echo=udp://127.0.0.1:0",
 		"upper=udp://127.0.0.1:0", "upper=tcp://127.0.0.1:0?frame=len4", "echo=tcp://127.0.0.1:0?frame=line",
 		"upper=tcp://127.0.0.1:0?frame=varint"))
-	pin := "?fingerprint=" + s.fingerprint()
+	pin, requests := "?fingerprint="+s.fingerprint(), fewer(1003, 203)
 	for _, row := range []struct {
 		name string
 		args []string
@@ -69,10 +70,11 @@ func TestBenchServe(t *testing.T) {
 		{"varint", []string{s.addrs[8], "--expect=upper", "--frame=varint", "--size=2000"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			code, r, stderr := benched(t, append(row.args, "--requests=1003", "--conns=7")...)
+			t.Parallel()
+			code, r, stderr := benched(t, append(row.args, fmt.Sprint("--requests=", requests), "--conns=7")...)
 			ends(t, 0, "", code, stderr)
-			if r.Messages+r.LostMessages != 1003 || r.LostMessages > 0 && !strings.Contains(row.name, "udp") || r.Wrong != 0 ||
-				r.Rate == 0 || r.Latency.P99 == 0 {
+			lost := r.LostMessages > 0 && !strings.Contains(row.name, "udp")
+			if r.Messages+r.LostMessages != int64(requests) || lost || r.Wrong != 0 || r.Rate == 0 || r.Latency.P99 == 0 {
 				t.Errorf("result %+v", r)
 			}
 		})
@@ -137,6 +139,7 @@ func TestBenchPython(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, program string }{{"socketserver", pythonEcho}, {"asyncio", pythonAsyncio}} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			address := python(t, row.program)
 			code, r, stderr := benched(t, address, "--conns=10", "--requests=2001", "--depth=4")
 			ends(t, 0, "", code, stderr)
@@ -154,6 +157,7 @@ func TestBenchPython(t *testing.T) {
 
 // TestBenchEnds: what goes wrong is said in one line, and in the exit code; the result is printed even so.
 func TestBenchEnds(t *testing.T) {
+	t.Parallel()
 	answer := func(f func(p []byte) []byte) func(c *net.TCPConn) {
 		return func(c *net.TCPConn) {
 			for buf := make([]byte, 64); ; {
@@ -192,6 +196,7 @@ func TestBenchEnds(t *testing.T) {
 		})
 	}
 	t.Run("a stall", func(t *testing.T) {
+		t.Parallel()
 		turn := 0
 		address := peer(t, answer(func(p []byte) []byte {
 			if turn++; turn == 50 {
@@ -201,8 +206,9 @@ func TestBenchEnds(t *testing.T) {
 		}))
 		code, r, stderr := benched(t, address, "--conns=1", "--rate=200", "--duration=1500ms")
 		ends(t, 0, "", code, stderr)
-		if r.Messages < 299 || r.Messages > 301 || r.Latency.P99 < 900_000 || r.Latency.P50 > 600_000 {
-			t.Errorf("%d messages, want 300; latencies %+v: p99 must show the second", r.Messages, r.Latency)
+		// Half of them were to be sent in the second half of the stall, or behind it. All may be late on a busy machine.
+		if l := r.Latency; r.Messages < 299 || r.Messages > 301 || l.P99 < 900_000 || l.P99-l.P50 < 300_000 {
+			t.Errorf("%d messages, want 300; latencies %+v: p99 must show the second, and p50 not", r.Messages, l)
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
@@ -275,9 +281,10 @@ func TestBenchElsewhere(t *testing.T) {
 
 // TestBenchReport: the table, the lines of progress, and the picture.
 func TestBenchReport(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 1, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0"))
 	picture := filepath.Join(t.TempDir(), "latency.svg")
-	cmd := command("bench", s.addrs[0], "--conns=3", "--duration=1300ms", "--think=1ms", "--plot="+picture)
+	cmd := command("bench", s.addrs[0], "--conns=3", "--duration=1300ms", "--think=5ms", "--plot="+picture)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -306,7 +313,7 @@ func TestBenchReport(t *testing.T) {
 		t.Errorf("%d bytes are no picture: %v", len(b), err)
 	}
 	t.Run("terminal", func(t *testing.T) {
-		cmd := command("bench", s.addrs[0], "--conns=3", "--duration=700ms", "--think=1ms")
+		cmd := command("bench", s.addrs[0], "--conns=3", "--duration=700ms", "--think=5ms")
 		onTerminal := exec.CommandContext(t.Context(), tool(t, "script"), "-qec", strings.Join(cmd.Args, " "), "/dev/null")
 		onTerminal.Env = append(cmd.Env, "TERM=xterm")
 		out, err := onTerminal.Output()
@@ -322,36 +329,40 @@ func TestBenchReport(t *testing.T) {
 
 // TestBenchInterrupt: the first signal ends the load, and what there is is printed.
 func TestBenchInterrupt(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 1, command("serve", "--loops=1", "echo=tcp://127.0.0.1:0"))
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		cmd := command("bench", s.addrs[0], "--json", "--conns=3", "--duration=1h", "--think=1ms")
-		stderr, err := cmd.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out strings.Builder
-		cmd.Stdout = &out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(stderr)
-		if !lines.Scan() { // it is under way
-			t.Fatalf("no progress: %v", lines.Err())
-		}
-		if err := cmd.Process.Signal(sig); err != nil {
-			t.Fatal(err)
-		}
-		for lines.Scan() {
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Fatalf("%v: %v", sig, err)
-		}
-		var r load.Result
-		if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
-			t.Fatalf("%v: %q: %v", sig, out.String(), err)
-		}
-		if !r.Interrupted || r.Messages == 0 || r.Rate == 0 || r.LostConns != 0 {
-			t.Errorf("%v: result %+v", sig, r)
-		}
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			cmd := command("bench", s.addrs[0], "--json", "--conns=3", "--duration=1h", "--think=5ms")
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			cmd.Stdout = &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stderr)
+			if !lines.Scan() { // it is under way
+				t.Fatalf("no progress: %v", lines.Err())
+			}
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			for lines.Scan() {
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v: %v", sig, err)
+			}
+			var r load.Result
+			if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+				t.Fatalf("%v: %q: %v", sig, out.String(), err)
+			}
+			if !r.Interrupted || r.Messages == 0 || r.Rate == 0 || r.LostConns != 0 {
+				t.Errorf("%v: result %+v", sig, r)
+			}
+		})
 	}
 }

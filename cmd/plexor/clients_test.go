@@ -106,6 +106,7 @@ print("good")
 func TestOtherClients(t *testing.T) {
 	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		path := filepath.Join(t.TempDir(), "sock")
 		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "upper=tcp://127.0.0.1:0",
 			"upper=udp://127.0.0.1:0", "upper=unix://"+path))

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -88,9 +89,10 @@ func TestCompareModel(t *testing.T) {
 
 // TestCompare measures two models for real.
 func TestCompare(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new")
-	cmd := command("compare", "--models=blocking,goroutines", "--conns=1,4", "-d", "400ms", "--service=upper", "--out",
-		dir)
+	cmd := command("compare", "--models=blocking,goroutines", "--conns=1,4", "-d",
+		fmt.Sprint(fewer(400, 200), "ms"), "--service=upper", "--out", dir)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -105,8 +107,9 @@ func TestCompare(t *testing.T) {
 	if strings.Contains(stdout.String()+stderr.String(), "\x1b") {
 		t.Errorf("colour, and this is no terminal: %q, %q", stdout.String(), stderr.String())
 	}
-	for _, want := range []string{`(?m)^1/6, \d+s left: \w+ × 1, round 1: \d+ messages a second$`, `(?m)^6/6, 0s left: `,
-		`(?m)^report .*report.html$`} {
+	all := fewer(6, 3) // half as many rounds in half the time
+	for _, want := range []string{fmt.Sprintf(`(?m)^1/%d, \d+s left: \w+ × 1, round 1: \d+ messages a second$`, all),
+		fmt.Sprintf(`(?m)^%d/%[1]d, 0s left: `, all), `(?m)^report .*report.html$`} {
 		if !regexp.MustCompile(want).MatchString(stderr.String()) {
 			t.Errorf("standard error has no match for %q:\n%s", want, stderr.String())
 		}
@@ -137,6 +140,7 @@ func results(t *testing.T, dir string) *compare.Report {
 
 // TestCompareInterrupted: an interrupt ends it early, and what was measured is reported.
 func TestCompareInterrupted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cmd := command("compare", "--models=goroutines", "--conns=1,2", "-d", "600ms", "--out", dir)
 	stderr, err := cmd.StderrPipe()

@@ -11,6 +11,7 @@ import (
 func TestDialPackets(t *testing.T) {
 	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		s := serve(t, 1, command("serve", "--driver="+driver, "upper=udp://127.0.0.1:0"))
 		code, stdout, stderr := dialled(t, "one\n\ntwo", "--driver="+driver, s.addrs[0])
 		ends(t, 0, "", code, stderr)

@@ -51,11 +51,12 @@ func random(t *testing.T, n int) string {
 func TestDialServe(t *testing.T) {
 	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		path := filepath.Join(t.TempDir(), "sock")
 		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "echo=unix://"+path,
 			"echo=tls://127.0.0.1:0", "upper=tls://127.0.0.1:0?frame=len4"))
 		pin := "?fingerprint=" + s.fingerprint()
-		big := random(t, 3<<20)
+		big, many := random(t, fewer(3<<20, 1<<20)), fewer(5000, 1000)
 		for _, row := range []struct{ name, address, input, want string }{
 			{"tcp", s.addrs[0], big, big},
 			{"unix", s.addrs[1], big, big},
@@ -64,8 +65,8 @@ func TestDialServe(t *testing.T) {
 			{"nothing", s.addrs[0], "", ""},
 			{"nothing over tls", s.addrs[2] + pin, "", ""},
 			{"messages", s.addrs[3] + pin + "&frame=len4", "one\n\nthree\r\nlast", "ONE_SB\n_SB\nTHREE_SB\nLAST_SB\n"},
-			{"many messages", s.addrs[3] + pin + "&frame=len4", strings.Repeat("message\n", 5000),
-				strings.Repeat("MESSAGE_SB\n", 5000)},
+			{"many messages", s.addrs[3] + pin + "&frame=len4", strings.Repeat("message\n", many),
+				strings.Repeat("MESSAGE_SB\n", many)},
 			{"no messages", s.addrs[3] + pin + "&frame=len4", "", ""},
 		} {
 			t.Run(row.name, func(t *testing.T) {
@@ -286,6 +287,7 @@ c.close()
 
 // TestDialOthers: servers that nobody here wrote.
 func TestDialOthers(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sock")
 	for _, row := range []struct {
 		name string
@@ -301,6 +303,7 @@ func TestDialOthers(t *testing.T) {
 		{"nc", []string{"nc", "-v", "-l", "-N", "127.0.0.1", "0"}, `Listening on \S+ (\d+)`, "from nc"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			cmd := exec.Command(tool(t, row.args[0]), row.args[1:]...)
 			cmd.Stdin = strings.NewReader("from nc")
 			out, in := io.Pipe()

@@ -32,6 +32,7 @@ func ftpTool(t *testing.T, name string, args ...string) string {
 // TestServeFTP: files of a root, by FTP, by AUTH TLS, and by FTP over TLS from the first byte, with clients that nobody
 // here wrote.
 func TestServeFTP(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	large := strings.Repeat("0123456789abcdef", 1<<16)
 	if err := os.WriteFile(filepath.Join(dir, "large"), []byte(large), 0o600); err != nil {
@@ -42,6 +43,7 @@ func TestServeFTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		s := serve(t, 3, command("serve", "--driver="+driver, "--loops=1",
 			"ftp=tcp://127.0.0.1:0?root="+dir+"&users="+users,
 			"ftp=tls://127.0.0.1:0?root="+dir+"&user=joe:secret&require=tls,resume", "ftp=tcp://127.0.0.1:0?root="+dir))
@@ -109,6 +111,7 @@ func TestFTPOptions(t *testing.T) {
 
 // TestGetFTP: files and a folder, in the three ways to connect, beside what fails; nothing is left of that.
 func TestGetFTP(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a b": "hello", "long": strings.Repeat("x", 1000)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

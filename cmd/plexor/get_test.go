@@ -30,6 +30,7 @@ func got(t *testing.T, args ...string) (code int, stdout, stderr string) {
 // TestGet: many URLs, in files, as JSON and as a table; what fails makes the exit code 1, and nothing is written
 // outside the folder or over what is there.
 func TestGet(t *testing.T) {
+	t.Parallel()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -92,6 +93,7 @@ func TestGet(t *testing.T) {
 
 // TestGetUsage: mistakes on the command line.
 func TestGetUsage(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		args []string
 		want string

@@ -48,6 +48,7 @@ func fetch(t *testing.T, url string, header ...string) (*http.Response, string) 
 // TestServeHTTP: files of a root, by HTTP/1 and over TLS by HTTP/2, and a page that shows the request, with its log and
 // its counters.
 func TestServeHTTP(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
 	for name, p := range map[string][]byte{"a b.txt": []byte("hello"), "large": large, ".hidden": []byte("secret")} {
@@ -56,6 +57,7 @@ func TestServeHTTP(t *testing.T) {
 		}
 	}
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		s := serve(t, 3, command("serve", "--driver="+driver, "--loops=1",
 			"http=tcp://127.0.0.1:0?root="+dir+"&list=yes&access=combined&metrics=/metrics",
 			"http=tls://127.0.0.1:0?root="+dir, "http=tcp://127.0.0.1:0"))
@@ -107,6 +109,7 @@ func TestServeHTTP(t *testing.T) {
 
 // TestBenchHTTP: bench loads what serve http= serves, in plain text and over TLS, and tells of statuses.
 func TestBenchHTTP(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 2, command("serve", "--loops=1", "http=tcp://127.0.0.1:0", "http=tls://127.0.0.1:0"))
 	for _, row := range []struct {
 		args []string
@@ -132,6 +135,7 @@ func TestBenchHTTP(t *testing.T) {
 
 // TestBenchWebSocket: bench sends messages to a WebSocket and takes the same back, plain, compressed and over TLS.
 func TestBenchWebSocket(t *testing.T) {
+	t.Parallel()
 	echo := &websocket.Sockets[struct{}]{
 		Options: websocket.Options{Deflate: new(websocket.Deflate), Protocols: []string{"a"}},
 		Message: func(s *websocket.Socket, _ struct{}, m websocket.Message) error { return s.Send(m) }}

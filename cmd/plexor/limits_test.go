@@ -47,7 +47,9 @@ func crowd(t *testing.T, address string, n int) []net.Conn {
 // TestNoDescriptors: with 64 descriptors and 200 clients the server serves those that it holds, and the others as
 // descriptors come free.
 func TestNoDescriptors(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		const most, n = 64, 200
 		s := serve(t, 1, limited(t, most, "serve", "--driver="+driver, "echo=tcp://127.0.0.1:0"))
 		clients := crowd(t, s.host(0), n)

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ import (
 // and one of the others, which depends on its name: what a driver does is held by package loop.
 func forEachDriver(t *testing.T, test func(t *testing.T, driver string)) {
 	var names, ready []string
-	for _, d := range loop.Drivers() {
+	for _, d := range allDrivers() {
 		if d.Err == nil {
 			names = append(names, d.Name)
 			if d.Name != "io_uring" {
@@ -33,16 +34,30 @@ func forEachDriver(t *testing.T, test func(t *testing.T, driver string)) {
 			}
 		}
 	}
-	all := os.Getenv("PLEXOR_TESTS") == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
 	turn := ""
 	if len(ready) > 0 {
 		turn = ready[int(crc32.ChecksumIEEE([]byte(t.Name()))>>1)%len(ready)]
 	}
 	for _, name := range names {
-		if all || name == "io_uring" || name == turn {
+		if everywhere() || name == "io_uring" || name == turn {
 			t.Run(name, func(t *testing.T) { test(t, name) })
 		}
 	}
+}
+
+var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
+
+// everywhere has the tests run in full. So it is in CI, and where -run names a part of a test.
+var everywhere = sync.OnceValue(func() bool {
+	return os.Getenv("PLEXOR_TESTS") == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+})
+
+// fewer is a number of rounds, bytes or the like: all in CI, and else those that show what a test is about.
+func fewer(all, few int) int {
+	if everywhere() {
+		return all
+	}
+	return few
 }
 
 func dial(t *testing.T, network, address string) net.Conn {
@@ -140,7 +155,9 @@ func TestDefaultServices(t *testing.T) {
 
 // TestHalfClosedSlowReader: a client that sends 8 MiB, closes its half and only then begins to read gets all of it.
 func TestHalfClosedSlowReader(t *testing.T) {
+	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		s := serve(t, 1, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0"))
 		sent := make([]byte, 8<<20)
 		seed := rand.Uint64()
@@ -183,7 +200,7 @@ func (s *slowReader) Read(p []byte) (int, error) {
 func TestNeverReads(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("takes 5 s a driver")
+		t.Skip("takes some seconds")
 	}
 	forEachDriver(t, func(t *testing.T, driver string) {
 		t.Parallel()
@@ -196,7 +213,7 @@ func neverReads(t *testing.T, driver string) {
 	s := serve(t, 1, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0"))
 	atStart := s.resident()
 	c := dial(t, "tcp", s.host(0))
-	end := time.Now().Add(5 * time.Second)
+	end := time.Now().Add(time.Duration(fewer(5000, 1500)) * time.Millisecond)
 	piece := make([]byte, 256<<10)
 	total, most := 0, 0
 	for time.Now().Before(end) {
@@ -225,6 +242,7 @@ func TestDrain(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("23 bytes; prime lengths", 200_000) // so that a lost piece shows
 	t.Run("quiet connections end at once", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, 1, command("serve", "--drain=1h", "echo=tcp://127.0.0.1:0"))
 		c := dial(t, "tcp", s.host(0))
 		ask(t, c, "hello", 5)
@@ -237,6 +255,7 @@ func TestDrain(t *testing.T) {
 		}
 	})
 	t.Run("a message that has begun is finished", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, 1, command("serve", "--drain=1h", "echo=tcp://127.0.0.1:0?frame=len4,max=8MiB"))
 		c := dial(t, "tcp", s.host(0))
 		// The first answer shows that the beginning of the second message, which came in the same piece, is there.
@@ -261,6 +280,7 @@ func TestDrain(t *testing.T) {
 		}
 	})
 	t.Run("busy ones are answered as far as they were read", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, 1, command("serve", "--drain=1h", "echo=tcp://127.0.0.1:0"))
 		c := dial(t, "tcp", s.host(0))
 		sent := make(chan struct{})
@@ -292,6 +312,7 @@ func TestDrain(t *testing.T) {
 		{"the limit ends at once", "100ms", false, "1 connections were cut: --drain=100ms is over"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, 1, command("serve", "--drain="+row.drain, "echo=tcp://127.0.0.1:0"))
 			c := dial(t, "tcp", s.host(0))
 			ask(t, c, "hello", 5)

@@ -23,6 +23,7 @@ import (
 func TestWorkers(t *testing.T) {
 	t.Parallel()
 	forEachDriver(t, func(t *testing.T, driver string) {
+		t.Parallel()
 		dir := t.TempDir()
 		path, pid := filepath.Join(dir, "sock"), filepath.Join(dir, "pid")
 		s := serve(t, 4, command("serve", "--driver="+driver, "--workers=2", "--pid-file="+pid,
@@ -89,7 +90,7 @@ func TestWorkersResume(t *testing.T) {
 		}
 		return c.ConnectionState().DidResume
 	}
-	const visits = 64 // all workers, most likely: each gets about a quarter
+	visits := fewer(64, 24) // all workers, most likely: each gets about a quarter
 	if resumed() {
 		t.Error("resumed without a session")
 	}
@@ -167,6 +168,8 @@ func TestWorkersBench(t *testing.T) {
 		{"a connection a message", load.Options{Reconnect: true, Think: time.Millisecond}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.load.Think *= time.Duration(fewer(1, 4)) // by which there is less load
 			pid := filepath.Join(t.TempDir(), "pid")
 			s := serve(t, 1, command("serve", "--workers=2", "--pid-file="+pid, "--drain=1m", "echo=tcp://127.0.0.1:0"))
 			t.Cleanup(func() { // before that of serve, which waits for all who hold the log
@@ -215,7 +218,7 @@ func TestWorkersBench(t *testing.T) {
 				}
 			}
 			goesOn()
-			for n := 1; n <= 2; n++ {
+			for n := 1; n <= fewer(2, 1); n++ {
 				s.signal(syscall.SIGHUP)
 				s.says(fmt.Sprintf(`(?s)(reload done.*){%d}`, n))
 				goesOn()
