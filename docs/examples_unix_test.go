@@ -72,6 +72,7 @@ const end = `bad=0; for p in $(jobs -p); do kill $p; wait $p || bad=$?; done; (e
 // TestExamples does with each example what its comment says. Those that serve are ended by SIGTERM, drain, and leave
 // with 0; the others end by themselves.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	for _, e := range examples(t) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
