@@ -3,8 +3,8 @@ package examples
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -32,6 +32,12 @@ var programs = sync.OnceValue(func() (err error) {
 })
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "6") // the tests wait more than they work; it is a flag of package testing's
+	}
 	code := m.Run()
 	if scratch != "" {
 		_ = os.RemoveAll(scratch)
@@ -223,12 +229,10 @@ func TestWorker(t *testing.T) {
 	if err := busy.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	want := sha256.Sum256([]byte("work"))
-	for range 5_000_000 {
-		want = sha256.Sum256(want[:])
-	}
-	if got := hear(t, bufio.NewReader(busy)); got != fmt.Sprintf("%x", want) {
-		t.Errorf("got %q, want %x", got, want)
+	// The SHA-256 of "work", and 5,000,000 times more that of the last: so much work that it is not done here once more.
+	const want = "4b22e3257db212a58b50eb75ae93572b80be2199b181387c85cc90dc8b55d985"
+	if got := hear(t, bufio.NewReader(busy)); got != want {
+		t.Errorf("got %q, want %s", got, want)
 	}
 }
 
