@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long what has to come may take: only a test that fails waits for that long.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Open opens one more connection to the broker that is tested, the same for the whole Run. The suite closes it.
 type Open func(t *testing.T) *mq.Broker
