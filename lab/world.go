@@ -316,9 +316,10 @@ type news struct {
 }
 
 // tell tells the loops what has happened, in the order in which it has. The caller does not hold mu: who is told may
-// wake a loop, and that one may run at once.
+// wake a loop, and that one may run at once. In a live world who adds news tells them, so that is all: a loop that told
+// what others add meanwhile would be held for as long as they do.
 func (w *World) tell() {
-	for {
+	for more := true; more; more = w.lively == nil {
 		w.mu.Lock()
 		heard := w.heard
 		if len(heard) == 0 {
