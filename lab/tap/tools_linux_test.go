@@ -226,6 +226,13 @@ func socketStatistics(t *testing.T, h *Host, echo netip.AddrPort) {
 	}
 }
 
+// awaitShut waits until the host has told a peer that its window is shut.
+func awaitShut(h *Host) {
+	for shut, end := 0, time.Now().Add(patience); shut == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		h.Do(func(_ time.Duration, h *ip.Host) { shut = h.TCP().Sent.Shut })
+	}
+}
+
 // TestTshark captures transfers over a path with losses, and has tshark read it: nothing is malformed, and what it says
 // of retransmissions, duplicate acknowledgments and shut windows is what the stack says.
 func TestTshark(t *testing.T) {
@@ -259,7 +266,10 @@ func TestTshark(t *testing.T) {
 	kernels.SetReadBuffer(40_000)
 	p := plan{pause: 250 * time.Millisecond}
 	done := make(chan []byte, 2)
-	go func() { done <- receive(t, ours, p, false, nil) }()
+	go func() {
+		awaitShut(h) // however slowly the kernel sends on a busy machine
+		done <- receive(t, ours, p, false, nil)
+	}()
 	go func() { done <- receive(t, kernels, plan{}, false, nil) }()
 	text := noise(8, 300_000)
 	go send(t, kernels, text, 0)
