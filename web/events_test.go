@@ -57,7 +57,7 @@ type listener struct {
 func listen(t *testing.T, addr, path string, fields ...string) *listener {
 	t.Helper()
 	nc := dialRaw(t, strings.Replace(addr, "http", "ws", 1))
-	_ = nc.SetDeadline(time.Now().Add(time.Minute))
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	request := "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(fields, ""), "\r\n") + "\r\n"
 	if _, err := io.WriteString(nc, request); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func (l *listener) wantsEnd(t *testing.T) {
 // awaits waits for something that is about to be.
 func awaits(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for by := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
+	for by := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(by) {
 			t.Fatal("it did not come about: " + what)
 		}

@@ -48,6 +48,10 @@ func turnOf(t *testing.T) int {
 	return int(crc32.ChecksumIEEE([]byte(top)) >> 1)
 }
 
+// patience is how long what has to come may take. A process whose loops have both processors to themselves for minutes,
+// with -race on a busy machine, lets goroutines wait.
+const patience = 3 * time.Minute
+
 // serve serves h until the test ends, and returns host:port.
 func serve(t *testing.T, srv *plexor.Server, addr string, h http.Handler, o web.Options) string {
 	t.Helper()
@@ -56,7 +60,7 @@ func serve(t *testing.T, srv *plexor.Server, addr string, h http.Handler, o web.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)

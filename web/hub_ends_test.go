@@ -68,7 +68,7 @@ func openRaw(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 	if _, err := raw.Write(request.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
-	raw.SetReadDeadline(time.Now().Add(time.Minute))
+	raw.SetReadDeadline(time.Now().Add(patience))
 	r := bufio.NewReader(raw)
 	if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(res, err)

@@ -95,7 +95,7 @@ func readNumbers(t *testing.T, room *web.Hub, c *websocket.Conn) map[string][]in
 			numbers[name] = append(numbers[name], n)
 		}
 	}()
-	for by := time.Now().Add(time.Minute); ; {
+	for by := time.Now().Add(patience); ; {
 		select {
 		case err := <-done:
 			if err != nil {

@@ -85,7 +85,7 @@ func TestHub(t *testing.T) {
 		}
 		clients[0].CloseNow()
 		clients[1].Close(websocket.Normal, "")
-		for by := time.Now().Add(time.Minute); room.Len() != 2; time.Sleep(time.Millisecond) {
+		for by := time.Now().Add(patience); room.Len() != 2; time.Sleep(time.Millisecond) {
 			if time.Now().After(by) {
 				t.Fatalf("%d members, want 2", room.Len())
 			}

@@ -130,8 +130,8 @@ func TestCounters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = nc.SetDeadline(time.Now().Add(time.Minute)) // it is open
-		_, _ = io.WriteString(nc, request)              // what comes back tells
+		_ = nc.SetDeadline(time.Now().Add(patience)) // it is open
+		_, _ = io.WriteString(nc, request)           // what comes back tells
 		res, err := http.ReadResponse(bufio.NewReader(nc), nil)
 		if err != nil || res.StatusCode != status {
 			t.Fatalf("%q: %v, %v", request, res, err)
@@ -163,7 +163,7 @@ func TestCounters(t *testing.T) {
 // wants waits until the counters have these lines.
 func wants(t *testing.T, c *web.Counters, lines ...string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		w := ask(c, "GET", "/")
 		missing := ""
 		for _, l := range lines {

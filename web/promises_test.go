@@ -51,7 +51,7 @@ func open(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(time.Minute))
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { nc.Close() })
 	return nc, bufio.NewReader(nc)
 }
@@ -202,7 +202,7 @@ func TestContextOverAtTheEnd(t *testing.T) {
 			answered(t, nc, r, plainGet)
 			select {
 			case <-(<-contexts).Done():
-			case <-time.After(time.Minute):
+			case <-time.After(patience):
 				t.Error("it goes on")
 			}
 		})
@@ -463,7 +463,7 @@ func TestPipelineUnread(t *testing.T) {
 	var answers atomic.Int64
 	eachWay(t, func(w http.ResponseWriter, r *http.Request) {
 		answers.Add(1)
-		_, _ = w.Write(make([]byte, 4000))
+		_, _ = w.Write(make([]byte, 40_000))
 	}, func(t *testing.T, p *place) {
 		answers.Store(0)
 		p.srv.Limits.Linger = 100 * time.Millisecond // for what nobody takes
@@ -477,7 +477,7 @@ func TestPipelineUnread(t *testing.T) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error("the connection stays, though nobody takes its answers")
 		}
-		if n := answers.Load(); n > 10_000 {
+		if n := answers.Load(); n > 1000 {
 			t.Errorf("%d answers were made that nobody takes", n)
 		}
 	})

@@ -93,7 +93,7 @@ func behind(t *testing.T, name, conf, back string, args func(conf string) []stri
 		_ = cmd.Process.Signal(os.Interrupt) // both end at once
 		_ = cmd.Wait()
 	})
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		nc, err := net.Dial("unix", front)
 		if err == nil {
 			nc.Close()
@@ -198,7 +198,7 @@ func socketThrough(t *testing.T, tr *http.Transport) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	for _, m := range []string{"", "hello", bigFile} {
 		go func() { _ = c.WriteMessage(websocket.Text, []byte(m)) }()
 		wantMessage(t, c, m)

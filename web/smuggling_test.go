@@ -78,7 +78,7 @@ func tell(w http.ResponseWriter, r *http.Request) {
 func try(t *testing.T, dial func() net.Conn, a attack, piece int) {
 	nc := dial()
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(time.Minute))
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	go func() {
 		text := a.sent + follower
 		for len(text) > 0 {

@@ -51,7 +51,7 @@ func dialSocket(t *testing.T, addr string, o *websocket.Options) *websocket.Conn
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.CloseNow() })
-	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	return c
 }
 
@@ -223,7 +223,7 @@ func TestSocketEnds(t *testing.T) {
 				if !row.told(err) {
 					t.Errorf("%s: Closed was told %v", name, err)
 				}
-			case <-time.After(time.Minute):
+			case <-time.After(patience):
 				t.Fatalf("%s: Closed was not called", name)
 			}
 		}
