@@ -165,7 +165,7 @@ func ExampleConn_Context() {
 	defer c.Close()
 	all, err := io.ReadAll(c)
 	fmt.Printf("%s%v\n", all, err)
-	// Output:
+	// Unordered output:
 	// one moment
 	// 2 rows
 	// <nil>
