@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -351,7 +352,11 @@ func TestGroupCloseWhileConnecting(t *testing.T) {
 				t.Fatal(err)
 			}
 			var all sync.WaitGroup
-			for range 4 {
+			dialers := 4
+			if stage.On(t) { // a world has one lock: on a busy machine loops wait for it behind each of them
+				dialers = 1
+			}
+			for range dialers {
 				all.Go(func() {
 					for {
 						c, err := tryDial(ln.Addr())
