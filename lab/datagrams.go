@@ -94,8 +94,7 @@ func (d *datagrams) Receive(m *sock.Datagram) error {
 // Send is of loop.Datagrams.
 func (d *datagrams) Send(m *sock.Datagram) error {
 	d.host.lock()
-	defer d.host.touched()
-	defer d.host.unlock()
+	defer d.host.leave()
 	peer := netip.AddrPortFrom(m.Peer.Addr().Unmap(), m.Peer.Port())
 	for _, s := range d.parts {
 		if s.Local().Addr().Is4() != peer.Addr().Is4() {

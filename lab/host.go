@@ -101,6 +101,15 @@ func (h *Host) touched() {
 	}
 }
 
+// leave is unlock and touched.
+func (h *Host) leave() {
+	if h.w.lively != nil {
+		h.w.lively.leave()
+	} else {
+		h.unlock()
+	}
+}
+
 // pump finds out what the stack has to tell, for World.tell. The caller holds World.mu.
 func (h *Host) pump() {
 	for {

@@ -56,7 +56,14 @@ func (l *lively) run() {
 
 // touched does all that is due, and has the goroutine look earlier if something is due earlier than it thinks.
 func (l *lively) touched() {
-	next, _ := l.move()
+	l.w.mu.Lock()
+	l.leave()
+}
+
+// leave is touched by one who holds mu, and lets go of it: a world has one lock, and on a busy machine each turn at it
+// may take long.
+func (l *lively) leave() {
+	next, _ := l.moveOn()
 	if int64(next) >= l.until.Load() {
 		return
 	}
@@ -68,15 +75,22 @@ func (l *lively) touched() {
 
 // move does all that is due by now, and returns when something is, off: nothing.
 func (l *lively) move() (next, now time.Duration) {
+	l.w.mu.Lock()
+	return l.moveOn()
+}
+
+// moveOn is move by one who holds mu, and lets go of it. It tells the news that there are by then, and no others: who
+// adds some tells them. A loop that told what others add meanwhile would be held for as long as they do.
+func (l *lively) moveOn() (next, now time.Duration) {
 	w := l.w
-	w.mu.Lock()
 	now = w.time()
 	for w.settle(now) {
 		now = w.time()
 	}
 	next = w.upcoming()
+	heard := w.takeNews()
 	w.mu.Unlock()
-	w.tell()
+	w.tellNews(heard)
 	return next, now
 }
 

@@ -92,8 +92,7 @@ func (w *World) read(out *outside, p *plug) {
 		}
 		w.record(p, buf[:n])
 		w.agenda.expect(p)
-		w.mu.Unlock()
-		w.lively.touched()
+		w.lively.leave()
 	}
 }
 

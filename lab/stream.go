@@ -39,10 +39,7 @@ func (s *stream) lock() time.Duration {
 func (s *stream) unlock() { s.host.unlock() }
 
 // changed is unlock after a call that may have something to send.
-func (s *stream) changed() {
-	s.unlock()
-	s.host.touched()
-}
+func (s *stream) changed() { s.host.leave() }
 
 // happened takes what the stack tells.
 func (s *stream) happened(e tcp.Events) {
@@ -242,9 +239,8 @@ func (h *Host) Dial(a sock.Addr, o sock.Options) (loop.Stream, error) {
 	if a.Host == "" {
 		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), to.Port())
 	}
-	defer h.touched() // once mu is free
 	h.lock()
-	defer h.unlock()
+	defer h.leave()
 	c, err := h.ip.Dial(h.w.time(), to)
 	if err != nil {
 		return nil, errno(err)

@@ -22,7 +22,7 @@ func TestTellEnds(t *testing.T) {
 		}
 	}
 	news(loop.Readable)
-	w.tell() // would never return
+	w.lively.touched() // would never return
 	others.Store(false)
 	if err := w.Close(); err != nil {
 		t.Error(err)

@@ -315,25 +315,38 @@ type news struct {
 	what loop.Ready
 }
 
-// tell tells the loops what has happened, in the order in which it has. The caller does not hold mu: who is told may
-// wake a loop, and that one may run at once. In a live world who adds news tells them, so that is all: a loop that told
-// what others add meanwhile would be held for as long as they do.
+// tell tells the loops what has happened, in the order in which it has, and what happens by that. The caller does not
+// hold mu: who is told may wake a loop, and that one may run at once.
 func (w *World) tell() {
-	for more := true; more; more = w.lively == nil {
+	for {
 		w.mu.Lock()
-		heard := w.heard
+		heard := w.takeNews()
+		w.mu.Unlock()
 		if len(heard) == 0 {
-			w.mu.Unlock()
 			return
 		}
-		w.heard, w.spare = w.spare[:0], nil
-		w.mu.Unlock()
-		for i := range heard {
-			heard[i].tell(heard[i].what)
-			heard[i] = news{}
-		}
-		w.mu.Lock()
-		w.spare = heard[:0]
-		w.mu.Unlock()
+		w.tellNews(heard)
 	}
+}
+
+// takeNews takes what is to be told. The caller holds mu.
+func (w *World) takeNews() (heard []news) {
+	if heard = w.heard; len(heard) > 0 {
+		w.heard, w.spare = w.spare[:0], nil
+	}
+	return heard
+}
+
+// tellNews tells what takeNews has returned. The caller does not hold mu.
+func (w *World) tellNews(heard []news) {
+	if len(heard) == 0 {
+		return
+	}
+	for i := range heard {
+		heard[i].tell(heard[i].what)
+		heard[i] = news{}
+	}
+	w.mu.Lock()
+	w.spare = heard[:0]
+	w.mu.Unlock()
 }
