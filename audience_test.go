@@ -12,6 +12,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // TestAudience: all members, of several loops, get what is sent between their Add and their Remove, in order with
@@ -215,7 +216,7 @@ func TestAudienceHeldLoop(t *testing.T) {
 func TestAudienceRandom(t *testing.T) {
 	eachBoxed(t, func(t *testing.T, p place, stream bool) {
 		const seed, senders, clients = 11, 4, 8
-		rounds := fewer(150, 60)
+		rounds := portion.Fewer(150, 60)
 		limits := plexor.Limits{Outbox: plexor.OutboxLimits{Entries: 64, WhenFull: plexor.DropOldest}}
 		b := boxed(t, p, stream, &plexor.Server{Loops: 2, Limits: limits})
 		a := new(plexor.Audience)

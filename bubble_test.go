@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -22,7 +23,7 @@ func TestBubbleShared(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
 		beside(t)
 		_, server, client := pair(t, &plexor.Server{})
-		sent := random(fewer(4<<20, 1<<20), 2)
+		sent := random(portion.Fewer(4<<20, 1<<20), 2)
 		steps := make(chan func()) // made outside: the peer is not in the bubble
 		defer close(steps)
 		go func() {

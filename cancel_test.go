@@ -14,6 +14,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // A cancelRig is a connection on which an operation is cancelled: its handler, the director, has tasks use it, and has
@@ -220,7 +221,7 @@ func TestCancel(t *testing.T) {
 		for s, scheme := range []string{"tcp", "tls"} {
 			for o, op := range cancelOps {
 				for m, moment := range []string{"before", "during", "right before the result", "right after the result", "after"} {
-					if !everywhere() && (turn+s+o+m)%2 == 0 {
+					if !portion.Everywhere() && (turn+s+o+m)%2 == 0 {
 						continue
 					}
 					t.Run(scheme+"/"+op.name+"/"+moment, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -81,7 +82,7 @@ func TestEcho(t *testing.T) {
 			}
 		}
 	}
-	echoed := fewer(3<<20, 1<<20)
+	echoed := portion.Fewer(3<<20, 1<<20)
 	if raceEnabled {
 		echoed = 1 << 20
 	}

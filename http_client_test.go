@@ -15,6 +15,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -49,7 +50,7 @@ func TestHTTPClient(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			eachDriver(t, func(t *testing.T, driver string) {
 				for i, on := range []string{"net", "Listen"} {
-					if !everywhere() && (driver == drivers()[0]) != (r%2 == i) {
+					if !portion.Everywhere() && (driver == drivers()[0]) != (r%2 == i) {
 						continue // with each kind of server on one driver
 					}
 					t.Run("server on "+on, func(t *testing.T) {

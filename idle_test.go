@@ -11,6 +11,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // TestIdleCost: what a connection holds that has echoed a message and waits. With Messages,
@@ -69,7 +70,7 @@ func TestIdleCost(t *testing.T) {
 				if driver == "select" {
 					t.Skip("it holds no more than FD_SETSIZE descriptors, and the clients have theirs here too")
 				}
-				if why := costsAsElsewhere(i, row.name, driver); why != "" && !everywhere() {
+				if why := costsAsElsewhere(i, row.name, driver); why != "" && !portion.Everywhere() {
 					t.Skip(why)
 				}
 				b := place{driver, row.scheme + "://127.0.0.1:0"}.serve(t, &plexor.Server{Loops: 1}, row.h)
@@ -78,7 +79,7 @@ func TestIdleCost(t *testing.T) {
 					n, fewest = 150, 80 // of which each takes a handshake
 				}
 				if row.coroutines == 0 { // the size of a stack shows with many only
-					n = fewer(n, fewest)
+					n = portion.Fewer(n, fewest)
 				}
 				msg := random(64, 4)
 				connect := func(n int) (cs []net.Conn) {
@@ -213,7 +214,7 @@ func TestHandshakeStacks(t *testing.T) {
 	}
 	const n = 200
 	eachDriver(t, func(t *testing.T, driver string) {
-		if driver != drivers()[0] && !everywhere() {
+		if driver != drivers()[0] && !portion.Everywhere() {
 			t.Skip("stacks depend on no driver")
 		}
 		b := serveTLS(t, driver, &plexor.Server{Loops: 1}, nil, upper)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 const module = "github.com/plexor-go/plexor"
@@ -21,7 +23,7 @@ var layers = [][]string{
 	{"sock", "wire", "wire/pcapng", "internal/prefetch", "internal/credit", "internal/standstill", "internal/wait",
 		"internal/ownnet", "internal/sample", "internal/stack", "internal/certs", "internal/tlsrecord",
 		"internal/conformance", "internal/chromium", "internal/brokers", "internal/authority", "internal/eintr",
-		"internal/reach"},
+		"internal/reach", "internal/portion"},
 	{"selector", "uring", "lab/tcp", "lab/link", "proto/http1", "proto/ftp", "proto/smtp", "internal/leak",
 		"internal/built"},
 	{"frame", "proto/websocket", "proto/smtp/queue", "lab/ip"},
@@ -90,7 +92,7 @@ func TestLayers(t *testing.T) {
 		t.Skip("no go command here to list the packages with")
 	}
 	all := []string{"linux", "windows", "darwin", "freebsd"}
-	for _, goos := range all[:fewer(len(all), 1)] {
+	for _, goos := range all[:portion.Fewer(len(all), 1)] {
 		t.Run(goos, func(t *testing.T) {
 			pkgs := listLinux(t)
 			if goos != "linux" {

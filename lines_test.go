@@ -13,6 +13,7 @@ import (
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/loop"
 )
@@ -28,7 +29,7 @@ func TestPeerSetsNoRateOfLines(t *testing.T) {
 		handler          plexor.Handler
 		counted          func(plexor.Stats) int64
 	}{
-		{"handshakes", "TLS handshake failed", tlsAddr, fewer(1000, 200), "rubbish, and no ClientHello",
+		{"handshakes", "TLS handshake failed", tlsAddr, portion.Fewer(1000, 200), "rubbish, and no ClientHello",
 			plexor.HandlerFunc(func(*plexor.Conn) {}),
 			func(s plexor.Stats) int64 { return s.HandshakeErrors }},
 		{"frames", "bad frame", "tcp://127.0.0.1:0", 100, "\xff\xff\xff\xff",

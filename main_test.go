@@ -3,8 +3,6 @@ package plexor_test
 import (
 	"context"
 	"crypto/tls"
-	"flag"
-	"hash/crc32"
 	"io"
 	"log/slog"
 	"net"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 )
@@ -58,7 +57,7 @@ var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
 func eachDriver(t *testing.T, f func(t *testing.T, driver string)) {
 	turn := turnOf(firstPlace(t))
 	for _, name := range drivers() {
-		if name == "io_uring" || everywhere() || name == turn {
+		if name == "io_uring" || portion.Everywhere() || name == turn {
 			t.Run(name, func(t *testing.T) { f(t, name) })
 		}
 	}
@@ -116,27 +115,19 @@ func addrOf(t *testing.T, kind string) string {
 // A place is where a test takes place.
 type place struct{ driver, addr string }
 
-// testsEnv is set to "all" by .ci/tests.
-const testsEnv = "PLEXOR_TESTS"
-
-// everywhere has each test take place on each driver with each kind of address. So it is in CI, and where -run names a
-// part of a test. Else placesOf leaves some out, for what these tests are about lies above both: a fault of one of
-// their rows depends on a driver or on a kind of address, and hardly ever on the two together.
-var everywhere = sync.OnceValue(func() bool {
-	return os.Getenv(testsEnv) == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
-})
-
-// placesOf tells where a test takes place, of the kinds of addresses there are: on io_uring, and, since the drivers
-// that wait for readiness differ by one system call, on one of these, with a kind each. A test that asks again, for its
-// next row, gets the next kind on io_uring, and the next one of the others, so that the rows meet them all. Which is
-// the first depends on the test's name, so that the tests do.
+// placesOf tells where a test takes place, of the kinds of addresses there are: everywhere, as portion has it, or on
+// io_uring, and, since the drivers that wait for readiness differ by one system call, on one of these, with a kind
+// each. What these tests are about lies above both: a fault of one of their rows depends on a driver or on a kind of
+// address, and hardly ever on the two together. A test that asks again, for its next row, gets the next kind on
+// io_uring, and the next one of the others, so that the rows meet them all. Which is the first depends on the test's
+// name, so that the tests do.
 func placesOf(t *testing.T, kinds int) (here func(driver string, kind int) bool) {
 	first, round := firstPlace(t)
 	turn := turnOf(first, round)
 	return func(driver string, kind int) bool {
 		number := slices.IndexFunc(allDrivers(), func(d loop.DriverInfo) bool { return d.Name == driver })
 		switch {
-		case everywhere():
+		case portion.Everywhere():
 			return true
 		case driver != "io_uring" && driver != turn:
 			return false
@@ -154,19 +145,11 @@ func turnOf(first, round int) string {
 	return ready[(first+round)%len(ready)]
 }
 
-// fewer is a number of rounds, bytes or connections: all in CI, and else those that show what a test is about.
-func fewer(all, few int) int {
-	if everywhere() {
-		return all
-	}
-	return few
-}
-
 // firstPlace gives a number by a test's name, and how often it has asked before.
 func firstPlace(t *testing.T) (first, round int) {
 	top := topOf(t)
 	asked, _ := placesAsked.LoadOrStore(top, new(atomic.Int64))
-	return int(crc32.ChecksumIEEE([]byte(top)) >> 1), int(asked.(*atomic.Int64).Add(1)) - 1
+	return portion.Turn(top), int(asked.(*atomic.Int64).Add(1)) - 1
 }
 
 var placesAsked sync.Map // how often each test has asked for its places, by its name

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // boxCodec is what the tests of outboxes speak.
@@ -153,11 +153,11 @@ func nextFrame(t *testing.T, c io.Reader) string {
 // eachBoxed runs f for connections of streams and of Messages, on each driver, over TCP, unix sockets and TLS; if not
 // everywhere, with one of the two on io_uring and with the other elsewhere, by turns.
 func eachBoxed(t *testing.T, f func(t *testing.T, p place, stream bool)) {
-	first := int(crc32.ChecksumIEEE([]byte(t.Name()))>>1) % 2
+	first := portion.Turn(t.Name()) % 2
 	for i, kind := range []string{"stream", "messages"} {
 		t.Run(kind, func(t *testing.T) {
 			eachMessagePlace(t, func(t *testing.T, p place) {
-				if !everywhere() && drivers()[0] == "io_uring" && (p.driver == "io_uring") != (i == first) {
+				if !portion.Everywhere() && drivers()[0] == "io_uring" && (p.driver == "io_uring") != (i == first) {
 					t.Skip("here the other kind takes place, and in CI both")
 				}
 				f(t, p, kind == "stream")

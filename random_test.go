@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // TestRandomSchedules: what is right must be right in whatever order coroutines run, and also when none is resumed
@@ -42,7 +43,7 @@ func TestRandomSchedules(t *testing.T) {
 	}
 	const part = 3
 	for i, name := range slices.Sorted(maps.Keys(tests)) {
-		if !everywhere() && uint64(i)%part != seed/4%part {
+		if !portion.Everywhere() && uint64(i)%part != seed/4%part {
 			continue
 		}
 		t.Run(fmt.Sprintf("%s/seed %d", name, seed), func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // listen is a server as a net.Listener.
@@ -99,7 +100,7 @@ func TestSharedEcho(t *testing.T) {
 	eachShared(t, func(t *testing.T, pair makePair) {
 		beside(t)
 		_, server, client := pair(t, &plexor.Server{Limits: plexor.Limits{HighWater: 16 << 10}})
-		sent := random(fewer(3<<20, 1<<20), 2)
+		sent := random(portion.Fewer(3<<20, 1<<20), 2)
 		var g sync.WaitGroup
 		g.Go(func() {
 			if n, err := io.Copy(server, server); n != int64(len(sent)) || err != nil {

@@ -1,18 +1,19 @@
 package plexor_test
 
 import (
-	"hash/crc32"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 )
 
-// stageHere tells whether a test, or a row of one, takes place in a lab too: every second one does, if not everywhere.
+// stageHere tells whether a test, or a row of one, takes place in a lab too: every second one does, if not everywhere,
+// which does not go with the kind of address that eachStage takes.
 func stageHere(t *testing.T) bool {
-	return onlyDriver == stage.Driver || onlyDriver == "" && (everywhere() || crc32.ChecksumIEEE([]byte(t.Name()))%2 == 0)
+	return onlyDriver == stage.Driver || onlyDriver == "" && (portion.Everywhere() || portion.Turn(t.Name())>>7%2 == 0)
 }
 
 // eachStage runs f on a lab's hosts, too, with one kind of address, if not everywhere.
@@ -20,10 +21,10 @@ func eachStage(t *testing.T, kinds []string, f func(t *testing.T, p place)) {
 	if !stageHere(t) {
 		return
 	}
-	first := int(crc32.ChecksumIEEE([]byte(t.Name())) >> 1)
+	first := portion.Turn(t.Name())
 	kinds = slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind == "unix" })
 	for i, kind := range kinds {
-		if everywhere() || first%len(kinds) == i {
+		if portion.Everywhere() || first%len(kinds) == i {
 			t.Run(stage.Driver+"/"+kind, func(t *testing.T) {
 				onStage(t, func() { f(t, place{stage.Driver, kind + "://" + stage.Of(t.Name()).LoopsNet}) })
 			})

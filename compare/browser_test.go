@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/internal/chromium"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/models"
 )
 
@@ -77,7 +78,7 @@ func TestReportInBrowser(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			if row.dark && os.Getenv("PLEXOR_TESTS") != "all" {
+			if row.dark && !portion.All() {
 				t.Skip("the chart alone is dark too: PLEXOR_TESTS=all has the page")
 			}
 			img, dom, console := browser{t}.picture(file, row.dark)

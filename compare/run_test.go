@@ -3,13 +3,13 @@ package compare
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/models"
 )
 
@@ -37,7 +37,7 @@ func options(t *testing.T, conns []int, names ...string) Options {
 // TestRun measures three models for real, and looks at whether the figures can be true.
 func TestRun(t *testing.T) {
 	o := options(t, []int{1, 4}, "blocking", "processes", "epoll")
-	if os.Getenv("PLEXOR_TESTS") != "all" {
+	if !portion.All() {
 		o.Rounds = 1
 	}
 	for _, m := range o.Models {

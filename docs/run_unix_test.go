@@ -22,15 +22,13 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/internal/built"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // patience is how long a command may take, on a machine that has much else to do.
 const patience = 3 * time.Minute
 
-// everywhere has every command run as the page has it, but those of instead. So it is in CI.
-var everywhere = os.Getenv("PLEXOR_TESTS") == "all"
-
-// fewer are arguments that a command has behind its own, so that it takes less, if not everywhere.
+// fewer are arguments that a command has behind its own, so that it takes less, if it is not to do all.
 var fewer = map[string]string{
 	"redis-benchmark -p 6380 -q -t set,get,incr,lpush,lpop -P 16": " -n 2000", // of 100,000 for each
 }
@@ -280,7 +278,7 @@ func (s *session) await(wanted func(out []byte) bool) (out []byte, ok bool) {
 func (s *session) run(where string, st step) (ok bool) {
 	s.t.Helper()
 	command := st.command
-	if !everywhere {
+	if !portion.All() {
 		command += fewer[command]
 	}
 	command = s.ports(command)

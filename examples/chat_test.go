@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // A guest of the chat: its connection, and what it hears.
@@ -108,7 +109,7 @@ func chatRooms(t *testing.T, bin string) {
 func chatOfMany(t *testing.T, bin string) {
 	const talkers = 20
 	clients := 150 // each hears of all that come behind it, so that this counts twice
-	if os.Getenv("PLEXOR_TESTS") == "all" {
+	if portion.All() {
 		clients = 500
 	}
 	address := run(t, bin, "tcp://127.0.0.1:0")

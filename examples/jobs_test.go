@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/internal/natsnode"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // doJobs runs the program on a broker so many times: the second time with what the first one left.
@@ -41,7 +41,7 @@ func TestJobs(t *testing.T) {
 	}{{brokers.Redis, "redis", "redis://"}, {brokers.Rabbit, "rabbit", "amqp://"}} {
 		t.Run(row.backend, func(t *testing.T) {
 			t.Parallel()
-			if row.backend == "rabbit" && os.Getenv("PLEXOR_TESTS") != "all" {
+			if row.backend == "rabbit" && !portion.All() {
 				t.Skip("a start of RabbitMQ takes 7 s: PLEXOR_TESTS=all has it")
 			}
 			b, err := brokers.Start(t.Context(), row.kind, t.TempDir())

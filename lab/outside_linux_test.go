@@ -20,6 +20,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/internal/ownnet"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/lab"
 	"github.com/plexor-go/plexor/lab/link"
 	"github.com/plexor-go/plexor/lab/tap"
@@ -107,7 +108,7 @@ func TestTools(t *testing.T) {
 	h := beside(t, lab.Options{})
 	r := rand.NewChaCha8([32]byte{1})
 	body := make([]byte, 8<<20)
-	if os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() && !raceEnabled {
+	if portion.All() && !raceEnabled {
 		body = make([]byte, 64<<20)
 	}
 	_, _ = r.Read(body) // it never fails

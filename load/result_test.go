@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"reflect"
 	"runtime"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // TestJSON: what is written is read again, whole.
@@ -194,7 +194,7 @@ func TestAgreement(t *testing.T) {
 	}
 	s := serve(t, "tcp", echo)
 	messages, rounds, most := 1000, 3, 6
-	if os.Getenv("PLEXOR_TESTS") == "all" {
+	if portion.All() {
 		messages, rounds, most = 2000, 5, 10
 	}
 	// least is its median, and whether the machine let it be: others spread what it waits.

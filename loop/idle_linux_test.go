@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -15,7 +16,7 @@ import (
 // A loop that has connections, a listener and a datagram socket, and nothing to do, uses no processor.
 func TestIdleLoopUsesNoCPU(t *testing.T) {
 	watched, most := time.Second/4, 5*time.Millisecond
-	if heavy() {
+	if portion.All() {
 		watched = time.Second
 	}
 	eachBeside(t, func(t *testing.T, driver string) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -18,7 +19,7 @@ func TestStallAmongManyCoroutines(t *testing.T) {
 	switch {
 	case raceEnabled:
 		many = 5_000 // the race detector has a bound of its own for goroutines
-	case heavy():
+	case portion.All():
 		many = 100_000
 	}
 	stalls := make(chan loop.Stall, 1)

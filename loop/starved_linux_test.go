@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"golang.org/x/sys/unix"
 )
@@ -75,7 +76,7 @@ func TestStarvedThreadIsNotHeld(t *testing.T) {
 // whose turn it is, if it is not heavy: which threads get the processor is seen above the drivers.
 func oneOfAll(t *testing.T, driver string) {
 	t.Helper()
-	if !heavy() && !isReadiness(driver) {
+	if !portion.All() && !isReadiness(driver) {
 		t.Skip("by one that waits for readiness, and in CI by this one too")
 	}
 }

@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
 
 // inARow is how often a test that is about a race runs.
-func inARow() int { return fewer(10, 3) }
+func inARow() int { return portion.Fewer(10, 3) }
 
 // An 8 MiB echo to a slow reader that has closed its half arrives whole.
 func TestEchoToSlowHalfClosedReader(t *testing.T) {
@@ -218,7 +219,7 @@ func TestHalfCloseOursFirst(t *testing.T) {
 // A partial write is never a whole one: small kernel buffers, and writes of random sizes from every place a handler can
 // write from, on several connections at once, so that corked, queued and direct bytes meet in every order.
 func TestRandomWritesKeepOrder(t *testing.T) {
-	rounds := fewer(4, 2)
+	rounds := portion.Fewer(4, 2)
 	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			for range rounds {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -54,7 +55,7 @@ func TestPostOrder(t *testing.T) {
 func TestNoWakeUpIsLost(t *testing.T) {
 	eachBeside(t, func(t *testing.T, driver string) {
 		const askers = 3
-		n := fewer(4000, 1500)
+		n := portion.Fewer(4000, 1500)
 		r := run(t, loop.Options{Driver: driver})
 		var all sync.WaitGroup
 		for range askers {

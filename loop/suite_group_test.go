@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -334,7 +335,7 @@ func TestGroupClose(t *testing.T) {
 // Connections that come while the group closes are refused or reset, and none is forgotten.
 func TestGroupCloseWhileConnecting(t *testing.T) {
 	eachBeside(t, func(t *testing.T, driver string) { // a client's system tries again a second later
-		for range fewer(5, 3) {
+		for range portion.Fewer(5, 3) {
 			g, err := loop.NewGroup(loop.GroupOptions{Loops: 3,
 				Options: placed(t, loop.Options{Driver: driver, Stall: -1, Log: quiet})})
 			if err != nil {

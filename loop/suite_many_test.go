@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -28,7 +29,7 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 		t.Skipf("the limit of open files is %d: this test needs 6000", l)
 	}
 	each(t, func(t *testing.T, driver string) {
-		n := fewer(2000, 1100)
+		n := portion.Fewer(2000, 1100)
 		if driver == "select" {
 			n = 900
 		}
@@ -86,7 +87,7 @@ func (p farPeer) readFull(b []byte) (string, error) {
 // Connections that come and go leave nothing behind: no descriptor, no memory. In CI 40,000 of them over all drivers;
 // else so many that one Conn left for each would be more than what the heap may grow by.
 func TestConnectsAndCloses(t *testing.T) {
-	total, limit := fewer(40_000/len(driverNames(t)), 2000), 15*time.Second
+	total, limit := portion.Fewer(40_000/len(driverNames(t)), 2000), 15*time.Second
 	each(t, func(t *testing.T, driver string) {
 		g := group(t, loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver}})
 		var accepted, closed atomic.Int64
@@ -136,7 +137,7 @@ func TestConnectsAndCloses(t *testing.T) {
 			all.Wait()
 			eventually(t, "all are gone", func() bool { return g.Stats().Conns == 0 && accepted.Load() == closed.Load() })
 		}
-		some(fewer(1000, 500)) // so that all is there that stays
+		some(portion.Fewer(1000, 500)) // so that all is there that stays
 		fds, before, start, done := leak.Files(), heap(), time.Now(), accepted.Load()
 		some(total)
 		n, took := accepted.Load()-done, time.Since(start)
@@ -167,7 +168,7 @@ func (l *leaver) Closed(c *loop.Conn, err error) { l.closed.Add(1) }
 
 // A million messages, in CI, over connections that come and go at random: all that were sent come back, in order.
 func TestMillionMessages(t *testing.T) {
-	total, limit := int64(fewer(1_000_000/len(driverNames(t)), 50_000)), 12*time.Second
+	total, limit := int64(portion.Fewer(1_000_000/len(driverNames(t)), 50_000)), 12*time.Second
 	each(t, func(t *testing.T, driver string) {
 		seed := rand.Uint64()
 		g := group(t, loop.GroupOptions{Loops: 2, Options: loop.Options{Driver: driver}})

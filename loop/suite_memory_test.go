@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
@@ -81,7 +82,7 @@ func TestWritableComesAsPromised(t *testing.T) {
 // Peers that write and never read cost the mark and one read each, whatever the handler does, and a constant.
 func TestPeersThatNeverRead(t *testing.T) {
 	const high, buffer, constant = 100_000, 64 << 10, 4 << 20
-	conns := fewer(10, 3)
+	conns := portion.Fewer(10, 3)
 	each(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			r := run(t, loop.Options{Driver: driver, HighWater: high, ReadBuffer: buffer})
@@ -197,7 +198,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		t.Skipf("the limit of open files is %d: this test needs 6000", l)
 	}
 	each(t, func(t *testing.T, driver string) {
-		n := fewer(2000, 1000)
+		n := portion.Fewer(2000, 1000)
 		if driver == "select" {
 			n = 900 // its descriptors end at 1024
 		}

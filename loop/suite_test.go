@@ -5,8 +5,6 @@
 package loop_test
 
 import (
-	"flag"
-	"hash/crc32"
 	"io"
 	"log/slog"
 	"os"
@@ -20,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/internal/stage"
 	"github.com/plexor-go/plexor/loop"
 )
@@ -78,8 +77,7 @@ func suiteNames(t testing.TB) []string {
 // everywhere has a test take place on each driver with each kind of stream: in CI, where -run names a part of a test,
 // and on a driver that was asked for.
 func everywhere() bool {
-	part := strings.Contains(flag.Lookup("test.run").Value.String(), "/")
-	return heavy() || part || os.Getenv("PLEXOR_LOOP_DRIVER") != ""
+	return portion.Everywhere() || os.Getenv("PLEXOR_LOOP_DRIVER") != ""
 }
 
 func isReadiness(driver string) bool { return driver != "io_uring" && driver != stage.Driver }
@@ -88,7 +86,7 @@ func isReadiness(driver string) bool { return driver != "io_uring" && driver != 
 // io_uring, has every second turn, and the others share the rest.
 func turnOf(t testing.TB) string {
 	names := slices.DeleteFunc(driverNames(t), func(name string) bool { return !isReadiness(name) })
-	number := placeNumber(t.Name())
+	number := portion.Turn(t.Name())
 	switch {
 	case len(names) == 0:
 		return ""
@@ -96,20 +94,6 @@ func turnOf(t testing.TB) string {
 		return names[0]
 	}
 	return names[1+number/2%(len(names)-1)]
-}
-
-// placeNumber depends on a test's name, so that tests and their rows meet all drivers and all kinds of streams.
-func placeNumber(name string) int { return int(crc32.ChecksumIEEE([]byte(name)) >> 1) }
-
-// heavy has the tests that only many rounds make worth it make these. It is so in CI.
-func heavy() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
-
-// fewer is a number of rounds or connections: all in CI, and else those that show what a test is about.
-func fewer(all, few int) int {
-	if heavy() {
-		return all
-	}
-	return few
 }
 
 var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
@@ -160,7 +144,7 @@ func streams(t *testing.T, test func(t *testing.T, network string)) {
 	case driver == stage.Driver: // a Network has no unix sockets
 		networks = networks[:1]
 	case !everywhere() && slices.Contains(driverNames(t), "io_uring"):
-		first := placeNumber(row) % 2
+		first := portion.Turn(row) % 2
 		if driver == "io_uring" {
 			first = 1 - first
 		}

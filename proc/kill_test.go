@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/proc"
 )
 
@@ -27,7 +28,7 @@ var killTime = flag.Duration("kill", usualKills(),
 
 // usualKills is a third of a second, and in CI, where rare moments are looked for, more than four times that.
 func usualKills() time.Duration {
-	if os.Getenv("PLEXOR_TESTS") == "all" {
+	if portion.All() {
 		return 1500 * time.Millisecond
 	}
 	return 350 * time.Millisecond

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/web"
 )
 
@@ -99,12 +100,12 @@ func TestEventsSlow(t *testing.T) {
 	eachEventServer(t, func(t *testing.T, serve func(h http.Handler) string) {
 		onFirst := strings.Contains(t.Name(), "/"+drivers(t)[0]+"/")
 		secure, plain := strings.HasSuffix(t.Name(), "/tls"), strings.HasSuffix(t.Name(), "/tcp")
-		if (secure || plain && !everywhere()) && !onFirst {
+		if (secure || plain && !portion.Everywhere()) && !onFirst {
 			t.Skip("on one driver: it takes MiB to fill what is between the two")
 		}
 		// By default one server has all choices, and each of the others has one.
 		only := func(t *testing.T, places ...string) {
-			if onFirst && plain || everywhere() || slices.ContainsFunc(places, func(p string) bool {
+			if onFirst && plain || portion.Everywhere() || slices.ContainsFunc(places, func(p string) bool {
 				return strings.Contains(t.Name(), p)
 			}) {
 				return

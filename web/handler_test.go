@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"flag"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +15,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/web"
 )
@@ -26,7 +24,7 @@ import (
 // the first and one of the others, which depends on the test's name: what a driver does is held by package loop.
 func drivers(t *testing.T) (names []string) {
 	names = workingDrivers()
-	if everywhere() || len(names) < 2 {
+	if portion.Everywhere() || len(names) < 2 {
 		return names
 	}
 	others := names[1:]
@@ -45,7 +43,7 @@ var workingDrivers = sync.OnceValue(func() (names []string) { // which tries eac
 // turnOf is a number by the name of the test that t is part of, so that the tests differ in what they take by turns.
 func turnOf(t *testing.T) int {
 	top, _, _ := strings.Cut(t.Name(), "/")
-	return int(crc32.ChecksumIEEE([]byte(top)) >> 1)
+	return portion.Turn(top)
 }
 
 // patience is how long what has to come may take. A process whose loops have both processors to themselves for minutes,
@@ -109,19 +107,12 @@ func (p *place) open(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 	return nc, r
 }
 
-// everywhere has each test take place on each driver, with each scheme and in each way. So it is in CI, and where -run
-// names a part of a test.
-var everywhere = sync.OnceValue(func() bool {
-	return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() ||
-		strings.Contains(flag.Lookup("test.run").Value.String(), "/")
-})
-
 // eachScheme runs f on each driver, plain and over TLS. What TLS changes does not depend on the driver: so it is tried
 // on all of them in CI, and else on the first.
 func eachScheme(t *testing.T, f func(t *testing.T, p *place)) {
 	for i, driver := range drivers(t) {
 		for _, scheme := range []string{"tcp", "tls"} {
-			if scheme == "tls" && i > 0 && !everywhere() {
+			if scheme == "tls" && i > 0 && !portion.Everywhere() {
 				continue
 			}
 			t.Run(driver+"/"+scheme, func(t *testing.T) {
@@ -136,7 +127,7 @@ func eachScheme(t *testing.T, f func(t *testing.T, p *place)) {
 func eachWay(t *testing.T, h http.HandlerFunc, f func(t *testing.T, p *place)) {
 	eachScheme(t, func(t *testing.T, p *place) {
 		number := slices.Index(drivers(t), p.srv.Driver)
-		both := everywhere() || number == 0 && p.scheme == "tcp"
+		both := portion.Everywhere() || number == 0 && p.scheme == "tcp"
 		for way, h := range ways(h) {
 			if !both && (way == "inline") != ((number+turnOf(t))%2 == 1) {
 				continue

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/web"
 )
 
@@ -73,7 +74,7 @@ func TestWrk(t *testing.T) {
 	t.Parallel()
 	h := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "hello") }
 	for way, h := range ways(h) {
-		if way == "inline" && !everywhere() {
+		if way == "inline" && !portion.Everywhere() {
 			continue // its shortest run is a second; TestH2load has both ways
 		}
 		t.Run(way, func(t *testing.T) {

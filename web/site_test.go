@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/proto/websocket"
 	"github.com/plexor-go/plexor/web"
 )
@@ -103,13 +104,13 @@ func eachSite(t *testing.T, f func(t *testing.T, has func(i int) bool, plain, se
 	ways := []string{"goroutines", "inline"}
 	for i, driver := range drivers(t) {
 		for j, way := range ways {
-			if !everywhere() && j != (i+turnOf(t))%2 {
+			if !portion.Everywhere() && j != (i+turnOf(t))%2 {
 				continue
 			}
 			t.Run(driver+"/"+way, func(t *testing.T) {
 				t.Parallel()
 				h := site(t, way == "inline")
-				has := func(n int) bool { return everywhere() || n%2 == i }
+				has := func(n int) bool { return portion.Everywhere() || n%2 == i }
 				f(t, has, serve(t, &plexor.Server{Driver: driver, Loops: 2}, "tcp://127.0.0.1:0", h, web.Options{}),
 					serve(t, &plexor.Server{Driver: driver, Loops: 2}, "tls://127.0.0.1:0", h, web.Options{}))
 			})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/web"
 )
 
@@ -22,7 +23,7 @@ import (
 // ranges without number. The connections of the slow ones end by our bounds in time, not by the attacker's. A client
 // that is not slow is answered all the while.
 func TestSlowHTTPTest(t *testing.T) {
-	if !everywhere() {
+	if !portion.Everywhere() {
 		t.Skip("some seconds: PLEXOR_TESTS=all")
 	}
 	if _, err := exec.LookPath("slowhttptest"); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/proto/http1"
 	"github.com/plexor-go/plexor/web"
 )
@@ -98,7 +99,7 @@ func try(t *testing.T, dial func() net.Conn, a attack, piece int) {
 // partOf is every of-th attack, from the i-th on: what several ways of one test share when it is not all of them.
 func partOf(i, of int) (part []attack) {
 	all := attacks()
-	if everywhere() {
+	if portion.Everywhere() {
 		return all
 	}
 	for ; i < len(all); i += of {
@@ -155,7 +156,7 @@ func TestSmuggling(t *testing.T) {
 	}
 	for i, driver := range drivers(t) {
 		for way, h := range ways(tell) {
-			if !everywhere() && (way == "inline") != (i%2 == 1) {
+			if !portion.Everywhere() && (way == "inline") != (i%2 == 1) {
 				continue
 			}
 			t.Run(driver+"/"+way, func(t *testing.T) {

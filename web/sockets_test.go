@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/proto/websocket"
 	"github.com/plexor-go/plexor/web"
 )
@@ -23,7 +24,7 @@ import (
 func eachSocketServer(t *testing.T, f func(t *testing.T, serve func(h http.Handler) string)) {
 	for i, driver := range drivers(t) {
 		for _, scheme := range []string{"tcp", "tls"} {
-			if scheme == "tls" && i > 0 && !everywhere() {
+			if scheme == "tls" && i > 0 && !portion.Everywhere() {
 				continue // as in eachScheme
 			}
 			t.Run(driver+"/"+scheme, func(t *testing.T) {

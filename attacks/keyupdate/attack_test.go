@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/internal/leak"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -30,7 +31,7 @@ func TestKeyUpdates(t *testing.T) {
 			continue // TLS lies above the drivers: one of each shape
 		}
 		for i, f := range faces {
-			if (i%2 == 0) != (d.Name == "io_uring") && os.Getenv("PLEXOR_TESTS") != "all" {
+			if (i%2 == 0) != (d.Name == "io_uring") && !portion.All() {
 				continue
 			}
 			t.Run(d.Name+"/"+f.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/load"
 )
 
@@ -46,7 +47,7 @@ func TestBenchServe(t *testing.T) {
 		"echo=unix://"+path, "echo=tls://127.0.0.1:0", "echo=udp://127.0.0.1:0",
 		"upper=udp://127.0.0.1:0", "upper=tcp://127.0.0.1:0?frame=len4", "echo=tcp://127.0.0.1:0?frame=line",
 		"upper=tcp://127.0.0.1:0?frame=varint"))
-	pin, requests := "?fingerprint="+s.fingerprint(), fewer(1003, 203)
+	pin, requests := "?fingerprint="+s.fingerprint(), portion.Fewer(1003, 203)
 	for _, row := range []struct {
 		name string
 		args []string

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor/compare"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // TestCompareUsage: a wrong command line is told in one line, before anything is run or written.
@@ -92,7 +93,7 @@ func TestCompare(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new")
 	cmd := command("compare", "--models=blocking,goroutines", "--conns=1,4", "-d",
-		fmt.Sprint(fewer(400, 200), "ms"), "--service=upper", "--out", dir)
+		fmt.Sprint(portion.Fewer(400, 200), "ms"), "--service=upper", "--out", dir)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -107,7 +108,7 @@ func TestCompare(t *testing.T) {
 	if strings.Contains(stdout.String()+stderr.String(), "\x1b") {
 		t.Errorf("colour, and this is no terminal: %q, %q", stdout.String(), stderr.String())
 	}
-	all := fewer(6, 3) // half as many rounds in half the time
+	all := portion.Fewer(6, 3) // half as many rounds in half the time
 	for _, want := range []string{fmt.Sprintf(`(?m)^1/%d, \d+s left: \w+ × 1, round 1: \d+ messages a second$`, all),
 		fmt.Sprintf(`(?m)^%d/%[1]d, 0s left: `, all), `(?m)^report .*report.html$`} {
 		if !regexp.MustCompile(want).MatchString(stderr.String()) {

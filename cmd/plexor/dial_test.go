@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // dialled runs plexor dial with standard input.
@@ -56,7 +58,7 @@ func TestDialServe(t *testing.T) {
 		s := serve(t, 4, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0", "echo=unix://"+path,
 			"echo=tls://127.0.0.1:0", "upper=tls://127.0.0.1:0?frame=len4"))
 		pin := "?fingerprint=" + s.fingerprint()
-		big, many := random(t, fewer(3<<20, 1<<20)), fewer(5000, 1000)
+		big, many := random(t, portion.Fewer(3<<20, 1<<20)), portion.Fewer(5000, 1000)
 		for _, row := range []struct{ name, address, input, want string }{
 			{"tcp", s.addrs[0], big, big},
 			{"unix", s.addrs[1], big, big},

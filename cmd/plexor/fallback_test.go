@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/uring"
 )
 
@@ -190,7 +191,7 @@ func TestRefusedIOUring(t *testing.T) {
 		{"register", register},
 	} {
 		for i, errno := range []unix.Errno{unix.EPERM, unix.ENOSYS} {
-			if row.name != "all" && (i == 0) != (row.name == "enter") && !everywhere() {
+			if row.name != "all" && (i == 0) != (row.name == "enter") && !portion.Everywhere() {
 				continue // the errno and the call hardly depend on each other
 			}
 			t.Run(row.name+"/"+unix.ErrnoName(errno), func(t *testing.T) {
@@ -267,7 +268,7 @@ func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	needsIOUring(t)
 	started := map[string]int{}
-	for n := 4; n <= 24; n += fewer(1, 2) {
+	for n := 4; n <= 24; n += portion.Fewer(1, 2) {
 		cmd := restricted(fmt.Sprint("nofile ", n), "serve", "--loops=3", "echo=tcp://127.0.0.1:0")
 		stderr, err := cmd.StderrPipe()
 		if err != nil {

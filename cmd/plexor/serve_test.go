@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
-	"flag"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -19,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -36,29 +35,16 @@ func forEachDriver(t *testing.T, test func(t *testing.T, driver string)) {
 	}
 	turn := ""
 	if len(ready) > 0 {
-		turn = ready[int(crc32.ChecksumIEEE([]byte(t.Name()))>>1)%len(ready)]
+		turn = ready[portion.Turn(t.Name())%len(ready)]
 	}
 	for _, name := range names {
-		if everywhere() || name == "io_uring" || name == turn {
+		if portion.Everywhere() || name == "io_uring" || name == turn {
 			t.Run(name, func(t *testing.T) { test(t, name) })
 		}
 	}
 }
 
 var allDrivers = sync.OnceValue(loop.Drivers) // which tries each
-
-// everywhere has the tests run in full. So it is in CI, and where -run names a part of a test.
-var everywhere = sync.OnceValue(func() bool {
-	return os.Getenv("PLEXOR_TESTS") == "all" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
-})
-
-// fewer is a number of rounds, bytes or the like: all in CI, and else those that show what a test is about.
-func fewer(all, few int) int {
-	if everywhere() {
-		return all
-	}
-	return few
-}
 
 func dial(t *testing.T, network, address string) net.Conn {
 	t.Helper()
@@ -213,7 +199,7 @@ func neverReads(t *testing.T, driver string) {
 	s := serve(t, 1, command("serve", "--driver="+driver, "echo=tcp://127.0.0.1:0"))
 	atStart := s.resident()
 	c := dial(t, "tcp", s.host(0))
-	end := time.Now().Add(time.Duration(fewer(5000, 1500)) * time.Millisecond)
+	end := time.Now().Add(time.Duration(portion.Fewer(5000, 1500)) * time.Millisecond)
 	piece := make([]byte, 256<<10)
 	total, most := 0, 0
 	for time.Now().Before(end) {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/load"
 )
 
@@ -90,7 +91,7 @@ func TestWorkersResume(t *testing.T) {
 		}
 		return c.ConnectionState().DidResume
 	}
-	visits := fewer(64, 24) // all workers, most likely: each gets about a quarter
+	visits := portion.Fewer(64, 24) // all workers, most likely: each gets about a quarter
 	if resumed() {
 		t.Error("resumed without a session")
 	}
@@ -169,7 +170,7 @@ func TestWorkersBench(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			row.load.Think *= time.Duration(fewer(1, 4)) // by which there is less load
+			row.load.Think *= time.Duration(portion.Fewer(1, 4)) // by which there is less load
 			pid := filepath.Join(t.TempDir(), "pid")
 			s := serve(t, 1, command("serve", "--workers=2", "--pid-file="+pid, "--drain=1m", "echo=tcp://127.0.0.1:0"))
 			t.Cleanup(func() { // before that of serve, which waits for all who hold the log
@@ -218,7 +219,7 @@ func TestWorkersBench(t *testing.T) {
 				}
 			}
 			goesOn()
-			for n := 1; n <= fewer(2, 1); n++ {
+			for n := 1; n <= portion.Fewer(2, 1); n++ {
 				s.signal(syscall.SIGHUP)
 				s.says(fmt.Sprintf(`(?s)(reload done.*){%d}`, n))
 				goesOn()

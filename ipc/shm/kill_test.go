@@ -17,6 +17,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // Random kills. Producers and consumers work as fast as they can, are killed at random moments, and are replaced; the
@@ -327,7 +329,7 @@ func runKills(t *testing.T, producers, consumers int, share time.Duration) {
 	}()
 	random := rand.New(rand.NewPCG(seed, 1))
 	span := killTime
-	if os.Getenv("PLEXOR_TESTS") == "all" {
+	if portion.All() {
 		span *= 3
 	}
 	if s := os.Getenv(killTimeEnv); s != "" {

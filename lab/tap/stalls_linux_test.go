@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/lab/link"
 	"github.com/plexor-go/plexor/lab/tcp"
 	"github.com/plexor-go/plexor/wire"
@@ -51,7 +51,7 @@ func TestStalls(t *testing.T) {
 	}
 	const text, chunk = 200_000, 1000 // the last segment of it is told by its number
 	answers := 2                      // SYN-ACKs: each makes the wait twice as long
-	if os.Getenv("PLEXOR_TESTS") == "all" {
+	if portion.All() {
 		answers = 5
 	}
 	is := func(flags wire.TCPFlags) func(*wire.TCP) bool {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/plexor-go/plexor/internal/ownnet"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 var minutes = flag.Bool("minutes", false, "hold the kernel's TCP against the scripts that take minutes too")
@@ -74,7 +75,7 @@ func TestKernel(t *testing.T) {
 		for _, b := range scripts {
 			switch {
 			case six && families(b) == 1, b.setup.minutes && os.Getenv(inMinutes) == "":
-			case b.setup.seconds && os.Getenv("PLEXOR_TESTS") != "all":
+			case b.setup.seconds && !portion.All():
 			case b.setup.late:
 				later = append(later, turn{b, six})
 			default:

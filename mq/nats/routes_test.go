@@ -3,17 +3,17 @@ package nats
 import (
 	"fmt"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/plexor-go/plexor/internal/brokers"
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // all reports that tests that take long are to run.
-func all() bool { return os.Getenv("PLEXOR_TESTS") == "all" || *kills > 6 }
+func all() bool { return portion.All() || *kills > 6 }
 
 // A mesh is three nodes whose routes to each other lead through proxies.
 type mesh struct {

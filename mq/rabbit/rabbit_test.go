@@ -13,6 +13,7 @@ import (
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/internal/mqkill"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
 	"github.com/plexor-go/plexor/mq/rabbit"
@@ -39,7 +40,7 @@ func TestSuite(t *testing.T) {
 			"Held":       func(t *testing.T) { held(t, s.Addr) },
 			"BrowseEnds": func(t *testing.T) { rabbit.BrowseEnds(t, url+"?prefix=browse") },
 			"StoppedWorker": func(t *testing.T) {
-				if os.Getenv("PLEXOR_TESTS") != "all" {
+				if !portion.All() {
 					t.Skip("RabbitMQ takes 15 s to see it: PLEXOR_TESTS=all has it")
 				}
 				mqkill.Stopped(t, url+"?prefix=stopped")
@@ -69,7 +70,7 @@ func partition(t *testing.T, s *brokers.Broker) {
 // a queue that was made just before it is killed, and that queue never has a leader again; so it is stopped in its own
 // way once, with the queue there.
 func kill(t *testing.T, url string, s *brokers.Broker) {
-	if os.Getenv("PLEXOR_TESTS") != "all" && *mqkill.Long == 0 {
+	if !portion.All() && *mqkill.Long == 0 {
 		t.Skip("two more starts of RabbitMQ take 15 s: PLEXOR_TESTS=all has them")
 	}
 	b := mqtest.Broker(t, url)

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/brokers"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
 )
@@ -148,7 +148,7 @@ func TestReplicas(t *testing.T) {
 	host, port, _ := strings.Cut(main.Addr, ":")
 	b := mqtest.Broker(t, "redis://"+main.Addr+"?replicas=1")
 	defer b.Close()
-	if os.Getenv("PLEXOR_TESTS") == "all" { // it takes ReplicaWait
+	if portion.All() { // it takes ReplicaWait
 		err := b.Publish(t.Context(), "q", []byte("x"))
 		if mq.StoredBy(err) != mq.IsStored || err == nil || !strings.Contains(err.Error(), "0 replicas have it, of 1") {
 			t.Errorf("without a replica: %v", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/plexor-go/plexor/internal/brokers"
 	"github.com/plexor-go/plexor/internal/leak"
 	"github.com/plexor-go/plexor/internal/mqkill"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/mq"
 	"github.com/plexor-go/plexor/mq/mqtest"
 	_ "github.com/plexor-go/plexor/mq/redis"
@@ -59,7 +60,7 @@ func proxy(t *testing.T, to string) *brokers.Proxy {
 // turn.
 func TestSilent(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("PLEXOR_TESTS") != "all" {
+	if !portion.All() {
 		t.Skip("an answer is waited for 10 s: PLEXOR_TESTS=all has it")
 	}
 	p := proxy(t, brokers.Need(t, brokers.Redis).Addr)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/plexor-go/plexor/internal/portion"
 )
 
 // A peer runs a client that nobody here wrote against a server of this package.
@@ -228,7 +230,7 @@ func TestClientPeers(t *testing.T) {
 	for _, x := range clients {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			if slices.Contains(alike, x.name) && os.Getenv("PLEXOR_TESTS") != "all" {
+			if slices.Contains(alike, x.name) && !portion.All() {
 				t.Skip("much as the ones beside it: PLEXOR_TESTS=all has it")
 			}
 			srv := new(Server)

@@ -10,19 +10,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/plexor-go/plexor"
+	"github.com/plexor-go/plexor/internal/portion"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/proto/websocket"
 	"github.com/plexor-go/plexor/web"
 )
-
-// everything has each case run on each server. It is so in CI; else the servers share the cases among them.
-func everything() bool { return os.Getenv("PLEXOR_TESTS") == "all" && !testing.Short() }
 
 // A server is one that echoes, at host:port: a Sockets on the engine by a driver, a Sockets under net/http, or a Conn
 // under net/http. At /windows it compresses with windows that are kept, at /deflate without, else not at all.
@@ -159,7 +156,7 @@ func TestServersFraming(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			for i, c := range websocket.FramingCases() {
-				if i%len(all) != at && !everything() {
+				if i%len(all) != at && !portion.All() {
 					continue
 				}
 				nc, r := s.open(t)
@@ -191,7 +188,7 @@ func TestServersCompressed(t *testing.T) {
 		"keeps the server's": {ReceiveWindow: true}, "keeps both": {SendWindow: true, ReceiveWindow: true},
 		"narrow": {ReceiveBits: 9}, "narrow, keeps both": {SendWindow: true, ReceiveWindow: true, ReceiveBits: 10}}
 	rounds := 2
-	if everything() {
+	if portion.All() {
 		rounds = 20
 	}
 	for _, s := range servers(t) {
@@ -218,7 +215,7 @@ func TestServersCompressed(t *testing.T) {
 // exchange sends messages of each length, some of them in fragments, and reads them again.
 func exchange(c *websocket.Conn, rounds int) error {
 	sizes := []int{0, 1, 16, 64, 256, 1024, 4096, 16384}
-	if everything() {
+	if portion.All() {
 		sizes = append(sizes, 32768, 131072)
 	}
 	message := func(size int) []byte {
