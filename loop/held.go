@@ -49,11 +49,11 @@ func (p *patience) over() bool {
 		return false
 	}
 	p.ask = 2 * p.looks
-	if p.looks-int(waited/patienceLook) >= patienceLooks || p.looks >= starvedLooks {
+	if p.looks >= starvedLooks {
 		return true
 	}
-	h, _ := p.loop.holder()
-	return h.Blocked
+	h, there := p.loop.holder() // it may have ended since the last look, and its thread has waited for nothing then
+	return there && (h.Blocked || p.looks-int(waited/patienceLook) >= patienceLooks)
 }
 
 // awaitEnd waits for the end of a loop that beginClose was called for, by the system's time: it is not the loop that
