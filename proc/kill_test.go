@@ -23,12 +23,16 @@ import (
 	"github.com/plexor-go/plexor/proc"
 )
 
-var killTime = flag.Duration("kill", usualKills(),
-	"how long each test that kills processes at random goes on (a minute for the long run)")
+var killTime = flag.Duration("kill", 0,
+	"how long each test that kills processes at random goes on (a minute for the long run; 0: what is usual)")
 
-// usualKills is a third of a second, and in CI, where rare moments are looked for, more than four times that.
-func usualKills() time.Duration {
-	if portion.All() {
+// killFor is how long a test that kills at random goes on: a third of a second, and in CI, where rare moments are
+// looked for, more than four times that.
+func killFor() time.Duration {
+	switch {
+	case *killTime > 0:
+		return *killTime
+	case portion.All():
 		return 1500 * time.Millisecond
 	}
 	return 350 * time.Millisecond
@@ -51,7 +55,7 @@ func TestKillWorkers(t *testing.T) {
 	m := s.ready(t)
 	l := startLoad(t, m.addrs[0], 8)
 	kills := 0
-	for end := time.Now().Add(*killTime); time.Now().Before(end); {
+	for end := time.Now().Add(killFor()); time.Now().Before(end); {
 		time.Sleep(time.Duration(r.IntN(10)) * time.Millisecond) // the moments are what is random
 		if r.IntN(10) == 0 {
 			m.signal([]syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU}[r.IntN(3)])
@@ -94,7 +98,7 @@ func TestKillMaster(t *testing.T) {
 	m := s.ready(t)
 	l := startLoad(t, m.addrs[0], 4)
 	kills := 0
-	for end := time.Now().Add(*killTime); time.Now().Before(end); kills++ {
+	for end := time.Now().Add(killFor()); time.Now().Before(end); kills++ {
 		if r.IntN(2) == 0 {
 			m.signal([]syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU}[r.IntN(3)])
 		}
@@ -150,7 +154,7 @@ func TestKillPool(t *testing.T) {
 				})
 			}
 			kills := 0
-			for stop := time.Now().Add(*killTime / 2); time.Now().Before(stop); {
+			for stop := time.Now().Add(killFor() / 2); time.Now().Before(stop); {
 				time.Sleep(time.Duration(r.IntN(4000)) * time.Microsecond) // the moments are what is random
 				for _, pid := range children(os.Getpid()) {
 					if r.IntN(3) == 0 && syscall.Kill(pid, syscall.SIGKILL) == nil {
@@ -296,7 +300,7 @@ func TestKilledThenAsked(t *testing.T) {
 			s.Workers, s.Deaths, s.Backoff, s.Steady = 1, 1<<30, time.Millisecond, time.Nanosecond
 			m := s.ready(t)
 			asked := 0
-			for end := time.Now().Add(*killTime); time.Now().Before(end); asked++ {
+			for end := time.Now().Add(killFor()); time.Now().Before(end); asked++ {
 				if err := syscall.Kill(m.once().pid, syscall.SIGKILL); err != nil {
 					t.Fatal(err)
 				}
