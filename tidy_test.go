@@ -56,6 +56,7 @@ var mustSleep = map[string]string{
 	"selector/concurrency_test.go TestSignal":                "signals apart from each other are an interruption each",
 	"selector/fake_test.go wait":                             "the fake of a system call that waits",
 	"uring/thread_linux_test.go TestInterrupted":             "signals apart from each other are an interruption each",
+	"web/log_test.go Write":                                  "a slow log is the fault itself, by a bubble's time",
 }
 
 // A source is a file with its syntax.

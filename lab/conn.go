@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -21,8 +22,29 @@ import (
 var errNotLive = errors.New("lab: this is for goroutines, and so for a world with Options.Live: " +
 	"in virtual time use loops and coroutines")
 
+var errBubble = errors.New("lab: a world belongs to the testing/synctest bubble that made it, or to none if it was " +
+	"made in none: make it where it is used")
+
+// own refuses who is in another bubble than the world, or in one that the world is not in: its time is another, and the
+// runtime ends the process when one of them wakes the other.
+func (w *World) own() error {
+	if wait.Bubbled() != w.bubbled {
+		return errBubble
+	}
+	return nil
+}
+
+// forGoroutines is own where goroutines block.
+func (w *World) forGoroutines() error {
+	if !w.opt.Live {
+		return errNotLive
+	}
+	return w.own()
+}
+
 // A gate is where goroutines wait for something of the network's, until it changes, a deadline passes or it is closed.
 type gate struct {
+	w       *World
 	mu      sync.Mutex
 	changed sync.Cond
 	times   uint64 // that something changed
@@ -37,7 +59,7 @@ type limit struct {
 	passed bool
 }
 
-func (g *gate) init() { g.changed.L = &g.mu }
+func (g *gate) init(w *World) { g.w, g.changed.L = w, &g.mu }
 
 // hears is what the network is to call.
 func (g *gate) hears(loop.Ready) {
@@ -49,6 +71,9 @@ func (g *gate) hears(loop.Ready) {
 
 // try calls f until it returns something else than ErrWouldBlock, and waits in between.
 func (g *gate) try(l *limit, f func() error) error {
+	if err := g.w.own(); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for {
@@ -72,6 +97,9 @@ func (g *gate) try(l *limit, f func() error) error {
 }
 
 func (g *gate) set(l *limit, t time.Time) error {
+	if err := g.w.own(); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -134,7 +162,7 @@ type conn struct {
 
 func newConn(s *stream) *conn {
 	c := &conn{s: s}
-	c.init()
+	c.init(s.host.w)
 	s.Notify(c.hears)
 	return c
 }
@@ -264,8 +292,8 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 
 // DialWith is DialContext to an address, with options.
 func (h *Host) DialWith(ctx context.Context, to netip.AddrPort, o sock.Options) (net.Conn, error) {
-	if !h.w.opt.Live {
-		return nil, errNotLive
+	if err := h.w.forGoroutines(); err != nil {
+		return nil, err
 	}
 	s, err := h.Dial(sock.FromAddrPort("tcp", to), o)
 	if err != nil {
@@ -293,8 +321,8 @@ type listener struct {
 
 // Listener listens on this host, as net.Listen does. It is for goroutines, in a live world.
 func (h *Host) Listener(network, address string) (net.Listener, error) {
-	if !h.w.opt.Live {
-		return nil, errNotLive
+	if err := h.w.forGoroutines(); err != nil {
+		return nil, err
 	}
 	if network != "tcp" {
 		return nil, net.UnknownNetworkError(network)
@@ -308,7 +336,7 @@ func (h *Host) Listener(network, address string) (net.Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: net.TCPAddrFromAddrPort(at[0]), Err: err}
 	}
 	l := &listener{b: b.(*backlog)}
-	l.init()
+	l.init(h.w)
 	b.Notify(l.hears)
 	return l, nil
 }

@@ -69,6 +69,9 @@
 // Deadlines of connections are by the world's time too: World.Now, or the loop's, and not time.Now. What Conn.Shared
 // gives out is for goroutines, and keeps to the system's clock.
 //
+// A world may be made in a bubble of testing/synctest, whose time a live one then goes by. It belongs there: in another
+// bubble, or in one when it was made in none, Run, Wait, and what is for goroutines return an error; closing works.
+//
 // # What makes a run differ
 //
 // Whatever comes from outside: goroutines that post to a loop during Run (coro.Await is one), the system's clock

@@ -99,6 +99,9 @@ func (w *World) Wait() error {
 	if w.lively == nil {
 		return w.Run()
 	}
+	if err := w.own(); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	for w.tasks.left > 0 {
 		w.lively.idle.Wait()

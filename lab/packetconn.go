@@ -17,8 +17,8 @@ type PacketConn struct {
 // ListenPacket binds a socket for datagrams on this host, as net.ListenPacket does. It is for goroutines, in a live
 // world.
 func (h *Host) ListenPacket(network, address string) (*PacketConn, error) {
-	if !h.w.opt.Live {
-		return nil, errNotLive
+	if err := h.w.forGoroutines(); err != nil {
+		return nil, err
 	}
 	if network != "udp" {
 		return nil, net.UnknownNetworkError(network)
@@ -32,7 +32,7 @@ func (h *Host) ListenPacket(network, address string) (*PacketConn, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: net.UDPAddrFromAddrPort(at[0]), Err: err}
 	}
 	c := &PacketConn{d: d.(*datagrams)}
-	c.init()
+	c.init(h.w)
 	d.Notify(c.hears)
 	return c, nil
 }

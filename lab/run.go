@@ -144,6 +144,9 @@ func (w *World) run(until time.Duration) error {
 	if w.opt.Live {
 		return errors.New("lab: Run of a live world: its time moves by itself")
 	}
+	if err := w.own(); err != nil {
+		return err
+	}
 	if !w.sched.enter() {
 		return errors.New("lab: Run was called twice at the same time")
 	}

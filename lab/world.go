@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/lab/ip"
 	"github.com/plexor-go/plexor/lab/link"
 	"github.com/plexor-go/plexor/loop"
@@ -40,8 +41,9 @@ type Options struct {
 // A World is hosts and cables, and moves their time. Its methods may be called from any goroutine but those of its
 // loops; hosts and cables are not made while Run runs.
 type World struct {
-	opt   Options
-	sched scheduler
+	opt     Options
+	bubbled bool // it was made in a testing/synctest bubble
+	sched   scheduler
 
 	mu      sync.Mutex // of all below, of the hosts' stacks and of the cables
 	hosts   []*Host
@@ -87,7 +89,7 @@ func New(o Options) *World {
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
 	}
-	w := &World{opt: o}
+	w := &World{opt: o, bubbled: wait.Bubbled()}
 	w.sched.still.L = &w.sched.mu
 	if o.Live {
 		w.sched.mode, w.sched.begun = live, o.Start
@@ -208,7 +210,10 @@ func (w *World) Now() time.Time {
 // time is what the machines take for the time: since the world's beginning, and never back. The caller holds mu.
 func (w *World) time() time.Duration {
 	if w.opt.Live {
-		w.sched.now.Store(int64(time.Since(w.sched.begun)))
+		// In a bubble that is not the world's, where Close may be called, it is long ago.
+		if now := int64(time.Since(w.sched.begun)); now > w.sched.now.Load() {
+			w.sched.now.Store(now)
+		}
 	}
 	return w.sched.time()
 }

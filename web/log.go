@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/wait"
 	"github.com/plexor-go/plexor/proto/http1"
 )
 
@@ -30,8 +31,8 @@ type AccessLog struct {
 	log    *slog.Logger
 	format AccessFormat
 
-	mu       sync.Mutex
-	written  sync.Cond
+	mu       sync.Mutex // of all below
+	written  wait.HomeCond
 	waiting  []accessLine
 	unlogged int64 // since the last line
 	writing  bool  // a goroutine does
@@ -63,7 +64,7 @@ func NewAccessLog(log *slog.Logger, format AccessFormat) *AccessLog {
 		log = slog.Default()
 	}
 	a := &AccessLog{log: log, format: format}
-	a.written.L = &a.mu
+	a.written.Init(&a.mu)
 	return a
 }
 
@@ -157,7 +158,7 @@ func (a *AccessLog) Flush() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for a.writing {
-		a.written.Wait()
+		a.written.Wait(&a.mu)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/plexor-go/plexor"
@@ -88,6 +89,37 @@ type stuck struct {
 func (s *stuck) Write(p []byte) (int, error) {
 	<-s.waits
 	return s.Buffer.Write(p)
+}
+
+// TestAccessLogBubble: a log of a server that is outside of a bubble can be waited for in it, and one that is made in
+// it lets the bubble's time go on.
+func TestAccessLogBubble(t *testing.T) {
+	out := &stuck{waits: make(chan bool)}
+	l := web.NewAccessLog(slog.New(slog.NewTextHandler(out, nil)), web.AccessCommon)
+	r := http1.Record{Request: httptest.NewRequest("GET", "/", nil), Status: 200}
+	l.Done(r)
+	time.AfterFunc(50*time.Millisecond, func() { close(out.waits) })
+	synctest.Test(t, func(t *testing.T) { l.Flush() })
+	if n := strings.Count(out.String(), "\n"); n != 1 {
+		t.Errorf("Flush returned before %d lines of 1 were written", n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		inner := web.NewAccessLog(slog.New(slog.NewTextHandler(sleepy{}, nil)), web.AccessCommon)
+		began := time.Now()
+		inner.Done(r)
+		inner.Flush()
+		if took := time.Since(began); took != time.Hour {
+			t.Errorf("a log that takes an hour took %v", took)
+		}
+	})
+}
+
+// A sleepy takes an hour for a line.
+type sleepy struct{}
+
+func (sleepy) Write(p []byte) (int, error) {
+	time.Sleep(time.Hour)
+	return len(p), nil
 }
 
 // TestAccessLogIsBounded: a log that is stuck holds nobody up, and tells how much it has not.

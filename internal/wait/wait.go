@@ -51,6 +51,38 @@ func (c *Cond) Broadcast() {
 	}
 }
 
+// A HomeCond is a Cond of something that may be at home in a bubble: if Init is called in one, a goroutine that waits
+// is durably blocked, so that the bubble's time goes on, and only goroutines of the bubble may use it. Else any may.
+type HomeCond struct {
+	bubble *sync.Cond // nil: it was made in none
+	any    Cond
+}
+
+// Init is called first, with the lock that all use.
+func (c *HomeCond) Init(l *sync.Mutex) {
+	if Bubbled() {
+		c.bubble = sync.NewCond(l)
+	}
+}
+
+// Wait is that of a Cond.
+func (c *HomeCond) Wait(l *sync.Mutex) {
+	if c.bubble != nil {
+		c.bubble.Wait()
+		return
+	}
+	c.any.Wait(l)
+}
+
+// Broadcast is that of a Cond.
+func (c *HomeCond) Broadcast() {
+	if c.bubble != nil {
+		c.bubble.Broadcast()
+		return
+	}
+	c.any.Broadcast()
+}
+
 // A Latch is opened once. Make it by NewLatch. One goroutine may wait.
 type Latch struct {
 	shut sync.Mutex

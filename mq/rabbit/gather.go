@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/wait"
 )
 
 const (
@@ -22,10 +24,10 @@ type gatherer struct {
 	net.Conn
 
 	mu      sync.Mutex
-	changed *sync.Cond // all below
-	wait    []byte     // to be written
-	held    int        // those who hold
-	full    int        // those who wait for room
+	changed wait.HomeCond // of all below
+	wait    []byte        // to be written
+	held    int           // those who hold
+	full    int           // those who wait for room
 	closed  bool
 	err     error
 	ended   chan struct{} // run has returned
@@ -33,7 +35,7 @@ type gatherer struct {
 
 func gather(c net.Conn) *gatherer {
 	g := &gatherer{Conn: c, ended: make(chan struct{})}
-	g.changed = sync.NewCond(&g.mu)
+	g.changed.Init(&g.mu)
 	go g.run()
 	return g
 }
@@ -48,7 +50,7 @@ func (g *gatherer) Write(p []byte) (int, error) {
 		if !before && g.goesLocked() {
 			g.changed.Broadcast()
 		}
-		g.changed.Wait()
+		g.changed.Wait(&g.mu)
 		g.full--
 	}
 	switch {
@@ -98,7 +100,7 @@ func (g *gatherer) run() {
 			if g.closed {
 				return
 			}
-			g.changed.Wait()
+			g.changed.Wait(&g.mu)
 		}
 		now := g.wait
 		g.wait = spare[:0]

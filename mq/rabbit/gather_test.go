@@ -152,6 +152,24 @@ func TestGatherHold(t *testing.T) {
 	}
 }
 
+// TestGatherBubble: one that was made outside of a bubble can be written to in it, and is then woken from outside.
+func TestGatherBubble(t *testing.T) {
+	c := newSlowConn()
+	g := gather(c)
+	put(t, g, "a")
+	<-c.writes
+	put(t, g, strings.Repeat("b", mostGathered))
+	time.AfterFunc(20*time.Millisecond, func() { // while the bubble's goroutine waits for room, most likely
+		c.errs <- nil
+		<-c.writes
+		c.errs <- nil
+		<-c.writes
+		c.errs <- nil
+	})
+	synctest.Test(t, func(t *testing.T) { put(t, g, "c") })
+	_ = g.Close() // c says nothing else
+}
+
 // TestGatherWaiters: two that wait for room sleep until there is some, and do not wake each other.
 func TestGatherWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
