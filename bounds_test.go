@@ -10,6 +10,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/stage"
 )
 
 // TestWriteWaits: a Write to a peer that does not read waits, with a bound on what is kept; so a loop's other
@@ -17,7 +18,11 @@ import (
 func TestWriteWaits(t *testing.T) {
 	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
-		const total, highWater = 32 << 20, 64 << 10
+		const highWater = 64 << 10
+		total := 32 << 20 // more than the kernel takes
+		if p.driver == stage.Driver {
+			total = 8 << 20
+		}
 		var c1 *plexor.Conn
 		errs := make(chan error, 1)
 		b := p.serve(t, &plexor.Server{Loops: 1, Limits: plexor.Limits{HighWater: highWater}},
@@ -61,7 +66,7 @@ func TestWriteWaits(t *testing.T) {
 		if err := receive(t, errs, "the other handler"); err != nil {
 			t.Error(err)
 		}
-		if n, err := io.Copy(io.Discard, slow); n != total || err != nil {
+		if n, err := io.Copy(io.Discard, slow); n != int64(total) || err != nil {
 			t.Errorf("the peer read %d bytes, %v; want %d", n, err, total)
 		}
 		if err := receive(t, errs, "the handler"); err != nil {

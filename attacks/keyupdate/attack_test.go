@@ -38,7 +38,9 @@ func TestKeyUpdates(t *testing.T) {
 				t.Parallel()
 				at, longest, err := goOn(d.Name, f, updates, more, wait, limits[0])
 				for _, limit := range limits[1:] {
-					if !errors.Is(err, errStill) && !errors.Is(err, syscall.ETIMEDOUT) {
+					// With -race a full buffer of updates may take a busy machine longer than Close waits.
+					held := errors.As(err, new(*loop.HeldError))
+					if !held && !errors.Is(err, errStill) && !errors.Is(err, syscall.ETIMEDOUT) {
 						break
 					}
 					t.Log(err)

@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long what must come may take.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // A rig is a server on loopback, with the files of a folder.
 type rig struct {

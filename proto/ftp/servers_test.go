@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -228,19 +230,16 @@ func TestServerPeers(t *testing.T) {
 				<-ended
 			})
 			addr := fmt.Sprintf("127.0.0.1:%d", f.port)
-			for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-				nc, err := net.Dial("tcp", addr)
-				if err == nil {
-					nc.Close()
-					break
-				}
-				if len(ended) > 0 || time.Now().After(end) {
+			var c *Client
+			for end := time.Now().Add(patience); c == nil; time.Sleep(10 * time.Millisecond) {
+				var err error
+				switch c, err = Dial(t.Context(), addr, f.o); {
+				case err == nil:
+				case !errors.Is(err, syscall.ECONNREFUSED):
+					t.Fatalf("%v, it said: %s", err, &log)
+				case len(ended) > 0 || time.Now().After(end):
 					t.Skipf("it does not serve here: %v, %s", err, &log)
 				}
-			}
-			c, err := Dial(t.Context(), addr, f.o)
-			if err != nil {
-				t.Fatalf("%v, it said: %s", err, &log)
 			}
 			defer c.Close()
 			f.use(c)
