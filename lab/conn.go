@@ -25,8 +25,8 @@ var errNotLive = errors.New("lab: this is for goroutines, and so for a world wit
 var errBubble = errors.New("lab: a world belongs to the testing/synctest bubble that made it, or to none if it was " +
 	"made in none: make it where it is used")
 
-// own refuses who is in another bubble than the world, or in one that the world is not in: its time is another, and the
-// runtime ends the process when one of them wakes the other.
+// own refuses who is in a bubble that the world is not in, or in none when the world is in one: time is another there,
+// and the runtime ends the process when one of them wakes the other. Two bubbles it can't tell apart.
 func (w *World) own() error {
 	if wait.Bubbled() != w.bubbled {
 		return errBubble

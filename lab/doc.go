@@ -69,8 +69,9 @@
 // Deadlines of connections are by the world's time too: World.Now, or the loop's, and not time.Now. What Conn.Shared
 // gives out is for goroutines, and keeps to the system's clock.
 //
-// A world may be made in a bubble of testing/synctest, whose time a live one then goes by. It belongs there: in another
-// bubble, or in one when it was made in none, Run, Wait, and what is for goroutines return an error; closing works.
+// A world may be made in a bubble of testing/synctest, whose time a live one then goes by. It belongs there. In a
+// bubble, when it was made in none, Run, Wait, and what is for goroutines return an error, and closing works. One that
+// was made in a bubble is for no other: the runtime ends the process.
 //
 // # What makes a run differ
 //
