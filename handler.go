@@ -194,7 +194,7 @@ func (c *Conn) finish(err error) {
 	case w.client != nil:
 		w.delist(c)
 	}
-	w.whole(&c.raw)              // an inbox stays as long as a handler can read it
+	w.unread(&c.raw)             // an inbox stays as long as a handler can read it
 	c.cancel(c.raw.whyOver(err)) // unless it was closed, for the first cause stays
 	if c.tls != nil {
 		c.tls.finish()

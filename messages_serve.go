@@ -37,7 +37,7 @@ func (h *messages) serve(c *Conn, open func() error) error {
 	}
 	defer func() {
 		c.msgs, s.above, s.flags = was, s.above&^messaging|of, s.flags&^halfway|flags
-		s.w.whole(s)
+		s.w.unread(s)
 	}()
 	if open != nil {
 		if err := open(); err != nil {

@@ -10,7 +10,8 @@ import (
 
 // The input that a loop holds and no handler could use yet: messages of which part has come, and what came for handlers
 // that do not read. Each connection has a bound for it, the codec's longest message and inboxLimit; all together have
-// Limits.PartialInput, and a message has Limits.FrameTime to become complete.
+// Limits.PartialInput, and a message has Limits.FrameTime to become complete. Protocols that are read by hand say what
+// they keep.
 //
 // A connection has an entry only while it holds such input: a message that comes in one piece costs nothing here, and a
 // connection that waits for its next one neither. What an entry holds is what the buffers take, not what is in them.
@@ -53,9 +54,10 @@ type heldInput struct {
 	inbox  int // for a handler that does not read
 	frame  int // of a message that has come in part
 	record int // of a record of TLS likewise, while messages are read
+	told   int // by HoldsInput
 }
 
-func (h heldInput) size() int { return h.inbox + h.frame + h.record }
+func (h heldInput) size() int { return h.inbox + h.frame + h.record + h.told }
 
 // message reports whether one has begun, and is not whole.
 func (h heldInput) message() bool { return h.frame+h.record > 0 }
@@ -89,7 +91,33 @@ func (w *worker) holdInbox(s *stream) {
 // whole is told that a message has become complete, or that the rest of it is not awaited.
 func (w *worker) whole(s *stream) {
 	if s.part != 0 {
+		h := w.input.heldBy(s)
+		w.hold(s, heldInput{inbox: h.inbox, told: h.told})
+	}
+}
+
+// unread leaves the inbox alone: nobody awaits the rest of anything.
+func (w *worker) unread(s *stream) {
+	if s.part != 0 {
 		w.hold(s, heldInput{inbox: w.input.heldBy(s).inbox})
+	}
+}
+
+// HoldsInput is for protocols of [Turns] and [Sessions] that are read by hand: it says that n bytes of memory are
+// kept, in place of what was said before, for a message that has come in part and no code can use yet. They count for
+// Limits.PartialInput until something else is said, HoldsInput(0) as soon as the message is complete, or the
+// connection ends: so many connections that send a part and no more can't exhaust the memory of all. The calling
+// connection is reset itself if it is the one that has held most for longest: what it does next fails with
+// [ErrPartialInput]. It does nothing on a connection that no server has accepted. It is for the connection's loop. How
+// long the rest may take is for a read deadline to say.
+func (c *Conn) HoldsInput(n int) {
+	s := &c.raw
+	if n = max(n, 0); n > 0 && s.is(closed|over|givenAway) {
+		return // its end has given back what it was said to hold
+	}
+	if h := s.w.input.heldBy(s); n != h.told {
+		h.told = n
+		s.w.hold(s, h)
 	}
 }
 
@@ -104,7 +132,8 @@ func (c *Conn) incomplete(dec *frame.Decoder) {
 		h.record = c.tls.partial()
 	}
 	if h.message() || s.part != 0 {
-		h.inbox = s.w.input.heldBy(s).inbox
+		was := s.w.input.heldBy(s)
+		h.inbox, h.told = was.inbox, was.told
 		s.w.hold(s, h)
 	}
 }

@@ -31,7 +31,8 @@ import (
 //     the connection, or the server, is over anyway.
 //
 // What f reads ahead into a buffer of its own is for f to handle before it returns, since a turn begins with bytes that
-// nobody has read: with a bufio.Reader, go on until its Buffered is 0.
+// nobody has read: with a bufio.Reader, go on until its Buffered is 0. Who keeps the beginning of a message until the
+// next turn says how much, by [Conn.HoldsInput].
 //
 // When the peer has closed its half, a last turn begins when all else is read, in which Read
 // returns io.EOF at once. f can still write; whatever it returns, the connection is closed

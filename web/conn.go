@@ -219,6 +219,8 @@ func (k *conn) Go(what string, f func()) error {
 	})
 }
 
+func (k *conn) HoldsInput(n int) { k.c.HoldsInput(n) }
+
 func (k *conn) CloseWrite() error { return k.c.CloseWrite() }
 
 func (k *conn) Abort() error { return k.c.Abort() }

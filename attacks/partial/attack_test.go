@@ -13,13 +13,17 @@ func TestPartial(t *testing.T) {
 		if d.Err != nil {
 			continue
 		}
-		t.Run(d.Name, func(t *testing.T) {
-			a := attack{loops: 1, bound: 8 << 20, clients: 100, size: 512 << 10, honest: 20}
-			r, err := a.run(d.Name)
-			// What is open beside it, the last pieces and the honest message, takes some 1 MiB.
-			if err != nil || r.answered < a.honest || r.evicted == 0 || r.grew > a.bound+8<<20 {
-				t.Errorf("%+v, %v; want all %d answered, some evicted, and at most %d MiB of heap", r, err, a.honest, a.bound>>20+8)
-			}
-		})
+		for name, p := range protocols {
+			t.Run(name+"/"+d.Name, func(t *testing.T) { tryPartial(t, d.Name, p) })
+		}
+	}
+}
+
+func tryPartial(t *testing.T, driver string, p protocol) {
+	a := attack{protocol: p, loops: 1, bound: 8 << 20, clients: 100, size: 512 << 10, honest: 20}
+	r, err := a.run(driver)
+	// What is open beside it, the last pieces and the honest message, takes some 1 MiB.
+	if err != nil || r.answered < a.honest || r.evicted == 0 || r.grew > a.bound+8<<20 {
+		t.Errorf("%+v, %v; want all %d answered, some evicted, and at most %d MiB of heap", r, err, a.honest, a.bound>>20+8)
 	}
 }

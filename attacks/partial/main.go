@@ -4,10 +4,10 @@
 //
 //	go run ./attacks/partial                  servers of its own, on each driver that works here
 //	go run ./attacks/partial -clients 500 -size 4194304 -driver epoll
+//	go run ./attacks/partial -protocol websocket
 //
 // For each it prints by how much the heap grew at most, and how many of the honest messages were answered. It exits
-// with
-// 1 if the heap grew by more than twice Limits.PartialInput a loop, or one was not answered.
+// with 1 if the heap grew by more than twice Limits.PartialInput a loop, or one was not answered.
 package main
 
 import (
@@ -19,14 +19,16 @@ import (
 )
 
 func main() {
-	a := attack{bound: 64 << 20}
+	a, known := attack{bound: 64 << 20}, false
 	driver := flag.String("driver", "", "the server's driver (default: all that work here)")
+	protocol := flag.String("protocol", "frames", "what the messages are of: frames or websocket")
 	flag.IntVar(&a.clients, "clients", 1500, "clients that leave a message unfinished")
 	flag.IntVar(&a.size, "size", 1<<20, "bytes of a message")
 	flag.IntVar(&a.honest, "honest", 100, "messages of the honest client")
 	flag.IntVar(&a.loops, "loops", 1, "the server's loops")
 	flag.Parse()
-	if flag.NArg() > 0 || a.clients < 0 || a.size < 2 || a.honest < 0 || a.loops < 1 {
+	a.protocol, known = protocols[*protocol]
+	if !known || flag.NArg() > 0 || a.clients < 0 || a.size < 2 || a.honest < 0 || a.loops < 1 {
 		flag.Usage()
 		os.Exit(2)
 	}

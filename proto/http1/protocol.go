@@ -41,6 +41,14 @@ type Looped interface {
 	CloseWrite() error
 	// Abort ends the connection at once. It is for those that may Write.
 	Abort() error
+	Holder
+}
+
+// A Holder bounds what all connections together keep of input that is not complete.
+type Holder interface {
+	// HoldsInput tells how many bytes of memory the caller keeps of it from now on. It is for begin, Turn and what Go
+	// runs, and may abort the connection.
+	HoldsInput(n int)
 }
 
 // A Box is a bounded queue that is sent between what is written to the connection. Its methods are for any goroutine,

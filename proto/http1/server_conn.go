@@ -188,7 +188,7 @@ func (c *ServerConn) untime() {
 func (c *ServerConn) rest() {
 	b := c.in.unread()
 	if len(b) == 0 {
-		c.part = nil
+		c.dropPart()
 		if c.srv.IdleTime > 0 {
 			_ = c.nc.SetReadDeadline(c.srv.now().Add(c.srv.IdleTime))
 			c.timed = true
@@ -213,6 +213,20 @@ func (c *ServerConn) rest() {
 		p.b = bytes.Clone(b)
 	} else {
 		p.b = append(p.b[:0], b...)
+	}
+	if h, ok := c.nc.(Holder); ok {
+		h.HoldsInput(cap(c.part.b))
+	}
+}
+
+// dropPart is for a head that is whole, or whose rest is not awaited.
+func (c *ServerConn) dropPart() {
+	if c.part == nil {
+		return
+	}
+	c.part = nil
+	if h, ok := c.nc.(Holder); ok {
+		h.HoldsInput(0)
 	}
 }
 
@@ -243,7 +257,7 @@ func (c *ServerConn) answer() error {
 		in.r += n
 		c.prefaced = true
 		if c.part != nil || c.timed {
-			c.part = nil
+			c.dropPart()
 			c.untime()
 		}
 		if err := c.exchange(&in.head, b[:n]); err != nil || c.Switched() {

@@ -68,6 +68,9 @@ func (a *Assembler) release() {
 // Idle reports whether nothing is under way, neither a frame nor a message.
 func (a *Assembler) Idle() bool { return a.parser.Idle() }
 
+// Held is how many bytes of memory the buffers take, of a message that has come in part or was given last.
+func (a *Assembler) Held() int { return cap(a.buf) + cap(a.packed) }
+
 // gather adds a piece to buf. A compressed message that is one piece is inflated from where it is.
 func (a *Assembler) gather(e *Event) (err error) {
 	switch {

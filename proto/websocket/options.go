@@ -36,7 +36,8 @@ type Options struct {
 	HandshakeWait time.Duration
 
 	// MessageWait bounds how long a message of Sockets may take to arrive on an engine, from its first byte to its last.
-	// 0: 1 minute. A Conn has SetReadDeadline.
+	// 0: 1 minute. A Conn has SetReadDeadline. What all of a loop's have of messages in part, Limits.PartialInput of the
+	// server bounds.
 	MessageWait time.Duration
 
 	// NewLock makes what keeps the writers of a Conn apart; nil: a sync.Mutex. Where several coroutines of a loop

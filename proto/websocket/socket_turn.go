@@ -20,6 +20,8 @@ type carried struct {
 	a *Assembler // of a message that has come in part, or with a window
 	z *deflater  // with a window
 	n int        // bytes that came and were not looked at
+
+	held int // bytes of a message that has come in part, as was told
 }
 
 func (s *Socket) keep() *carried {
@@ -123,6 +125,7 @@ func (s *Socket) eat(b []byte) error {
 func (s *Socket) event(e *Event) error {
 	switch e.Kind {
 	case Data:
+		s.holds(0)
 		if s.closing() {
 			return nil
 		}
@@ -160,6 +163,7 @@ func (s *Socket) rest(a *Assembler) {
 	idle := a.Idle()
 	if !idle || a.z != nil && a.z.keep {
 		s.keep().a = a
+		s.holds(a.Held())
 	} else {
 		s.drop(a)
 	}
@@ -177,8 +181,18 @@ func (s *Socket) rest(a *Assembler) {
 	_ = s.link.SetReadDeadline(by) // fails for a connection that is over, which tells by itself
 }
 
+// holds says how many bytes are kept of a message that has come in part. It is for who has nothing carried, too, if n
+// is 0.
+func (s *Socket) holds(n int) {
+	if k := s.carried; k != nil && k.held != n {
+		k.held = n
+		s.link.HoldsInput(n)
+	}
+}
+
 // drop is for an assembler whose connection needs it no more.
 func (s *Socket) drop(a *Assembler) {
+	s.holds(0)
 	if k := s.carried; k != nil {
 		if k.a = nil; k.z == nil && k.n == 0 {
 			s.carried = nil
