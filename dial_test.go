@@ -191,9 +191,12 @@ func blackHole(t *testing.T, port string) (address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() }) // the test is over
-	for range 20 {
+	for i := range 20 {
 		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
 		if os.IsTimeout(err) {
+			if i < 2 {
+				continue // it has its place, and it is this machine that is slow: there are two
+			}
 			return address
 		}
 		if err != nil {
