@@ -11,8 +11,7 @@ type completionSize struct {
 }
 
 // completionSizes are tried one after the other: some 4.3 MiB, 1.1 MiB and 0.3 MiB of address space, of which 260, 68
-// and
-// 20 KiB may be locked. The small ones cost a busy loop more calls, and a connection that finds no buffer a turn.
+// and 20 KiB may be locked. The small ones cost a busy loop more calls, and a connection that finds no buffer a turn.
 var completionSizes = [leastSize + 1]completionSize{
 	{2048, 8192, 4 << 20},
 	{512, 2048, 1 << 20},

@@ -201,14 +201,18 @@ func TestStop(t *testing.T) {
 func clog(t *testing.T, c net.Conn) {
 	t.Helper()
 	piece := []byte(strings.Repeat(strings.Repeat("x", 900)+"\n", 1000))
-	for {
+	for rest := piece; ; {
 		if err := c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := c.Write(piece); n == 0 && os.IsTimeout(err) {
+		n, err := c.Write(rest)
+		if n == 0 && os.IsTimeout(err) {
 			return
 		} else if err != nil && !os.IsTimeout(err) {
 			t.Fatal(err)
+		}
+		if rest = rest[n:]; len(rest) == 0 { // a line goes on where it was cut
+			rest = piece
 		}
 	}
 }

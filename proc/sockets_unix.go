@@ -54,11 +54,12 @@ type handed struct {
 // takeHanded takes what a service manager or an older master handed over, and clears the variables, for they are for
 // one process alone.
 func takeHanded() (hs []handed, err error) {
-	pid, count, names := os.Getenv(listenPID), os.Getenv(listenFDs), os.Getenv(listenNames)
+	pid, names := os.Getenv(listenPID), os.Getenv(listenNames)
+	count, set := os.LookupEnv(listenFDs)
 	for _, v := range []string{listenPID, listenFDs, listenNames} {
 		_ = os.Unsetenv(v) // it fails for bad names alone
 	}
-	if pid != strconv.Itoa(os.Getpid()) {
+	if pid != strconv.Itoa(os.Getpid()) || !set { // sd_listen_fds(3)
 		return nil, nil
 	}
 	n, err := strconv.Atoi(count)

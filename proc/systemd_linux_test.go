@@ -168,15 +168,24 @@ func TestActivation(t *testing.T) {
 	}
 }
 
-// TestNotForUs: descriptors that were handed to another process are left alone.
+// TestNotForUs: descriptors that were handed to another process are left alone, and none were where nobody says how
+// many.
 func TestNotForUs(t *testing.T) {
 	t.Parallel()
-	s := fresh()
-	m := s.ready(t, func(c *exec.Cmd) { c.Env = append(c.Env, "LISTEN_PID=1", "LISTEN_FDS=5") })
-	m.once()
-	m.ends(syscall.SIGTERM)
-	if n := m.count(`no address is for`); n != 0 {
-		t.Error("it took what was not handed to it")
+	activated := activate(t, "")
+	for name, more := range map[string]func(*exec.Cmd){
+		"another's":        func(c *exec.Cmd) { c.Env = append(c.Env, "LISTEN_PID=1", "LISTEN_FDS=5") },
+		"without a number": func(c *exec.Cmd) { env := c.Env; activated(c); c.Env = env },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fresh()
+			m := s.ready(t, more)
+			m.once()
+			m.ends(syscall.SIGTERM)
+			if n := m.count(`no address is for`); n != 0 {
+				t.Error("it took what was not handed to it")
+			}
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/frame"
 	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
 )
 
 type dialCmd struct {
@@ -32,6 +33,8 @@ func (d *dialCmd) Run(c *console) error {
 	}
 	to, err := parseTarget(d.Address, "cert", "key", "fingerprint")
 	switch {
+	case errors.As(err, new(*sock.AddrError)): // it names the address
+		return usageError{err}
 	case err != nil:
 		return usagef("%q: %w", d.Address, err)
 	case to.addr.Scheme != "unix" && to.addr.Port == 0:

@@ -56,7 +56,7 @@ func TestUsage(t *testing.T) {
 		{"nobody listens as Redis", []string{"mq", "ls", "redis://127.0.0.1:1"}, 1, `^plexor: redis: open 127.0.0.1:1: nobody listens there: is redis-server started, .*connection refused`},
 		{"nobody listens as RabbitMQ", []string{"mq", "ls", "amqp://127.0.0.1:1"}, 1, `^plexor: rabbit: open 127.0.0.1:1: nobody listens there: is rabbitmq-server started, .*connection refused`},
 		{"jobs in a cache", []string{"mq", "pub", "memcached://127.0.0.1:1", "q", "x"}, 1, `memcached:// has no queues`},
-		{"unknown scheme to dial", []string{"dial", "tpc://127.0.0.1:1"}, 2, `unknown scheme "tpc": it is tcp, tls, udp or unix`},
+		{"unknown scheme to dial", []string{"dial", "tpc://127.0.0.1:1"}, 2, `^plexor: address "tpc://127.0.0.1:1": unknown scheme "tpc": it is tcp, tls, udp or unix`},
 		{"unknown scheme to load", []string{"bench", "tpc://127.0.0.1:1"}, 2, `unknown scheme "tpc": it is tcp, tls, udp or unix`},
 		{"a WebSocket without a host", []string{"bench", "ws:///x"}, 2, `want ws://host\[:port\]/path`},
 		{"a WebSocket with a body", []string{"bench", "ws://127.0.0.1:1/", "--body=x"}, 2, `--body: it is for http:// and https:// addresses`},

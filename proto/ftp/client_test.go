@@ -21,6 +21,9 @@ func (r *rig) client(o ClientOptions) *Client {
 	if o.User == "" {
 		o.User, o.Password = "joe", "secret"
 	}
+	if o.Limits.AbortTime == 0 { // a busy machine and its disk take longer than 5 s
+		o.Limits.AbortTime = patience
+	}
 	addr := r.addr
 	if stage.Of(r.t.Name()) != nil {
 		if o.Dial == nil {
