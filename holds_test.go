@@ -106,6 +106,7 @@ func TestHoldsInputLongest(t *testing.T) {
 		clock := loop.NewManualClock(time.Now())
 		b := p.serve(t, &plexor.Server{Loops: 1, Clock: clock, Limits: plexor.Limits{PartialInput: bound}}, h)
 		steady, fresh := b.dialMessages(), b.dialMessages()
+		shake(t, fresh) // before the clock goes on
 		send(t, steady, part(size, size/2))
 		for range 4 {
 			c := b.dialMessages()
@@ -118,7 +119,6 @@ func TestHoldsInputLongest(t *testing.T) {
 			go io.WriteString(steady, strings.Repeat("x", size/2)+part(size, size/2))
 			want(t, steady, part(size, size))
 		}
-		shake(t, fresh)
 		send(t, fresh, part(500<<10, 500<<10-1))
 		b.await("one that had to go", func(s plexor.Stats) bool { return s.EvictedInputs > 0 })
 		go io.WriteString(fresh, "x")

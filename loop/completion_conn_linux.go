@@ -275,4 +275,4 @@ func (d *completion) forget(c *Conn) bool {
 	return true
 }
 
-func (d *completion) release(c *Conn, reset bool) { d.drop(d.slots[c.slot], reset) }
+func (d *completion) release(c *Conn, reset bool) { d.drop(d.slots[c.slot], reset, nil) }

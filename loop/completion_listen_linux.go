@@ -144,4 +144,4 @@ func (d *completion) acceptOn(s *slot) {
 
 func (d *completion) accepting(l *Listener) bool { return d.slots[l.slot].ops&opAccept != 0 }
 
-func (d *completion) releaseListener(l *Listener) { d.drop(d.slots[l.slot], false) }
+func (d *completion) releaseListener(l *Listener) { d.drop(d.slots[l.slot], false, l) }

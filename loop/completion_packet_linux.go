@@ -158,4 +158,4 @@ func (d *completion) updatePacket(p *PacketConn) {
 	}
 }
 
-func (d *completion) releasePacket(p *PacketConn) { d.drop(d.slots[p.slot], false) }
+func (d *completion) releasePacket(p *PacketConn) { d.drop(d.slots[p.slot], false, p) }

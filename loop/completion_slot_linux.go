@@ -20,6 +20,7 @@ type slot struct {
 	ends     bool  // after held, as completion.endings has it
 	reset    bool
 	released bool
+	parting  bool // in Loop.parting
 	queued   bool // in again or hungry
 	unheard  bool // was readable when the driver last looked, and nothing has completed since: see sweep
 }
@@ -104,13 +105,17 @@ func (d *completion) cancel(s *slot, ops opSet) {
 	}
 }
 
-// drop is the end of a slot's endpoint: at once if nothing is under way, else with the last completion.
-func (d *completion) drop(s *slot, reset bool) {
+// drop is the end of a slot's endpoint: at once if nothing is under way, else with the last completion, which a loop
+// that is held does not see. e is what else has to be ended then than a connection, or nil.
+func (d *completion) drop(s *slot, reset bool, e endpoint) {
 	s.conn, s.other = nil, nil
 	s.released, s.reset = true, reset
 	if s.ops == 0 {
 		d.gone(s)
 		return
+	}
+	if s.parting = reset || e != nil; s.parting {
+		d.loop.part(s.sock, e)
 	}
 	d.cancel(s, s.ops)
 }
@@ -119,6 +124,9 @@ func (d *completion) drop(s *slot, reset bool) {
 func (d *completion) gone(s *slot) {
 	if s.held != nil {
 		d.loop.dropHeld(s.held)
+	}
+	if s.parting {
+		d.loop.parted(s.sock)
 	}
 	if s.reset {
 		_ = s.sock.Abort() // it is gone whatever that says

@@ -38,4 +38,4 @@ func (d *completion) watched(s *slot, e selector.Events, c *uring.CQE) {
 	}
 }
 
-func (d *completion) releaseWatch(w *Watch) { d.drop(d.slots[w.slot], false) }
+func (d *completion) releaseWatch(w *Watch) { d.drop(d.slots[w.slot], false, nil) }

@@ -35,6 +35,7 @@ type Loop struct {
 	conns   []*Conn                  // all that are open; each knows its place
 	socks   []endpoint               // in the order in which they came, so that they end in one order
 	handed  map[sock.Socket]struct{} // accepted, and not taken in yet: by other loops, or by the driver in this turn
+	parting map[sock.Socket]endpoint // ended, but for what an io_uring has under way: see part
 	watches map[*Watch]struct{}      // nil until there is one
 	loans   *loanSet                 // likewise
 	dirty   []*Conn                  // wrote in this turn
@@ -55,7 +56,7 @@ type Loop struct {
 
 	// Of any goroutine.
 	turn       atomic.Uint64 // odd while handlers run
-	table      sync.Mutex    // held to change conns, socks and handed, and by others than the loop's goroutine to read it
+	table      sync.Mutex    // held to change conns, socks, handed and parting, and by others to read them
 	held       chan struct{} // closed when Close has given up on a handler that holds the loop
 	holding    atomic.Pointer[HeldError]
 	handled    atomic.Bool // it has ended but for what is its own: no handler runs any more

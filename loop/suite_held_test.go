@@ -88,6 +88,58 @@ func TestHeldLoopAccepted(t *testing.T) {
 	}
 }
 
+// TestHeldLoopParting: what the very turn has ended that is held is over for the peers all the same: a connection that
+// was aborted, a listener with who waits there, a socket of datagrams. On io_uring the kernel has an operation under
+// way on each of them, and the loop does not see its end.
+func TestHeldLoopParting(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			together(t, func(t *testing.T, driver string) {
+				r := run(t, loop.Options{Driver: driver})
+				h := newHolder(t)
+				k, u := r.connect(network, sock.Options{}, &watcher{}), r.packets("127.0.0.1", sock.Options{})
+				var ln *loop.Listener
+				r.do(func() {
+					var err error
+					accept := func(*loop.Conn) loop.Handler { return loop.Base{} }
+					if ln, err = r.Listen(address(t, network), sock.Options{}, accept); err != nil {
+						t.Error(err)
+					}
+				})
+				udp := udpTo(t, u.addr)
+				release := r.busy()
+				waits := dial(t, ln.Addr())
+				if err := r.Post(func() {
+					k.c.Abort()
+					if err := errors.Join(ln.Close(), u.s.Close()); err != nil {
+						t.Error(err)
+					}
+					h.hold()
+				}); err != nil {
+					t.Fatal(err)
+				}
+				release()
+				recv(t, "the handler", h.holds)
+				giveUp(t, r.Close)
+				for name, p := range map[string]*peer{"aborted": k.peer, "waiting": waits} {
+					if _, err := io.ReadAll(p); errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Errorf("the %s connection waits for a loop that was given up", name)
+					}
+				}
+				if network == "tcp" { // a unix socket's file is gone
+					refuses(t, ln.Addr())
+				}
+				eventually(t, "who sends is told that nobody is there", func() bool {
+					_, err := udp.Write([]byte("?"))
+					return errors.Is(err, syscall.ECONNREFUSED)
+				})
+			})
+		})
+	}
+}
+
 // TestHeldLoopDatagrams: a datagram socket of a loop that was given up takes nothing more, and who sends is told so.
 func TestHeldLoopDatagrams(t *testing.T) {
 	t.Parallel()

@@ -7,9 +7,9 @@ import (
 )
 
 // What a loop has is in its table, for who gives up a loop that is held and ends from outside what is in there (see
-// letGo): connections, those that are on their way from another loop or were accepted before their turn, and what
-// listens. All of it is changed under Loop.table, and holds descriptors that are open only: each is taken out before it
-// is closed. One that is lent is not in it.
+// letGo): connections, those that are on their way from another loop or were accepted before their turn, what listens,
+// and what has ended but for what an io_uring has under way on it. All of it is changed under Loop.table, and holds
+// descriptors that are open only: each is taken out before it is closed. One that is lent is not in it.
 
 // enlist and delist keep the loop's table of connections. They are counted elsewhere: see
 // Listener.accepted and release.
@@ -70,6 +70,23 @@ func (l *Loop) arrived(s sock.Socket) {
 	delete(l.handed, s)
 }
 
+// part keeps what has ended and of which the kernel still has the descriptor, until parted is called: an endpoint, or
+// nil for a connection that is to be reset.
+func (l *Loop) part(s sock.Socket, e endpoint) {
+	l.table.Lock()
+	defer l.table.Unlock()
+	if l.parting == nil {
+		l.parting = make(map[sock.Socket]endpoint)
+	}
+	l.parting[s] = e
+}
+
+func (l *Loop) parted(s sock.Socket) {
+	l.table.Lock()
+	defer l.table.Unlock()
+	delete(l.parting, s)
+}
+
 func (l *Loop) addEndpoint(e endpoint) {
 	l.table.Lock()
 	defer l.table.Unlock()
@@ -99,6 +116,13 @@ func (l *Loop) breakOff() {
 	}
 	for _, e := range l.socks {
 		e.breakOff()
+	}
+	for s, e := range l.parting {
+		if e != nil {
+			e.breakOff()
+		} else {
+			_ = l.sys.breakOff(s) // likewise
+		}
 	}
 }
 
