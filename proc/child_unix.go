@@ -70,7 +70,7 @@ func (s start) begin() (*child, error) {
 	if err == nil {
 		// Not by package os/exec: an os.File over a listener would be watched by Go's own poller, and so wake the master
 		// for each connection.
-		pid, err = syscall.ForkExec(s.path, os.Args, &syscall.ProcAttr{Env: append(s.env, jobVariable+"="+string(text)),
+		pid, err = forkOurs(s.path, os.Args, &syscall.ProcAttr{Env: append(s.env, jobVariable+"="+string(text)),
 			Files: files})
 	}
 	_ = pair[1].Close() // the child has it
@@ -92,6 +92,7 @@ func (s start) begin() (*child, error) {
 	talk.Go(func() { c.hear(control, s.heard) })
 	go func() {
 		state, _ := proc.Wait() // there is no error while the child is ours
+		notOurs(pid)
 		close(c.gone)
 		// What it wrote before it ended is read; what its own children hold of the pipe is not waited for.
 		_ = control.SetReadDeadline(time.Now().Add(lastWords))
@@ -100,6 +101,32 @@ func (s start) begin() (*child, error) {
 		s.ended(c, state)
 	}()
 	return c, nil
+}
+
+// ours counts the processes that forkOurs started and that were not waited for yet: no orphan is among them. It counts
+// because a number may be given anew before notOurs is called for the process that had it.
+var ours = struct {
+	sync.Mutex
+	pids map[int]int
+}{pids: make(map[int]int)}
+
+// forkOurs starts a process that is never taken for an orphan, from its start on. Who has waited for it calls notOurs.
+func forkOurs(path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
+	ours.Lock()
+	defer ours.Unlock()
+	if pid, err = syscall.ForkExec(path, args, attr); err == nil {
+		ours.pids[pid]++
+	}
+	return pid, err
+}
+
+// notOurs is for a process of forkOurs that has been waited for.
+func notOurs(pid int) {
+	ours.Lock()
+	defer ours.Unlock()
+	if ours.pids[pid]--; ours.pids[pid] == 0 {
+		delete(ours.pids, pid)
+	}
 }
 
 // over reports whether the child has ended, though the master may not have heard of it.
