@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 // TestBlockingApart: what blocks has a bound for each kind. As many look-ups, reads of certificates, or calls of the
-// user's as there can be at once get stuck, and hold up those of the other kinds no more.
+// user's as there can be at once get stuck, and hold up those of the other kinds no more, nor files that are sent.
 func TestBlockingApart(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,10 +44,11 @@ func TestBlockingApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := portOf(ln.Addr())
+	file, size := uncached(t)
 	kinds := []struct {
 		name     string
 		connects bool
-		hang     func(ctx context.Context, release <-chan bool) error
+		hang     func(ctx context.Context, release <-chan bool) error // nil: there is no way to have it stuck
 		pass     func(ctx context.Context) error
 	}{
 		{"look-ups", false, func(ctx context.Context, release <-chan bool) error {
@@ -80,8 +82,20 @@ func TestBlockingApart(t *testing.T) {
 			_, err := coro.Await(ctx, func() (int, error) { return 0, nil })
 			return err
 		}},
+		{"files", false, nil, func(ctx context.Context) error {
+			c, err := plexor.Dial(ctx, "tcp://127.0.0.1:"+port)
+			if err != nil {
+				return err
+			}
+			defer c.Abort()
+			_, err = c.SendFile(file, 0, size)
+			return err
+		}},
 	}
 	for i, k := range kinds {
+		if k.hang == nil {
+			continue
+		}
 		t.Run("stuck "+k.name, func(t *testing.T) {
 			release, before := make(chan bool), accepted.Load()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -128,6 +142,28 @@ func TestBlockingApart(t *testing.T) {
 		t.Error(err)
 	}
 	w.Close()
+}
+
+// uncached is a file of which the system can't say what is in memory, so that all of it is read aside, and its size.
+func uncached(t *testing.T) (*os.File, int64) {
+	t.Helper()
+	path := "/proc/version"
+	if runtime.GOOS != "linux" { // there no file can
+		path = filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, []byte("a file"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, int64(len(p))
 }
 
 var errDone = errors.New("done")

@@ -63,7 +63,9 @@ func (s *Server) Each(f func(ConnInfo) bool) error {
 				do()
 				return coro.Yield(t.Context()) // the others of the loop have their turn between two batches
 			}
-			_, err := coro.Await(t.Context(), func() (struct{}, error) { return struct{}{}, w.loop.TryDo(do) })
+			_, err := coro.AwaitIn(t.Context(), own.visits, func() (struct{}, error) {
+				return struct{}{}, w.loop.TryDo(do)
+			})
 			return err
 		}
 	}

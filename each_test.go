@@ -1,6 +1,7 @@
 package plexor_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"slices"
@@ -178,6 +179,37 @@ func TestEachFromHandlers(t *testing.T) {
 		var misuse *coro.MisuseError
 		if err := receive(t, misuses, "the posted function"); !errors.As(err, &misuse) {
 			t.Errorf("in a posted function: %v, want a *coro.MisuseError", err)
+		}
+	})
+}
+
+// TestEachBesideStuckCalls: as many calls of the user's as there can be at once are stuck, and Each gets to another
+// loop.
+func TestEachBesideStuckCalls(t *testing.T) {
+	eachDriver(t, func(t *testing.T, driver string) {
+		const stuck = 70 // more than the bound
+		release, errs := make(chan struct{}), make(chan error, 1)
+		srv := &plexor.Server{Loops: 2}
+		b := place{driver, "tcp://127.0.0.1:0"}.serve(t, srv, onConn(errs, func(c *plexor.Conn) error {
+			return coro.Group(c.Context(), func(g *coro.Tasks) error {
+				defer close(release)
+				for range stuck {
+					g.Go(func(ctx context.Context) error {
+						_, err := coro.Await(ctx, func() (int, error) { <-release; return 0, nil })
+						return err
+					})
+				}
+				for range 20 { // they begin
+					if err := coro.Yield(c.Context()); err != nil {
+						return err
+					}
+				}
+				return srv.Each(func(plexor.ConnInfo) bool { return true })
+			})
+		}))
+		send(t, b.dial(), "!")
+		if err := receive(t, errs, "the handler"); err != nil {
+			t.Error(err)
 		}
 	})
 }

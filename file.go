@@ -38,8 +38,9 @@ const (
 // another coroutine's in between, waiting while the peer takes nothing, until the write deadline. It returns how many
 // it wrote, which is n, or less and an error: io.ErrUnexpectedEOF to errors.Is if the file is shorter than that. Where
 // it can (Linux, plain text), the bytes leave without a copy through the process, and then what the file holds when
-// they leave is what the peer gets. What the system has to read from a disk is waited for on a goroutine, with
-// [coro.Await]. The file's own position is neither used nor moved; the file has to stay open until SendFile returns.
+// they leave is what the peer gets. What the system has to read from a disk is waited for on a goroutine; a loop has 64
+// of these, and they are not those of [coro.Await], so that calls that are stuck there hold up no file. The file's own
+// position is neither used nor moved; the file has to stay open until SendFile returns.
 func (c *Conn) SendFile(f *os.File, off, n int64) (int64, error) {
 	t, err := c.enter("write", 0)
 	if err != nil {
@@ -194,7 +195,7 @@ type filePart struct {
 
 func (x *fileSend) writeSlow() (int, error) {
 	f, off, n := x.f, x.off, min(x.left, fileRead)
-	r, err := coro.Await(x.t.Context(), func() (filePart, error) {
+	r, err := coro.AwaitIn(x.t.Context(), x.c.raw.w.files, func() (filePart, error) {
 		b := fileBuffers.Get().(*[fileRead]byte)
 		n, err := f.ReadAt(b[:n], off)
 		if n > 0 {

@@ -43,7 +43,9 @@ type worker struct {
 	shakes *handshakes // TLS handshakes of clients; nil: there was none
 
 	lookUps *coro.Semaphore // places for look-ups of names that block
-	reads   *coro.Semaphore // and for reads of certificates
+	reads   *coro.Semaphore // for reads of certificates
+	files   *coro.Semaphore // for reads of files that are sent
+	visits  *coro.Semaphore // and for looks at other loops
 
 	highWater int // the largest piece that is given to the loop at once
 }
@@ -99,11 +101,14 @@ func workerOn(s *coro.Scheduler) *worker {
 const (
 	mostLookUps = 64 // a goroutine each, of 2 KiB with Go's resolver, of a thread with the system's
 	mostReads   = 16 // a thread each while the disk does not answer
+	mostFiles   = 64 // likewise, and fileRead bytes each
+	mostVisits  = 16 // a goroutine each; a loop that is held keeps one for a second
 )
 
 func (w *worker) furnish() {
 	w.mail.call = w.loop.NewCall(w.mail.run)
 	w.lookUps, w.reads = coro.NewSemaphore(mostLookUps), coro.NewSemaphore(mostReads)
+	w.files, w.visits = coro.NewSemaphore(mostFiles), coro.NewSemaphore(mostVisits)
 }
 
 // remember makes workerOn find w until its loop ends. The caller holds strangers.
