@@ -154,11 +154,16 @@ type Client struct {
 
 	dials   *coro.Semaphore
 	lookUps *coro.Semaphore
+	moments *coro.Semaphore
 	h2      clientHTTP2
 }
 
 // mostClientLookUps is how many names are looked up at once, each by a goroutine.
 const mostClientLookUps = 64
+
+// mostMoments is how many calls that block for a moment, and wait for nobody else, run at once, each on a goroutine.
+// Users' calls that are stuck in coro.Await hold up none of them.
+const mostMoments = 64
 
 // NewClient makes a Client of the calling coroutine's loop. ctx is the coroutine's.
 func NewClient(ctx context.Context, o ClientOptions) (*Client, error) {
@@ -180,7 +185,7 @@ func NewClient(ctx context.Context, o ClientOptions) (*Client, error) {
 		c.o.UserAgent = defaultUserAgent
 	}
 	c.dials = coro.NewSemaphore(c.o.Dials)
-	c.lookUps = coro.NewSemaphore(mostClientLookUps)
+	c.lookUps, c.moments = coro.NewSemaphore(mostClientLookUps), coro.NewSemaphore(mostMoments)
 	c.h1 = http1.Client{Limits: o.Limits, ContinueTime: o.ContinueTime, HeadTime: o.HeadTime, UserAgent: o.UserAgent,
 		Go: c.beside, Now: c.sched.Loop().Now}
 	c.tunnel = http1.Client{Limits: o.Limits, UserAgent: o.UserAgent, Go: c.beside, Now: c.sched.Loop().Now}

@@ -116,7 +116,7 @@ func (k *clientConn) pass(ctx context.Context, proxy *clientProxy, addr string) 
 		if err := proxy.pass(k.c, k.nc, addr); err != nil || !secure || proxy.absolute {
 			return err
 		}
-		k.nc, err = nest(ctx, k.nc)
+		k.nc, err = k.c.nest(ctx, k.nc)
 		return err
 	})
 }

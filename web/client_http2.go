@@ -71,7 +71,7 @@ func cmpDefault(d, otherwise time.Duration) time.Duration {
 func (k *clientConn) speak(ctx context.Context) error {
 	c, m := k.c, &clientMux{c: k.c, host: k.host, nc: k.nc.Shared(), tls: k.tls}
 	transport := c.ofHTTP2().transport
-	cc, err := coro.Await(ctx, func() (*http.ClientConn, error) {
+	cc, err := coro.AwaitIn(ctx, c.moments, func() (*http.ClientConn, error) {
 		return transport.NewClientConn(context.WithValue(context.Background(), clientHandKey{}, m.nc), "http", "h2:80")
 	})
 	if err != nil {

@@ -52,7 +52,7 @@ func (x *clientExchange) named(req *http.Request) (*http.Request, error) {
 	if isASCII(req.URL.Host) && isASCII(req.Host) {
 		return req, nil
 	}
-	return coro.Await(x.ctx, func() (*http.Request, error) {
+	return coro.AwaitIn(x.ctx, x.c.moments, func() (*http.Request, error) {
 		named, u := *req, *req.URL
 		named.URL = &u
 		var err error

@@ -17,10 +17,10 @@ import (
 //	inner TLS ── loopback ── two goroutines ── outer TLS ── proxy ══ server
 
 // nest gives outer away, and returns the end of a connection to it that has no TLS yet. ctx is a coroutine's.
-func nest(ctx context.Context, outer *plexor.Conn) (*plexor.Conn, error) {
+func (c *Client) nest(ctx context.Context, outer *plexor.Conn) (*plexor.Conn, error) {
 	up := outer.Shared()
 	inner, err := func() (*plexor.Conn, error) {
-		ln, err := coro.Await(ctx, func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
+		ln, err := coro.AwaitIn(ctx, c.moments, func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
 		if err != nil {
 			return nil, err
 		}
@@ -30,7 +30,7 @@ func nest(ctx context.Context, outer *plexor.Conn) (*plexor.Conn, error) {
 			return nil, err
 		}
 		mine := inner.LocalAddr().String()
-		down, err := coro.Await(ctx, func() (net.Conn, error) { return acceptFrom(ln, mine) })
+		down, err := coro.AwaitIn(ctx, c.moments, func() (net.Conn, error) { return acceptFrom(ln, mine) })
 		if err != nil {
 			_ = inner.Abort() // it leads nowhere
 			return nil, err

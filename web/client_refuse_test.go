@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/plexor-go/plexor"
@@ -133,6 +138,62 @@ func TestClientBounds(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestClientBesideStuckCalls: as many calls of the user's as there can be at once are stuck on the loop, and requests
+// go out, whatever has to be done for them on a goroutine.
+func TestClientBesideStuckCalls(t *testing.T) {
+	t.Parallel()
+	const stuck = 70 // more than the bound
+	plain := httptest.NewUnstartedServer(echoHandler())
+	plain.Config.Protocols = new(http.Protocols)
+	plain.Config.Protocols.SetHTTP1(true)
+	plain.Config.Protocols.SetUnencryptedHTTP2(true)
+	plain.Start()
+	defer plain.Close()
+	secure := httptest.NewTLSServer(echoHandler())
+	defer secure.Close()
+	p := newTestProxy(t, secure.Listener.Addr().String(), false)
+	p.tls.Store(secure.TLS)
+	trust := secure.Client().Transport.(*http.Transport).TLSClientConfig
+	_, port, _ := net.SplitHostPort(plain.Listener.Addr().String())
+	for _, row := range []struct {
+		name, url string
+		o         web.ClientOptions
+	}{
+		{"a name that is not ASCII", "http://bücher.example:" + port, web.ClientOptions{}},
+		{"HTTP/2", plain.URL, web.ClientOptions{HTTP2: true, H2C: true}},
+		{"TLS in TLS", "https://example.com/", web.ClientOptions{TLS: trust,
+			Proxy: http.ProxyURL(&url.URL{Scheme: "https", Host: p.ln.Addr().String()})}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.o.Dialer.Lookup = func(context.Context, string) ([]netip.Addr, error) {
+				return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+			}
+			withClient(t, row.o, func(ctx context.Context, c *web.Client) error {
+				return coro.Group(ctx, func(g *coro.Tasks) error {
+					release := make(chan struct{})
+					defer close(release)
+					for range stuck {
+						g.Go(func(ctx context.Context) error {
+							_, err := coro.Await(ctx, func() (int, error) { <-release; return 0, nil })
+							return err
+						})
+					}
+					for range 20 { // they begin
+						if err := coro.Yield(ctx); err != nil {
+							return err
+						}
+					}
+					got, _, err := fetch(ctx, &http.Client{Transport: c}, "POST", row.url, strings.NewReader("x"))
+					if err == nil && got != "x" {
+						err = fmt.Errorf("the answer is %q", got)
+					}
+					return err
+				})
+			})
+		})
+	}
 }
 
 // TestClientElsewhere: a goroutine that uses the Client, or an answer's body, is told so.
