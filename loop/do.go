@@ -1,9 +1,12 @@
 package loop
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
+	"github.com/plexor-go/plexor/internal/stack"
 	"github.com/plexor-go/plexor/internal/wait"
 )
 
@@ -26,7 +29,38 @@ func (l *Loop) Do(f func()) error {
 // is one of Do's: after a *HeldError f may be half done, and go on if the handler that holds the loop ever returns. It
 // is for any goroutine but those of the loop.
 func (l *Loop) DoUntil(f func(done func())) error {
+	return l.doUntil(&doing{done: wait.NewLatch()}, f)
+}
+
+// TryDoUntil is DoUntil that does not outlast ctx: f is to look at it, and call done when it is done. If done was not
+// called a tenth of a second later, the error is ctx's cause, and a *HeldError with it if a handler holds the loop. f
+// may be half done then, go on, or not have begun, and run later.
+func (l *Loop) TryDoUntil(ctx context.Context, f func(done func())) error {
 	d := &doing{done: wait.NewLatch()}
+	defer context.AfterFunc(ctx, func() { l.giveUpDoing(d, context.Cause(ctx)) })()
+	return l.doUntil(d, f)
+}
+
+// giveUpDoing ends with err what waits, unless that ends by itself, which the loop needs a moment for. It is the
+// system's time that counts: the caller may be in a bubble of testing/synctest, and this in none, or in another one.
+func (l *Loop) giveUpDoing(d *doing, err error) {
+	looks := wait.NewPulse(patienceLook)
+	defer looks.Stop()
+	turn := l.turn.Load()
+	for range closeLooks {
+		if looks.Next(nil); d.ended.Load() {
+			return
+		}
+	}
+	if l.turn.Load() == turn {
+		if h, there := l.holder(); there && h.Blocked {
+			err = fmt.Errorf("%w: %w", err, &HeldError{At: stack.At(h.Stack), Stack: h.Stack})
+		}
+	}
+	d.end(err)
+}
+
+func (l *Loop) doUntil(d *doing, f func(done func())) error {
 	if err := l.doing.add(d, l); err != nil {
 		return err
 	}

@@ -161,12 +161,26 @@ type GroupListener struct {
 // Addr is the address that the listener got, with its port.
 func (gl *GroupListener) Addr() sock.Addr { return gl.addr }
 
-// Close stops listening; connections that were accepted go on.
+// Close stops listening; connections that were accepted go on. It keeps nobody long: if a handler has held a loop for
+// a tenth of a second, its part is broken off from outside, as [Loop.Close] does it, and the error is a *[HeldError].
+// What that leaves, as the file of a unix socket, ends when the handler returns.
 func (gl *GroupListener) Close() error {
-	var errs []error
-	for _, ln := range gl.parts {
-		errs = append(errs, ln.loop.have(func() { _ = ln.Close() })) // a second Close changes nothing
+	errs := make([]error, len(gl.parts))
+	end := func(i int) {
+		ln := gl.parts[i]
+		errs[i] = ln.loop.endFrom(ln, func() { _ = ln.Close() }) // a second Close changes nothing
 	}
+	if len(gl.parts) <= 1 || gl.parts[0].loop.group.onLoop() {
+		for i := range gl.parts {
+			end(i)
+		}
+		return errors.Join(errs...)
+	}
+	var all sync.WaitGroup
+	for i := range gl.parts {
+		all.Go(func() { end(i) })
+	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 
@@ -280,9 +294,9 @@ func (g *Group) listenOn(o sock.Options, accept AcceptFunc, how listening, socke
 		}
 		var ln *Listener
 		var err error
-		if doErr := l.Do(func() { ln, err = l.listenOn(s, o, accept, give, how) }); doErr != nil {
+		if doErr := l.tryOnce(func() { ln, err = l.listenOn(s, o, accept, give, how) }); doErr != nil {
 			giveUp(g.sys, s, how.shared)
-			err = doErr // the loop has ended
+			err = doErr // the loop has ended, or a handler holds it
 		}
 		if err != nil {
 			g.Discard(sockets[i+1:]...)
@@ -321,8 +335,8 @@ func (g *Group) listenPacketOn(s sock.Socket, shared bool, h PacketHandler) (p *
 		return nil, err
 	}
 	l := g.nextLoop()
-	if doErr := l.Do(func() { p, err = l.listenPacketOn(s, shared, h) }); doErr != nil {
-		_ = g.sys.close(s) // the loop has ended
+	if doErr := l.tryOnce(func() { p, err = l.listenPacketOn(s, shared, h) }); doErr != nil {
+		_ = g.sys.close(s) // the loop has ended, or a handler holds it
 		return nil, doErr
 	}
 	return p, err

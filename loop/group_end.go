@@ -138,26 +138,55 @@ func (l *Loop) stopListening() {
 
 // LeaveListening ends all listeners and datagram sockets, for a process that shares them with others: what waits in the
 // backlogs is left to those. When it returns, nothing more is accepted; connections go on, and so do the loops. Of
-// datagram sockets, what has arrived is handled.
-func (g *Group) LeaveListening() {
+// datagram sockets, what has arrived is handled. If a handler has held a loop for a second, what that loop listens
+// on is broken off from outside, as [Loop.Close] does it, and the error is a *[HeldError], or several joined.
+func (g *Group) LeaveListening() error {
 	if g.onLoop() {
 		go g.LeaveListening()
-		return
+		return nil
 	}
+	var all sync.WaitGroup
+	errs := make([]error, len(g.loops))
+	each := func(f func(l *Loop) error) {
+		for i, l := range g.loops {
+			all.Go(func() { // apart, for one that is held must not hold up the others
+				if errs[i] != nil {
+					return
+				}
+				if err := f(l); !errors.Is(err, ErrClosed) { // one that has ended listens no more
+					errs[i] = err
+				}
+			})
+		}
+		all.Wait()
+	}
+	each((*Loop).leaveAll)
+	each(func(l *Loop) error { return l.TryDo(func() {}) }) // what was handed over has arrived before this
+	return errors.Join(errs...)
+}
+
+// leaveAll is a loop's part of LeaveListening.
+func (l *Loop) leaveAll() error {
 	looks := wait.NewPulse(leaveEvery)
 	defer looks.Stop()
-	for _, l := range g.loops {
-		for left := -1; left != 0; {
-			if l.Do(func() { left = l.leaveListening() }) != nil {
-				break // a loop that has ended listens no more
-			}
-			if left > 0 {
-				looks.Next(l.done)
-			}
+	for {
+		var left int // of this call alone: one that is given up may run later
+		if err := l.tryDo(func() { left = l.leaveListening() }, patienceLooks, l.breakOffListening); err != nil {
+			return err
 		}
+		if left == 0 {
+			return nil
+		}
+		looks.Next(l.done)
 	}
-	for _, l := range g.loops {
-		_ = l.Do(func() {}) // what was handed over meanwhile has arrived before this has
+}
+
+// breakOffListening ends from outside what a loop listens on that is held.
+func (l *Loop) breakOffListening() {
+	l.table.Lock()
+	defer l.table.Unlock()
+	for _, e := range l.socks {
+		e.breakOff()
 	}
 }
 

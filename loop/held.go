@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/plexor-go/plexor/internal/stack"
@@ -8,7 +10,9 @@ import (
 )
 
 // A HeldError says that a loop makes no turn, since a handler holds it: it neither returned nor waits as handlers of
-// this loop may. From [Loop.TryDo] that is all. Else the loop was closed and did not end: its connections, and those
+// this loop may. From [Loop.TryDo] and [Loop.TryDoUntil] that is all, and from what listens too, which leaves nothing
+// behind. From [GroupListener.Close] and [Group.LeaveListening] what was to end was broken off from outside, as below,
+// and the loop goes on when the handler returns. Else the loop was closed and did not end: its connections, and those
 // on their way to it, were broken off from outside, and what it listened on is closed, or left to the processes that
 // share it. With io_uring the kernel keeps those sockets until the loop ends: what is the loop's alone refuses, and
 // its port stays taken; what is shared goes on as long as the loop if the others end before. Windows keeps them too.
@@ -83,7 +87,47 @@ func (l *Loop) awaitEnd() error {
 
 // TryDo is [Loop.Do], but it does not wait for a loop that is held, closed or not: after a second without a turn it
 // returns a *HeldError, and nothing else happens to the loop. f may run later nevertheless.
-func (l *Loop) TryDo(f func()) error {
+func (l *Loop) TryDo(f func()) error { return l.tryDo(f, patienceLooks, func() {}) }
+
+// tryOnce is TryDo for an f that must not run later: after an error it has not run, and never will.
+func (l *Loop) tryOnce(f func()) error {
+	var taken atomic.Bool // f has begun, or never will
+	ran := wait.NewLatch()
+	err := l.TryDo(func() {
+		if !taken.Swap(true) {
+			defer ran.Open()
+			f()
+		}
+	})
+	if err != nil && taken.Swap(true) { // it began just as the loop was taken for held
+		ran.Wait()
+		err = nil
+	}
+	return err
+}
+
+// closeLooks is for how many looks at a loop GroupListener.Close waits before it asks what holds it: a tenth of a
+// second. What is closed is of no more use to anybody, so no harm is done if the handler would have returned. So it is
+// with what TryDoUntil was asked for, once its context is done.
+const closeLooks = 5
+
+// endFrom has f end e on the loop, and waits for that. If a handler holds the loop, e is broken off from outside, and
+// the error is a *HeldError. f still runs when the handler returns.
+func (l *Loop) endFrom(e endpoint, f func()) error {
+	if l.group != nil && !l.OnLoop() && l.group.onLoop() {
+		return l.postAlways(f) // no loop waits for another
+	}
+	return l.tryDo(f, closeLooks, func() {
+		l.table.Lock()
+		defer l.table.Unlock()
+		if slices.Contains(l.socks, e) { // else its descriptor may be another's
+			e.breakOff()
+		}
+	})
+}
+
+// tryDo is TryDo that asks after so many looks what holds the loop, and calls held first if something does.
+func (l *Loop) tryDo(f func(), ask int, held func()) error {
 	if l.OnLoop() {
 		f()
 		return nil
@@ -100,23 +144,24 @@ func (l *Loop) TryDo(f func()) error {
 		return err
 	}
 	over := make(chan struct{})
-	go l.tryFor(d, over)
+	go l.tryFor(d, ask, held, over)
 	d.done.Wait()
 	close(over)
 	return d.err
 }
 
 // tryFor ends what waits for a loop that is held.
-func (l *Loop) tryFor(d *doing, over <-chan struct{}) {
+func (l *Loop) tryFor(d *doing, ask int, held func(), over <-chan struct{}) {
 	looks := wait.NewPulse(patienceLook)
 	defer looks.Stop()
-	turn, p := l.turn.Load(), patience{loop: l, ask: patienceLooks}
+	turn, p := l.turn.Load(), patience{loop: l, ask: ask}
 	for looks.Next(over) {
 		if t := l.turn.Load(); t != turn {
 			turn = t
 			p.reset()
 		} else if p.over() {
 			h, _ := l.holder()
+			held()
 			d.end(&HeldError{At: stack.At(h.Stack), Stack: h.Stack})
 			return
 		}

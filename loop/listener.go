@@ -31,8 +31,9 @@ type Listener struct {
 	early   []sock.Socket // accepted by the driver, and no turn's yet: see Options.AcceptBudget
 	ended   bool
 	listening
-	leaving bool   // ends as soon as the driver accepts no more
-	look    *Timer // the driver's, of a shared socket
+	leaving bool        // ends as soon as the driver accepts no more
+	broken  atomic.Bool // broken off from outside, while the loop was held: what comes of it is its end
+	look    *Timer      // the driver's, of a shared socket
 
 	retry    *Timer
 	pause    time.Duration
@@ -228,7 +229,7 @@ func (ln *Listener) accept() bool {
 			ln.accepted(s)
 		case err == sock.ErrWouldBlock:
 			return false
-		case ln.loop.closing.Load() && !sock.Aborted(err):
+		case (ln.loop.closing.Load() || ln.broken.Load()) && !sock.Aborted(err):
 			return false // it was broken off, and says so each time
 		default:
 			ln.refused(err)
@@ -241,7 +242,7 @@ func (ln *Listener) accept() bool {
 func (ln *Listener) refused(err error) {
 	switch {
 	case sock.Aborted(err): // the peer is gone already
-	case ln.loop.closing.Load(): // it was broken off
+	case ln.loop.closing.Load(), ln.broken.Load(): // it was broken off
 	case sock.Exhausted(err):
 		ln.stepBack(err)
 	default:

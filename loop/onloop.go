@@ -49,11 +49,3 @@ func (g *Group) refuse(method string) error {
 	}
 	return fmt.Errorf("loop: Group.%s: %w", method, ErrOnLoop)
 }
-
-// have is Do for who may be on a loop of the group: on the loop itself f runs at once, and on another one nobody waits.
-func (l *Loop) have(f func()) error {
-	if l.group != nil && !l.OnLoop() && l.group.onLoop() {
-		return l.postAlways(f)
-	}
-	return l.Do(f)
-}

@@ -8,7 +8,7 @@ import (
 	"github.com/plexor-go/plexor/sock"
 )
 
-// A PacketConn is a datagram socket on a loop. All its methods but Addr are for the loop's goroutine.
+// A PacketConn is a datagram socket on a loop. All its methods but Addr and CloseFrom are for the loop's goroutine.
 type PacketConn struct {
 	loop    *Loop
 	handler PacketHandler
@@ -163,6 +163,9 @@ func (s *PacketConn) Close() error {
 	s.flushAndEnd()
 	return nil
 }
+
+// CloseFrom is Close for any goroutine, as [GroupListener.Close] is.
+func (s *PacketConn) CloseFrom() error { return s.loop.endFrom(s, func() { _ = s.Close() }) }
 
 // flush is the end of the turn.
 func (s *PacketConn) flush() {

@@ -133,6 +133,7 @@ func (l *Loop) breakOff() {
 // uses: see Detach. On io_uring an accept is under way, for which the kernel keeps the socket
 // until the loop ends; if it is shared, and the others end before, who connects waits.
 func (ln *Listener) breakOff() {
+	ln.broken.Store(true) // first: see refused
 	sys := ln.loop.sys
 	if !ln.shared {
 		_ = sys.breakOff(ln.sock) // where that is not to be had, Detach is all
