@@ -71,14 +71,18 @@ func (s *Server) drainers() (all []Drainer) {
 // Bind): it is how one of several leaves without a connection being refused. Connections go on; Shutdown then ends
 // those. When it returns, nothing more is accepted. A server that shares its sockets with nobody calls Shutdown alone,
 // which takes in what waits. From a handler it begins, and does not wait.
-func (s *Server) StopListening() {
+//
+// If a handler has held a loop for a second, what that loop listens on is broken off from outside, and the error is a
+// *[loop.HeldError], which names the line, or several joined. There is no other.
+func (s *Server) StopListening() error {
 	s.mu.Lock()
 	g := s.group
 	s.mu.Unlock()
 	s.closeListeners()
-	if g != nil {
-		g.LeaveListening()
+	if g == nil {
+		return nil
 	}
+	return g.LeaveListening()
 }
 
 // remnant says what there is still when a shutdown ends early. Handlers are of interest where no connection is.

@@ -181,15 +181,21 @@ func (ep *endpoint) listen(sockets []sock.Socket) (err error) {
 	return nil
 }
 
-// close stops listening; connections go on.
-func (ep *endpoint) close() {
+// close stops listening; connections go on. Its error is a *loop.HeldError, or several: what a handler holds up was
+// broken off, then.
+func (ep *endpoint) close() error {
 	ep.ended.Store(true)
-	if ep.ln != nil {
-		_ = ep.ln.Close() // a loop that has ended listens no more
+	var err error
+	switch {
+	case ep.ln != nil:
+		err = ep.ln.Close()
+	case ep.pc != nil:
+		err = ep.pc.CloseFrom()
 	}
-	if ep.pc != nil {
-		_ = ep.pc.Loop().Do(func() { _ = ep.pc.Close() }) // likewise
+	if held(err) {
+		return err
 	}
+	return nil // a loop that has ended listens no more
 }
 
 // inherit listens by a duplicate of ln's descriptor.
@@ -227,7 +233,12 @@ func (ep *endpoint) inherit(ln net.Listener) error {
 	s.mu.Lock()
 	s.files = append(s.files, ln)
 	s.mu.Unlock()
-	return s.closedOr(ep.listen([]sock.Socket{dup}))
+	if err = ep.listen([]sock.Socket{dup}); err != nil {
+		s.mu.Lock()
+		s.files = slices.DeleteFunc(s.files, func(f net.Listener) bool { return f == ln }) // it is the caller's again
+		s.mu.Unlock()
+	}
+	return s.closedOr(err)
 }
 
 // checkServes checks what a net.Listener is made of, where the system tells: net.FileListener makes one of a socket of

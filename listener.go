@@ -14,10 +14,11 @@ import (
 type Listener struct {
 	ep *endpoint
 
-	mu    sync.Mutex
-	some  wait.Cond
-	queue []*shared
-	err   error // why nothing more comes
+	mu     sync.Mutex
+	some   wait.Cond
+	queue  []*shared
+	err    error // why nothing more comes
+	closed bool  // by Close: what still comes is refused
 }
 
 // Listen listens on a tcp, tls or unix address and returns a [net.Listener]: net/http's server, and any other that
@@ -79,11 +80,11 @@ func (ln *Listener) accepted(w *worker, lc *loop.Conn, peer netip.AddrPort) loop
 	return sh
 }
 
-// offer gives a connection to Accept, unless as many wait for it as may.
+// offer gives a connection to Accept, unless as many wait for it as may, or nobody will call it any more.
 func (ln *Listener) offer(sh *shared) bool {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if len(ln.queue) >= ln.ep.srv.limits.Accepts {
+	if ln.closed || len(ln.queue) >= ln.ep.srv.limits.Accepts {
 		return false
 	}
 	ln.queue = append(ln.queue, sh)
@@ -116,16 +117,24 @@ func (ln *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops listening. Connections that nobody has accepted are reset; others go on.
+// Close stops listening. Connections that nobody has accepted are reset; others go on. When it returns, who connects is
+// refused, as with package net, whose users expect Close not to take long: if a handler has held a loop of the server
+// for a tenth of a second, its part is broken off from outside, and the error has a *[loop.HeldError], which names the
+// line. With io_uring, and on Windows, the port stays taken then until that handler returns.
 func (ln *Listener) Close() error {
-	ln.ep.close()
 	ln.end(net.ErrClosed)
 	ln.mu.Lock()
-	defer ln.mu.Unlock()
-	for _, sh := range ln.queue {
+	ln.closed = true
+	unaccepted := ln.queue
+	ln.queue = nil
+	ln.mu.Unlock()
+	err := ln.ep.close()
+	for _, sh := range unaccepted {
 		_ = sh.c.raw.lc.Loop().Post(func() { sh.c.raw.lc.Abort() }) // a loop that has ended has reset it
 	}
-	ln.queue = nil
+	if err != nil {
+		return &net.OpError{Op: "close", Net: ln.ep.addr.Scheme, Addr: ln.ep.local, Err: err}
+	}
 	return nil
 }
 

@@ -154,7 +154,8 @@ func (s *Server) ListenAndServe(addr ...string) error {
 }
 
 // Open listens on an address and serves its connections with h (nil: with Handler) in the background. It returns the
-// address that it got. An error leaves nothing behind, and the server as it was.
+// address that it got. An error leaves nothing behind, and the server as it was: such as a *[loop.HeldError], which
+// names the line, if a handler has held the loop for a second that is to accept there.
 func (s *Server) Open(addr string, h Handler) (net.Addr, error) {
 	if h == nil {
 		h = s.Handler
@@ -214,7 +215,7 @@ func (s *Server) open(op string, addrs []string, h Handler, p PacketHandler) (go
 				eps[i+1+j].discard(sockets)
 			}
 			for _, ep := range eps[:i] {
-				ep.close()
+				_ = ep.close() // err is the one to tell
 			}
 			return nil, s.closedOr(err)
 		}

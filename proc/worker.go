@@ -125,7 +125,7 @@ func (w *Worker) Run(srv *plexor.Server, status string) error {
 	case <-w.Stopping():
 	}
 	if mode, limit := w.Stop(); mode == Retire {
-		srv.StopListening()
+		_ = srv.StopListening() // Shutdown tells of a loop that is held
 		w.untilIdle(srv, limit)
 	}
 	ctx, stop := w.drainTime()
