@@ -122,7 +122,9 @@ func (c *Client) startLocked() error {
 
 // Dial connects to an address of the kind that the function [Dial] takes: "tcp://host:port", "tls://host:port" with its
 // options, or "unix:///path". It blocks until the connection stands, with its handshake done, or ctx is done; ctx does
-// not bound the connection. The error is a *[DialError].
+// not bound the connection. The error is a *[DialError]. If a callback of TLS holds the loop when ctx is done, the
+// dial fails a tenth of a second later, with a *[loop.HeldError] that names the line besides, and what comes of it is
+// closed.
 //
 // It is what a library wants that dials by one string, as gRPC does:
 //
@@ -210,38 +212,52 @@ func (c *Client) lookUpFamily(six bool, a sock.Addr) func(context.Context, strin
 	}
 }
 
+// A dialOutcome is what comes of a dial on its loop: a connection, or the errors of the attempts.
+type dialOutcome struct {
+	conn   net.Conn
+	failed []error
+}
+
 func (c *Client) dial(ctx context.Context, d *Dialer, ep *endpoint) (net.Conn, error) {
-	var failed []error // of the attempts
-	conn, err := func() (net.Conn, error) {
-		if ctx == nil {
-			return nil, errNoContext("Client.Dial")
-		}
-		addrs, err := d.lookUp(ctx, c.Network, ep.addr) // here, where it may block for as long as it likes
-		if err != nil {
-			return nil, err
-		}
-		w, err := c.pick()
-		if err != nil {
-			return nil, err
-		}
-		return coro.Call(ctx, w.sched, "dial "+ep.text, func(ctx context.Context) (net.Conn, error) {
-			c, errs := d.connect(ctx, w, ep, addrs)
-			if errs != nil {
-				failed = errs
-				return nil, errors.Join(errs...)
-			}
-			return c.Shared(), nil
-		})
-	}()
-	switch {
-	case err == nil:
-		return conn, nil
-	case errors.Is(err, loop.ErrLoopClosed), errors.Is(err, loop.ErrClosed), held(err):
-		failed = []error{ErrClientClosed}
-	case failed == nil:
-		failed = []error{err}
+	got, err := c.dialOnLoop(ctx, d, ep)
+	if got.conn != nil {
+		return got.conn, nil
 	}
-	return nil, &DialError{Address: ep.text, Errs: failed}
+	all := errors.Join(append(got.failed, err)...)
+	switch {
+	case ctx != nil && ctx.Err() != nil && errors.Is(all, context.Cause(ctx)): // a loop that is held may be the reason
+	case errors.Is(all, loop.ErrLoopClosed), errors.Is(all, loop.ErrClosed), held(all):
+		got.failed, err = nil, ErrClientClosed
+	}
+	if err != nil {
+		got.failed = []error{err}
+	}
+	return nil, &DialError{Address: ep.text, Errs: got.failed}
+}
+
+func (c *Client) dialOnLoop(ctx context.Context, d *Dialer, ep *endpoint) (none dialOutcome, _ error) {
+	if ctx == nil {
+		return none, errNoContext("Client.Dial")
+	}
+	addrs, err := d.lookUp(ctx, c.Network, ep.addr) // here, where it may block for as long as it likes
+	if err != nil {
+		return none, err
+	}
+	w, err := c.pick()
+	if err != nil {
+		return none, err
+	}
+	return coro.TryCall(ctx, w.sched, "dial "+ep.text, func(ctx context.Context) (dialOutcome, error) {
+		c, errs := d.connect(ctx, w, ep, addrs)
+		if errs != nil {
+			return dialOutcome{failed: errs}, nil
+		}
+		return dialOutcome{conn: c.Shared()}, nil
+	}, func(late dialOutcome) {
+		if late.conn != nil {
+			_ = late.conn.Close() // nobody has it
+		}
+	})
 }
 
 func held(err error) bool {

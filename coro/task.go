@@ -264,7 +264,7 @@ func Call[T any](ctx context.Context, s *Scheduler, name string, f func(ctx cont
 	given("Call", "the context", ctx != nil)
 	given("Call", "the scheduler", s != nil)
 	given("Call", "the function", f != nil)
-	if o, _ := caller(); o != nil {
+	if OnLoop() {
 		panic(&MisuseError{Op: "Call", Why: "it would block the loop that it was called on: there, start a task (Go) and " +
 			"Wait for it, or Await a Call on another loop"})
 	}
