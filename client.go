@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +35,8 @@ import (
 //
 // The zero value is ready. The first dial starts the loops; until then a Client holds nothing. Make one and keep it, as
 // one does with an http.Transport: it holds its loops until Close. All methods may be called by any number of
-// goroutines at once, but by no coroutine and no handler, which would block their loop, and have [Dial].
+// goroutines at once, but by no coroutine, handler, timer or posted function of a loop, whichever: a dial would block
+// that loop, and fails with a *coro.MisuseError, which the log is told of once. Those have [Dial].
 //
 // In a bubble of testing/synctest use a Client that has dialled, or was started by [Client.Start], outside: its
 // connections then behave in the bubble as package net's do. A goroutine that waits for one is blocked, and not
@@ -59,7 +61,8 @@ type Client struct {
 	closed  bool
 	endLog  func() // says what the log was not told
 	ending  sync.Once
-	ended   error // what ended it
+	ended   error       // what ended it
+	told    atomic.Bool // the log knows of a misuse
 }
 
 // Start starts the loops, if they do not run yet, and returns why they can't. A dial does it too.
@@ -239,6 +242,9 @@ func (c *Client) dialOnLoop(ctx context.Context, d *Dialer, ep *endpoint) (none 
 	if ctx == nil {
 		return none, errNoContext("Client.Dial")
 	}
+	if err := c.misused("Client.Dial"); err != nil {
+		return none, err
+	}
 	addrs, err := d.lookUp(ctx, c.Network, ep.addr) // here, where it may block for as long as it likes
 	if err != nil {
 		return none, err
@@ -269,7 +275,8 @@ func held(err error) bool {
 // still open are reset, and what waits on them fails with ErrClientClosed; so first end what uses them, such as by
 // http.Transport.CloseIdleConnections. Those that were closed have a second for what was written before to arrive. A
 // callback of TLS or a Lookup that holds a loop keeps Close for some two seconds: its connections are broken off then,
-// and the error is a *[loop.HeldError], which names the line.
+// and the error is a *[loop.HeldError], which names the line. From such a callback itself it begins, does not wait, and
+// returns nil.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -278,7 +285,12 @@ func (c *Client) Close() error {
 	if g == nil {
 		return nil
 	}
-	c.ending.Do(func() { c.ended = c.end(g) })
+	end := func() { c.ending.Do(func() { c.ended = c.end(g) }) }
+	if slices.ContainsFunc(g.Loops(), (*loop.Loop).OnLoop) {
+		go end()
+		return nil
+	}
+	end()
 	return c.ended
 }
 

@@ -1,6 +1,8 @@
 package plexor
 
 import (
+	"log/slog"
+
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/internal/stack"
 )
@@ -40,4 +42,27 @@ func (s *Server) refuseOnLoop(op string) error {
 		w.log.Error("wrong use of a plexor.Server; no more is said of these", "op", op, "at", stack.Caller(), "err", err)
 	}
 	return err
+}
+
+// misused is the error of a method that would block the loop that it is called on, whoever's that is. The log is told
+// too, once.
+func (c *Client) misused(op string) error {
+	err := blocksLoop(op, "on a loop Dial does, for coroutines")
+	if err != nil && !c.told.Swap(true) {
+		log := c.Log
+		if log == nil {
+			log = slog.Default()
+		}
+		log.Error("wrong use of a plexor.Client; no more is said of these", "op", op, "at", stack.Caller(), "err", err)
+	}
+	return err
+}
+
+// blocksLoop is the error of what waits for a loop other than its caller's, if the caller is on a loop.
+func blocksLoop(op, instead string) error {
+	if !coro.OnLoop() {
+		return nil
+	}
+	return &coro.MisuseError{Op: op, Why: "it would block the loop that it was called on (by a handler, a coroutine, a " +
+		"timer or a posted function): " + instead + "; or call it from a goroutine of its own (go), or in coro.Await"}
 }

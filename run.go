@@ -11,8 +11,9 @@ import (
 )
 
 // Run makes a loop, runs f on it as a coroutine, and returns f's error, or why there is no loop: it is the main of a
-// client. Any goroutine that is no loop's may call it. ctx is what f's context derives from: when it is cancelled, so
-// is f, and Run returns when f does. f may start more coroutines with package coro.
+// client. Any goroutine that is no loop's may call it; on a loop it fails with a *coro.MisuseError. ctx is what f's
+// context derives from: when it is cancelled, so is f, and Run returns when f does. f may start more coroutines with
+// package coro.
 //
 // A connection that f has closed has a second for the peer to close its half too; those that it left open are reset
 // then. What f has started and left behind may hold the loop: Run then returns a second later with a *[loop.HeldError].
@@ -27,6 +28,9 @@ func RunOn(ctx context.Context, o loop.Options, f func(ctx context.Context) erro
 		return errNoContext("Run")
 	case f == nil:
 		return errors.New("plexor: Run: the function is nil")
+	}
+	if err := blocksLoop("plexor.Run", "coroutines there are started by package coro"); err != nil {
+		return err
 	}
 	l, err := loop.New(o)
 	if err != nil {
