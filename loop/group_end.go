@@ -181,15 +181,6 @@ func (l *Loop) leaveAll() error {
 	}
 }
 
-// breakOffListening ends from outside what a loop listens on that is held.
-func (l *Loop) breakOffListening() {
-	l.table.Lock()
-	defer l.table.Unlock()
-	for _, e := range l.socks {
-		e.breakOff()
-	}
-}
-
 // leaveEvery is how often LeaveListening looks whether the driver is done.
 const leaveEvery = time.Millisecond
 

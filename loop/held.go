@@ -120,7 +120,7 @@ func (l *Loop) endFrom(e endpoint, f func()) error {
 	return l.tryDo(f, closeLooks, func() {
 		l.table.Lock()
 		defer l.table.Unlock()
-		if slices.Contains(l.socks, e) { // else its descriptor may be another's
+		if slices.Contains(l.endpoints(), e) { // else its descriptor may be another's
 			e.breakOff()
 		}
 	})

@@ -114,16 +114,34 @@ func (l *Loop) breakOff() {
 	for s := range l.handed {
 		_ = l.sys.breakOff(s) // likewise
 	}
-	for _, e := range l.socks {
-		e.breakOff()
-	}
 	for s, e := range l.parting {
-		if e != nil {
-			e.breakOff()
-		} else {
+		if e == nil {
 			_ = l.sys.breakOff(s) // likewise
 		}
 	}
+	for _, e := range l.endpoints() {
+		e.breakOff()
+	}
+}
+
+// breakOffListening does so with what the loop listens on.
+func (l *Loop) breakOffListening() {
+	l.table.Lock()
+	defer l.table.Unlock()
+	for _, e := range l.endpoints() {
+		e.breakOff()
+	}
+}
+
+// endpoints are those whose descriptors are open. The caller has the table.
+func (l *Loop) endpoints() []endpoint {
+	all := slices.Clone(l.socks)
+	for _, e := range l.parting {
+		if e != nil {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 // breakOff has the system refuse who connects, and resets who waits to be accepted. One
