@@ -113,7 +113,8 @@ func (c *Client) startLocked() error {
 		if err != nil {
 			return errors.Join(err, g.Close())
 		}
-		w := &worker{client: c, loop: l, sched: sched, log: log, highWater: defaultHighWater}
+		w := workerFor(l, sched, log)
+		w.client = c
 		strangers.Lock()
 		w.remember()
 		strangers.Unlock()

@@ -137,8 +137,13 @@ func (d *Dialer) connect(ctx context.Context, w *worker, ep *endpoint, addrs []s
 	if errs != nil || !ep.secure() {
 		return c, errs
 	}
-	if err := ep.clientTLS(ctx, c, d.TLS); err != nil {
-		c.raw.abort(err) // it is of no use to anybody
+	err := loop.ErrAborted // of a callback that panics, or ends its goroutine
+	defer func() {
+		if err != nil {
+			c.raw.abort(err) // it is of no use to anybody
+		}
+	}()
+	if err = ep.clientTLS(ctx, c, d.TLS); err != nil {
 		return nil, []error{err}
 	}
 	return c, nil

@@ -142,3 +142,6 @@ func Lends(c net.Conn) bool {
 
 // FD is the descriptor of a connection, or of the one below TLS.
 func FD(c *Conn) int { return c.raw.lc.Socket().FD() }
+
+// ForgetRoots has the next handshake of a client read the system's authorities, as the first of a process does.
+func ForgetRoots() { rootsLoaded.Store(false) }

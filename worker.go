@@ -64,8 +64,8 @@ func newWorker(srv *Server, l *loop.Loop) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: srv, loop: l, sched: sched, log: srv.log, highWater: srv.limits.HighWater}
-	w.furnish()
+	w := workerFor(l, sched, srv.log)
+	w.srv, w.highWater = srv, srv.limits.HighWater
 	w.input.most = srv.limits.PartialInput
 	w.setBeat()
 	strangers.Lock()
@@ -88,8 +88,7 @@ func workerOn(s *coro.Scheduler) *worker {
 		return w
 	}
 	log, endLog := sample.New(slog.Default(), nil)
-	w := &worker{loop: s.Loop(), sched: s, log: log, highWater: defaultHighWater}
-	w.furnish()
+	w := workerFor(s.Loop(), s, log)
 	w.remember()
 	context.AfterFunc(s.Context(), endLog)
 	return w
@@ -105,10 +104,13 @@ const (
 	mostVisits  = 16 // a goroutine each; a loop that is held keeps one for a second
 )
 
-func (w *worker) furnish() {
-	w.mail.call = w.loop.NewCall(w.mail.run)
-	w.lookUps, w.reads = coro.NewSemaphore(mostLookUps), coro.NewSemaphore(mostReads)
-	w.files, w.visits = coro.NewSemaphore(mostFiles), coro.NewSemaphore(mostVisits)
+// workerFor makes one with all that it needs, whoever's it is.
+func workerFor(l *loop.Loop, sched *coro.Scheduler, log *slog.Logger) *worker {
+	w := &worker{loop: l, sched: sched, log: log, highWater: defaultHighWater,
+		lookUps: coro.NewSemaphore(mostLookUps), reads: coro.NewSemaphore(mostReads),
+		files: coro.NewSemaphore(mostFiles), visits: coro.NewSemaphore(mostVisits)}
+	w.mail.call = l.NewCall(w.mail.run)
+	return w
 }
 
 // remember makes workerOn find w until its loop ends. The caller holds strangers.
