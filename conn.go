@@ -276,7 +276,7 @@ func (c *Conn) Close() error {
 	} else {
 		err = c.raw.close(t)
 	}
-	c.cancel(net.ErrClosed) // not before, for it would end the very wait, in a group of that context
+	c.cancel(c.raw.whyOver(c.raw.err)) // not before, for it would end the very wait, in a group of that context
 	return err
 }
 
@@ -350,7 +350,7 @@ func (c *Conn) Context() context.Context {
 			base = c.raw.w.sched.Context()
 		}
 		c.asked = new(askedContext)
-		c.asked.ctx, c.asked.cause = context.WithCancelCause(base)
+		c.asked.ctx, c.asked.cause = coro.WithCancelCause(base)
 		if c.raw.is(over | closed) {
 			c.cancel(c.reason())
 		}

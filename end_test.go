@@ -78,6 +78,7 @@ func TestCloseInGroup(t *testing.T) {
 }
 
 // TestCloseUndelivered: Close says so when the peer does not take what was written, and after no more than the limit.
+// So it does in a timeout of the connection's own context, which ends along with it.
 func TestCloseUndelivered(t *testing.T) {
 	beside(t)
 	eachPlace(t, func(t *testing.T, p place) {
@@ -89,8 +90,10 @@ func TestCloseUndelivered(t *testing.T) {
 						break
 					}
 				}
-				if err := c.Close(); !errors.Is(err, loop.ErrUndelivered) {
-					return fmt.Errorf("Close: %v, want loop.ErrUndelivered", err)
+				ctx := c.Context()
+				err := coro.Timeout(ctx, time.Hour, func(context.Context) error { return c.Close() })
+				if cause := context.Cause(ctx); !errors.Is(err, loop.ErrUndelivered) || !errors.Is(cause, loop.ErrUndelivered) {
+					return fmt.Errorf("Close: %v, the context's cause: %v, want loop.ErrUndelivered for both", err, cause)
 				}
 				return nil
 			})

@@ -194,12 +194,16 @@ func (c *Conn) finish(err error) {
 	case w.client != nil:
 		w.delist(c)
 	}
-	w.unread(&c.raw)             // an inbox stays as long as a handler can read it
-	c.cancel(c.raw.whyOver(err)) // unless it was closed, for the first cause stays
+	w.unread(&c.raw) // an inbox stays as long as a handler can read it
+	why := c.raw.whyOver(err)
+	if !c.raw.is(closed) { // else it would end the wait of a Close in a group of that context, which is woken below
+		c.cancel(why)
+	}
 	if c.tls != nil {
 		c.tls.finish()
 	}
 	c.raw.finish(err)
+	c.cancel(why) // the first cause stays
 	if c.is(returned) || !c.is(started) {
 		c.raw.empty()
 	}

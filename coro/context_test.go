@@ -337,7 +337,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if err := tk.Wait(ctx); err != nil {
 			return err
 		}
-		if tk.scope.unwatch != nil || tk.follows != nil {
+		if tk.scope.watch != nil || tk.follows != nil {
 			t.Error("a task that has ended still watches a foreign context")
 		}
 		return nil

@@ -48,9 +48,11 @@
 // failure of a group ends its body too, and a Read that takes no context. A wait that has been served before it was
 // cancelled succeeds: the lock, the value, is the task's own, nothing is lost, and it is the next wait that fails.
 //
-// Contexts derived by package context work as well, by its own rules and the system's clock. [Timeout], [WithTimeout],
-// [Sleep] go by the loop's clock, which tests may move (loop.ManualClock). Cleaning up that has to wait is done in a
-// [Shield], which goes on while it is cancelled around it, for a bounded time.
+// Contexts derived by package context work as well, by its own rules and the system's clock. Where such a one ends with
+// the context that it was derived from, waits end at once, as with this package's own; where its own cancel function or
+// deadline ends it, the loop hears of that by a goroutine, some time later. [WithCancelCause] cancels at once.
+// [Timeout], [WithTimeout], [Sleep] go by the loop's clock, which tests may move (loop.ManualClock). Cleaning up that
+// has to wait is done in a [Shield], which goes on while it is cancelled around it, for a bounded time.
 //
 // # Errors
 //

@@ -15,7 +15,7 @@ import (
 // what waits in them. A task is always in one innermost scope (Task.cur), and each of its waits fails once that is
 // cancelled, whatever context the wait itself was given; so a group's failure also ends a Read that takes no
 // context. Contexts of other makes (context.WithTimeout, a server's context, one from another loop) are foreign:
-// the tree learns of their end by context.AfterFunc and a post.
+// the tree learns of their end by a watch, as it does of a scope's in another branch of the tree.
 //
 // As a context it can be used by any goroutine. Most scopes are never asked for a Done channel nor derived from by
 // package context, and so cost nothing but their memory; for those that are, a context of the standard library is
@@ -27,15 +27,17 @@ type scope struct {
 	foreign bool // ctx can be cancelled and is not the parent
 	watched bool // this one, or one above it, is foreign
 
-	task    *Task           // who waits in it; nil: the scheduler's root
-	ctx     context.Context // what it was derived from: its values, and, if foreign, cancellation
-	std     atomic.Pointer[standard]
-	unwatch func() bool // ends the watch of ctx
-	timer   *loop.Timer
-	due     time.Time // of the timer
+	task  *Task           // who waits in it; nil: nobody, as in the root
+	ctx   context.Context // what it was derived from: its values, and, if foreign, cancellation
+	std   atomic.Pointer[standard]
+	watch *watch // of ctx, if foreign
+	timer *loop.Timer
+	due   time.Time // of the timer
 
 	// The tree. A Shield has no parent, and neither has the scheduler's root.
 	parent, child, next, prev *scope
+
+	watches *watch // the first of those that its cancellation fires
 }
 
 // A cancellation is why a scope, and all below it, ended.
@@ -178,11 +180,16 @@ func (sc *scope) open(s *Scheduler, t *Task, parent *scope, ctx context.Context,
 			return
 		}
 	}
-	if foreign && ctx.Done() != nil {
+	if !foreign {
+		return
+	}
+	if err := ctx.Err(); err != nil {
+		sc.done.Store(&cancellation{err, context.Cause(ctx)})
+		return
+	}
+	if ctx.Done() != nil {
 		sc.foreign, sc.watched = true, true
-		sc.unwatch = context.AfterFunc(ctx, func() {
-			s.outside(func() { sc.cancel(&cancellation{ctx.Err(), context.Cause(ctx)}) })
-		})
+		sc.watch = s.watch(ctx, func() { sc.cancel(&cancellation{ctx.Err(), context.Cause(ctx)}) })
 	}
 }
 
@@ -205,6 +212,7 @@ func (sc *scope) cancel(c *cancellation) {
 		p.cancel(c.cause)
 	}
 	sc.release()
+	sc.tell()
 	for ch := sc.child; ch != nil; ch = ch.next {
 		ch.cancel(c)
 	}
@@ -215,9 +223,9 @@ func (sc *scope) cancel(c *cancellation) {
 
 // release stops what would cancel the scope.
 func (sc *scope) release() {
-	if sc.unwatch != nil {
-		sc.unwatch()
-		sc.unwatch = nil
+	if sc.watch != nil {
+		sc.watch.stop()
+		sc.watch = nil
 	}
 	if sc.timer != nil {
 		sc.timer.Stop()

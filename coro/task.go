@@ -28,7 +28,7 @@ type Task struct {
 	what      string // it waits for
 	on        any
 	since     time.Duration // it waits, as Loop.Uptime has it; 0: it does not
-	follows   *follower
+	follows   *watch
 
 	scope scope // the whole of it: the context that f gets
 	f     func(context.Context) error
@@ -42,7 +42,7 @@ type Task struct {
 	ended     atomic.Pointer[chan struct{}]
 	next, pre *Task // of those that live
 
-	_ [384 - 336]byte // to a multiple of a cache line, so that two lines are two
+	_ [384 - 344]byte // to a multiple of a cache line, so that two lines are two
 }
 
 // hotTask is how much of a Task each switch uses, in bytes.

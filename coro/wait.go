@@ -233,14 +233,8 @@ func (t *Task) yield() {
 	t.co.park()
 }
 
-// A follower ends t's waits when a foreign context is done. It is kept until the task waits with another one, so that
-// many waits with the same context set up one.
-type follower struct {
-	done <-chan struct{}
-	stop func() bool
-}
-
-// follow has the wait that t begins now end with ctx.
+// follow has the wait that t begins now end with ctx, which is foreign. The watch is kept until the task waits with
+// another context, so that many waits with the same one set up one.
 func (t *Task) follow(ctx context.Context) {
 	done := ctx.Done()
 	if t.follows != nil {
@@ -253,14 +247,11 @@ func (t *Task) follow(ctx context.Context) {
 	if done == nil {
 		return
 	}
-	f := &follower{done: done}
-	t.follows, t.following = f, true
-	f.stop = context.AfterFunc(ctx, func() {
-		t.scope.sched.outside(func() {
-			if t.follows == f && t.following && t.wait != nil {
-				t.interrupt(context.Cause(ctx))
-			}
-		})
+	t.following = true
+	t.follows = t.scope.sched.watch(ctx, func() {
+		if t.following && t.wait != nil {
+			t.interrupt(context.Cause(ctx))
+		}
 	})
 }
 
