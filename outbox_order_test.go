@@ -28,6 +28,7 @@ func TestOutboxOrderOfHeldLoop(t *testing.T) {
 				return nil
 			}))
 		member, holder := b.dialMessages(), b.dialMessages()
+		shake(t, holder) // before its time for that is over
 		send(t, member, "member\n")
 		box := receive(t, boxes, "the outbox")
 		var room plexor.Audience
