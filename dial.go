@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/backlog"
 	"github.com/plexor-go/plexor/internal/eyeballs"
+	"github.com/plexor-go/plexor/internal/layer"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
 )
@@ -65,7 +67,7 @@ func (e *DialError) Error() string {
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(plain(err.Error()))
+		b.WriteString(layer.Plain(err.Error()))
 	}
 	return b.String()
 }
@@ -199,14 +201,6 @@ func found(a sock.Addr, ips []netip.Addr, err error) (as []sock.Addr, _ error) {
 	return as, nil
 }
 
-// How soon, and for how long at most, a unix socket whose backlog is full is tried again:
-// as long as Linux tries to connect by TCP, unless ctx ends before.
-const (
-	firstRetry      = time.Millisecond
-	longestRetry    = 64 * time.Millisecond
-	backlogPatience = 127 * time.Second
-)
-
 // An attempt is a connection on its way: a loop.Handler until it stands.
 type attempt struct {
 	loop.Base
@@ -220,14 +214,10 @@ type attempt struct {
 func (w *worker) connect(ctx context.Context, a sock.Addr, o sock.Options) (*Conn, error) {
 	k := &attempt{c: new(Conn)}
 	lc, err := w.loop.Dial(a, o, 0, k)
-	wait, waited := firstRetry, time.Duration(0)
-	full := func() bool { return err != nil && a.Scheme == "unix" && errors.Is(err, sock.ErrWouldBlock) }
-	for ; full() && waited < backlogPatience; waited += wait {
-		// The backlog is full, and nobody tells when it no longer is.
-		if coro.Sleep(ctx, wait) != nil {
+	for pace := new(backlog.Pace); backlog.Full(a, err) && pace.Waited < backlog.Patience; {
+		if coro.Sleep(ctx, pace.Next()) != nil {
 			return nil, fmt.Errorf("connect %s: %w: %w", a, context.Cause(ctx), err)
 		}
-		wait = min(2*wait, longestRetry)
 		lc, err = w.loop.Dial(a, o, 0, k)
 	}
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/layer"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -64,47 +64,7 @@ func (s *stream) wrap(op string, err error) error {
 			err = os.ErrDeadlineExceeded
 		}
 	}
-	return &net.OpError{Op: op, Net: s.network(), Addr: s.remoteAddr(), Err: unlayered(err)}
-}
-
-// plain is an error's text without the name of the layer that it comes from, which is nothing to a user of this one.
-func plain(text string) string {
-	for _, layer := range []string{"plexor: ", "coro: ", "loop: "} {
-		text = strings.TrimPrefix(text, layer)
-	}
-	return text
-}
-
-// An unlayeredError is an error of a layer below with a text that is plain.
-type unlayeredError struct{ error }
-
-func (u *unlayeredError) Error() string { return plain(u.error.Error()) }
-func (u *unlayeredError) Unwrap() error { return u.error }
-
-// Timeout is what a *net.OpError asks.
-func (u *unlayeredError) Timeout() bool {
-	t, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](u.error)
-	return ok && t.Timeout()
-}
-
-// Temporary is what a *net.OpError asks.
-func (u *unlayeredError) Temporary() bool {
-	t, ok := errors.AsType[interface {
-		error
-		Temporary() bool
-	}](u.error)
-	return ok && t.Temporary()
-}
-
-// unlayered is err with a text that is plain.
-func unlayered(err error) error {
-	if text := err.Error(); plain(text) == text {
-		return err
-	}
-	return &unlayeredError{err}
+	return &net.OpError{Op: op, Net: s.network(), Addr: s.remoteAddr(), Err: layer.Strip(err)}
 }
 
 // errNoContext is why a method fails that was given nil for a context.

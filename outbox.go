@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/layer"
 )
 
 // An Outbox is where any goroutine puts what a connection is to send: another connection's handler, another loop, a
@@ -190,7 +191,7 @@ func (e *outboxEnd) Error() string {
 	if e.why == nil || e.why == net.ErrClosed {
 		return "plexor: outbox: the connection is closed"
 	}
-	return "plexor: outbox: the connection has ended: " + plain(e.why.Error())
+	return "plexor: outbox: the connection has ended: " + layer.Plain(e.why.Error())
 }
 
 // Unwrap is net.ErrClosed alone, so that no reason is taken for a full outbox.

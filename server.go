@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/layer"
 	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
@@ -111,7 +112,7 @@ func (s *Server) start() error {
 	})
 	if err != nil {
 		endLog()
-		err = fmt.Errorf("plexor: %w", unlayered(err))
+		err = fmt.Errorf("plexor: %w", layer.Strip(err))
 		return err
 	}
 	s.log = log
@@ -265,7 +266,7 @@ func (s *Server) Wait() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return fmt.Errorf("plexor: the server ended: %w", unlayered(s.err))
+		return fmt.Errorf("plexor: the server ended: %w", layer.Strip(s.err))
 	}
 	return ErrServerClosed
 }

@@ -7,22 +7,15 @@ import (
 	"net"
 	"time"
 
+	"github.com/plexor-go/plexor/internal/backlog"
 	"github.com/plexor-go/plexor/sock"
-)
-
-// How soon, and for how long at most, a unix socket whose backlog is full is tried again: as plexor.Dial does, and as
-// long as Linux tries to connect by TCP, unless the context ends before.
-const (
-	firstRetry      = time.Millisecond
-	longestRetry    = 64 * time.Millisecond
-	backlogPatience = 127 * time.Second
 )
 
 // dial connects, to a path if the network is unix.
 func dial(ctx context.Context, op, network, address string) (nc net.Conn, err error) {
 	err = await(ctx, op, func(ctx context.Context) error {
 		var full error
-		for pause, paused := firstRetry, time.Duration(0); ; pause = min(2*pause, longestRetry) {
+		for pace := new(backlog.Pace); ; {
 			var err error
 			var d net.Dialer
 			nc, err = d.DialContext(ctx, network, address)
@@ -34,11 +27,10 @@ func dial(ctx context.Context, op, network, address string) (nc net.Conn, err er
 					return err
 				}
 				full = fmt.Errorf("the server's backlog is full: it does not accept as fast as clients come: %w", err)
-				if paused >= backlogPatience {
+				if pace.Waited >= backlog.Patience {
 					return full
 				}
-				if pauseFor(ctx, pause) { // nobody tells when it no longer is
-					paused += pause
+				if pauseFor(ctx, pace.Next()) {
 					continue
 				}
 			}

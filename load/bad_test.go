@@ -205,6 +205,10 @@ func TestRefused(t *testing.T) {
 				!strings.Contains(err.Error(), "refused") && row.name != "unix" {
 				t.Errorf("error %v, want %q", err, row.want)
 			}
+			if text := r.Errors[0].Error; strings.Contains(text, "loop: ") ||
+				r.NotConnected > 0 && !strings.HasPrefix(text, "connect "+strings.Replace(row.address, "tls:", "tcp:", 1)+": ") {
+				t.Errorf("the reason is %q, want the address in it, and no layer", text)
+			}
 			if r.Messages != 0 || r.NotConnected+r.LostConns < 5 || r.Seconds > 5 {
 				t.Errorf("result %+v", r)
 			}

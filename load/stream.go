@@ -2,10 +2,13 @@ package load
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/plexor-go/plexor/frame"
+	"github.com/plexor-go/plexor/internal/backlog"
 	"github.com/plexor-go/plexor/loop"
+	"github.com/plexor-go/plexor/sock"
 )
 
 // A stream is a link over a connection: it cuts messages from the payload, and compares what comes back with the same,
@@ -60,13 +63,31 @@ func newStream(s *session) *stream {
 func openStream(s *session) {
 	st := newStream(s)
 	s.link = st
-	c, err := s.w.loop.Dial(s.w.target.addr, s.w.target.options, s.w.opt.Timeout, st)
-	if err != nil {
+	st.dial(new(backlog.Pace))
+}
+
+// dial connects. A unix socket whose backlog is full is tried again, within the timeout.
+func (st *stream) dial(pace *backlog.Pace) {
+	w := st.w
+	c, err := w.loop.Dial(w.target.addr, w.target.options, w.opt.Timeout-pace.Waited, st)
+	switch {
+	case err == nil:
+		st.out = (*plain)(c)
+	case !backlog.Full(w.target.addr, err):
 		// Not within connect's call: whoever called it is not done yet.
-		s.w.loop.Soon(func() { st.ended(err) })
-		return
+		w.loop.Soon(func() { st.ended(err) })
+	default:
+		left := w.opt.Timeout - pace.Waited
+		w.loop.AfterFunc(min(pace.Next(), left), func() {
+			switch {
+			case st.s == nil: // it was closed meanwhile
+			case pace.Waited >= w.opt.Timeout:
+				st.ended(err)
+			default:
+				st.dial(pace)
+			}
+		})
 	}
-	st.out = (*plain)(c)
 }
 
 // plain is a connection without TLS.
@@ -131,8 +152,19 @@ func (st *stream) ended(err error) {
 	if st.open {
 		s.lost(err)
 	} else {
-		s.failed(err)
+		s.failed(addressed(err, st.w.target.addr))
 	}
+}
+
+// addressed is why a could not be connected to. What the loop tells later than at once does not name it.
+func addressed(err error, a sock.Addr) error {
+	e, ok := errors.AsType[*sock.Error](err)
+	if !ok || e.Op != "connect" || e.Addr != "" {
+		return err
+	}
+	said := *e
+	said.Addr = a.String()
+	return &said
 }
 
 // fail ends the connection by our own decision.

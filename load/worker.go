@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/plexor-go/plexor/internal/layer"
 	"github.com/plexor-go/plexor/loop"
 )
 
@@ -307,7 +308,7 @@ func (w *worker) note(err error) {
 	if errors.Is(err, io.EOF) {
 		err = errClosed
 	}
-	text := err.Error()
+	text := layer.Plain(err.Error())
 	if _, known := w.errors[text]; !known && len(w.errors) >= mostErrors {
 		text = "other errors"
 	}
