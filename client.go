@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/layer"
 	"github.com/plexor-go/plexor/internal/sample"
 	"github.com/plexor-go/plexor/loop"
 	"github.com/plexor-go/plexor/sock"
@@ -96,6 +97,9 @@ func (c *Client) pick() (*worker, error) {
 }
 
 func (c *Client) startLocked() error {
+	if err := checkLoops("Client", c.Loops); err != nil {
+		return err
+	}
 	log := c.Log
 	if log == nil {
 		log = slog.Default()
@@ -105,7 +109,7 @@ func (c *Client) startLocked() error {
 		Options: loop.Options{Driver: c.Driver, Network: c.Network, Log: log}})
 	if err != nil {
 		endLog()
-		return err
+		return fmt.Errorf("plexor: %w", layer.Strip(err))
 	}
 	var workers []*worker
 	for _, l := range g.Loops() {

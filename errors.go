@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/plexor-go/plexor/coro"
 	"github.com/plexor-go/plexor/internal/layer"
@@ -83,6 +84,8 @@ func (s *stream) whyOver(err error) error {
 		return ErrClientClosed
 	case errors.Is(err, loop.ErrLoopClosed):
 		return coro.ErrLoopClosed // as what waits for something else is told
+	case err != loop.ErrAborted && strings.HasPrefix(err.Error(), "loop: "):
+		return layer.Strip(err) // it is the cause of Conn.Context, and what OnEnd gets
 	}
 	return err
 }

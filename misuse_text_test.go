@@ -3,6 +3,8 @@ package plexor_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -84,18 +86,22 @@ func TestErrorsNameNoLayers(t *testing.T) {
 			for err == nil {
 				_, err = c.Read(make([]byte, 1))
 			}
-			broken <- err
+			broken <- errors.Join(err, context.Cause(c.Context()))
 		}))
 		c := b.dial()
 		send(t, c, "x")
 		reset(t, c)
-		if err := <-broken; strings.Contains(err.Error(), "loop:") {
-			t.Errorf("a reset: %v", err)
+		if err := <-broken; strings.Contains(err.Error(), "loop:") || !strings.Contains(err.Error(), "\n") {
+			t.Errorf("a reset: %v; want what Read says and the cause of the context", err)
 		}
 	})
 	for name, err := range map[string]error{
 		"an unknown driver": (&plexor.Server{Driver: "devpoll"}).ListenAndServe("tcp://127.0.0.1:0"),
 		"loops":             (&plexor.Server{Loops: -1}).ListenAndServe("tcp://127.0.0.1:0"),
+		"a Client's driver": (&plexor.Client{Driver: "devpoll"}).Start(),
+		"a Client's loops":  (&plexor.Client{Loops: -1}).Start(),
+		"a handshake": &net.OpError{Op: "handshake", Err: &plexor.HandshakeError{Reason: "it broke",
+			Err: fmt.Errorf("loop: receive: %w", io.ErrUnexpectedEOF)}},
 	} {
 		if err == nil || strings.Contains(err.Error(), "loop:") || strings.Contains(err.Error(), "Group") {
 			t.Errorf("%s: %v", name, err)

@@ -93,8 +93,8 @@ func (s *Server) start() error {
 	if s.Log == nil {
 		s.Log = slog.Default()
 	}
-	if s.Loops < 0 {
-		return fmt.Errorf("plexor: Server.Loops is %d: it must be at least 1, or 0 for one a core", s.Loops)
+	if err := checkLoops("Server", s.Loops); err != nil {
+		return err
 	}
 	if s.Network != nil && s.Bind != nil {
 		return errors.New("plexor: Server.Network and Server.Bind are both set: what Bind gives is the kernel's")
@@ -296,4 +296,12 @@ func (s *Server) running() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.closing
+}
+
+// checkLoops refuses a number of loops that makes no sense, by the name of the field that its user has set.
+func checkLoops(whose string, n int) error {
+	if n < 0 {
+		return fmt.Errorf("plexor: %s.Loops is %d: it must be at least 1, or 0 for one a core", whose, n)
+	}
+	return nil
 }

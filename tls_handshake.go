@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/layer"
 	"github.com/plexor-go/plexor/internal/tlsrecord"
 	"github.com/plexor-go/plexor/loop"
 )
@@ -36,9 +37,9 @@ type HandshakeError struct {
 
 func (e *HandshakeError) Error() string {
 	if e.Reason == "" {
-		return "plexor: TLS handshake: " + e.Err.Error()
+		return "plexor: TLS handshake: " + layer.Plain(e.Err.Error())
 	}
-	return "plexor: TLS handshake: " + e.Reason + ": " + e.Err.Error()
+	return "plexor: TLS handshake: " + e.Reason + ": " + layer.Plain(e.Err.Error())
 }
 
 // Unwrap is what went wrong underneath.
@@ -109,7 +110,7 @@ func (c *Conn) startTLS(ctx context.Context, cfg *tls.Config) (err error) {
 	}
 	s.flushBox() // it has waited
 	if x.err != nil {
-		return &net.OpError{Op: "starttls", Net: s.network(), Addr: s.remoteAddr(), Err: x.err}
+		return &net.OpError{Op: "starttls", Net: s.network(), Addr: s.remoteAddr(), Err: layer.Strip(x.err)}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/plexor-go/plexor"
 	"github.com/plexor-go/plexor/coro"
+	"github.com/plexor-go/plexor/internal/layer"
 	"github.com/plexor-go/plexor/sock"
 )
 
@@ -109,7 +110,7 @@ func (k *clientConn) pass(ctx context.Context, proxy *clientProxy, addr string) 
 		secure := proxy.url.Scheme == "https"
 		if secure {
 			cfg := k.c.tlsConfig(proxy.url.Hostname(), true)
-			if err := k.nc.StartTLS(cfg); err != nil {
+			if err := layer.Handshake(k.nc.StartTLS(cfg)); err != nil {
 				return fmt.Errorf("web: the proxy %s: %w", proxy.url.Host, err)
 			}
 		}
@@ -206,7 +207,7 @@ func (k *clientConn) secure(ctx context.Context, x *clientExchange) error {
 		x.trace.TLSHandshakeStart()
 	}
 	cfg := k.c.tlsConfig(x.req.URL.Hostname(), k.host.key.h1)
-	err := coro.Group(ctx, func(*coro.Tasks) error { return k.nc.StartTLS(cfg) })
+	err := coro.Group(ctx, func(*coro.Tasks) error { return layer.Handshake(k.nc.StartTLS(cfg)) })
 	var state tls.ConnectionState
 	if err == nil {
 		state = k.nc.ConnectionState()
@@ -215,5 +216,8 @@ func (k *clientConn) secure(ctx context.Context, x *clientExchange) error {
 	if x.trace.TLSHandshakeDone != nil {
 		x.trace.TLSHandshakeDone(state, err)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("web: connect to %s: %w", hostPort(x.req.URL), err) // what the error names may be the proxy's
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/plexor-go/plexor"
@@ -53,10 +54,10 @@ func (d *dialCmd) Run(c *console) error {
 		if err != nil {
 			return err
 		}
-		p := &pipe{conn: conn, in: c.in, out: c.out, codec: to.codec}
+		p := &pipe{conn: conn, peer: to.peer(), in: c.in, out: c.out, codec: to.codec}
 		if err := p.run(); err != nil {
 			_ = conn.Abort() // the error is the one to tell
-			return err
+			return p.named(err)
 		}
 		return conn.Close()
 	})
@@ -82,6 +83,7 @@ func (d *dialCmd) connect(ctx context.Context, to target) (*plexor.Conn, error) 
 // A pipe is the connection and this process's ends of it. Those block, so they are read and written by coro.Await.
 type pipe struct {
 	conn  *plexor.Conn
+	peer  string // its address, for errors
 	in    io.Reader
 	out   io.Writer
 	codec frame.Codec // nil: bytes as they are
@@ -128,10 +130,19 @@ func (p *pipe) send(ctx context.Context) error {
 	}
 }
 
+// named is err with the peer's address, which the connection knows none of over a unix socket.
+func (p *pipe) named(err error) error {
+	op, ok := err.(*net.OpError)
+	if !ok || op.Net != "unix" {
+		return err
+	}
+	return fmt.Errorf("%s: %s: %w", p.peer, op.Op, op.Err)
+}
+
 // inputError is why nothing is read of the input: often that the connection is over.
 func (p *pipe) inputError(err error) error {
 	if cause := context.Cause(p.conn.Context()); cause != nil {
-		return fmt.Errorf("%s: %w", p.conn, cause)
+		return fmt.Errorf("%s: %w", p.peer, cause)
 	}
 	return fmt.Errorf("standard input: %w", err)
 }
@@ -233,7 +244,7 @@ func (p *pipe) receiveLines(ctx context.Context) error {
 		}
 		switch {
 		case bad != nil:
-			return fmt.Errorf("%s: %w", p.conn, bad)
+			return fmt.Errorf("%s: %w", p.peer, bad)
 		case err == io.EOF:
 			return nil
 		case err != nil:

@@ -194,7 +194,7 @@ func TestDialEnds(t *testing.T) {
 		}
 		close(printed)
 		_ = cmd.Wait() // its code is looked at
-		ends(t, 1, "^plexor: .*broken pipe", cmd.ProcessState.ExitCode(), stderr.String())
+		ends(t, 1, "^plexor: "+address+": the peer is gone: broken pipe\n", cmd.ProcessState.ExitCode(), stderr.String())
 	})
 	t.Run("a message cut short", func(t *testing.T) {
 		address := peer(t, func(c *net.TCPConn) {

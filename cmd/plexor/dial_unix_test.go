@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,5 +45,29 @@ func TestDialRoots(t *testing.T) {
 	code, _, stderr := dialled(t, "", s.addrs[0])
 	if code != 1 || !strings.Contains(stderr, "unknown authority") || strings.Contains(stderr, "holds its loop") {
 		t.Errorf("exit %d, standard error %q; want 1, an unknown authority, and no loop that is held", code, stderr)
+	}
+}
+
+// TestDialUnixNamed: what fails on the way to a unix socket names that.
+func TestDialUnixNamed(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return // nobody came
+		}
+		_, _ = c.Read(make([]byte, 1)) // what is left unread makes Close a reset
+		c.Close()
+	}()
+	address := "unix://" + ln.Addr().String()
+	code, _, stderr := dialled(t, strings.Repeat("x", 4<<20), address)
+	ends(t, 1, "^plexor: "+address+": ", code, stderr)
+	if strings.Contains(stderr, "loop:") {
+		t.Errorf("it says %q", stderr)
 	}
 }

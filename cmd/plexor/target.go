@@ -101,6 +101,13 @@ func (t target) address() string {
 	return t.print(a)
 }
 
+// peer is the address without options, as errors name it.
+func (t target) peer() string {
+	a := t.addr
+	a.Query = nil
+	return t.print(a)
+}
+
 // print is an address of this target's kind.
 func (t target) print(a sock.Addr) string {
 	if rest, ok := strings.CutPrefix(a.String(), "tcp://"); ok && t.secure {

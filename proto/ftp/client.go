@@ -12,6 +12,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/plexor-go/plexor/internal/layer"
 )
 
 // Security is what of a client's connections is TLS.
@@ -119,8 +121,14 @@ var ErrClient = errors.New("ftp: the client's connection can't be used any more"
 // ErrReadAhead is a server that said something in plain text behind its reply to AUTH: somebody else may have.
 var ErrReadAhead = errors.New("ftp: there are bytes behind the reply to AUTH")
 
+// errNoContext is why Dial, a Client's methods and a Session fail that were given nil for a context.
+var errNoContext = errors.New("ftp: the context is nil: pass context.Background()")
+
 // Dial connects to address, which is host:port, and logs in. The error is an *[Error] if the server has refused.
 func Dial(ctx context.Context, address string, o ClientOptions) (*Client, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	o.Limits = o.Limits.withDefaults()
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext
@@ -173,7 +181,7 @@ func (c *Client) secure(ctx context.Context) error {
 // handshake has nc speak TLS. A connection that has a StartTLS of its own is asked for it.
 func handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, error) {
 	if t, ok := nc.(interface{ StartTLS(*tls.Config) error }); ok {
-		if err := t.StartTLS(cfg); err != nil {
+		if err := layer.Handshake(t.StartTLS(cfg)); err != nil { // FTP knows no STARTTLS
 			return nil, fmt.Errorf("ftp: %w", err)
 		}
 		return nc, nil
@@ -304,7 +312,10 @@ func (c *Client) watch(ctx context.Context, f func() error) error {
 	if c.err != nil {
 		return c.err
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	return c.watched(ctx, f)

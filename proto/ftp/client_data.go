@@ -140,7 +140,10 @@ func (c *Client) transfer(ctx context.Context, typ byte, name, arg string, offse
 	if c.err != nil {
 		return c.err
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	var d *dataConn

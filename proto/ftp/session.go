@@ -91,6 +91,9 @@ func (c *Session) Init(ctx context.Context, s *Server, nc net.Conn) error {
 	if s.fault != nil {
 		return s.fault
 	}
+	if ctx == nil {
+		return errNoContext
+	}
 	*c = Session{srv: s, ctx: ctx, nc: nc, cwd: "/", flags: asciiType, facts: allFacts, began: s.now()}
 	s.stats.sessions.Add(1)
 	return nil

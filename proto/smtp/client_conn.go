@@ -16,12 +16,18 @@ func (c *Client) now() time.Time {
 	return time.Now()
 }
 
+// errNoContext is why Dial, NewClient, a Client's methods and Server.Serve fail that were given nil for a context.
+var errNoContext = errors.New("smtp: the context is nil: pass context.Background()")
+
 // during has f run until it returns or ctx is done.
 func (c *Client) during(ctx context.Context, f func() error) error {
 	if c.broken != nil {
 		return c.broken
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	if _, own := c.nc.(startTLSer); own { // an engine's connection ends its waits by itself

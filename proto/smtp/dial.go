@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/plexor-go/plexor/internal/layer"
 )
 
 // A Security says how [Dial] uses TLS.
@@ -38,6 +40,9 @@ type DialOptions struct {
 
 // Dial connects to a server by TCP, makes TLS, logs in, and returns a Client that is ready to send. addr is host:port.
 func Dial(ctx context.Context, addr string, o DialOptions) (*Client, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("smtp: %w", err)
@@ -88,7 +93,7 @@ func Dial(ctx context.Context, addr string, o DialOptions) (*Client, error) {
 // implicitTLS makes the handshake of a connection that begins with it.
 func implicitTLS(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, error) {
 	if t, ok := nc.(startTLSer); ok {
-		if err := t.StartTLS(cfg); err != nil {
+		if err := layer.Handshake(t.StartTLS(cfg)); err != nil {
 			_ = nc.Close() // err is the one to tell
 			return nil, err
 		}

@@ -117,6 +117,10 @@ const (
 // connection closed. The error is nil if the client said QUIT, hung up between two messages, or was told why it has to
 // go.
 func (s *Server) Serve(ctx context.Context, nc net.Conn) error {
+	if ctx == nil {
+		_ = nc.Close() // as at any other end
+		return errNoContext
+	}
 	c := s.NewConn(nc)
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
