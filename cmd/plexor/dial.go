@@ -57,7 +57,7 @@ func (d *dialCmd) Run(c *console) error {
 		p := &pipe{conn: conn, peer: to.peer(), in: c.in, out: c.out, codec: to.codec}
 		if err := p.run(); err != nil {
 			_ = conn.Abort() // the error is the one to tell
-			return p.named(err)
+			return err
 		}
 		return conn.Close()
 	})
@@ -99,16 +99,31 @@ func (p *pipe) run() error {
 	if p.codec != nil {
 		send, receive = p.sendLines, p.receiveLines
 	}
-	return coro.Group(p.conn.Context(), func(g *coro.Tasks) error {
+	return saidOnce(coro.Group(p.conn.Context(), func(g *coro.Tasks) error {
 		g.GoNamed("send", func(ctx context.Context) error {
 			if err := send(ctx); err != nil {
-				return err
+				return p.named(err)
 			}
-			return p.conn.CloseWrite()
+			return p.named(p.conn.CloseWrite())
 		})
-		g.GoNamed("receive", receive)
+		g.GoNamed("receive", func(ctx context.Context) error { return p.named(receive(ctx)) })
 		return nil
-	})
+	}))
+}
+
+// saidOnce is the first of several errors if the others say the same, as where a connection fails both ways.
+func saidOnce(err error) error {
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	all := several.Unwrap()
+	for _, e := range all {
+		if e.Error() != all[0].Error() {
+			return err
+		}
+	}
+	return all[0]
 }
 
 func (p *pipe) send(ctx context.Context) error {
@@ -122,7 +137,7 @@ func (p *pipe) send(ctx context.Context) error {
 			return
 		})
 		if err != nil {
-			return p.inputError(err)
+			return p.fileError("standard input", err)
 		}
 		if _, err := p.conn.Write(buf[:n]); err != nil || end {
 			return err
@@ -139,12 +154,12 @@ func (p *pipe) named(err error) error {
 	return fmt.Errorf("%s: %s: %w", p.peer, op.Op, op.Err)
 }
 
-// inputError is why nothing is read of the input: often that the connection is over.
-func (p *pipe) inputError(err error) error {
+// fileError is why nothing is read of the input, or written to the output: often that the connection is over.
+func (p *pipe) fileError(file string, err error) error {
 	if cause := context.Cause(p.conn.Context()); cause != nil {
 		return fmt.Errorf("%s: %w", p.peer, cause)
 	}
-	return fmt.Errorf("standard input: %w", err)
+	return fmt.Errorf("%s: %w", file, err)
 }
 
 func (p *pipe) receive(ctx context.Context) error {
@@ -169,9 +184,9 @@ func (p *pipe) print(ctx context.Context, b []byte) error {
 	}
 	_, err := coro.Await(ctx, func() (int, error) { return p.out.Write(b) })
 	if err != nil {
-		err = fmt.Errorf("standard output: %w", err)
+		return p.fileError("standard output", err)
 	}
-	return err
+	return nil
 }
 
 // sendLines makes each line a message, without its LF or CR LF; the last one needs none.
@@ -188,7 +203,7 @@ func (p *pipe) sendLines(ctx context.Context) error {
 			return line, err
 		})
 		if err != nil {
-			return p.inputError(fmt.Errorf("line %d: %w", number, err))
+			return p.fileError("standard input", fmt.Errorf("line %d: %w", number, err))
 		}
 		if end {
 			return nil

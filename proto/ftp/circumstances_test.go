@@ -123,12 +123,12 @@ func TestFailingFiles(t *testing.T) {
 // TestSlowerThanLeast has a user whose rate is below the least one: it is not the client that is slow.
 func TestSlowerThanLeast(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, &Server{Limits: Limits{StallTime: 500 * time.Millisecond, LeastRate: 1 << 20}})
+	r := newRig(t, &Server{Limits: Limits{StallTime: 1500 * time.Millisecond, LeastRate: 1 << 20}})
 	r.user.Rate = 10_000
-	r.file("a", strings.Repeat("x", 10_000))
+	r.file("a", strings.Repeat("x", 25_000))
 	c := r.in()
-	if got := c.get("RETR a"); len(got) != 10_000 {
+	if got := c.get("RETR a"); len(got) != 25_000 {
 		t.Errorf("got %d bytes", len(got))
 	}
-	c.put("STOR b", strings.Repeat("x", 10_000), 226)
+	c.put("STOR b", strings.Repeat("x", 25_000), 226)
 }
