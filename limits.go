@@ -41,10 +41,10 @@ type Limits struct {
 	// PartialInput is how many bytes of memory the input of all connections of a loop may take that no handler could use
 	// yet (default 64 MiB; negative: no bound): of messages that have arrived in part, with what TLS keeps of a record of
 	// theirs, what came for a handler that does not read, and what Conn.HoldsInput tells: heads of HTTP and messages of
-	// WebSocket. Beyond it, the connection that has held most for longest, by
-	// the product of both, is reset, and counted in Stats.EvictedInputs. One connection alone is never reset for it: what
-	// it may hold is for the codec to say. It should be several times the codec's longest message. From half of it on,
-	// nothing more is read for a handler that does not read. What Conn.Shared made has a bound for each connection alone.
+	// WebSocket. Beyond it, the connection that has held most for longest, by the product of both, is reset, and
+	// counted in Stats.EvictedInputs. One connection alone is never reset for it: what it may hold is for the codec to
+	// say. It should be several times the codec's longest message. From half of it on, nothing more is read for a
+	// handler that does not read. What Conn.Shared made has a bound for each connection alone.
 	PartialInput int
 	// HandshakeTimeout is how long a TLS handshake may take from the connection's start (default 10 s).
 	HandshakeTimeout time.Duration

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"bufio"
-	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -16,11 +15,10 @@ import (
 	"github.com/plexor-go/plexor/web"
 )
 
-// beginning is that of a client's frame of the given length, with so many of its bytes, masked by zeros. first is its
-// first byte.
-func beginning(first byte, length, have int) string {
-	h := binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, uint64(length))
-	return string(append(h, 0, 0, 0, 0)) + strings.Repeat("x", have)
+// beginning is that of a client's frame with header h, and so many of its bytes, masked by zeros.
+func beginning(h websocket.Header, have int) string {
+	h.Masked = true
+	return string(websocket.AppendHeader(nil, h)) + strings.Repeat("x", have)
 }
 
 // TestHeldSockets: messages of which part has come are bounded for all connections of a loop together, in one frame, in
@@ -28,9 +26,10 @@ func beginning(first byte, length, have int) string {
 func TestHeldSockets(t *testing.T) {
 	const bound, conns, have = 1 << 20, 24, 100 << 10
 	for name, sent := range map[string]string{
-		"frame":      beginning(0x82, have*5/4, have),
-		"fragment":   beginning(0x02, have, have),
-		"compressed": beginning(0xc2, have*5/4, have),
+		"frame":    beginning(websocket.Header{Final: true, Op: websocket.Binary, Length: have * 5 / 4}, have),
+		"fragment": beginning(websocket.Header{Op: websocket.Binary, Length: have}, have),
+		"compressed": beginning(websocket.Header{Final: true, Compressed: true, Op: websocket.Binary,
+			Length: have * 5 / 4}, have),
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachScheme(t, func(t *testing.T, p *place) {
@@ -41,7 +40,7 @@ func TestHeldSockets(t *testing.T) {
 					Message: func(s *websocket.Socket, _ struct{}, m websocket.Message) error { return s.Send(m) }}
 				addr := map[string]string{"tcp": "ws", "tls": "wss"}[p.scheme] + "://" + p.serve(t, web.Options{}) + "/"
 				busy, small := dialSocket(t, addr, &o), dialSocket(t, addr, nil)
-				part := "\x82\xfe\x03\xe8\x00\x00\x00\x00" + strings.Repeat("x", 1000)
+				part := beginning(websocket.Header{Final: true, Op: websocket.Binary, Length: 1000}, 1000)
 				_, _ = io.WriteString(small.NetConn(), part[:100])
 				alive := func() {
 					t.Helper()

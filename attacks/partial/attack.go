@@ -54,14 +54,8 @@ var protocols = map[string]protocol{
 			return err
 		},
 		head: func(size int) []byte { // masked by zeros
-			length := binary.BigEndian.AppendUint64([]byte{0x82, 0x80 | 127}, uint64(size))
-			switch { // in as few bytes as it takes (RFC 6455, section 5.2)
-			case size < 126:
-				length = []byte{0x82, 0x80 | byte(size)}
-			case size < 1<<16:
-				length = binary.BigEndian.AppendUint16([]byte{0x82, 0x80 | 126}, uint16(size))
-			}
-			return append(length, 0, 0, 0, 0)
+			return websocket.AppendHeader(nil, websocket.Header{Final: true, Op: websocket.Binary, Masked: true,
+				Length: int64(size)})
 		},
 		answer: 2 + 1,
 	},
