@@ -119,12 +119,11 @@ type KVBackend interface {
 }
 
 // KV is a store of values by key: a cache, a lock's ground, a session's state. How safe it is is the backend's matter:
-// see its package. A key is 1 to 200 bytes of letters, digits and -_./= and no dot is first, last, or beside
-// another. A value
-// may be empty. Methods are for any number of goroutines, and return soon after their context has ended.
+// see its package. A key is 1 to 200 bytes of letters, digits and -_./= and no dot is first, last, or beside another. A
+// value may be empty. Methods are for any number of goroutines, and return soon after their context has ended.
 //
-// expiry is how long the value is there, at least a second and rounded up to whole seconds; 0: until it is deleted or,
-// in a cache, pushed out.
+// expiry is how long the value is there, a second to a hundred years, rounded up to whole seconds; 0: until it is
+// deleted or, in a cache, pushed out.
 type KV interface {
 	// Get returns the value, which is the caller's, and its version, which is that of no other value that the key has had;
 	// or ErrNotFound.

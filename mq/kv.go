@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// mostKVKey is the length of a key in bytes: memcached's bound of 250 less a prefix.
-const mostKVKey = 200
+const (
+	// mostKVKey is the length of a key in bytes: memcached's bound of 250 less a prefix.
+	mostKVKey = 200
+	// mostExpiry is the longest expiry, which is one of whole seconds for every store.
+	mostExpiry = 100 * 365 * 24 * time.Hour
+)
 
 // A checked KV refuses keys and times that not every backend takes, and lets coroutines park.
 type checkedKV struct {
@@ -30,6 +34,8 @@ func (k checkedKV) check(key string, value []byte, expiry time.Duration) error {
 		return fmt.Errorf("mq: the value of %s has %d bytes, of %d that Limits.Body allows", key, len(value), k.most)
 	case expiry < 0 || expiry > 0 && expiry < time.Second:
 		return fmt.Errorf("mq: the expiry of %s is %v: it must be 0, or at least a second", key, expiry)
+	case expiry > mostExpiry:
+		return fmt.Errorf("mq: the expiry of %s is %v, of %v at most: 0 is for ever", key, expiry, mostExpiry)
 	}
 	return nil
 }

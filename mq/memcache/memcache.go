@@ -9,6 +9,9 @@
 // for others. Keys are spread over the servers by a hash, so another list of servers is another cache in part. There
 // are no passwords: memcached is for a network that is trusted, or behind something else.
 //
+// A value with an expiry is there for up to a second longer. One that were to go after the 18th of January 2038, which
+// is the last date that memcached knows, goes only as one without does.
+//
 // A read whose connection the server has closed is made again, once. A write is not, as after a restart of the server:
 // its error says that it may have been done.
 //
@@ -22,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/url"
 	"strings"
@@ -145,11 +149,26 @@ func (s *store) do(ctx context.Context, what, key string, twice bool, f func() e
 
 // item is a value as it is stored; it keeps nothing of the caller's.
 func (s *store) item(key string, value []byte, expiry time.Duration) *memcache.Item {
-	seconds := int64((expiry + time.Second - 1) / time.Second)
-	if expiry > month {
-		seconds += time.Now().Unix()
+	return &memcache.Item{
+		Key: s.key(key), Value: append([]byte(nil), value...), Expiration: expiration(expiry, time.Now()),
 	}
-	return &memcache.Item{Key: s.key(key), Value: append([]byte(nil), value...), Expiration: int32(seconds)}
+}
+
+// expiration is an expiry as memcached takes it: in seconds from now, or as a date if that is more than a month. It is
+// a second longer than was asked, for the server counts the turns of its clock: a value for a second goes at the next
+// one, which may be at once.
+func expiration(expiry time.Duration, now time.Time) int32 {
+	if expiry == 0 {
+		return 0
+	}
+	seconds := int64((expiry+time.Second-1)/time.Second) + 1
+	if seconds > int64(month/time.Second) {
+		seconds += now.Unix()
+	}
+	if seconds > math.MaxInt32 {
+		return 0
+	}
+	return int32(seconds)
 }
 
 func (s *store) key(key string) string { return s.name + ":" + key }
