@@ -90,7 +90,7 @@ func TestCloseWhileThePeerSends(t *testing.T) {
 	eachBeside(t, func(t *testing.T, driver string) {
 		streams(t, func(t *testing.T, network string) {
 			reply := pattern(1 << 20)
-			r := run(t, loop.Options{Driver: driver})
+			r := run(t, loop.Options{Driver: driver, Linger: patience}) // for as long as the peer only sends
 			a := r.serve(network, func() loop.Handler {
 				return &watcher{t: t, data: func(c *loop.Conn, p []byte) {
 					write(t, c, reply)
