@@ -228,7 +228,7 @@ func TestShutdown(t *testing.T) {
 		users.Add("stuck", "x", &ftp.User{Name: "stuck", FS: stuckFS{entered: fsys, free: stuck}})
 		s := &ftp.Server{Users: users}
 		log := new(bytes.Buffer)
-		srv := &plexor.Server{Driver: driver, Loops: 1, Log: slog.New(slog.NewTextHandler(log, nil))}
+		srv := &plexor.Server{Driver: driver, Loops: 1, Stall: -1, Log: slog.New(slog.NewTextHandler(log, nil))}
 		addr, dir := serve(t, s, srv)
 		if err := os.WriteFile(filepath.Join(dir, "big"), make([]byte, 64<<20), 0o600); err != nil {
 			t.Fatal(err)
