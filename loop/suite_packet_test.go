@@ -181,14 +181,17 @@ func TestDatagramSizes(t *testing.T) {
 func TestRefusalIsOnePeers(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		good := udpPeer(t, "127.0.0.1")
+		r := run(t, loop.Options{Driver: driver})
+		k := r.packets("127.0.0.1", sock.Options{}) // before the others, else it may be on the port of one that has gone
+		var gone []datagramPeer
 		var nobodies []netip.AddrPort
 		for range 5 {
-			gone := udpPeer(t, "127.0.0.1")
-			nobodies = append(nobodies, addrPort(gone))
-			gone.Close()
+			gone = append(gone, udpPeer(t, "127.0.0.1"))
+			nobodies = append(nobodies, addrPort(gone[len(gone)-1]))
 		}
-		r := run(t, loop.Options{Driver: driver})
-		k := r.packets("127.0.0.1", sock.Options{})
+		for _, p := range gone {
+			p.Close()
+		}
 		buf := make([]byte, 100)
 		for round := range 10 {
 			for _, at := range []string{"before", "behind"} { // the refusal is there when these are sent, or comes with them
