@@ -186,8 +186,8 @@ func TestRefusalIsOnePeers(t *testing.T) {
 		var gone []datagramPeer
 		var nobodies []netip.AddrPort
 		for range 5 {
-			gone = append(gone, udpPeer(t, "127.0.0.1"))
-			nobodies = append(nobodies, addrPort(gone[len(gone)-1]))
+			p := udpPeer(t, "127.0.0.1")
+			gone, nobodies = append(gone, p), append(nobodies, addrPort(p))
 		}
 		for _, p := range gone {
 			p.Close()
