@@ -202,9 +202,10 @@ func TestStalled(t *testing.T) {
 // all. One that takes nothing any more does not hold the transfer up for longer than that.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	const stall = 3 * time.Second // in which a busy machine frees a third of a full socket, before which it takes nothing
+	const stall = 3 * time.Second
 	r := newRig(t, &Server{Limits: Limits{StallTime: stall}})
-	text := strings.Repeat("0123456789abcdef", 1<<19) // more than the sockets take
+	// Many times what the sockets take: a full one takes more when a third of it is free, and that is soon at this rate.
+	text := strings.Repeat("0123456789abcdef", 1<<21)
 	r.file("big", text)
 	c := r.in()
 	data := c.passive()
@@ -212,8 +213,9 @@ func TestSlowReader(t *testing.T) {
 	c.do("RETR big", 150)
 	begin := time.Now()
 	var got strings.Builder
-	for tick := time.NewTicker(75 * time.Millisecond); ; <-tick.C {
-		if _, err := io.CopyN(&got, data, 128<<10); err != nil {
+	for tick := time.NewTicker(25 * time.Millisecond); ; <-tick.C { // a tick that is late makes up for it
+		due := int64(len(text)) * int64(time.Since(begin)) / int64(2*stall)
+		if _, err := io.CopyN(&got, data, due-int64(got.Len())+1); err != nil {
 			if err != io.EOF {
 				t.Error(err)
 			}
