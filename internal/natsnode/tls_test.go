@@ -241,7 +241,7 @@ func TestClientTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := io.ReadAll(c) // a reset is an end, too
-	if !strings.Contains(string(text), `"tls_required":true`) || strings.Contains(string(text), "PONG") ||
+	if !strings.Contains(string(text), `"tls_required":true`) || strings.Contains(string(text), "\r\nPONG") ||
 		errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a client without TLS reads %q, %v", text, err)
 	}
