@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,12 +124,15 @@ func onLoop(srv *plexor.Server, addr string, conns chan<- net.Conn) (net.Addr, e
 
 // A coroConn is a Conn for goroutines, each of whose calls is a coroutine.
 type coroConn struct {
-	c    *plexor.Conn
-	s    *coro.Scheduler
-	over chan struct{}
+	c     *plexor.Conn
+	s     *coro.Scheduler
+	calls sync.RWMutex // held for reading by each call
+	over  chan struct{}
 }
 
 func (x *coroConn) call(op string, f func() (int, error)) (n int, err error) {
+	x.calls.RLock()
+	defer x.calls.RUnlock()
 	_, lost := coro.Call(context.Background(), x.s, op, func(context.Context) (struct{}, error) {
 		n, err = f()
 		return struct{}{}, nil
@@ -268,7 +272,9 @@ func (k kind) pipe(t *testing.T, driver string) (ours, theirs net.Conn, stop fun
 		theirs.Close()
 		<-done
 		if x, ok := ours.(*coroConn); ok {
+			x.calls.Lock() // a Close of the test's own may still wait, and the server's would break it off
 			close(x.over)
+			x.calls.Unlock()
 		}
 		if err := srv.Close(); err != nil {
 			t.Error(err)
