@@ -60,11 +60,36 @@ func serve(t *testing.T, srv *plexor.Server, addr string, h http.Handler, o web.
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
+		defer goOn(srv.Clock)()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
 	})
 	return a.String()
+}
+
+// goOn has a clock that stands still go on, until the function that it returns is called: a loop looks by it whether
+// what a closing connection wrote has arrived.
+func goOn(clock loop.Clock) (stop func()) {
+	c, manual := clock.(*loop.ManualClock)
+	if !manual {
+		return func() {}
+	}
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+				c.Advance(time.Millisecond)
+			}
+		}
+	}()
+	return func() { close(end); <-ended }
 }
 
 // A place is where a handler is tried: on a server of some driver, over TLS or not, on goroutines or inline.

@@ -62,6 +62,7 @@ func TestHeldSockets(t *testing.T) {
 				for _, nc := range all {
 					nc.Close()
 				}
+				defer goOn(p.srv.Clock)()
 				awaits(t, "their ends", func() bool { return p.srv.Stats().Conns == 2 })
 				alive()
 			})
