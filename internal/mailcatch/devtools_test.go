@@ -39,7 +39,7 @@ func newBrowser(t *testing.T) *browser {
 	b := &browser{t: t, calls: new(int), output: new(bytes.Buffer)}
 	dir := t.TempDir()
 	cmd := chromium.Command(context.Background(), t, dir, "--hide-scrollbars", "--remote-debugging-port=0",
-		"about:blank")
+		"data:text/html,<title>first</title>")
 	cmd.Stderr = b.output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -60,6 +60,10 @@ func newBrowser(t *testing.T) *browser {
 		return err == nil && strings.Count(string(text), "\n") > 0
 	})
 	b.conn = connect(t, "127.0.0.1:"+port)
+	until(t, func() bool { // an empty page is there before
+		result, fault := b.ask("Runtime.evaluate", map[string]any{"expression": "document.title + document.readyState"})
+		return fault == nil && bytes.Contains(result, []byte("firstcomplete"))
+	})
 	return b
 }
 
@@ -103,6 +107,16 @@ func connect(t *testing.T, host string) *websocket.Conn {
 // command calls a method, and returns its result.
 func (b *browser) command(method string, params map[string]any) json.RawMessage {
 	b.t.Helper()
+	result, fault := b.ask(method, params)
+	if fault != nil {
+		b.t.Fatalf("%s: %s", method, fault)
+	}
+	return result
+}
+
+// ask calls a method, and returns its result, or the browser's error.
+func (b *browser) ask(method string, params map[string]any) (result, fault json.RawMessage) {
+	b.t.Helper()
 	*b.calls++
 	text, err := json.Marshal(map[string]any{"id": *b.calls, "method": method, "params": params})
 	if err == nil {
@@ -120,16 +134,12 @@ func (b *browser) command(method string, params map[string]any) json.RawMessage 
 		if _, text, err = b.conn.ReadMessage(); err == nil {
 			err = json.Unmarshal(text, &answer)
 		}
-		switch {
-		case err != nil || answer.ID != *b.calls: // an event
-		case answer.Error != nil:
-			b.t.Fatalf("%s: %s", method, answer.Error)
-		default:
-			return answer.Result
+		if err == nil && answer.ID == *b.calls { // else it is an event
+			return answer.Result, answer.Error
 		}
 	}
 	b.t.Fatalf("%s: %v\n%s", method, err, b.output.String())
-	return nil
+	return nil, nil
 }
 
 // eval runs an expression on the page, waits for it if it is a promise, and returns its value as text.
